@@ -1,1 +1,2 @@
 //! Physics World.
+pub mod lang;
