@@ -1,0 +1,489 @@
+//! The verifier: proves what the fast tiers rely on, or refuses with the place and the reason.
+//!
+//! A verified program has these properties:
+//!  1. Every register, constant, link, label and handler that an instruction names exists, and links
+//!     name what the instruction expects.
+//!  2. Control never runs off the end of a function.
+//!  3. No register is read before it was written, on any path, exceptional ones included. A call
+//!     leaves every register above its window's base dead.
+//!  4. A backward jump goes to a `loop` instruction; loops and calls cost gas. So every endless
+//!     computation passes safepoints and runs out of gas.
+//!  5. Inner handlers come before the handlers around them.
+//!
+//! It also computes the live-register table: the registers that an instruction may still read. These
+//! are the roots of a frame; collection, images, hashes and inspection all use this table, and
+//! everywhere else a register counts as nil.
+
+mod assigned;
+mod live;
+mod registers;
+
+pub use live::LiveTable;
+
+use crate::op::{Access, Effects, Op};
+use crate::operand::{ClosureFrame, Operand, OperandKind, Span};
+use crate::program::{Constant, Function, Link, Program};
+use crate::signature::{CodeSignature, ProgramSignature};
+
+/// Limits of the verifier; programs beyond them are refused.
+pub mod limits {
+    /// Instructions of one function.
+    pub const CODE_MAX: usize = 1 << 20;
+    /// Constants of one function.
+    pub const CONSTANTS_MAX: usize = 1 << 20;
+    /// Captured values of one function.
+    pub const CAPTURES_MAX: u16 = 1024;
+    /// Globals of a program.
+    pub const GLOBALS_MAX: u32 = 1 << 20;
+    /// Functions of a program.
+    pub const FUNCTIONS_MAX: usize = 1 << 20;
+    /// Handlers of one function.
+    pub const HANDLERS_MAX: usize = 1 << 12;
+    /// 64-bit words of live-register tables of a program (128 MiB).
+    pub const LIVE_WORDS_MAX: usize = 1 << 24;
+}
+
+/// Why a program was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct VerifyError {
+    /// The function, by number and name; absent when the program as a whole is at fault.
+    pub function: Option<(u32, String)>,
+    /// The instruction.
+    pub pc: Option<u32>,
+    /// The source line, if the debug section knows it.
+    pub line: Option<u32>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl std::fmt::Display for VerifyError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some((_, name)) = &self.function {
+            write!(f, "function {name}")?;
+            if let Some(pc) = self.pc {
+                write!(f, ", pc {pc}")?;
+            }
+            if let Some(line) = self.line {
+                write!(f, ", line {line}")?;
+            }
+            write!(f, ": ")?;
+        }
+        write!(f, "{}", self.reason)
+    }
+}
+
+/// A program with the verifier's proof: the only form that can be loaded.
+#[derive(Debug)]
+pub struct Verified {
+    program: Program,
+    live: Vec<LiveTable>,
+    signature: ProgramSignature,
+    code_signatures: Vec<CodeSignature>,
+}
+
+impl Verified {
+    /// The program.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// The live registers of a function.
+    pub fn live(&self, function: u32) -> &LiveTable {
+        &self.live[function as usize]
+    }
+
+    /// The signature of the program.
+    pub fn signature(&self) -> ProgramSignature {
+        self.signature
+    }
+
+    /// The signature of a function.
+    pub fn code_signature(&self, function: u32) -> CodeSignature {
+        self.code_signatures[function as usize]
+    }
+}
+
+/// A fault within one function: the instruction, if it is one's, and the reason.
+type Fault = (Option<u32>, String);
+
+/// Proves the properties listed at the head of this module.
+///
+/// # Errors
+/// The first fault found. Time and memory are bounded by the size of the program.
+pub fn verify(program: Program) -> Result<Verified, VerifyError> {
+    verify_program(&program).map_err(|reason| VerifyError {
+        function: None,
+        pc: None,
+        line: None,
+        reason,
+    })?;
+    let mut live = Vec::with_capacity(program.functions.len());
+    let mut words_left = limits::LIVE_WORDS_MAX;
+    for (number, function) in program.functions.iter().enumerate() {
+        let table = verify_function(&program, number, function, &mut words_left).map_err(
+            |(pc, reason)| {
+                let number = number as u32;
+                VerifyError {
+                    function: Some((number, program.function_name(number))),
+                    pc,
+                    line: pc.and_then(|pc| program.line_at(number, pc)),
+                    reason,
+                }
+            },
+        )?;
+        live.push(table);
+    }
+    let signature = ProgramSignature::of(&program);
+    let code_signatures = program.functions.iter().map(CodeSignature::of).collect();
+    Ok(Verified {
+        program,
+        live,
+        signature,
+        code_signatures,
+    })
+}
+
+fn require(condition: bool, reason: impl FnOnce() -> String) -> Result<(), String> {
+    if condition { Ok(()) } else { Err(reason()) }
+}
+
+fn verify_program(program: &Program) -> Result<(), String> {
+    let functions = program.functions.len();
+    require(functions <= limits::FUNCTIONS_MAX, || {
+        format!("{functions} functions are too many")
+    })?;
+    require(program.links.len() == functions, || {
+        format!(
+            "{} link tables for {functions} functions",
+            program.links.len()
+        )
+    })?;
+    require(program.globals <= limits::GLOBALS_MAX, || {
+        format!(
+            "{} globals are more than {}",
+            program.globals,
+            limits::GLOBALS_MAX
+        )
+    })?;
+    let Some(entry) = program.functions.get(program.entry as usize) else {
+        return Err(format!(
+            "the entry is function {}, there are {functions}",
+            program.entry
+        ));
+    };
+    require(entry.captures == 0, || {
+        "the entry function has captures".to_owned()
+    })?;
+    let debug = program.debug.functions.len();
+    require(debug == 0 || debug == functions, || {
+        format!("the debug section describes {debug} of {functions} functions")
+    })?;
+    let names = program.debug.globals.len();
+    require(names == 0 || names == program.globals as usize, || {
+        format!(
+            "the debug section names {names} of {} globals",
+            program.globals
+        )
+    })?;
+    for (number, table) in program.links.iter().enumerate() {
+        for link in table {
+            let exists = match link {
+                Link::Function(index) => (*index as usize) < functions,
+                Link::Global(index) => *index < program.globals,
+            };
+            require(exists, || {
+                format!("function #{number} links to {link:?}, which does not exist")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn verify_function(
+    program: &Program,
+    number: usize,
+    function: &Function,
+    words_left: &mut usize,
+) -> Result<LiveTable, Fault> {
+    let links = &program.links[number];
+    verify_shape(program, function, links).map_err(|reason| (None, reason))?;
+    for (pc, op) in function.code.iter().enumerate() {
+        verify_op(program, function, links, pc, op).map_err(|reason| (Some(pc as u32), reason))?;
+    }
+    let words = function.code.len() * usize::from(function.registers).div_ceil(64);
+    if words > *words_left {
+        return Err((
+            None,
+            "too many instructions times registers for the live-register table".into(),
+        ));
+    }
+    *words_left -= words;
+    assigned::check(function)?;
+    Ok(LiveTable::compute(function))
+}
+
+fn verify_shape(program: &Program, function: &Function, links: &[Link]) -> Result<(), String> {
+    let code = function.code.len();
+    require(code <= limits::CODE_MAX, || {
+        format!("{code} instructions are more than {}", limits::CODE_MAX)
+    })?;
+    let constants = function.constants.len();
+    require(constants <= limits::CONSTANTS_MAX, || {
+        format!(
+            "{constants} constants are more than {}",
+            limits::CONSTANTS_MAX
+        )
+    })?;
+    require(function.captures <= limits::CAPTURES_MAX, || {
+        format!(
+            "{} captures are more than {}",
+            function.captures,
+            limits::CAPTURES_MAX
+        )
+    })?;
+    require(
+        function.entry_registers() <= u32::from(function.registers),
+        || {
+            format!(
+                "{} registers hold values at entry, the frame has {}",
+                function.entry_registers(),
+                function.registers
+            )
+        },
+    )?;
+    require(function.registers < u16::MAX, || {
+        "a frame has at most 65534 registers".to_owned()
+    })?;
+    require(
+        function.gas.is_empty() || function.gas.len() == code,
+        || {
+            format!(
+                "gas is given for {} of {code} instructions",
+                function.gas.len()
+            )
+        },
+    )?;
+    match function.code.last() {
+        Some(op) if op.info().effects.has(Effects::END) => {}
+        Some(op) => {
+            return Err(format!(
+                "control runs off the end, behind `{}`",
+                op.info().mnemonic
+            ));
+        }
+        None => return Err("a function without instructions".to_owned()),
+    }
+    for (index, constant) in function.constants.iter().enumerate() {
+        verify_constant(program, links, index as u32, constant)
+            .map_err(|reason| format!("constant {index}: {reason}"))?;
+    }
+    verify_handlers(function)
+}
+
+fn verify_constant(
+    program: &Program,
+    links: &[Link],
+    index: u32,
+    constant: &Constant,
+) -> Result<(), String> {
+    let earlier = |other: u32| {
+        require(other < index, || {
+            format!("refers to constant {other}, which does not come before it")
+        })
+    };
+    match constant {
+        Constant::Pair(car, cdr) => {
+            earlier(*car)?;
+            earlier(*cdr)
+        }
+        Constant::Capability {
+            parameter: Some(parameter),
+            ..
+        } => earlier(*parameter),
+        Constant::Function(link) => match links.get(*link as usize) {
+            Some(Link::Function(callee)) => {
+                let captures = program.functions[*callee as usize].captures;
+                require(captures == 0, || format!("function #{callee} has captures"))
+            }
+            _ => Err(format!("link {link} is not a function")),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn verify_handlers(function: &Function) -> Result<(), String> {
+    let handlers = &function.handlers;
+    require(handlers.len() <= limits::HANDLERS_MAX, || {
+        format!(
+            "{} handlers are more than {}",
+            handlers.len(),
+            limits::HANDLERS_MAX
+        )
+    })?;
+    let code = function.code.len() as u32;
+    for (index, handler) in handlers.iter().enumerate() {
+        require(handler.start < handler.end && handler.end <= code, || {
+            format!(
+                "handler {index} covers pc {} to {}",
+                handler.start, handler.end
+            )
+        })?;
+        require(
+            handler.target < code && handler.dst < function.registers,
+            || {
+                format!(
+                    "handler {index} goes to pc {} with r{}",
+                    handler.target, handler.dst
+                )
+            },
+        )?;
+        let forward = handler.target >= handler.end;
+        require(forward || is_loop(function, handler.target), || {
+            format!(
+                "handler {index} goes back to pc {}, which is not a `loop`",
+                handler.target
+            )
+        })?;
+        for outer in &handlers[index + 1..] {
+            let disjoint = handler.end <= outer.start || outer.end <= handler.start;
+            let inside = outer.start <= handler.start && handler.end <= outer.end;
+            require(disjoint || inside, || {
+                format!("handler {index} crosses the one at pc {}", outer.start)
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn is_loop(function: &Function, pc: u32) -> bool {
+    matches!(
+        function.code[pc as usize],
+        Op::Control(crate::op::Control::Loop {})
+    )
+}
+
+fn verify_op(
+    program: &Program,
+    function: &Function,
+    links: &[Link],
+    pc: usize,
+    op: &Op,
+) -> Result<(), String> {
+    let registers = u32::from(function.registers);
+    let mut fault = None;
+    op.accesses(|access| {
+        let behind = match access {
+            Access::Read { first, count } => u32::from(first) + u32::from(count),
+            Access::Write(register) => u32::from(register) + 1,
+            Access::Clobber(_) => 0,
+        };
+        if behind > registers {
+            fault = Some(behind - 1);
+        }
+    });
+    if let Some(register) = fault {
+        return Err(format!(
+            "r{register} is beyond the frame's {registers} registers"
+        ));
+    }
+    for (kind, raw) in op.operands() {
+        verify_operand(program, function, links, pc, kind, raw)?;
+    }
+    if let Op::Function(crate::op::Function::Closure {
+        function: link,
+        captures,
+        ..
+    }) = op
+    {
+        let wanted = captured_by(program, links, link.0);
+        require(wanted == Some(captures.count), || {
+            format!(
+                "{} values for a function that captures {wanted:?}",
+                captures.count
+            )
+        })?;
+    }
+    if let Op::Function(
+        crate::op::Function::Call { function: link, .. }
+        | crate::op::Function::TailCall { function: link, .. },
+    ) = op
+    {
+        require(captured_by(program, links, link.0) == Some(0), || {
+            "a direct call of a function that captures values".to_owned()
+        })?;
+    }
+    if let Op::Function(
+        crate::op::Function::Apply { window } | crate::op::Function::TailApply { window },
+    ) = op
+    {
+        require(window.args == 1, || {
+            format!("apply takes one list, not {} arguments", window.args)
+        })?;
+    }
+    let effects = op.info().effects;
+    require(
+        !(effects.has(Effects::CALL) || is_loop(function, pc as u32)) || function.fixed_gas(pc) > 0,
+        || "loops and calls must cost gas".to_owned(),
+    )
+}
+
+fn captured_by(program: &Program, links: &[Link], link: u32) -> Option<u16> {
+    match links.get(link as usize) {
+        Some(Link::Function(callee)) => Some(program.functions[*callee as usize].captures),
+        _ => None,
+    }
+}
+
+fn verify_operand(
+    program: &Program,
+    function: &Function,
+    links: &[Link],
+    pc: usize,
+    kind: OperandKind,
+    raw: u64,
+) -> Result<(), String> {
+    match kind {
+        OperandKind::Const => require((raw as usize) < function.constants.len(), || {
+            format!("constant {raw} of {}", function.constants.len())
+        }),
+        OperandKind::FuncLink => require(captured_by(program, links, raw as u32).is_some(), || {
+            format!("link {raw} is not a function")
+        }),
+        OperandKind::GlobalLink => require(
+            matches!(links.get(raw as usize), Some(Link::Global(_))),
+            || format!("link {raw} is not a global"),
+        ),
+        OperandKind::Label => {
+            require((raw as usize) < function.code.len(), || {
+                format!("a jump to pc {raw}, behind the end")
+            })?;
+            let forward = raw as usize > pc;
+            require(forward || is_loop(function, raw as u32), || {
+                format!("a jump back to pc {raw}, which is not a `loop`")
+            })
+        }
+        OperandKind::ClosureFrame => {
+            // The callee's header takes the base, so the window needs one more register than it reads.
+            let args = ClosureFrame::from_raw(raw).map_or(0, |frame| frame.args);
+            require(u32::from(args) < u32::from(function.registers), || {
+                format!("{args} arguments")
+            })
+        }
+        OperandKind::Span => {
+            let count = Span::from_raw(raw).map_or(0, |span| span.count);
+            require(count <= function.registers, || format!("{count} values"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The places where control can go on behind an instruction, exceptions apart.
+fn successors(function: &Function, pc: usize, mut visit: impl FnMut(usize)) {
+    let op = &function.code[pc];
+    if let Some(label) = op.label() {
+        visit(label as usize);
+    }
+    if !op.info().effects.has(Effects::END) {
+        visit(pc + 1);
+    }
+}

@@ -1,0 +1,222 @@
+//! Reading and writing bytes: the one bounded reader behind every decoder.
+//!
+//! Numbers are little-endian of fixed width, or *varints* (7 bits a byte, low bits first, shortest
+//! form only, so that every value has one encoding). A count is checked against the bytes that are
+//! left before anything is allocated for it.
+
+/// Why bytes were refused: where, and what was expected there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("at byte {offset}: {what}")]
+pub struct DecodeError {
+    /// Position in the input.
+    pub offset: usize,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// Result of decoding.
+pub type Decoded<T> = Result<T, DecodeError>;
+
+/// Appends to a byte string.
+#[derive(Default, Debug)]
+pub struct Writer {
+    /// What was written so far.
+    pub bytes: Vec<u8>,
+}
+
+impl Writer {
+    /// One byte.
+    pub fn u8(&mut self, value: u8) {
+        self.bytes.push(value);
+    }
+
+    /// Two bytes.
+    pub fn u16(&mut self, value: u16) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// Four bytes.
+    pub fn u32(&mut self, value: u32) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// Eight bytes.
+    pub fn u64(&mut self, value: u64) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// A varint.
+    pub fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.bytes.push(value as u8);
+    }
+
+    /// A signed varint (zigzag).
+    pub fn signed(&mut self, value: i64) {
+        self.varint((value << 1 ^ value >> 63) as u64);
+    }
+
+    /// A length as varint, then the bytes.
+    pub fn blob(&mut self, bytes: &[u8]) {
+        self.varint(bytes.len() as u64);
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// A string as blob.
+    pub fn text(&mut self, text: &str) {
+        self.blob(text.as_bytes());
+    }
+}
+
+/// Reads a byte string from the front.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    offset: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader at the first byte.
+    pub fn new(bytes: &'a [u8]) -> Reader<'a> {
+        Reader { bytes, offset: 0 }
+    }
+
+    /// How many bytes were read.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// How many bytes are left.
+    pub fn remaining(&self) -> usize {
+        self.bytes.len() - self.offset
+    }
+
+    /// An error at the current position.
+    pub fn error(&self, what: impl Into<String>) -> DecodeError {
+        DecodeError {
+            offset: self.offset,
+            what: what.into(),
+        }
+    }
+
+    /// The next `count` bytes.
+    pub fn take(&mut self, count: usize) -> Decoded<&'a [u8]> {
+        if count > self.remaining() {
+            return Err(self.error(format!("{count} bytes expected, {} left", self.remaining())));
+        }
+        let taken = &self.bytes[self.offset..self.offset + count];
+        self.offset += count;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Decoded<[u8; N]> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N)?);
+        Ok(array)
+    }
+
+    /// One byte.
+    pub fn u8(&mut self) -> Decoded<u8> {
+        Ok(self.take(1)?[0])
+    }
+
+    /// Two bytes.
+    pub fn u16(&mut self) -> Decoded<u16> {
+        Ok(u16::from_le_bytes(self.array()?))
+    }
+
+    /// Four bytes.
+    pub fn u32(&mut self) -> Decoded<u32> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    /// Eight bytes.
+    pub fn u64(&mut self) -> Decoded<u64> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    /// A 32-byte hash.
+    pub fn hash(&mut self) -> Decoded<[u8; 32]> {
+        self.array()
+    }
+
+    /// A byte that is 0 or 1.
+    pub fn flag(&mut self) -> Decoded<bool> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(self.error(format!("a flag is 0 or 1, not {other}"))),
+        }
+    }
+
+    /// A varint in its shortest form.
+    pub fn varint(&mut self) -> Decoded<u64> {
+        let mut value = 0u64;
+        for shift in (0..70).step_by(7) {
+            let byte = self.u8()?;
+            let bits = u64::from(byte & 0x7f);
+            if shift == 63 && bits > 1 {
+                return Err(self.error("a number beyond 64 bits"));
+            }
+            value |= bits << shift;
+            if byte < 0x80 {
+                if byte == 0 && shift > 0 {
+                    return Err(self.error("a number that is not in its shortest form"));
+                }
+                return Ok(value);
+            }
+        }
+        Err(self.error("a number beyond 64 bits"))
+    }
+
+    /// A signed varint (zigzag).
+    pub fn signed(&mut self) -> Decoded<i64> {
+        let value = self.varint()?;
+        Ok((value >> 1) as i64 ^ -((value & 1) as i64))
+    }
+
+    /// A varint of at most 32 bits.
+    pub fn varint32(&mut self) -> Decoded<u32> {
+        let value = self.varint()?;
+        u32::try_from(value).map_err(|_| self.error(format!("{value} is beyond 32 bits")))
+    }
+
+    /// A varint of at most 16 bits.
+    pub fn varint16(&mut self) -> Decoded<u16> {
+        let value = self.varint()?;
+        u16::try_from(value).map_err(|_| self.error(format!("{value} is beyond 16 bits")))
+    }
+
+    /// A count of things that take at least `bytes_each` bytes, which must be there.
+    pub fn count(&mut self, bytes_each: usize) -> Decoded<usize> {
+        let value = self.varint()?;
+        let room = self.remaining() / bytes_each.max(1);
+        match usize::try_from(value) {
+            Ok(count) if count <= room => Ok(count),
+            _ => Err(self.error(format!("a count of {value} where at most {room} fit"))),
+        }
+    }
+
+    /// A blob.
+    pub fn blob(&mut self) -> Decoded<&'a [u8]> {
+        let count = self.count(1)?;
+        self.take(count)
+    }
+
+    /// A string.
+    pub fn text(&mut self) -> Decoded<&'a str> {
+        let bytes = self.blob()?;
+        std::str::from_utf8(bytes).map_err(|_| self.error("text that is not UTF-8"))
+    }
+
+    /// Refuses bytes behind the end.
+    pub fn finish(self) -> Decoded<()> {
+        match self.remaining() {
+            0 => Ok(()),
+            left => Err(self.error(format!("{left} bytes behind the end"))),
+        }
+    }
+}
