@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode,
-    SourceSpan, SpanContents,
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
+    SourceCode, SourceSpan, SpanContents,
 };
 
 use super::source::{Source, Span};
@@ -76,7 +76,11 @@ impl Diagnostic {
 /// `file:line:column: message`, on one line.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}:{}: {}", self.file, self.line, self.column, self.problem.message)
+        write!(
+            formatter,
+            "{}:{}:{}: {}",
+            self.file, self.line, self.column, self.problem.message
+        )
     }
 }
 
@@ -95,11 +99,20 @@ impl Diagnostics {
 
     /// Every error with its line and a caret, in colours for a terminal or without.
     pub fn render(&self, colours: bool) -> String {
-        let theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(120);
+        let theme = if colours {
+            GraphicalTheme::unicode()
+        } else {
+            GraphicalTheme::unicode_nocolor()
+        };
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_links(false)
+            .with_width(120);
         let mut text = String::new();
         for error in &self.errors {
-            let drawn = Drawn { error, source: &self.source };
+            let drawn = Drawn {
+                error,
+                source: &self.source,
+            };
             if handler.render_report(&mut text, &drawn).is_err() {
                 text.push_str(&format!("{error}\n"));
             }
@@ -126,7 +139,12 @@ pub(crate) struct Problems {
 
 impl Problems {
     /// Reports an error: what is wrong, and what was expected at the place.
-    pub(crate) fn report(&mut self, span: Span, message: impl Into<String>, label: impl Into<String>) {
+    pub(crate) fn report(
+        &mut self,
+        span: Span,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    ) {
         self.add(span, message.into(), label.into(), None);
     }
 
@@ -143,7 +161,14 @@ impl Problems {
 
     fn add(&mut self, span: Span, message: String, label: String, help: Option<String>) {
         if self.found.len() < PROBLEMS_MAX {
-            self.found.push((span, Problem { message, label, help }));
+            self.found.push((
+                span,
+                Problem {
+                    message,
+                    label,
+                    help,
+                },
+            ));
         } else {
             self.dropped += 1;
             self.last_dropped = span;
@@ -166,14 +191,27 @@ impl Problems {
         self.found.dedup();
         if self.dropped > 0 {
             let message = format!("{} more errors are not shown", self.dropped);
-            let problem = Problem { message, label: "the last of them".to_owned(), help: None };
+            let problem = Problem {
+                message,
+                label: "the last of them".to_owned(),
+                help: None,
+            };
             self.found.push((self.last_dropped, problem));
         }
         let errors = self.found.into_iter().map(|(span, problem)| {
             let (line, column) = source.position(span.start);
-            Diagnostic { file: source.name().to_owned(), line, column, span, problem }
+            Diagnostic {
+                file: source.name().to_owned(),
+                line,
+                column,
+                span,
+                problem,
+            }
         });
-        Diagnostics { errors: errors.collect(), source: Arc::new(source) }
+        Diagnostics {
+            errors: errors.collect(),
+            source: Arc::new(source),
+        }
     }
 }
 
@@ -194,7 +232,9 @@ impl std::error::Error for Drawn<'_> {}
 
 impl miette::Diagnostic for Drawn<'_> {
     fn help<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
-        self.error.help().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.error
+            .help()
+            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -204,7 +244,10 @@ impl miette::Diagnostic for Drawn<'_> {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         // A form over many lines is marked by its first line: the caret says where it starts.
         let range = self.error.bytes();
-        let end = range.end.min(self.source.line_end(self.error.span.start)).max(range.start);
+        let end = range
+            .end
+            .min(self.source.line_end(self.error.span.start))
+            .max(range.start);
         let end = end.min(range.start + DRAWN_BYTES_MAX);
         let label = LabeledSpan::new_primary_with_span(
             Some(self.error.problem.label.clone()),

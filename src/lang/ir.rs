@@ -45,6 +45,8 @@ pub(crate) struct Variable {
     pub(crate) is_mutated: bool,
     /// Whether it can be read before its definition ran.
     pub(crate) is_checked: bool,
+    /// The function that it is bound to, unless some `set!` makes it another.
+    pub(crate) function: Option<FunctionId>,
 }
 
 /// A name defined at top level.
@@ -63,7 +65,9 @@ pub(crate) struct Global {
 impl Global {
     /// The value it always has.
     pub(crate) fn fixed(&self) -> Option<&Known> {
-        self.known.as_ref().filter(|_| self.definitions == 1 && !self.is_assigned)
+        self.known
+            .as_ref()
+            .filter(|_| self.definitions == 1 && !self.is_assigned)
     }
 }
 

@@ -56,7 +56,11 @@ pub(crate) struct Lexer<'a> {
 impl<'a> Lexer<'a> {
     /// Starts at the beginning, behind a byte order mark if there is one.
     pub(crate) fn new(text: &'a str) -> Lexer<'a> {
-        let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        let at = if text.starts_with('\u{feff}') {
+            '\u{feff}'.len_utf8()
+        } else {
+            0
+        };
         Lexer { text, at }
     }
 
@@ -151,7 +155,11 @@ impl<'a> Lexer<'a> {
                 }
                 Some('"') => {
                     self.at += 1;
-                    return if damaged { Token::Damaged } else { Token::String(value) };
+                    return if damaged {
+                        Token::Damaged
+                    } else {
+                        Token::String(value)
+                    };
                 }
                 Some(_) => match self.escape(problems) {
                     Some(character) => value.push(character),
@@ -194,7 +202,9 @@ impl<'a> Lexer<'a> {
         if closed {
             self.at += 1 + length + 1;
         }
-        let number = u32::from_str_radix(&digits[..length], 16).ok().filter(|_| closed && length <= 6);
+        let number = u32::from_str_radix(&digits[..length], 16)
+            .ok()
+            .filter(|_| closed && length <= 6);
         let character = number.and_then(char::from_u32);
         if character.is_none() {
             problems.report_with_help(
@@ -209,7 +219,9 @@ impl<'a> Lexer<'a> {
 
     fn word(&mut self, problems: &mut Problems) -> Token<'a> {
         let rest = &self.text[self.at..];
-        let length = rest.find(|character| !is_word_inside(character)).unwrap_or(rest.len());
+        let length = rest
+            .find(|character| !is_word_inside(character))
+            .unwrap_or(rest.len());
         let start = self.at;
         self.at += length;
         let word = &rest[..length];
@@ -233,15 +245,23 @@ impl<'a> Lexer<'a> {
         let start = self.at;
         self.at += character.len_utf8();
         let (label, help) = match character {
-            '#' => ("expected a datum", Some("truth values are written `true` and `false`")),
+            '#' => (
+                "expected a datum",
+                Some("truth values are written `true` and `false`"),
+            ),
             '{' | '}' => ("expected a datum", Some("maps are made with `(make-map)`")),
-            '`' | ',' => ("expected a datum", Some("there is no quasiquotation: build lists with `list` and `cons`")),
+            '`' | ',' => (
+                "expected a datum",
+                Some("there is no quasiquotation: build lists with `list` and `cons`"),
+            ),
             _ => ("expected a datum", None),
         };
         if character == '#' {
             // What follows belongs to it; a second error there would say nothing new.
             let rest = &self.text[self.at..];
-            self.at += rest.find(|next| !is_word_inside(next)).unwrap_or(rest.len());
+            self.at += rest
+                .find(|next| !is_word_inside(next))
+                .unwrap_or(rest.len());
         }
         let span = Span::new(start, self.at);
         let message = format!("unexpected `{}`", self.text[start..self.at].escape_debug());
@@ -273,7 +293,11 @@ fn report_number(error: NumberError, span: Span, problems: &mut Problems) {
             "infinity is written `inf`",
         ),
         NumberError::Separator => {
-            problems.report(span, "misplaced `_` in a number", "expected a digit on each side of `_`");
+            problems.report(
+                span,
+                "misplaced `_` in a number",
+                "expected a digit on each side of `_`",
+            );
         }
     }
 }
@@ -287,7 +311,10 @@ fn is_word(character: char) -> bool {
 fn is_word_inside(character: char) -> bool {
     !character.is_whitespace()
         && !character.is_control()
-        && !matches!(character, '(' | ')' | '[' | ']' | '{' | '}' | '"' | ';' | '`' | ',')
+        && !matches!(
+            character,
+            '(' | ')' | '[' | ']' | '{' | '}' | '"' | ';' | '`' | ','
+        )
 }
 
 #[cfg(test)]
@@ -307,14 +334,20 @@ mod tests {
     #[test]
     fn comments_nest_and_end_at_the_line() {
         let (found, errors) = tokens("a ; b ( \n #| c #| d |# e |# f #||#");
-        assert_eq!((found, errors), (vec![Token::Word("a"), Token::Word("f")], 0));
+        assert_eq!(
+            (found, errors),
+            (vec![Token::Word("a"), Token::Word("f")], 0)
+        );
         assert_eq!(tokens("a #| #| |#"), (vec![Token::Word("a")], 1));
     }
 
     #[test]
     fn strings_replace_escapes_and_may_span_lines() {
         let (found, errors) = tokens("\"a\\n\\t\\\"\\\\\\u{1F600}\nb\"");
-        assert_eq!((found, errors), (vec![Token::String("a\n\t\"\\\u{1F600}\nb".to_owned())], 0));
+        assert_eq!(
+            (found, errors),
+            (vec![Token::String("a\n\t\"\\\u{1F600}\nb".to_owned())], 0)
+        );
     }
 
     #[test]

@@ -36,7 +36,10 @@ pub(crate) fn parse_number(token: &str) -> Result<Number, NumberError> {
         [b'+', ..] => (false, &token[1..]),
         _ => (false, token),
     };
-    match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+    match digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"))
+    {
         Some(hexadecimal) => parse_hexadecimal(negative, hexadecimal),
         None => parse_decimal(negative, digits),
     }
@@ -62,9 +65,16 @@ fn parse_decimal(negative: bool, digits: &str) -> Result<Number, NumberError> {
     if whole.is_empty() {
         return Err(NumberError::Malformed);
     }
-    let signed = if negative { format!("-{digits}") } else { digits.clone() };
+    let signed = if negative {
+        format!("-{digits}")
+    } else {
+        digits.clone()
+    };
     if after.is_empty() {
-        return signed.parse().map(Number::Int).map_err(|_| NumberError::IntTooLarge);
+        return signed
+            .parse()
+            .map(Number::Int)
+            .map_err(|_| NumberError::IntTooLarge);
     }
     let after = match after.strip_prefix('.') {
         Some(fraction) => {
@@ -100,7 +110,11 @@ fn split_digits(text: &str) -> (&str, &str) {
 /// Takes the `_` out, each of which must have a digit on both sides.
 fn without_separators(text: &str, is_digit: impl Fn(u8) -> bool) -> Result<String, NumberError> {
     let bytes = text.as_bytes();
-    let digit_at = |index: Option<usize>| index.and_then(|index| bytes.get(index)).is_some_and(|b| is_digit(*b));
+    let digit_at = |index: Option<usize>| {
+        index
+            .and_then(|index| bytes.get(index))
+            .is_some_and(|b| is_digit(*b))
+    };
     for (at, _) in text.match_indices('_') {
         if !digit_at(at.checked_sub(1)) || !digit_at(Some(at + 1)) {
             return Err(NumberError::Separator);
@@ -115,22 +129,46 @@ mod tests {
 
     #[test]
     fn integers_cover_the_whole_word() {
-        assert_eq!(parse_number("9223372036854775807"), Ok(Number::Int(i64::MAX)));
-        assert_eq!(parse_number("-9223372036854775808"), Ok(Number::Int(i64::MIN)));
+        assert_eq!(
+            parse_number("9223372036854775807"),
+            Ok(Number::Int(i64::MAX))
+        );
+        assert_eq!(
+            parse_number("-9223372036854775808"),
+            Ok(Number::Int(i64::MIN))
+        );
         assert_eq!(parse_number("+5"), Ok(Number::Int(5)));
         assert_eq!(parse_number("1_000_000"), Ok(Number::Int(1_000_000)));
         assert_eq!(parse_number("0xFFFF_FFFF_FFFF_FFFF"), Ok(Number::Int(-1)));
-        assert_eq!(parse_number("0x8000000000000000"), Ok(Number::Int(i64::MIN)));
+        assert_eq!(
+            parse_number("0x8000000000000000"),
+            Ok(Number::Int(i64::MIN))
+        );
         assert_eq!(parse_number("-0x10"), Ok(Number::Int(-16)));
-        assert_eq!(parse_number("-0x8000000000000000"), Ok(Number::Int(i64::MIN)));
+        assert_eq!(
+            parse_number("-0x8000000000000000"),
+            Ok(Number::Int(i64::MIN))
+        );
     }
 
     #[test]
     fn what_needs_more_than_64_bits_is_refused() {
-        assert_eq!(parse_number("9223372036854775808"), Err(NumberError::IntTooLarge));
-        assert_eq!(parse_number("-9223372036854775809"), Err(NumberError::IntTooLarge));
-        assert_eq!(parse_number("0x10000000000000000"), Err(NumberError::IntTooLarge));
-        assert_eq!(parse_number("-0x8000000000000001"), Err(NumberError::IntTooLarge));
+        assert_eq!(
+            parse_number("9223372036854775808"),
+            Err(NumberError::IntTooLarge)
+        );
+        assert_eq!(
+            parse_number("-9223372036854775809"),
+            Err(NumberError::IntTooLarge)
+        );
+        assert_eq!(
+            parse_number("0x10000000000000000"),
+            Err(NumberError::IntTooLarge)
+        );
+        assert_eq!(
+            parse_number("-0x8000000000000001"),
+            Err(NumberError::IntTooLarge)
+        );
         assert_eq!(parse_number("1e999"), Err(NumberError::FloatTooLarge));
     }
 
@@ -139,13 +177,18 @@ mod tests {
         assert_eq!(parse_number("1.5"), Ok(Number::Float(1.5)));
         assert_eq!(parse_number("-1e-9"), Ok(Number::Float(-1e-9)));
         assert_eq!(parse_number("1_0.2_5E+2"), Ok(Number::Float(1025.0)));
-        assert_eq!(parse_number("-0.0").map(|number| format!("{number:?}")), Ok("Float(-0.0)".to_owned()));
+        assert_eq!(
+            parse_number("-0.0").map(|number| format!("{number:?}")),
+            Ok("Float(-0.0)".to_owned())
+        );
         assert_eq!(parse_number("1e-999"), Ok(Number::Float(0.0)));
     }
 
     #[test]
     fn malformed_numbers_are_told_from_names() {
-        for token in ["1.", ".5", "1/2", "12abc", "1e", "1e+", "0x", "0xg", "1.2.3", "--1"] {
+        for token in [
+            "1.", ".5", "1/2", "12abc", "1e", "1e+", "0x", "0xg", "1.2.3", "--1",
+        ] {
             assert_eq!(parse_number(token), Err(NumberError::Malformed), "{token}");
         }
         for token in ["1__0", "1_", "1_.5", "0x_1", "1._5"] {

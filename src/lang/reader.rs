@@ -40,7 +40,11 @@ pub(crate) fn read(source: &Source, tree: &mut Tree, problems: &mut Problems) ->
         reader.take(token, span, problems);
     }
     reader.finish(problems);
-    Read { top: reader.top, depth: reader.depth, is_balanced: reader.is_balanced }
+    Read {
+        top: reader.top,
+        depth: reader.depth,
+        is_balanced: reader.is_balanced,
+    }
 }
 
 /// What is not complete yet.
@@ -128,15 +132,30 @@ impl Reader<'_> {
             self.lists += 1;
             self.depth = self.depth.max(self.lists);
         }
-        self.open.push(Open::List { bracket, span, first: self.pending.len(), dot: Dot::None });
+        self.open.push(Open::List {
+            bracket,
+            span,
+            first: self.pending.len(),
+            dot: Dot::None,
+        });
     }
 
     fn close_list(&mut self, closing: Bracket, closing_span: Span, problems: &mut Problems) {
         if let Some(Open::Quote { span }) = self.open.last() {
-            problems.report(*span, "nothing is quoted here", "expected a datum after `'`");
+            problems.report(
+                *span,
+                "nothing is quoted here",
+                "expected a datum after `'`",
+            );
             self.drop_quotes();
         }
-        let Some(Open::List { bracket, span, first, dot }) = self.open.pop() else {
+        let Some(Open::List {
+            bracket,
+            span,
+            first,
+            dot,
+        }) = self.open.pop()
+        else {
             self.is_balanced = false;
             problems.report(
                 closing_span,
@@ -156,7 +175,11 @@ impl Reader<'_> {
             Dot::None => None,
             Dot::Tail(tail) => Some(tail),
             Dot::Seen(dot) => {
-                problems.report(dot, "nothing follows the dot", "expected one datum after `.`");
+                problems.report(
+                    dot,
+                    "nothing follows the dot",
+                    "expected one datum after `.`",
+                );
                 None
             }
         };
@@ -170,10 +193,18 @@ impl Reader<'_> {
 
     fn dot(&mut self, span: Span, problems: &mut Problems) {
         match self.open.last_mut() {
-            Some(Open::List { first, dot: dot @ Dot::None, .. }) if *first < self.pending.len() => {
+            Some(Open::List {
+                first,
+                dot: dot @ Dot::None,
+                ..
+            }) if *first < self.pending.len() => {
                 *dot = Dot::Seen(span);
             }
-            _ => problems.report(span, "misplaced `.`", "a dot stands between two data of a list"),
+            _ => problems.report(
+                span,
+                "misplaced `.`",
+                "a dot stands between two data of a list",
+            ),
         }
     }
 
@@ -186,9 +217,18 @@ impl Reader<'_> {
             node = self.tree.add(Node::Quote(node), whole);
         }
         match self.open.last_mut() {
-            Some(Open::List { dot: dot @ Dot::Seen(_), .. }) => *dot = Dot::Tail(node),
-            Some(Open::List { dot: Dot::Tail(_), .. }) => {
-                problems.report(span, "more than one datum after the dot", "expected the end of the list");
+            Some(Open::List {
+                dot: dot @ Dot::Seen(_),
+                ..
+            }) => *dot = Dot::Tail(node),
+            Some(Open::List {
+                dot: Dot::Tail(_), ..
+            }) => {
+                problems.report(
+                    span,
+                    "more than one datum after the dot",
+                    "expected the end of the list",
+                );
             }
             Some(_) => self.pending.push(node),
             None => self.top.push(node),
@@ -211,19 +251,31 @@ impl Reader<'_> {
     /// parenthesis leaves everything around it open too.
     fn finish(&mut self, problems: &mut Problems) {
         if let Some(Open::Quote { span }) = self.open.last() {
-            problems.report(*span, "nothing is quoted here", "expected a datum after `'`");
+            problems.report(
+                *span,
+                "nothing is quoted here",
+                "expected a datum after `'`",
+            );
             self.drop_quotes();
         }
         let mut lists = self.open.iter().filter_map(|open| match open {
             Open::List { bracket, span, .. } => Some((*bracket, *span)),
             Open::Quote { .. } => None,
         });
-        let Some((bracket, outermost)) = lists.next() else { return };
+        let Some((bracket, outermost)) = lists.next() else {
+            return;
+        };
         let missing = 1 + lists.count();
         self.is_balanced = false;
-        let first = Span { start: outermost.start, end: outermost.start + 1 };
+        let first = Span {
+            start: outermost.start,
+            end: outermost.start + 1,
+        };
         let label = match missing {
-            1 => format!("expected `{}` before the end of the file", bracket.closing()),
+            1 => format!(
+                "expected `{}` before the end of the file",
+                bracket.closing()
+            ),
             _ => format!("expected {missing} closing parentheses before the end of the file"),
         };
         match self.suspect {
@@ -264,8 +316,11 @@ mod tests {
             Node::Symbol(name) => tree.names.text(*name).to_string(),
             Node::Quote(inner) => format!("'{}", show(tree, *inner)),
             Node::List(items) => {
-                let mut parts: Vec<String> =
-                    tree.elements(*items).iter().map(|item| show(tree, *item)).collect();
+                let mut parts: Vec<String> = tree
+                    .elements(*items)
+                    .iter()
+                    .map(|item| show(tree, *item))
+                    .collect();
                 if let Some(tail) = items.tail {
                     parts.push(format!(". {}", show(tree, tail)));
                 }
@@ -282,13 +337,30 @@ mod tests {
 
     #[test]
     fn lists_quotes_and_dots() {
-        assert_eq!(shown("(a [b 1] . c) ''(x) () nil").0, "(a (b 1) . c) ''(x) () nil");
-        assert_eq!(shown("true false nan inf -inf").0, "true false NaN inf -inf");
+        assert_eq!(
+            shown("(a [b 1] . c) ''(x) () nil").0,
+            "(a (b 1) . c) ''(x) () nil"
+        );
+        assert_eq!(
+            shown("true false nan inf -inf").0,
+            "true false NaN inf -inf"
+        );
     }
 
     #[test]
     fn structural_errors_are_reported_once_each() {
-        for text in ["(", "((((", ")", "(a]", "'", "(a ')", "(. a)", "(a .)", "(a . b c)", "."] {
+        for text in [
+            "(",
+            "((((",
+            ")",
+            "(a]",
+            "'",
+            "(a ')",
+            "(. a)",
+            "(a .)",
+            "(a . b c)",
+            ".",
+        ] {
             assert_eq!(shown(text).1, 1, "{text}");
         }
         assert_eq!(shown("(a] (b) ) c").0, "(a) (b) c");

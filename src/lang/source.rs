@@ -15,12 +15,18 @@ pub(crate) struct Span {
 impl Span {
     /// The range `start..end`.
     pub(crate) fn new(start: usize, end: usize) -> Span {
-        Span { start: start as u32, end: end as u32 }
+        Span {
+            start: start as u32,
+            end: end as u32,
+        }
     }
 
     /// From the beginning of this range to the end of the other.
     pub(crate) fn to(self, other: Span) -> Span {
-        Span { start: self.start, end: other.end }
+        Span {
+            start: self.start,
+            end: other.end,
+        }
     }
 }
 
@@ -40,8 +46,14 @@ impl Source {
     /// Takes a text of at most [`SOURCE_BYTES_MAX`] bytes.
     pub(crate) fn new(name: &str, text: &str) -> Source {
         let newlines = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
-        let line_starts = std::iter::once(0).chain(newlines.map(|(at, _)| at as u32 + 1)).collect();
-        Source { name: name.to_owned(), text: text.to_owned(), line_starts }
+        let line_starts = std::iter::once(0)
+            .chain(newlines.map(|(at, _)| at as u32 + 1))
+            .collect();
+        Source {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            line_starts,
+        }
     }
 
     /// The name of the file.
@@ -64,7 +76,14 @@ impl Source {
         let line = self.line(byte);
         let start = self.line_start(byte);
         let before = &self.text.as_bytes()[start..(byte as usize).min(self.text.len())];
-        (line, before.iter().filter(|byte| is_first_of_character(**byte)).count() as u32 + 1)
+        (
+            line,
+            before
+                .iter()
+                .filter(|byte| is_first_of_character(**byte))
+                .count() as u32
+                + 1,
+        )
     }
 
     /// The byte at which the line of `byte` starts.

@@ -96,6 +96,14 @@ impl Tree {
         }
     }
 
+    /// The elements of a node that is a list, before its dot if it has one.
+    pub(crate) fn node_items(&self, id: NodeId) -> Option<&[NodeId]> {
+        match self.node(id) {
+            Node::List(items) => Some(self.elements(*items)),
+            _ => None,
+        }
+    }
+
     /// The name that a node is.
     pub(crate) fn symbol(&self, id: NodeId) -> Option<NameId> {
         match self.node(id) {
