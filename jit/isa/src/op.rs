@@ -274,6 +274,7 @@ macro_rules! declare_opcodes {
 
         $(
             $(#[doc = $module_doc])*
+            #[allow(clippy::enum_variant_names, reason = "instructions are named like their mnemonics")]
             #[derive(Clone, Copy, PartialEq, Eq, Debug)]
             pub enum $Module {$(
                 $(#[doc = $doc])*

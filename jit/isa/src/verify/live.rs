@@ -115,12 +115,12 @@ fn predecessors(
     handlers: &[Option<u32>],
 ) -> Vec<Vec<u32>> {
     let mut predecessors = vec![Vec::new(); starts.len()];
-    for block in 0..starts.len() {
+    for (block, handler) in handlers.iter().enumerate() {
         let end = block_end(function, starts, block);
         successors(function, end - 1, |next| {
             predecessors[block_of[next] as usize].push(block as u32)
         });
-        if let Some(handler) = handlers[block] {
+        if let Some(handler) = *handler {
             let target = function.handlers[handler as usize].target;
             predecessors[block_of[target as usize] as usize].push(block as u32);
         }
