@@ -30,6 +30,7 @@ mod opcode_table;
 pub mod operand;
 pub mod program;
 pub mod signature;
+pub mod text;
 pub mod verify;
 pub mod wire;
 

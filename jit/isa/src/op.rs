@@ -247,6 +247,19 @@ impl Op {
         }
     }
 
+    /// How many registers a frame must have for every register that the instruction touches.
+    pub fn registers_needed(&self) -> u32 {
+        let mut needed = 0;
+        self.accesses(|access| {
+            needed = needed.max(match access {
+                Access::Read { first, count } => u32::from(first) + u32::from(count),
+                Access::Write(register) => u32::from(register) + 1,
+                Access::Clobber(_) => 0,
+            });
+        });
+        needed
+    }
+
     /// The position to which the instruction may jump.
     pub fn label(&self) -> Option<u32> {
         self.operands()
