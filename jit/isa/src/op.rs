@@ -333,7 +333,12 @@ macro_rules! declare_opcodes {
                 )*}
             }
 
-            #[allow(unused_mut, unused_variables, reason = "rows without operands")]
+            #[allow(
+                unused_mut,
+                unused_variables,
+                clippy::enum_variant_names,
+                reason = "depends on the rows: some have no operands, some share a word"
+            )]
             fn from_raw(row: u8, raw: &[u64]) -> Option<$Module> {
                 #[derive(Clone, Copy)]
                 enum Row { $($Name),* }
@@ -345,6 +350,7 @@ macro_rules! declare_opcodes {
                 raw.next().is_none().then_some(op)
             }
 
+            #[allow(clippy::enum_variant_names, reason = "depends on the rows")]
             fn row(&self) -> u8 {
                 #[repr(u8)]
                 enum Row { $($Name),* }

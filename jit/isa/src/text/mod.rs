@@ -22,7 +22,7 @@
 //!
 //! | line | meaning |
 //! |---|---|
-//! | `func NAME(a, b, more...) captures=1 registers=8` | begins a function; it runs to the next `func`. Without `registers=` the frame is as large as the code needs. Parameters may be counted instead of named: `(2)`, `(2, ...)` |
+//! | `func NAME(a, b, more...) captures=1 registers=8` | begins a function; it runs to the next `func`. Without `registers=` the frame has room for the code and the variables. Parameters may be counted instead of named: `(2)`, `(2, ...)` |
 //! | `func #3 NAME(2)` | the same, for a function that has no name or whose name others have too: it is called `@#3` |
 //! | `label:` | names the next instruction; the instruction may follow on the line |
 //! | `mnemonic operands gas=7` | an instruction; `gas=` replaces the fixed gas of the opcode table |
@@ -54,6 +54,7 @@
 //! [well-formed](crate::Program::check_form), whether or not it verifies.
 
 mod datum;
+mod layout;
 mod lexer;
 mod parse;
 mod parse_function;

@@ -446,7 +446,7 @@ impl<'n, 'l, 'a> Body<'n, 'l, 'a> {
         };
         function.registers = header
             .registers
-            .unwrap_or_else(|| function.registers_needed());
+            .unwrap_or_else(|| words::inferred_registers(&function, &debug.variables));
         (function, self.tables.links, debug)
     }
 }

@@ -1,5 +1,7 @@
 //! How names, numbers and strings are spelled, in both directions.
 
+use crate::program::{Function, Variable};
+
 /// Longer names are written once, where they are declared, and referred to by number: a text stays
 /// proportional to its program.
 pub(super) const NAME_BYTES_MAX: usize = 100;
@@ -24,6 +26,15 @@ pub(super) fn is_identifier(word: &str) -> bool {
 /// Whether a variable with this name can be used as an operand.
 pub(super) fn is_variable_name(word: &str) -> bool {
     is_identifier(word) && register(word).is_none() && word.len() <= NAME_BYTES_MAX
+}
+
+/// Registers of a frame when a text does not say: room for the code and for the variables.
+pub(super) fn inferred_registers(function: &Function, variables: &[Variable]) -> u16 {
+    let variables = variables.iter().map(|variable| variable.register);
+    let most = variables
+        .max()
+        .map_or(0, |register| register.saturating_add(1));
+    most.max(function.registers_needed())
 }
 
 /// Whether a word within a list is the symbol of that text.
