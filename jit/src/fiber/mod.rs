@@ -40,7 +40,12 @@ pub struct Limits {
 impl Default for Limits {
     /// Gas without end, 1 GiB, a million frames.
     fn default() -> Limits {
-        Limits { gas: u64::MAX, memory_bytes: 1 << 30, depth: 1_000_000, stack_bytes: None }
+        Limits {
+            gas: u64::MAX,
+            memory_bytes: 1 << 30,
+            depth: 1_000_000,
+            stack_bytes: None,
+        }
     }
 }
 
@@ -122,7 +127,9 @@ impl Fiber {
             limits,
         };
         if loaded.program().globals > 0 {
-            fiber.globals.push((program, vec![UNSET; loaded.program().globals as usize]));
+            fiber
+                .globals
+                .push((program, vec![UNSET; loaded.program().globals as usize]));
         }
         let registers = usize::from(loaded.function(entry).registers);
         fiber.stack.resize(fiber.base + registers, Value::NIL);
@@ -146,7 +153,10 @@ impl Fiber {
 
     /// A view of everything this fiber's values can refer to.
     pub fn heap<'a>(&'a self, code: &'a CodeSpace) -> Heap<'a> {
-        Heap { arena: &self.arena, code }
+        Heap {
+            arena: &self.arena,
+            code,
+        }
     }
 
     /// What the fiber is doing.
@@ -198,7 +208,11 @@ impl Fiber {
             base: self.base,
             window: u16::MAX,
         };
-        Frames { fiber: self, next: (self.depth > 0).then_some(newest), left: self.depth }
+        Frames {
+            fiber: self,
+            next: (self.depth > 0).then_some(newest),
+            left: self.depth,
+        }
     }
 
     /// A register of a frame.
@@ -214,7 +228,10 @@ impl Fiber {
     ) -> impl Iterator<Item = (u16, Value)> + 'a {
         let frame = *frame;
         let done = matches!(self.state, State::Done(_));
-        let live = code.program(frame.program).live(frame.function).at(frame.pc);
+        let live = code
+            .program(frame.program)
+            .live(frame.function)
+            .at(frame.pc);
         live.take_while(move |register| *register < frame.window && !done)
             .map(move |register| (register, self.register(&frame, register)))
     }
@@ -228,7 +245,10 @@ impl Fiber {
         };
         let end = base + usize::from(registers);
         if end > self.stack.len() {
-            self.stack.resize(end.max(self.stack.len() * 2).min(end + (1 << 16)), Value::NIL);
+            self.stack.resize(
+                end.max(self.stack.len() * 2).min(end + (1 << 16)),
+                Value::NIL,
+            );
         }
         self.stack[base - 1] = header;
         self.base = base;
@@ -255,10 +275,22 @@ impl Fiber {
 
     /// Makes sure that `bytes` more logical bytes of objects and a stack of `stack_bytes` fit, by a
     /// collection if need be. Nothing may be held across this but registers.
-    pub(crate) fn reserve(&mut self, code: &CodeSpace, bytes: u64, stack_bytes: u64) -> Result<(), LimitHit> {
+    pub(crate) fn reserve(
+        &mut self,
+        code: &CodeSpace,
+        bytes: u64,
+        stack_bytes: u64,
+    ) -> Result<(), LimitHit> {
         let counters = self.arena.counters;
-        let stack_counted = if self.limits.stack_bytes.is_some() { 0 } else { stack_bytes };
-        let used = counters.live.saturating_add(counters.allocated).saturating_add(stack_counted);
+        let stack_counted = if self.limits.stack_bytes.is_some() {
+            0
+        } else {
+            stack_bytes
+        };
+        let used = counters
+            .live
+            .saturating_add(counters.allocated)
+            .saturating_add(stack_counted);
         let wanted = used.saturating_add(bytes);
         let peak = &mut self.arena.statistics.peak_bytes;
         *peak = (*peak).max(wanted.min(self.limits.memory_bytes));
@@ -280,11 +312,17 @@ impl Fiber {
         stack_bytes: u64,
     ) -> Result<(), LimitHit> {
         let live = self.collect(code);
-        self.gas_used = self.gas_used.saturating_add(cost::collection_gas(live.saturating_add(stack_bytes)));
+        self.gas_used = self
+            .gas_used
+            .saturating_add(cost::collection_gas(live.saturating_add(stack_bytes)));
         if live.saturating_add(stack_counted).saturating_add(bytes) > self.limits.memory_bytes {
             return Err(LimitHit::Memory);
         }
-        if self.gas_used > self.limits.gas { Err(LimitHit::Gas) } else { Ok(()) }
+        if self.gas_used > self.limits.gas {
+            Err(LimitHit::Gas)
+        } else {
+            Ok(())
+        }
     }
 
     /// Collects: everything that no live register or global can reach is gone. The logical bytes found
@@ -294,7 +332,10 @@ impl Fiber {
         let done = matches!(self.state, State::Done(_));
         let mut collector = self.arena.collect();
         for frame in frames.iter().filter(|_| !done) {
-            let live = code.program(frame.program).live(frame.function).at(frame.pc);
+            let live = code
+                .program(frame.program)
+                .live(frame.function)
+                .at(frame.pc);
             for register in live.take_while(|register| *register < frame.window) {
                 collector.root(&mut self.stack[frame.base + usize::from(register)]);
             }
@@ -322,7 +363,8 @@ impl Fiber {
         self.arena.trim();
         self.arena.counters = counters;
         self.arena.statistics = statistics;
-        self.stack.truncate(self.base + usize::from(self.current(code).1.registers));
+        self.stack
+            .truncate(self.base + usize::from(self.current(code).1.registers));
         self.stack.shrink_to_fit();
     }
 
