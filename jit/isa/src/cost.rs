@@ -17,13 +17,14 @@ pub const fn work_gas(work: Work, amount: u64) -> u64 {
     }
 }
 
-/// Gas that a collection charges to the instruction that caused it.
+/// Gas that a collection charges to the instruction that caused it: for the objects found live and
+/// the stack, in bytes.
 pub const fn collection_gas(live_bytes: u64) -> u64 {
     live_bytes / 64
 }
 
-/// A collection happens when more than this was allocated since the last one, after which
-/// `live_bytes` were live.
+/// A collection happens when more than this was allocated since the last one; `live_bytes` are the
+/// objects found live then and the stack as it is now.
 pub const fn collection_threshold(live_bytes: u64) -> u64 {
     if live_bytes < COLLECTION_MIN_BYTES {
         COLLECTION_MIN_BYTES
@@ -40,23 +41,23 @@ pub const SLOT_BYTES: u64 = 16;
 /// A pair.
 pub const PAIR_BYTES: u64 = 24;
 /// A cell.
-pub const CELL_BYTES: u64 = 24;
+pub const CELL_BYTES: u64 = 16;
 /// An Error, its message and values apart.
 pub const ERROR_BYTES: u64 = 40;
 /// A Capability, its name and parameter apart.
 pub const CAPABILITY_BYTES: u64 = 40;
 /// A vector, its buffer apart.
-pub const VECTOR_BYTES: u64 = 40;
+pub const VECTOR_BYTES: u64 = 32;
 /// A map, its buffer apart.
-pub const MAP_BYTES: u64 = 48;
+pub const MAP_BYTES: u64 = 40;
 /// Bytes, their buffer apart.
-pub const BYTES_BYTES: u64 = 32;
+pub const BYTES_BYTES: u64 = 24;
 /// What every buffer takes on top of its capacity.
 pub const BUFFER_BYTES: u64 = 16;
 /// A place in the buffer of a map: key, value and the share of the index.
 pub const MAP_ENTRY_BYTES: u64 = 48;
 /// A string or symbol of more than [`TEXT_INLINE_MAX`] bytes, its buffer apart.
-pub const LONG_TEXT_BYTES: u64 = 32;
+pub const LONG_TEXT_BYTES: u64 = 24;
 /// The longest text without a buffer of its own, in bytes.
 pub const TEXT_INLINE_MAX: u64 = 64;
 

@@ -18,6 +18,7 @@
 //! | `verify` | what the fast tiers rely on, proven or refused; the live-register table |
 //! | `builder` | how front ends make programs |
 //! | `text` | assembly text, both ways |
+//! | `reference_doc` | `docs/ISA.md` |
 #![forbid(unsafe_code)]
 
 pub mod builder;
@@ -29,7 +30,9 @@ pub mod op;
 mod opcode_table;
 pub mod operand;
 pub mod program;
+pub mod reference_doc;
 pub mod signature;
+pub mod text;
 pub mod verify;
 pub mod wire;
 
