@@ -106,7 +106,7 @@ fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, BadInput> {
 fn read_assembly(name: &str, source: &str) -> Result<Program, BadInput> {
     let mut program = text::parse(source).map_err(|errors| {
         let faults: Vec<Fault> = errors
-            .errors()
+            .0
             .iter()
             .map(|error| Fault {
                 message: format!("expected {}, found {}", error.expected, error.found),
@@ -114,11 +114,26 @@ fn read_assembly(name: &str, source: &str) -> Result<Program, BadInput> {
                 column: Some(error.column),
             })
             .collect();
-        let lines: Vec<String> = errors.errors().iter().map(|error| format!("{name}: {error}")).collect();
+        let lines: Vec<String> = errors.0.iter().map(|error| format!("{name}: {error}")).collect();
         BadInput { faults, report: lines.join("\n") }
     })?;
     if program.debug.file.is_empty() {
         program.debug.file = name.to_owned();
     }
     Ok(program)
+}
+
+fn read_jue(name: &str, source: &str) -> Result<Program, BadInput> {
+    crate::lang::compile(name, source).map_err(|diagnostics| BadInput {
+        faults: diagnostics
+            .errors()
+            .iter()
+            .map(|error| Fault {
+                message: error.message().to_owned(),
+                line: Some(error.line()),
+                column: Some(error.column()),
+            })
+            .collect(),
+        report: diagnostics.to_string(),
+    })
 }
