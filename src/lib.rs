@@ -1,2 +1,19 @@
-//! Physics World.
+//! Physics World: an embeddable engine for small sandboxed actors that can be metered, paused, saved,
+//! restored and moved at any instruction.
+//!
+//! | module | what it offers |
+//! |---|---|
+//! | [`lang`] | the Jue front end: source to programs |
+//! | [`source`] | programs from files of any kind |
+//! | [`solo`] | one actor and the surroundings that a command line gives it |
+//! | [`json`] | values as JSON |
+//!
+//! The layers below are [`isa`] (what a program is) and [`jit`] (what runs it).
+
+pub mod json;
 pub mod lang;
+pub mod solo;
+pub mod source;
+
+pub use pw_isa as isa;
+pub use pw_jit as jit;

@@ -211,7 +211,7 @@ impl<'a> Heap<'a> {
         let mut seen = HashSet::new();
         while let Some((a, b)) = pending.pop() {
             compared += 1;
-            if compared % 64 == 0 && !charge(64) {
+            if compared.is_multiple_of(64) && !charge(64) {
                 return None;
             }
             if a == b || self.same(a, b) {

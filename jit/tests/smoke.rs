@@ -79,14 +79,14 @@ fn fib_runs_and_survives_an_image_at_every_slice() {
     let mut code = CodeSpace::default();
     let program = code.load(verify(fib()).unwrap());
     let mut whole = Fiber::new(&code, program, Limits::default());
-    whole.set_argument(0, Value::int(15));
+    assert!(whole.set_arguments(&code, &[Value::int(15)]));
     assert_eq!(
         run(&mut whole, &code, &mut NoHost, u64::MAX),
         Outcome::Done(Value::int(610))
     );
 
     let mut sliced = Fiber::new(&code, program, Limits::default());
-    sliced.set_argument(0, Value::int(15));
+    assert!(sliced.set_arguments(&code, &[Value::int(15)]));
     while run(&mut sliced, &code, &mut NoHost, 7) == Outcome::Preempted {
         let hash = sliced.state_hash(&code);
         let restored = Fiber::from_image(&code, &sliced.to_image(&code), 1 << 20).unwrap();

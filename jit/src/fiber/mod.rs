@@ -108,8 +108,8 @@ pub struct FrameView {
 }
 
 impl Fiber {
-    /// A fiber that will run a program's entry function with a list of arguments, which the caller
-    /// makes with [`Fiber::arena_mut`] beforehand or leaves out.
+    /// A fiber that will run a program's entry function. Its parameters are nil until
+    /// [`Fiber::set_arguments`] gives them.
     pub fn new(code: &CodeSpace, program: u32, limits: Limits) -> Fiber {
         let loaded = code.program(program);
         let entry = loaded.program().entry;
@@ -136,9 +136,25 @@ impl Fiber {
         fiber
     }
 
-    /// Sets a parameter of the entry function before the first instruction runs.
-    pub fn set_argument(&mut self, parameter: u16, value: Value) {
-        self.stack[self.base + usize::from(parameter)] = value;
+    /// Gives the entry function its arguments before the first instruction runs; a rest parameter
+    /// receives what is left over as a list. False, and nothing happens, when their number does not
+    /// fit.
+    pub fn set_arguments(&mut self, code: &CodeSpace, arguments: &[Value]) -> bool {
+        let (_, function) = self.current(code);
+        let params = usize::from(function.params);
+        if arguments.len() < params || (arguments.len() > params && !function.rest) {
+            return false;
+        }
+        let (named, rest) = arguments.split_at(params);
+        self.stack[self.base..self.base + params].copy_from_slice(named);
+        if function.rest {
+            let mut list = Value::NIL;
+            for value in rest.iter().rev() {
+                list = self.arena.new_pair(*value, list);
+            }
+            self.stack[self.base + params] = list;
+        }
+        true
     }
 
     /// The arena, to make arguments in. What is made counts.

@@ -98,7 +98,8 @@ impl Expander<'_> {
         }
         self.around.pop();
         let declared = &mut self.module.functions[entry.index()];
-        declared.parameters = vec![arguments];
+        declared.parameters = Vec::new();
+        declared.rest = Some(arguments);
         declared.body = Expr::new(ExprKind::Block(statements), span);
     }
 

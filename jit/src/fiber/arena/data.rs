@@ -40,7 +40,7 @@ impl Arena {
     }
 
     /// A new pair.
-    pub(crate) fn new_pair(&mut self, car: Value, cdr: Value) -> Value {
+    pub fn new_pair(&mut self, car: Value, cdr: Value) -> Value {
         let index = self.allocate(3, cost::PAIR_BYTES);
         self.init(index, pair_header(car.tag, cdr.tag));
         self.init(index + 1, car.bits);

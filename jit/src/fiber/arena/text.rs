@@ -27,7 +27,7 @@ pub(crate) struct AppendPlan {
 
 impl Arena {
     /// A new text of kind String or Symbol.
-    pub(crate) fn new_text(&mut self, kind: Kind, text: &str) -> Value {
+    pub fn new_text(&mut self, kind: Kind, text: &str) -> Value {
         let characters = text.chars().count() as u32;
         if text.len() as u64 <= cost::TEXT_INLINE_MAX {
             return self.new_short_text(kind, text, characters);
