@@ -161,7 +161,7 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn to_float(&mut self, i: Instruction) -> bool {
+    pub(super) fn set_float(&mut self, i: Instruction) -> bool {
         match Number::of(self.get(i.b)) {
             Some(number) => self.set(i.a, Value::float(number.to_float())),
             None => false,

@@ -18,8 +18,10 @@ impl Hot<'_> {
 
     #[inline(always)]
     fn position(&self, target: i32) -> *const Instruction {
-        // SAFETY: the verifier proved that jump targets lie in the function's code.
-        unsafe { (*self.function).code.as_ptr().add(target as u32 as usize) }
+        self.function()
+            .code
+            .as_ptr()
+            .wrapping_add(target as u32 as usize)
     }
 
     #[inline(always)]
@@ -31,7 +33,7 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn count(&mut self, site: u32) {
         // SAFETY: sites were numbered with the program, and there is a counter for each.
-        let counter = unsafe { &mut *self.counters.add(site as usize) };
+        let counter = unsafe { &mut *self.counters.wrapping_add(site as usize) };
         *counter = counter.wrapping_add(1);
     }
 
@@ -58,8 +60,7 @@ impl Hot<'_> {
         let to = if taken {
             self.position(target)
         } else {
-            // SAFETY: control never runs off the end of a function.
-            unsafe { self.pc.add(parts) }
+            self.pc.wrapping_add(parts)
         };
         self.enter_block(to)
     }
@@ -98,15 +99,14 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn leave_function(&mut self, i: Instruction) -> bool {
         // SAFETY: every frame has a header before its registers; see `hot`.
-        let header = unsafe { *self.regs.sub(1) };
+        let header = unsafe { *self.regs.wrapping_sub(1) };
         if self.depth <= 1 || (header.bits >> 32) as u32 != self.program_number {
             return false;
         }
         let value = self.get(i.a);
         // SAFETY: the header's slot is the caller's window base.
-        unsafe { *self.regs.sub(1) = value };
-        // SAFETY: the header says how far below the caller's registers begin.
-        self.regs = unsafe { self.regs.sub(header.bits as u32 as usize) };
+        unsafe { *self.regs.wrapping_sub(1) = value };
+        self.regs = self.regs.wrapping_sub(header.bits as u32 as usize);
         self.depth -= 1;
         // SAFETY: headers name functions and calls that exist; see `hot`.
         let function = unsafe {
@@ -115,9 +115,12 @@ impl Hot<'_> {
                 .get_unchecked((header.tag >> 32) as usize)
         };
         self.function = function;
-        // SAFETY: there is an instruction behind every call that returns.
-        let behind = unsafe { function.code.as_ptr().add(header.tag as u32 as usize + 1) };
-        self.enter_block(behind)
+        self.enter_block(
+            function
+                .code
+                .as_ptr()
+                .wrapping_add(header.tag as u32 as usize + 1),
+        )
     }
 
     /// Returns the value just computed; the instruction that computed it is done, so the loop stops at

@@ -5,15 +5,11 @@ use super::hot::Hot;
 use crate::value::{CONSTANT, Value};
 use pw_isa::{Kind, cost};
 
-impl Hot<'_> {
+impl<'a> Hot<'a> {
     #[inline(always)]
-    fn callee(&self, number: u32) -> &'static InternalFunction
-    where
-        Self: Sized,
-    {
-        // SAFETY: links and closures name functions that exist. The program outlives the loop; the
-        // reference is used only within a handler.
-        unsafe { &*self.program.functions.as_ptr().add(number as usize) }
+    fn callee(&self, number: u32) -> &'a InternalFunction {
+        // SAFETY: links and closures name functions that exist.
+        unsafe { self.program.functions.get_unchecked(number as usize) }
     }
 
     /// Enters a function whose arguments stand in the window from `window + 1`.
@@ -28,14 +24,12 @@ impl Hot<'_> {
         if !fits {
             return false;
         }
-        // SAFETY: 3 of the head of `hot`.
-        let caller = unsafe { (*self.function).number };
         let header = Value {
-            tag: u64::from(self.pc_index()) | u64::from(caller) << 32,
+            tag: u64::from(self.pc_index()) | u64::from(self.function().number) << 32,
             bits: distance as u64 | u64::from(self.program_number) << 32,
         };
         // SAFETY: the window's base is a register of the caller.
-        unsafe { *regs.sub(1) = header };
+        unsafe { *regs.wrapping_sub(1) = header };
         self.regs = regs;
         self.depth += 1;
         self.start(callee)
@@ -56,7 +50,7 @@ impl Hot<'_> {
 
     /// The function of a closure of this program.
     #[inline(always)]
-    fn closure_callee(&mut self, value: Value) -> Option<&'static InternalFunction> {
+    fn closure_callee(&mut self, value: Value) -> Option<&'a InternalFunction> {
         let (program, function) = if value.tag == Kind::Closure as u64 {
             self.arena().closure_function(value.bits)
         } else if value.tag == Kind::Closure as u64 | CONSTANT {

@@ -75,14 +75,12 @@ impl<'a> Hot<'a> {
         let stack = fiber.stack.as_mut_ptr();
         Some(Hot {
             pc: &function.code[fiber.pc as usize],
-            // SAFETY: the newest frame lies within the stack.
-            regs: unsafe { stack.add(fiber.base) },
+            regs: stack.wrapping_add(fiber.base),
             gas: (budget - u64::from(rest)) as i64,
             function,
             depth: fiber.depth,
             depth_max: fiber.limits.depth,
-            // SAFETY: at most the length of the stack.
-            stack_end: unsafe { stack.add(stack_slots) },
+            stack_end: stack.wrapping_add(stack_slots),
             counters: profile.counters(fiber.program, program).as_mut_ptr(),
             program,
             program_number: fiber.program,
@@ -109,8 +107,16 @@ impl<'a> Hot<'a> {
     /// The position of the current instruction.
     #[inline(always)]
     pub(super) fn pc_index(&self) -> u32 {
+        let start = self.function().code.as_ptr();
         // SAFETY: 3 of the module's head: both point into the same code.
-        (unsafe { self.pc.offset_from((*self.function).code.as_ptr()) }) as u32
+        (unsafe { self.pc.offset_from(start) }) as u32
+    }
+
+    /// The function whose code `pc` points into.
+    #[inline(always)]
+    pub(super) fn function(&self) -> &'a InternalFunction {
+        // SAFETY: it is one of `program`, which lives for `'a`.
+        unsafe { &*self.function }
     }
 
     #[inline(always)]
@@ -122,28 +128,26 @@ impl<'a> Hot<'a> {
     /// Goes on behind the current instruction and the parts that are fused with it.
     #[inline(always)]
     pub(super) fn skip(&mut self, parts: usize) {
-        // SAFETY: 3 of the module's head.
-        self.pc = unsafe { self.pc.add(parts) };
+        self.pc = self.pc.wrapping_add(parts);
     }
 
     #[inline(always)]
     pub(super) fn get(&self, register: u16) -> Value {
         // SAFETY: 1 of the module's head.
-        unsafe { *self.regs.add(usize::from(register)) }
+        unsafe { *self.regs.wrapping_add(usize::from(register)) }
     }
 
     #[inline(always)]
     pub(super) fn set(&mut self, register: u16, value: Value) -> bool {
         // SAFETY: 1 of the module's head.
-        unsafe { *self.regs.add(usize::from(register)) = value };
+        unsafe { *self.regs.wrapping_add(usize::from(register)) = value };
         true
     }
 
-    /// The arena, while no other reference into the fiber is held.
+    /// The arena.
     #[inline(always)]
     pub(super) fn arena(&mut self) -> &mut Arena {
-        // SAFETY: 5 of the module's head.
-        unsafe { &mut (*self.fiber).arena }
+        &mut self.fiber().arena
     }
 
     /// A view of all values.

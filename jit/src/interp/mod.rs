@@ -135,7 +135,7 @@ fn execute(entered: &mut Hot<'_>) {
             Code::ShrImm => next!(2, hot_ref.bits_imm(i, |a, b| a.wrapping_shr(b as u32))),
             Code::UshrImm => next!(2, hot_ref.bits_imm(i, arith::shift_right_zero)),
             Code::AddReturn => enter!(hot_ref.add(i) && hot_ref.leave_function_behind(i)),
-            Code::ToFloat => next!(1, hot_ref.to_float(i)),
+            Code::ToFloat => next!(1, hot_ref.set_float(i)),
             Code::Sqrt => next!(1, hot_ref.sqrt(i)),
             Code::Lt => next!(1, hot_ref.set_order(i, |a, b| a < b, |a, b| a < b)),
             Code::Le => next!(1, hot_ref.set_order(i, |a, b| a <= b, |a, b| a <= b)),
