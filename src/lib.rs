@@ -1,1 +1,3 @@
 //! Physics World.
+
+pub mod v2;

@@ -17,6 +17,7 @@
 //! | `codec`, `wire` | program files, and the bounded reader that all decoders use |
 //! | `verify` | what the fast tiers rely on, proven or refused; the live-register table |
 //! | `builder` | how front ends make programs |
+//! | `v2` | V2 code and its lowering |
 //! | `text` | assembly text, both ways |
 #![forbid(unsafe_code)]
 
@@ -30,6 +31,7 @@ mod opcode_table;
 pub mod operand;
 pub mod program;
 pub mod signature;
+pub mod v2;
 pub mod verify;
 pub mod wire;
 
