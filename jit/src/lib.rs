@@ -1,1 +1,27 @@
-//! Physics World.
+//! Executes Physics World programs: fibers, the reference interpreter and the faster tiers.
+//!
+//! This crate knows no actors, sockets or clocks. A [`fiber::Fiber`] is the whole state of one
+//! computation as plain data; an interpreter advances it by at most a slice of gas; what it asks of its
+//! surroundings goes through a [`host::Host`].
+//!
+//! | folder | what it holds |
+//! |---|---|
+//! | `fiber` | frames, registers, arena, images |
+//! | `reference` | the executable specification: small, slow, obvious |
+//! | `code_space` | loaded programs and their constants |
+//! | `heap`, `numbers`, `text` | what values mean, shared by all tiers |
+
+pub mod code_space;
+pub mod failure;
+pub mod fiber;
+pub mod heap;
+pub mod host;
+pub mod numbers;
+pub mod reference;
+pub mod text;
+pub mod value;
+
+pub use code_space::CodeSpace;
+pub use failure::Failure;
+pub use fiber::{Fiber, Limits, State};
+pub use value::Value;

@@ -17,13 +17,14 @@ pub const fn work_gas(work: Work, amount: u64) -> u64 {
     }
 }
 
-/// Gas that a collection charges to the instruction that caused it.
+/// Gas that a collection charges to the instruction that caused it: for the objects found live and
+/// the stack, in bytes.
 pub const fn collection_gas(live_bytes: u64) -> u64 {
     live_bytes / 64
 }
 
-/// A collection happens when more than this was allocated since the last one, after which
-/// `live_bytes` were live.
+/// A collection happens when more than this was allocated since the last one; `live_bytes` are the
+/// objects found live then and the stack as it is now.
 pub const fn collection_threshold(live_bytes: u64) -> u64 {
     if live_bytes < COLLECTION_MIN_BYTES {
         COLLECTION_MIN_BYTES

@@ -323,6 +323,7 @@ macro_rules! declare_opcodes {
 
             #[allow(unused_mut, unused_variables, reason = "rows without operands")]
             fn from_raw(row: u8, raw: &[u64]) -> Option<$Module> {
+                #[allow(clippy::enum_variant_names, reason = "instructions are named like their mnemonics")]
                 #[derive(Clone, Copy)]
                 enum Row { $($Name),* }
                 const ROWS: &[Row] = &[$(Row::$Name),*];
@@ -334,6 +335,7 @@ macro_rules! declare_opcodes {
             }
 
             fn row(&self) -> u8 {
+                #[allow(clippy::enum_variant_names, reason = "instructions are named like their mnemonics")]
                 #[repr(u8)]
                 enum Row { $($Name),* }
                 match self { $($Module::$Name { .. } => Row::$Name as u8,)* }

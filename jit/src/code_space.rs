@@ -1,0 +1,206 @@
+//! Loaded programs: what all fibers of a process share, immutable once loaded.
+//!
+//! A program gets a number, and its constants one arena of their own: immutable, charged to nobody,
+//! named by values that carry the program's number. Numbers never leave the process; images name
+//! programs by signature.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use pw_isa::verify::{LiveTable, Verified};
+use pw_isa::{Constant, Function, Kind, Link, Program, ProgramSignature};
+
+use crate::fiber::arena::{Arena, KeyHasher};
+use crate::value::Value;
+
+/// A program in memory.
+#[derive(Debug)]
+pub struct LoadedProgram {
+    verified: Verified,
+    /// The constants of all functions; one arena, so that a value can name any of them.
+    pub(crate) constants: Arena,
+    /// The offsets of its objects in the order in which they were made: their names in images.
+    pub(crate) objects: Vec<(Kind, u32)>,
+    /// One list a function: its constants as values.
+    values: Vec<Vec<Value>>,
+    /// One function value a function without captures: the same wherever it is mentioned.
+    function_values: Vec<Value>,
+}
+
+impl LoadedProgram {
+    /// The program.
+    pub fn program(&self) -> &Program {
+        self.verified.program()
+    }
+
+    /// The program's signature.
+    pub fn signature(&self) -> ProgramSignature {
+        self.verified.signature()
+    }
+
+    /// A function.
+    pub fn function(&self, number: u32) -> &Function {
+        &self.program().functions[number as usize]
+    }
+
+    /// The live registers of a function.
+    pub fn live(&self, number: u32) -> &LiveTable {
+        self.verified.live(number)
+    }
+
+    /// What a position of a function's link table names.
+    pub fn link(&self, function: u32, link: u32) -> Link {
+        self.program().links[function as usize][link as usize]
+    }
+
+    /// A constant of a function.
+    pub fn constant(&self, function: u32, constant: u32) -> Value {
+        self.values[function as usize][constant as usize]
+    }
+
+    /// A function without captures, as a value.
+    pub fn function_value(&self, function: u32) -> Value {
+        self.function_values[function as usize]
+    }
+}
+
+/// All programs that were loaded, by number.
+#[derive(Debug)]
+pub struct CodeSpace {
+    programs: Vec<Arc<LoadedProgram>>,
+    by_signature: HashMap<ProgramSignature, u32>,
+    pub(crate) keys: KeyHasher,
+}
+
+impl Default for CodeSpace {
+    fn default() -> CodeSpace {
+        CodeSpace::new([0x5bd1_e995_9bd1_e995, 0x2545_f491_4f6c_dd1d])
+    }
+}
+
+impl CodeSpace {
+    /// An empty space. The secret guards maps against chosen keys and is not observable; hosts that
+    /// run hostile programs give a random one.
+    pub fn new(secret: [u64; 2]) -> CodeSpace {
+        CodeSpace { programs: Vec::new(), by_signature: HashMap::new(), keys: KeyHasher { key: secret } }
+    }
+
+    /// Loads a verified program; the same program twice is loaded once. Its number.
+    pub fn load(&mut self, verified: Verified) -> u32 {
+        if let Some(number) = self.by_signature.get(&verified.signature()) {
+            return *number;
+        }
+        let number = self.programs.len() as u32;
+        self.by_signature.insert(verified.signature(), number);
+        self.programs.push(Arc::new(Loader::new(number).load(verified)));
+        number
+    }
+
+    /// A loaded program.
+    pub fn program(&self, number: u32) -> &LoadedProgram {
+        &self.programs[number as usize]
+    }
+
+    /// The number of a program that is loaded.
+    pub fn find(&self, signature: ProgramSignature) -> Option<u32> {
+        self.by_signature.get(&signature).copied()
+    }
+
+    /// How many programs are loaded.
+    pub fn len(&self) -> u32 {
+        self.programs.len() as u32
+    }
+
+    /// Whether no program is loaded.
+    pub fn is_empty(&self) -> bool {
+        self.programs.is_empty()
+    }
+}
+
+/// Builds the constants of one program. Equal texts and pairs of equal constants become one object.
+struct Loader {
+    number: u32,
+    arena: Arena,
+    objects: Vec<(Kind, u32)>,
+    texts: HashMap<(Kind, String), Value>,
+}
+
+impl Loader {
+    fn new(number: u32) -> Loader {
+        Loader { number, arena: Arena::new(), objects: Vec::new(), texts: HashMap::new() }
+    }
+
+    fn load(mut self, verified: Verified) -> LoadedProgram {
+        let program = verified.program();
+        let function_values: Vec<Value> = (0..program.functions.len() as u32)
+            .map(|function| {
+                let closure = self.arena.new_closure(self.number, function, [].into_iter());
+                self.own(closure)
+            })
+            .collect();
+        let mut values = Vec::with_capacity(program.functions.len());
+        for (function, links) in program.functions.iter().zip(&program.links) {
+            let mut list: Vec<Value> = Vec::with_capacity(function.constants.len());
+            for constant in &function.constants {
+                let value = self.constant(constant, &list, links, &function_values);
+                list.push(value);
+            }
+            values.push(list);
+        }
+        LoadedProgram { constants: self.arena, objects: self.objects, values, function_values, verified }
+    }
+
+    /// Gives an object of the constants' arena its name.
+    fn own(&mut self, value: Value) -> Value {
+        let offset = value.bits as u32;
+        self.objects.push((value.kind(), offset));
+        Value::constant(value.kind(), self.number, offset)
+    }
+
+    fn text(&mut self, kind: Kind, text: &str) -> Value {
+        if let Some(value) = self.texts.get(&(kind, text.to_owned())) {
+            return *value;
+        }
+        let value = self.arena.new_text(kind, text);
+        let value = self.own(value);
+        self.texts.insert((kind, text.to_owned()), value);
+        value
+    }
+
+    fn constant(
+        &mut self,
+        constant: &Constant,
+        earlier: &[Value],
+        links: &[Link],
+        functions: &[Value],
+    ) -> Value {
+        let at = |index: u32| earlier[index as usize];
+        match constant {
+            Constant::Nil => Value::NIL,
+            Constant::Bool(value) => Value::bool(*value),
+            Constant::Int(value) => Value::int(*value),
+            Constant::Float(bits) => Value::float(f64::from_bits(*bits)),
+            Constant::ActorId(id) => Value::actor(*id),
+            Constant::Symbol(text) => self.text(Kind::Symbol, text),
+            Constant::String(text) => self.text(Kind::String, text),
+            Constant::Pair(car, cdr) => {
+                let pair = self.arena.new_pair(at(*car), at(*cdr));
+                self.own(pair)
+            }
+            Constant::Function(link) => match links[*link as usize] {
+                Link::Function(function) => functions[function as usize],
+                Link::Global(_) => unreachable!("the verifier checked the link"),
+            },
+            Constant::Capability { name, parameter } => {
+                let name = self.text(Kind::Symbol, name);
+                let capability = self.arena.new_capability(name, parameter.map_or(Value::NIL, at));
+                self.own(capability)
+            }
+            Constant::Error { kind, message } => {
+                let message = self.text(Kind::String, message);
+                let error = self.arena.new_error(*kind, message, Value::NIL);
+                self.own(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Buffers: the variable part of vectors, maps, bytes and long texts.
+//!
+//! Small ones are objects of the arena; from [`OUTSIDE_WORDS_MIN`] words they live outside, do not
+//! move, and are shared by copies of the arena until one of them writes.
+
+use std::sync::Arc;
+
+use super::object::{OUTSIDE, OUTSIDE_WORDS_MIN, ObjectKind, halves, header, join, size_words};
+use super::{Arena, CARD_WORDS};
+use pw_isa::cost;
+
+/// Marks the buffer of a text, which counts for itself; other buffers count with their owners.
+pub(super) const TEXT_BUFFER: u16 = 1;
+
+/// A buffer outside the arena.
+#[derive(Clone, Debug)]
+pub(super) struct Outside {
+    words: Arc<Vec<u64>>,
+    /// Of a text: bytes in use and logical capacity in bytes; otherwise zero.
+    pub(super) used: u32,
+    pub(super) capacity: u32,
+    pub(super) is_text: bool,
+    /// Found live by the running collection.
+    pub(super) marked: bool,
+    cards: Vec<u8>,
+}
+
+impl Outside {
+    pub(super) fn changed_words(&self) -> usize {
+        self.cards.iter().map(|card| usize::from(*card)).sum::<usize>() * CARD_WORDS
+    }
+
+    pub(super) fn mark_captured(&mut self) {
+        self.cards.fill(0);
+    }
+
+    pub(super) fn logical_bytes(&self) -> u64 {
+        if self.is_text { cost::BUFFER_BYTES + u64::from(self.capacity) } else { 0 }
+    }
+
+    pub(super) fn physical_words(&self) -> usize {
+        self.words.len()
+    }
+}
+
+impl Arena {
+    /// A zeroed buffer of `words` words, counted with its owner; the word that names it.
+    pub(super) fn new_buffer(&mut self, words: usize) -> u64 {
+        self.new_any_buffer(words, None)
+    }
+
+    /// A buffer for a text of `used` bytes with a logical capacity; the word that names it.
+    pub(super) fn new_text_buffer(&mut self, used: u32, capacity: u32, room: usize) -> u64 {
+        self.new_any_buffer(room.div_ceil(8), Some((used, capacity)))
+    }
+
+    fn new_any_buffer(&mut self, words: usize, text: Option<(u32, u32)>) -> u64 {
+        let (used, capacity) = text.unwrap_or_default();
+        let logical = text.map_or(0, |(_, capacity)| cost::BUFFER_BYTES + u64::from(capacity));
+        if words == 0 && text.is_none() {
+            return 0;
+        }
+        if words < OUTSIDE_WORDS_MIN {
+            let index = self.allocate(2 + words, logical);
+            let extra = if text.is_some() { TEXT_BUFFER } else { 0 };
+            self.init(index, header(ObjectKind::Buffer, extra, 2 + words));
+            self.init(index + 1, join(used, capacity));
+            self.words[index + 2..index + 2 + words].fill(0);
+            return index as u64 * 8;
+        }
+        self.counters.allocated += logical;
+        self.statistics.allocated_bytes += logical;
+        self.statistics.allocations += 1;
+        let outside = Outside {
+            words: Arc::new(vec![0; words]),
+            used,
+            capacity,
+            is_text: text.is_some(),
+            marked: false,
+            cards: vec![1; words.div_ceil(CARD_WORDS)],
+        };
+        let slot = match self.outside_free.pop() {
+            Some(slot) => {
+                self.outside[slot as usize] = Some(outside);
+                u64::from(slot)
+            }
+            None => {
+                self.outside.push(Some(outside));
+                self.outside.len() as u64 - 1
+            }
+        };
+        OUTSIDE | slot
+    }
+
+    /// The buffer outside the arena that a buffer word names.
+    pub(super) fn outside(&self, buffer: u64) -> &Outside {
+        match &self.outside[(buffer & !OUTSIDE) as usize] {
+            Some(outside) => outside,
+            None => unreachable!("a buffer word names a live buffer"),
+        }
+    }
+
+    pub(super) fn outside_mut(&mut self, buffer: u64) -> &mut Outside {
+        match &mut self.outside[(buffer & !OUTSIDE) as usize] {
+            Some(outside) => outside,
+            None => unreachable!("a buffer word names a live buffer"),
+        }
+    }
+
+    /// The words of a buffer.
+    pub(super) fn buffer(&self, buffer: u64) -> &[u64] {
+        if buffer == 0 {
+            return &[];
+        }
+        if buffer & OUTSIDE != 0 {
+            return &self.outside(buffer).words;
+        }
+        let index = (buffer / 8) as usize;
+        &self.words[index + 2..index + size_words(self.words[index])]
+    }
+
+    /// `count` words of a buffer from `start`, to be written.
+    pub(super) fn buffer_mut(&mut self, buffer: u64, start: usize, count: usize) -> &mut [u64] {
+        if count == 0 {
+            return &mut [];
+        }
+        if buffer & OUTSIDE != 0 {
+            let outside = self.outside_mut(buffer);
+            outside.cards[start / CARD_WORDS..=(start + count - 1) / CARD_WORDS].fill(1);
+            return &mut Arc::make_mut(&mut outside.words)[start..start + count];
+        }
+        let first = (buffer / 8) as usize + 2 + start;
+        if !self.cards.is_empty() {
+            self.cards[first / CARD_WORDS..=(first + count - 1) / CARD_WORDS].fill(1);
+        }
+        &mut self.words[first..first + count]
+    }
+
+    /// The bytes of a buffer.
+    pub(super) fn buffer_bytes(&self, buffer: u64) -> &[u8] {
+        bytemuck::cast_slice(self.buffer(buffer))
+    }
+
+    /// Writes bytes into a buffer.
+    pub(super) fn write_buffer_bytes(&mut self, buffer: u64, start: usize, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let first = start / 8;
+        let last = (start + bytes.len() - 1) / 8;
+        let words = self.buffer_mut(buffer, first, last - first + 1);
+        bytemuck::cast_slice_mut(words)[start - first * 8..][..bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// A text buffer's bytes in use and capacity.
+    pub(super) fn text_buffer_state(&self, buffer: u64) -> (u32, u32) {
+        if buffer & OUTSIDE != 0 {
+            let outside = self.outside(buffer);
+            (outside.used, outside.capacity)
+        } else {
+            halves(self.words[(buffer / 8) as usize + 1])
+        }
+    }
+
+    /// Sets a text buffer's bytes in use.
+    pub(super) fn set_text_buffer_used(&mut self, buffer: u64, used: u32) {
+        if buffer & OUTSIDE != 0 {
+            self.outside_mut(buffer).used = used;
+        } else {
+            let index = (buffer / 8) as usize + 1;
+            let (_, capacity) = halves(self.words[index]);
+            self.store(index, join(used, capacity));
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The heap of one actor: bump-allocated, collected precisely, moved freely.
+//!
+//! Values name objects by byte offset, so the words may lie anywhere and move at any time. Up to
+//! [`SMALL_WORDS`] an arena is one block, copied whole by a collection. A larger one consists of
+//! segments: new objects fill *new* segments, survive into *surviving* ones and, surviving again, into
+//! *old* ones, which stay in place until most of their objects are dead.
+//!
+//! Everything observable is *logical*: [`Counters`] count bytes by the table in [`pw_isa::cost`],
+//! whatever the layout. Callers reserve logical bytes first (`Fiber::reserve`), which is where
+//! collections and limits happen; allocation itself cannot fail.
+//!
+//! Every store into an existing object goes through [`Arena::barrier`], which marks the object's
+//! 4 KiB page (card) as changed since the last capture.
+
+mod buffer;
+mod collect;
+mod data;
+mod map;
+pub(crate) mod object;
+mod report;
+mod segment;
+mod text;
+mod vector;
+
+pub(crate) use data::bytes_logical;
+pub(crate) use map::KeyHasher;
+pub use report::ArenaReport;
+pub(crate) use vector::StorePlan;
+
+use buffer::Outside;
+use segment::Segment;
+
+/// Words of a segment (256 KiB).
+pub(crate) const SEGMENT_WORDS: usize = 32 * 1024;
+/// Words up to which an arena is a single block (64 KiB).
+pub(crate) const SMALL_WORDS: usize = 8 * 1024;
+/// Words of a card (4 KiB).
+pub(crate) const CARD_WORDS: usize = 512;
+
+/// Collections that bring all objects to the front of a fragmented arena: the first moves them behind
+/// the free segments, the second into them.
+pub(crate) const COMPACTING_PASSES: usize = 2;
+
+/// Logical counters; part of the state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Logical bytes that the last collection found live.
+    pub live: u64,
+    /// Logical bytes allocated since.
+    pub allocated: u64,
+}
+
+/// What has happened so far; not part of the state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Statistics {
+    /// Objects and buffers allocated.
+    pub allocations: u64,
+    /// Logical bytes allocated.
+    pub allocated_bytes: u64,
+    /// Collections.
+    pub collections: u64,
+    /// The most logical bytes in use at any reservation, stack included.
+    pub peak_bytes: u64,
+}
+
+/// The heap of one actor, or the constants of one program.
+#[derive(Clone, Debug)]
+pub struct Arena {
+    /// The address space: a value's bits are a byte offset into it. Word 0 is never used.
+    words: Vec<u64>,
+    /// Empty while the arena is a single block.
+    segments: Vec<Segment>,
+    /// Where the next object goes, and where its block or segment ends.
+    top: usize,
+    end: usize,
+    outside: Vec<Option<Outside>>,
+    outside_free: Vec<u32>,
+    /// One byte a card: changed since the last capture. Empty while the arena is a single block,
+    /// which counts as changed altogether.
+    cards: Vec<u8>,
+    /// Segments that are free to be used again.
+    segments_free: Vec<u32>,
+    pub(crate) counters: Counters,
+    pub(crate) statistics: Statistics,
+}
+
+impl Default for Arena {
+    fn default() -> Arena {
+        Arena::new()
+    }
+}
+
+impl Arena {
+    /// An empty arena; takes no memory until something is allocated.
+    pub fn new() -> Arena {
+        Arena {
+            words: Vec::new(),
+            segments: Vec::new(),
+            top: 1,
+            end: 0,
+            outside: Vec::new(),
+            outside_free: Vec::new(),
+            cards: Vec::new(),
+            segments_free: Vec::new(),
+            counters: Counters::default(),
+            statistics: Statistics::default(),
+        }
+    }
+
+    /// The logical counters.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// What has happened so far.
+    pub fn statistics(&self) -> Statistics {
+        self.statistics
+    }
+
+    fn is_small(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// Room for an object of `words` words whose allocation counts `logical` bytes; its index.
+    fn allocate(&mut self, words: usize, logical: u64) -> usize {
+        self.counters.allocated += logical;
+        self.statistics.allocated_bytes += logical;
+        self.statistics.allocations += 1;
+        if self.top + words > self.end {
+            self.make_room(words);
+        }
+        let index = self.top;
+        self.top += words;
+        index
+    }
+
+    #[cold]
+    fn make_room(&mut self, words: usize) {
+        if self.is_small() {
+            let need = self.top + words;
+            if need <= SMALL_WORDS {
+                let length = need.next_power_of_two().max(16);
+                self.words.resize(length, 0);
+                self.end = length;
+                return;
+            }
+            self.become_segmented();
+            if self.top + words <= self.end {
+                return;
+            }
+        }
+        self.close_segment();
+        let segment = self.take_segment(segment::Age::New);
+        self.end = (segment + 1) * SEGMENT_WORDS;
+        // Word 0 of the arena is never an object: offset 0 means "no buffer".
+        self.top = (segment * SEGMENT_WORDS).max(1);
+    }
+
+    /// Turns the single block into the first segment.
+    fn become_segmented(&mut self) {
+        self.words.resize(SEGMENT_WORDS, 0);
+        self.end = SEGMENT_WORDS;
+        self.segments.push(Segment::new(segment::Age::New));
+        self.cards.resize(SEGMENT_WORDS / CARD_WORDS, 1);
+    }
+
+    /// Remembers where the objects of the current segment end.
+    fn close_segment(&mut self) {
+        if !self.is_small() && self.end > 0 {
+            let segment = (self.end - 1) / SEGMENT_WORDS;
+            self.segments[segment].used = self.top - segment * SEGMENT_WORDS;
+        }
+    }
+
+    /// A free segment, or a new one behind the last.
+    fn take_segment(&mut self, age: segment::Age) -> usize {
+        let number = match self.segments_free.pop() {
+            Some(number) => number as usize,
+            None => {
+                self.segments.push(Segment::new(age));
+                self.words.resize(self.segments.len() * SEGMENT_WORDS, 0);
+                self.cards.resize(self.words.len() / CARD_WORDS, 1);
+                self.segments.len() - 1
+            }
+        };
+        self.segments[number] = Segment::new(age);
+        let first = number * SEGMENT_WORDS / CARD_WORDS;
+        self.cards[first..first + SEGMENT_WORDS / CARD_WORDS].fill(1);
+        number
+    }
+
+    /// The word at an index.
+    fn word(&self, index: usize) -> u64 {
+        self.words[index]
+    }
+
+    /// Writes a word of an object that was just allocated.
+    fn init(&mut self, index: usize, word: u64) {
+        self.words[index] = word;
+    }
+
+    /// Writes a word of an existing object.
+    fn store(&mut self, index: usize, word: u64) {
+        self.barrier(index);
+        self.words[index] = word;
+    }
+
+    /// Marks the card of a word as changed.
+    fn barrier(&mut self, index: usize) {
+        if let Some(card) = self.cards.get_mut(index / CARD_WORDS) {
+            *card = 1;
+        }
+    }
+
+    /// Bytes that changed since [`Arena::mark_captured`], by cards.
+    pub fn changed_bytes(&self) -> u64 {
+        let inside = if self.is_small() {
+            self.top
+        } else {
+            let live_cards = self.segments.iter().enumerate().filter(|(_, segment)| !segment.is_free());
+            live_cards
+                .map(|(number, _)| {
+                    let first = number * SEGMENT_WORDS / CARD_WORDS;
+                    let cards = &self.cards[first..first + SEGMENT_WORDS / CARD_WORDS];
+                    cards.iter().map(|card| usize::from(*card)).sum::<usize>() * CARD_WORDS
+                })
+                .sum()
+        };
+        let outside: usize = self.outside.iter().flatten().map(Outside::changed_words).sum();
+        (inside + outside) as u64 * 8
+    }
+
+    /// Everything counts as captured from here on: only later stores mark their cards.
+    pub fn mark_captured(&mut self) {
+        self.cards.fill(0);
+        self.outside.iter_mut().flatten().for_each(Outside::mark_captured);
+    }
+}

@@ -1,0 +1,221 @@
+//! Vectors: flat while all elements are Int or all Float, generic otherwise.
+//!
+//! The kind of elements is chosen by the first one; a vector that has had elements widens to generic
+//! when another kind is stored, and never narrows. Capacity is logical: it starts at the length the
+//! vector was made with and grows by [`cost::grown_capacity`].
+
+use pw_isa::{Kind, cost};
+
+use super::Arena;
+use super::data::index_of;
+use super::object::{Elements, ObjectKind, extra, halves, header, join};
+use crate::value::Value;
+
+/// What storing or appending an element takes, decided before anything changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct StorePlan {
+    /// The kind of elements afterwards.
+    pub(crate) elements: Elements,
+    /// The capacity afterwards.
+    pub(crate) capacity: u32,
+    /// Logical bytes of a new buffer; 0 when the old one stays.
+    pub(crate) bytes: u64,
+    /// Elements that are copied into the new buffer.
+    pub(crate) copied: u64,
+}
+
+fn elements_for(value: Value) -> Elements {
+    match value.kind() {
+        Kind::Int => Elements::Int,
+        Kind::Float => Elements::Float,
+        _ => Elements::Any,
+    }
+}
+
+fn buffer_words(elements: Elements, count: u32) -> usize {
+    elements.words() * count as usize
+}
+
+impl Arena {
+    /// The logical size of a new vector of these values.
+    pub(crate) fn vector_logical(elements: Elements, capacity: u64) -> u64 {
+        cost::VECTOR_BYTES + cost::vector_buffer_bytes(capacity, elements.bytes())
+    }
+
+    /// The elements that a vector of these values has.
+    pub(crate) fn common_elements(values: impl IntoIterator<Item = Value>) -> Elements {
+        let mut values = values.into_iter();
+        let Some(first) = values.next() else { return Elements::Any };
+        let elements = elements_for(first);
+        if values.all(|value| elements_for(value) == elements) { elements } else { Elements::Any }
+    }
+
+    /// A new vector of `length` elements, all zero bits, to be filled by the caller.
+    pub(crate) fn new_vector(&mut self, elements: Elements, length: u32, capacity: u32) -> Value {
+        let buffer = self.new_buffer(buffer_words(elements, length));
+        let index = self.allocate(3, Self::vector_logical(elements, u64::from(capacity)));
+        self.init(index, header(ObjectKind::Vector, elements as u16, 3));
+        self.init(index + 1, join(length, capacity));
+        self.init(index + 2, buffer);
+        Value::object(Kind::Vector, index as u64 * 8)
+    }
+
+    /// A new vector of `length` times `value`.
+    pub(crate) fn new_filled_vector(&mut self, length: u32, value: Value) -> Value {
+        let elements = elements_for(value);
+        let vector = self.new_vector(elements, length, length);
+        if value.bits != 0 || elements == Elements::Any {
+            self.fill_vector(vector.bits, value);
+        }
+        vector
+    }
+
+    /// The kind of a vector's elements.
+    pub(crate) fn vector_elements(&self, offset: u64) -> Elements {
+        let number = u64::from(extra(self.word(index_of(offset))));
+        Elements::from_number(number).unwrap_or(Elements::Any)
+    }
+
+    /// The number of elements.
+    pub(crate) fn vector_length(&self, offset: u64) -> u32 {
+        halves(self.word(index_of(offset) + 1)).0
+    }
+
+    /// The logical capacity.
+    pub(crate) fn vector_capacity(&self, offset: u64) -> u32 {
+        halves(self.word(index_of(offset) + 1)).1
+    }
+
+    fn vector_buffer(&self, offset: u64) -> u64 {
+        self.word(index_of(offset) + 2)
+    }
+
+    /// An element that exists.
+    pub(crate) fn vector_get(&self, offset: u64, place: u32) -> Value {
+        let words = self.buffer(self.vector_buffer(offset));
+        let place = place as usize;
+        match self.vector_elements(offset) {
+            Elements::Any => Value { tag: words[2 * place], bits: words[2 * place + 1] },
+            Elements::Int => Value { tag: Kind::Int as u64, bits: words[place] },
+            Elements::Float => Value { tag: Kind::Float as u64, bits: words[place] },
+        }
+    }
+
+    fn vector_write(&mut self, offset: u64, place: u32, value: Value) {
+        let buffer = self.vector_buffer(offset);
+        let place = place as usize;
+        match self.vector_elements(offset) {
+            Elements::Any => self.buffer_mut(buffer, 2 * place, 2).copy_from_slice(&[value.tag, value.bits]),
+            Elements::Int | Elements::Float => self.buffer_mut(buffer, place, 1)[0] = value.bits,
+        }
+    }
+
+    /// What replacing elements of a vector by `value` takes.
+    pub(crate) fn plan_store(&self, offset: u64, value: Value) -> StorePlan {
+        let elements = self.vector_elements(offset);
+        let (length, capacity) = halves(self.word(index_of(offset) + 1));
+        if elements == Elements::Any || elements == elements_for(value) {
+            return StorePlan { elements, capacity, bytes: 0, copied: 0 };
+        }
+        let bytes = cost::vector_buffer_bytes(u64::from(capacity), Elements::Any.bytes());
+        StorePlan { elements: Elements::Any, capacity, bytes, copied: u64::from(length) }
+    }
+
+    /// What appending `value` takes; `None` when the vector is as long as one can be.
+    pub(crate) fn plan_push(&self, offset: u64, value: Value) -> Option<StorePlan> {
+        let (length, capacity) = halves(self.word(index_of(offset) + 1));
+        let mut plan = self.plan_store(offset, value);
+        if capacity == 0 {
+            plan.elements = elements_for(value);
+        }
+        if length == capacity {
+            let grown = cost::grown_capacity(u64::from(capacity)).min(cost::LENGTH_MAX);
+            if grown == u64::from(capacity) {
+                return None;
+            }
+            plan.capacity = grown as u32;
+            plan.bytes = cost::vector_buffer_bytes(grown, plan.elements.bytes());
+            plan.copied = u64::from(length);
+        }
+        Some(plan)
+    }
+
+    /// Gives a vector the buffer that the plan asks for.
+    pub(crate) fn apply_plan(&mut self, offset: u64, plan: StorePlan) {
+        if plan.bytes == 0 {
+            return;
+        }
+        self.counters.allocated += plan.bytes;
+        self.statistics.allocated_bytes += plan.bytes;
+        let length = self.vector_length(offset);
+        self.rebuild_buffer(offset, plan.elements, length, plan.capacity);
+        self.store(index_of(offset) + 1, join(length, plan.capacity));
+    }
+
+    /// A new buffer with room for `room` elements; the first `length` are copied.
+    fn rebuild_buffer(&mut self, offset: u64, elements: Elements, length: u32, room: u32) {
+        let values: Vec<u64> = match (self.vector_elements(offset), elements) {
+            (Elements::Any, _) | (Elements::Int, Elements::Int) | (Elements::Float, Elements::Float) => {
+                self.buffer(self.vector_buffer(offset))[..buffer_words(elements, length)].to_vec()
+            }
+            _ => (0..length)
+                .flat_map(|place| {
+                    let value = self.vector_get(offset, place);
+                    [value.tag, value.bits]
+                })
+                .collect(),
+        };
+        let buffer = self.new_buffer(buffer_words(elements, room));
+        self.buffer_mut(buffer, 0, values.len()).copy_from_slice(&values);
+        let index = index_of(offset);
+        self.store(index, header(ObjectKind::Vector, elements as u16, 3));
+        self.store(index + 2, buffer);
+    }
+
+    /// Replaces an element that exists, under a plan that was applied.
+    pub(crate) fn vector_set(&mut self, offset: u64, place: u32, value: Value) {
+        self.vector_write(offset, place, value);
+    }
+
+    /// Appends an element, under a plan that was applied.
+    pub(crate) fn vector_push(&mut self, offset: u64, value: Value) {
+        let (length, capacity) = halves(self.word(index_of(offset) + 1));
+        let elements = self.vector_elements(offset);
+        // A buffer that came from an image may have less room than the capacity says.
+        if self.buffer(self.vector_buffer(offset)).len() < buffer_words(elements, length + 1) {
+            self.rebuild_buffer(offset, elements, length, capacity.min(length.saturating_mul(2).max(4)));
+        }
+        self.store(index_of(offset) + 1, join(length + 1, capacity));
+        self.vector_write(offset, length, value);
+    }
+
+    /// Removes the last element, if there is one.
+    pub(crate) fn vector_pop(&mut self, offset: u64) -> Option<Value> {
+        let (length, capacity) = halves(self.word(index_of(offset) + 1));
+        let last = length.checked_sub(1)?;
+        let value = self.vector_get(offset, last);
+        self.store(index_of(offset) + 1, join(last, capacity));
+        Some(value)
+    }
+
+    /// Sets every element, under a plan that was applied.
+    pub(crate) fn fill_vector(&mut self, offset: u64, value: Value) {
+        let elements = self.vector_elements(offset);
+        let count = buffer_words(elements, self.vector_length(offset));
+        let buffer = self.vector_buffer(offset);
+        let words = self.buffer_mut(buffer, 0, count);
+        match elements {
+            Elements::Any => {
+                for pair in words.chunks_exact_mut(2) {
+                    pair.copy_from_slice(&[value.tag, value.bits]);
+                }
+            }
+            Elements::Int | Elements::Float => words.fill(value.bits),
+        }
+    }
+
+    /// The words of a flat vector's elements.
+    pub(crate) fn flat_words(&self, offset: u64) -> &[u64] {
+        &self.buffer(self.vector_buffer(offset))[..self.vector_length(offset) as usize]
+    }
+}

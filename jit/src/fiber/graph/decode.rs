@@ -1,0 +1,463 @@
+//! Reading the canonical form from bytes that may be damaged or hostile.
+//!
+//! The objects stand behind the values that refer to them, so decoding goes: skip to the objects,
+//! make them all (what they hold is nil yet), fill them, then read the values. Every promise that
+//! tiers rely on is checked: kinds of objects behind kinds of values, bounds, UTF-8, keys of maps, and
+//! that pairs are not cyclic. Memory is proportional to the input: a capacity is a number, not room.
+
+use std::collections::HashMap;
+
+use pw_isa::wire::{DecodeError, Decoded, Reader};
+use pw_isa::{ErrorKind, Kind, cost};
+
+use super::{CONSTANT_TAG, ProgramTable};
+use crate::code_space::CodeSpace;
+use crate::fiber::arena::Arena;
+use crate::fiber::arena::object::{Elements, ObjectKind};
+use crate::heap::{Heap, KeyHash};
+use crate::value::Value;
+
+/// An object that was made.
+#[derive(Clone, Copy)]
+struct Made {
+    kind: ObjectKind,
+    /// The offset of an object, or the word that names a text buffer.
+    place: u64,
+    /// Where the parts that need a second look start in the input.
+    fields: usize,
+}
+
+/// Reads objects into an arena, then values that refer to them.
+pub(crate) struct Decoder<'a> {
+    arena: &'a mut Arena,
+    code: &'a CodeSpace,
+    programs: &'a ProgramTable,
+    input: &'a [u8],
+    made: Vec<Made>,
+    /// Long texts to make once their buffers exist: number, length, buffer, place in the input.
+    long_texts: Vec<(usize, u32, u32, usize)>,
+}
+
+impl<'a> Decoder<'a> {
+    /// Reads the objects at the front of `input`; the reader stands behind them afterwards.
+    pub(crate) fn new(
+        arena: &'a mut Arena,
+        code: &'a CodeSpace,
+        programs: &'a ProgramTable,
+        input: &'a [u8],
+        reader: &mut Reader<'a>,
+    ) -> Decoded<Decoder<'a>> {
+        let mut decoder = Decoder { arena, code, programs, input, made: Vec::new(), long_texts: Vec::new() };
+        let count = reader.count(2)?;
+        decoder.made.reserve_exact(count);
+        for number in 0..count {
+            let made = decoder.make(reader, number)?;
+            decoder.made.push(made);
+        }
+        decoder.make_long_texts()?;
+        decoder.fill()?;
+        decoder.refuse_cyclic_pairs()?;
+        decoder.index_maps()?;
+        Ok(decoder)
+    }
+
+    fn error_at(offset: usize, what: impl Into<String>) -> DecodeError {
+        DecodeError { offset, what: what.into() }
+    }
+
+    /// Makes an object with nil in it and skips its record.
+    fn make(&mut self, input: &mut Reader<'_>, number: usize) -> Decoded<Made> {
+        let tag = input.u8()?;
+        let Some(kind) = ObjectKind::from_number(tag) else {
+            return Err(input.error(format!("no kind of object has the number {tag}")));
+        };
+        let fields = input.offset();
+        let nil = Value::NIL;
+        let value = match kind {
+            ObjectKind::Pair => {
+                self.skip_values(input, 2)?;
+                self.arena.new_pair(nil, nil)
+            }
+            ObjectKind::Cell => {
+                self.skip_values(input, 1)?;
+                self.arena.new_cell(nil)
+            }
+            ObjectKind::Closure => self.make_closure(input)?,
+            ObjectKind::Text => {
+                let text = input.text()?;
+                if text.len() as u64 > cost::TEXT_INLINE_MAX {
+                    return Err(input.error(format!("a text of {} bytes without a buffer", text.len())));
+                }
+                self.arena.new_text(Kind::String, text)
+            }
+            ObjectKind::LongText => {
+                let length = input.varint32()?;
+                let buffer = input.varint32()?;
+                self.long_texts.push((number, length, buffer, fields));
+                return Ok(Made { kind, place: 0, fields });
+            }
+            ObjectKind::Buffer => {
+                let place = self.make_text_buffer(input)?;
+                return Ok(Made { kind, place, fields });
+            }
+            ObjectKind::Bytes => {
+                let bytes = input.blob()?;
+                let length = u32::try_from(bytes.len()).map_err(|_| input.error("bytes too long"))?;
+                let value = self.arena.new_bytes(length, 0);
+                self.arena.write_bytes(value.bits, 0, bytes);
+                value
+            }
+            ObjectKind::Vector => self.make_vector(input)?,
+            ObjectKind::Map => self.make_map(input)?,
+            ObjectKind::Error => {
+                let tag = input.u8()?;
+                let Some(kind) = ErrorKind::from_tag(tag) else {
+                    return Err(input.error(format!("no kind of error has the number {tag}")));
+                };
+                self.skip_values(input, 2)?;
+                self.arena.new_error(kind, nil, nil)
+            }
+            ObjectKind::Capability => {
+                self.skip_values(input, 2)?;
+                self.arena.new_capability(nil, nil)
+            }
+            ObjectKind::Forward => return Err(input.error("no such object")),
+        };
+        Ok(Made { kind, place: value.bits, fields })
+    }
+
+    fn skip_values(&self, input: &mut Reader<'_>, count: usize) -> Decoded<()> {
+        for _ in 0..count {
+            let tag = input.u8()?;
+            let known = Kind::from_tag(tag & !CONSTANT_TAG);
+            match known {
+                Some(kind) if kind.is_heap() && tag & CONSTANT_TAG != 0 => {
+                    input.varint()?;
+                    input.varint()?;
+                }
+                _ if tag & CONSTANT_TAG != 0 => return Err(input.error("a constant that is no object")),
+                Some(Kind::Nil) => {}
+                Some(Kind::Bool) => {
+                    input.flag()?;
+                }
+                Some(Kind::Float) => {
+                    input.u64()?;
+                }
+                Some(_) => {
+                    input.varint()?;
+                }
+                None => return Err(input.error(format!("no kind of value has the number {tag}"))),
+            }
+        }
+        Ok(())
+    }
+
+    fn make_closure(&mut self, input: &mut Reader<'_>) -> Decoded<Value> {
+        let position = input.varint32()?;
+        let function = input.varint32()?;
+        let count = input.count(1)?;
+        let Some(program) = self.programs.at(position) else {
+            return Err(input.error(format!("program {position} is not in the table")));
+        };
+        let Some(code) = self.code.program(program).program().functions.get(function as usize) else {
+            return Err(input.error(format!("the program has no function {function}")));
+        };
+        if usize::from(code.captures) != count {
+            return Err(input.error(format!("{count} values for a function that captures {}", code.captures)));
+        }
+        self.skip_values(input, count)?;
+        Ok(self.arena.new_closure(program, function, vec![Value::NIL; count].into_iter()))
+    }
+
+    fn make_text_buffer(&mut self, input: &mut Reader<'_>) -> Decoded<u64> {
+        let capacity = input.varint32()?;
+        let text = input.text()?;
+        // A buffer at most doubles when it grows, and what it then holds stays.
+        let room = (text.len() as u64 * 2).min(cost::LENGTH_MAX);
+        if u64::from(capacity) > room || (capacity as usize) < text.len() {
+            return Err(input.error(format!("a buffer of {capacity} for {} bytes", text.len())));
+        }
+        Ok(self.arena.new_text_buffer_of(text.as_bytes(), capacity))
+    }
+
+    fn make_vector(&mut self, input: &mut Reader<'_>) -> Decoded<Value> {
+        let number = input.u8()?;
+        let Some(elements) = Elements::from_number(u64::from(number)) else {
+            return Err(input.error(format!("no kind of elements has the number {number}")));
+        };
+        let capacity = input.varint32()?;
+        let length = input.count(if elements == Elements::Any { 1 } else { 8 })?;
+        if length > capacity as usize {
+            return Err(input.error(format!("{length} elements in a vector for {capacity}")));
+        }
+        if capacity == 0 && elements != Elements::Any {
+            return Err(input.error("a flat vector that never had an element"));
+        }
+        let vector = self.arena.new_vector(elements, length as u32, capacity);
+        for place in 0..length {
+            match elements {
+                Elements::Any => {
+                    self.skip_values(input, 1)?;
+                    self.arena.vector_set(vector.bits, place as u32, Value::NIL);
+                }
+                Elements::Int | Elements::Float => {
+                    self.arena.vector_set(vector.bits, place as u32, Value::int(input.u64()? as i64));
+                }
+            }
+        }
+        Ok(vector)
+    }
+
+    fn make_map(&mut self, input: &mut Reader<'_>) -> Decoded<Value> {
+        let capacity = input.varint32()?;
+        let used = input.count(1)?;
+        if used > capacity as usize || u64::from(capacity) > cost::LENGTH_MAX / 4 {
+            return Err(input.error(format!("{used} entries in a map for {capacity}")));
+        }
+        for _ in 0..used {
+            if input.flag()? {
+                self.skip_values(input, 2)?;
+            }
+        }
+        Ok(self.arena.new_map())
+    }
+
+    /// Makes the long texts, counting the characters of each buffer once.
+    fn make_long_texts(&mut self) -> Decoded<()> {
+        let mut texts = std::mem::take(&mut self.long_texts);
+        texts.sort_by_key(|(_, length, buffer, _)| (*buffer, *length));
+        let mut counted = (u32::MAX, 0usize, 0usize);
+        for (number, length, buffer, at) in texts {
+            let place = match self.made.get(buffer as usize) {
+                Some(made) if made.kind == ObjectKind::Buffer => made.place,
+                _ => return Err(Self::error_at(at, format!("object {buffer} is not the buffer of a text"))),
+            };
+            let bytes = self.arena.text_buffer_bytes(place);
+            let end = length as usize;
+            let whole = std::str::from_utf8(bytes).is_ok_and(|text| text.is_char_boundary(end));
+            if u64::from(length) <= cost::TEXT_INLINE_MAX || end > bytes.len() || !whole {
+                return Err(Self::error_at(at, format!("no text is the first {length} bytes of its buffer")));
+            }
+            if counted.0 != buffer {
+                counted = (buffer, 0, 0);
+            }
+            let added = bytes[counted.1..end].iter().filter(|byte| (**byte as i8) >= -0x40).count();
+            counted = (buffer, end, counted.2 + added);
+            let value = self.arena.new_long_text(Kind::String, length, counted.2 as u32, place);
+            self.made[number].place = value.bits;
+        }
+        Ok(())
+    }
+
+    /// Fills the objects with the values they hold.
+    fn fill(&mut self) -> Decoded<()> {
+        for number in 0..self.made.len() {
+            let made = self.made[number];
+            let mut input = Reader::new(self.input);
+            input.take(made.fields)?;
+            match made.kind {
+                ObjectKind::Pair => {
+                    let (car, cdr) = (self.value(&mut input)?, self.value(&mut input)?);
+                    self.arena.fill_pair(made.place, car, cdr);
+                }
+                ObjectKind::Cell => {
+                    let value = self.value(&mut input)?;
+                    self.arena.set_cell(made.place, value);
+                }
+                ObjectKind::Closure => {
+                    input.varint()?;
+                    input.varint()?;
+                    for place in 0..input.varint32()? {
+                        let value = self.value(&mut input)?;
+                        self.arena.set_capture(made.place, place, value);
+                    }
+                }
+                ObjectKind::Vector if self.arena.vector_elements(made.place) == Elements::Any => {
+                    input.u8()?;
+                    input.varint()?;
+                    for place in 0..input.varint32()? {
+                        let value = self.value(&mut input)?;
+                        self.arena.vector_set(made.place, place, value);
+                    }
+                }
+                ObjectKind::Map => self.fill_map(made.place, &mut input)?,
+                ObjectKind::Error => {
+                    input.u8()?;
+                    let message = self.value_of(&mut input, Kind::String)?;
+                    let values = self.value(&mut input)?;
+                    self.arena.fill_two_values(made.place, message, values);
+                }
+                ObjectKind::Capability => {
+                    let name = self.value_of(&mut input, Kind::Symbol)?;
+                    let parameter = self.value(&mut input)?;
+                    self.arena.fill_two_values(made.place, name, parameter);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn fill_map(&mut self, place: u64, input: &mut Reader<'_>) -> Decoded<()> {
+        let capacity = input.varint32()?;
+        let used = input.varint32()?;
+        let mut entries = Vec::with_capacity(used as usize);
+        for _ in 0..used {
+            entries.push(if input.flag()? { Some((self.value(input)?, self.value(input)?)) } else { None });
+        }
+        self.arena.restore_map(place, capacity, &entries);
+        Ok(())
+    }
+
+    fn value_of(&self, input: &mut Reader<'_>, kind: Kind) -> Decoded<Value> {
+        let value = self.value(input)?;
+        if value.kind() == kind {
+            Ok(value)
+        } else {
+            Err(input.error(format!("a {} where a {} belongs", value.kind().name(), kind.name())))
+        }
+    }
+
+    /// Reads a value.
+    pub(crate) fn value(&self, input: &mut Reader<'_>) -> Decoded<Value> {
+        let tag = input.u8()?;
+        let Some(kind) = Kind::from_tag(tag & !CONSTANT_TAG) else {
+            return Err(input.error(format!("no kind of value has the number {tag}")));
+        };
+        if tag & CONSTANT_TAG != 0 {
+            return self.constant(input, kind);
+        }
+        Ok(match kind {
+            Kind::Nil => Value::NIL,
+            Kind::Bool => Value::bool(input.flag()?),
+            Kind::Int => Value::int(input.signed()?),
+            Kind::Float => Value::float(f64::from_bits(input.u64()?)),
+            Kind::ActorId => Value::actor(input.varint()?),
+            _ => {
+                let number = input.varint()?;
+                let made = usize::try_from(number).ok().and_then(|number| self.made.get(number));
+                match made {
+                    Some(made) if fits(kind, made.kind) => Value::object(kind, made.place),
+                    Some(made) => {
+                        return Err(input.error(format!("a {} that is a {:?}", kind.name(), made.kind)));
+                    }
+                    None => return Err(input.error(format!("object {number} of {}", self.made.len()))),
+                }
+            }
+        })
+    }
+
+    fn constant(&self, input: &mut Reader<'_>, kind: Kind) -> Decoded<Value> {
+        let position = input.varint32()?;
+        let object = input.varint32()?;
+        let Some(program) = self.programs.at(position) else {
+            return Err(input.error(format!("program {position} is not in the table")));
+        };
+        let is_text = |kind| matches!(kind, Kind::String | Kind::Symbol);
+        match self.code.program(program).objects.get(object as usize) {
+            Some((of, offset)) if *of == kind || is_text(*of) && is_text(kind) => {
+                Ok(Value::constant(kind, program, *offset))
+            }
+            _ => Err(input.error(format!("the program has no {} as constant {object}", kind.name()))),
+        }
+    }
+
+    /// Pairs, errors and capabilities are immutable, so nothing made by a program refers to itself
+    /// through them alone; walks over lists rely on that.
+    fn refuse_cyclic_pairs(&self) -> Decoded<()> {
+        const NEW: u8 = 0;
+        const OPEN: u8 = 1;
+        const DONE: u8 = 2;
+        let by_place: HashMap<u64, usize> =
+            self.made.iter().enumerate().map(|(number, made)| (made.place, number)).collect();
+        let mut states = vec![NEW; self.made.len()];
+        for start in 0..self.made.len() {
+            let mut path = vec![start];
+            while let Some(number) = path.last().copied() {
+                if states[number] == OPEN {
+                    states[number] = DONE;
+                    path.pop();
+                    continue;
+                }
+                if states[number] == DONE {
+                    path.pop();
+                    continue;
+                }
+                states[number] = OPEN;
+                for part in self.immutable_parts(self.made[number]).into_iter().flatten() {
+                    let Some(part) = by_place.get(&part.bits).copied().filter(|_| part.is_in_arena()) else {
+                        continue;
+                    };
+                    match states[part] {
+                        OPEN => {
+                            let at = self.made[number].fields;
+                            return Err(Self::error_at(at, "an immutable object that contains itself"));
+                        }
+                        NEW => path.push(part),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn immutable_parts(&self, made: Made) -> [Option<Value>; 2] {
+        let (first, second) = match made.kind {
+            ObjectKind::Pair => self.arena.pair(made.place),
+            ObjectKind::Error => {
+                let (_, message, values) = self.arena.error(made.place);
+                (message, values)
+            }
+            ObjectKind::Capability => self.arena.capability(made.place),
+            _ => return [None, None],
+        };
+        [Some(first), Some(second)]
+    }
+
+    /// Checks the keys of all maps and makes their indexes.
+    fn index_maps(&mut self) -> Decoded<()> {
+        for number in 0..self.made.len() {
+            let made = self.made[number];
+            if made.kind != ObjectKind::Map {
+                continue;
+            }
+            let heap = Heap { arena: self.arena, code: self.code };
+            let mut hashes = HashMap::new();
+            for entry in 0..self.arena.map_used(made.place) {
+                let Some((key, _)) = self.arena.map_entry(made.place, entry) else { continue };
+                match heap.key_hash(key, u64::MAX) {
+                    KeyHash::Hash(hash, _) => {
+                        let equals: &mut Vec<Value> = hashes.entry(hash).or_default();
+                        if equals.iter().any(|other| heap.same_key(key, *other)) {
+                            return Err(Self::error_at(made.fields, "a map that has a key twice"));
+                        }
+                        equals.push(key);
+                    }
+                    KeyHash::Mutable | KeyHash::TooLong => {
+                        return Err(Self::error_at(made.fields, "a map with a mutable key"));
+                    }
+                }
+            }
+            let code = self.code;
+            self.arena.rebuild_index(made.place, |arena, key| Heap { arena, code }.hash_of_key(key));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a value of this kind may name an object of that kind.
+fn fits(kind: Kind, object: ObjectKind) -> bool {
+    match kind {
+        Kind::Symbol | Kind::String => matches!(object, ObjectKind::Text | ObjectKind::LongText),
+        Kind::Bytes => object == ObjectKind::Bytes,
+        Kind::Pair => object == ObjectKind::Pair,
+        Kind::Vector => object == ObjectKind::Vector,
+        Kind::Map => object == ObjectKind::Map,
+        Kind::Closure => object == ObjectKind::Closure,
+        Kind::Capability => object == ObjectKind::Capability,
+        Kind::Error => object == ObjectKind::Error,
+        Kind::Cell => object == ObjectKind::Cell,
+        Kind::Nil | Kind::Bool | Kind::Int | Kind::Float | Kind::ActorId => false,
+    }
+}

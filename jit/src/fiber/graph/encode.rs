@@ -1,0 +1,181 @@
+//! Writing the canonical form.
+
+use std::collections::HashMap;
+
+use pw_isa::Kind;
+use pw_isa::wire::Writer;
+
+use super::{CONSTANT_TAG, ProgramTable};
+use crate::fiber::arena::Arena;
+use crate::fiber::arena::object::{Elements, ObjectKind};
+use crate::heap::Heap;
+use crate::value::{Value, canonical_bits};
+
+/// What has a number: an object of the arena, or the buffer of long texts.
+#[derive(Clone, Copy)]
+enum Numbered {
+    Object(u64),
+    TextBuffer(u64),
+}
+
+/// Writes values, and then the objects they refer to.
+pub(crate) struct Encoder<'a> {
+    heap: Heap<'a>,
+    pub(crate) programs: ProgramTable,
+    numbers: HashMap<u64, u64>,
+    queue: Vec<Numbered>,
+}
+
+impl<'a> Encoder<'a> {
+    pub(crate) fn new(heap: Heap<'a>, programs: ProgramTable) -> Encoder<'a> {
+        Encoder { heap, programs, numbers: HashMap::new(), queue: Vec::new() }
+    }
+
+    /// The position of a program in the table.
+    pub(crate) fn program(&mut self, program: u32) -> u64 {
+        self.programs.position(program)
+    }
+
+    /// Writes a value.
+    pub(crate) fn value(&mut self, out: &mut Writer, value: Value) {
+        let kind = value.kind();
+        if let Some((program, offset)) = value.constant_place() {
+            let objects = &self.heap.code.program(program).objects;
+            let Ok(position) = objects.binary_search_by_key(&offset, |(_, offset)| *offset) else {
+                unreachable!("a constant names an object of its program")
+            };
+            out.u8(kind as u8 | CONSTANT_TAG);
+            out.varint(self.program(program));
+            out.varint(position as u64);
+            return;
+        }
+        out.u8(kind as u8);
+        match kind {
+            Kind::Nil => {}
+            Kind::Bool => out.u8(value.bits as u8),
+            Kind::Int => out.signed(value.bits as i64),
+            Kind::Float => out.u64(canonical_bits(value.bits)),
+            Kind::ActorId => out.varint(value.bits),
+            _ => {
+                let number = self.number(value.bits, Numbered::Object(value.bits));
+                out.varint(number);
+            }
+        }
+    }
+
+    fn number(&mut self, place: u64, what: Numbered) -> u64 {
+        let next = self.queue.len() as u64;
+        let number = *self.numbers.entry(place).or_insert(next);
+        if number == next {
+            self.queue.push(what);
+        }
+        number
+    }
+
+    /// Writes every object that was met, and those that these refer to.
+    pub(crate) fn objects(&mut self, out: &mut Writer) {
+        let mut records = Writer::default();
+        let mut next = 0;
+        while let Some(what) = self.queue.get(next).copied() {
+            match what {
+                Numbered::Object(offset) => self.object(&mut records, offset),
+                Numbered::TextBuffer(buffer) => self.text_buffer(&mut records, buffer),
+            }
+            next += 1;
+        }
+        out.varint(next as u64);
+        out.bytes.extend_from_slice(&records.bytes);
+    }
+
+    fn text_buffer(&mut self, out: &mut Writer, buffer: u64) {
+        let arena = self.heap.arena;
+        out.u8(ObjectKind::Buffer as u8);
+        out.varint(u64::from(arena.text_buffer_capacity(buffer)));
+        out.blob(arena.text_buffer_bytes(buffer));
+    }
+
+    fn object(&mut self, out: &mut Writer, offset: u64) {
+        let arena = self.heap.arena;
+        let kind = arena.object_kind(offset);
+        out.u8(kind as u8);
+        match kind {
+            ObjectKind::Pair => {
+                let (car, cdr) = arena.pair(offset);
+                self.value(out, car);
+                self.value(out, cdr);
+            }
+            ObjectKind::Cell => self.value(out, arena.cell(offset)),
+            ObjectKind::Closure => self.closure(out, arena, offset),
+            ObjectKind::Text => out.blob(arena.text_bytes(offset)),
+            ObjectKind::LongText => {
+                out.varint(u64::from(arena.text_length(offset)));
+                if let Some((buffer, _, _)) = arena.text_buffer(offset) {
+                    let number = self.number(buffer, Numbered::TextBuffer(buffer));
+                    out.varint(number);
+                }
+            }
+            ObjectKind::Bytes => out.blob(arena.bytes(offset)),
+            ObjectKind::Vector => self.vector(out, arena, offset),
+            ObjectKind::Map => self.map(out, arena, offset),
+            ObjectKind::Error => {
+                let (kind, message, values) = arena.error(offset);
+                out.u8(kind as u8);
+                self.value(out, message);
+                self.value(out, values);
+            }
+            ObjectKind::Capability => {
+                let (name, parameter) = arena.capability(offset);
+                self.value(out, name);
+                self.value(out, parameter);
+            }
+            ObjectKind::Buffer | ObjectKind::Forward => unreachable!("no value refers to one"),
+        }
+    }
+
+    fn closure(&mut self, out: &mut Writer, arena: &Arena, offset: u64) {
+        let (program, function) = arena.closure_function(offset);
+        let position = self.program(program);
+        out.varint(position);
+        out.varint(u64::from(function));
+        let count = u32::from(arena.capture_count(offset));
+        out.varint(u64::from(count));
+        for place in 0..count {
+            self.value(out, arena.capture(offset, place).unwrap_or(Value::NIL));
+        }
+    }
+
+    fn vector(&mut self, out: &mut Writer, arena: &Arena, offset: u64) {
+        let elements = arena.vector_elements(offset);
+        let length = arena.vector_length(offset);
+        out.u8(elements as u8);
+        out.varint(u64::from(arena.vector_capacity(offset)));
+        out.varint(u64::from(length));
+        match elements {
+            Elements::Any => {
+                for place in 0..length {
+                    self.value(out, arena.vector_get(offset, place));
+                }
+            }
+            Elements::Int => arena.flat_words(offset).iter().for_each(|word| out.u64(*word)),
+            Elements::Float => {
+                arena.flat_words(offset).iter().for_each(|word| out.u64(canonical_bits(*word)));
+            }
+        }
+    }
+
+    fn map(&mut self, out: &mut Writer, arena: &Arena, offset: u64) {
+        out.varint(u64::from(arena.map_capacity(offset)));
+        let used = arena.map_used(offset);
+        out.varint(u64::from(used));
+        for entry in 0..used {
+            match arena.map_entry(offset, entry) {
+                Some((key, value)) => {
+                    out.u8(1);
+                    self.value(out, key);
+                    self.value(out, value);
+                }
+                None => out.u8(0),
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Images: a fiber as bytes, and back. `docs/IMAGE_FORMAT.md` has the byte map.
+//!
+//! The body of an image is the canonical form of the fiber's state: frames with their live registers,
+//! globals, counters, limits, and the objects they refer to. Equal states have equal bodies, so the
+//! hash of the body is the state hash. Layout, statistics and everything derived stay out.
+
+use pw_isa::{ProgramSignature, cost};
+use pw_isa::op::{Effects, Op};
+use pw_isa::operand::{ClosureFrame, Frame, Operand, OperandKind};
+use pw_isa::wire::{Decoded, Reader, Writer};
+
+use super::arena::{Arena, Counters};
+use super::graph::{Decoder, Encoder, ProgramTable};
+use super::{Fiber, Limits, State, UNSET};
+use crate::code_space::CodeSpace;
+use crate::value::Value;
+
+/// The first bytes of an image.
+pub const MAGIC: [u8; 4] = *b"PWI1";
+/// The version this code writes.
+///
+/// | version | change |
+/// |---|---|
+/// | 1 | first |
+pub const VERSION: u16 = 1;
+
+/// The hash of a fiber's state: equal for equal states, in every tier and layout.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StateHash(pub [u8; 32]);
+
+impl std::fmt::Display for StateHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::fmt::Debug for StateHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StateHash({self})")
+    }
+}
+
+impl Fiber {
+    /// The hash of the state.
+    pub fn state_hash(&self, code: &CodeSpace) -> StateHash {
+        StateHash(*blake3::hash(&self.body(code)).as_bytes())
+    }
+
+    /// The state as an image.
+    pub fn to_image(&self, code: &CodeSpace) -> Vec<u8> {
+        let body = self.body(code);
+        let mut out = Writer::default();
+        out.bytes.extend_from_slice(&MAGIC);
+        out.u16(VERSION);
+        out.bytes.extend_from_slice(blake3::hash(&body).as_bytes());
+        out.bytes.extend_from_slice(&body);
+        out.bytes
+    }
+
+    /// The table of programs, then the state.
+    fn body(&self, code: &CodeSpace) -> Vec<u8> {
+        let mut state = Writer::default();
+        let programs = self.write_state(&mut state, code);
+        let mut body = Writer::default();
+        body.varint(programs.programs.len() as u64);
+        for program in programs.programs {
+            body.bytes.extend_from_slice(&code.program(program).signature().0);
+        }
+        body.bytes.extend_from_slice(&state.bytes);
+        body.bytes
+    }
+
+    fn write_state(&self, out: &mut Writer, code: &CodeSpace) -> ProgramTable {
+        let mut encoder = Encoder::new(self.heap(code), ProgramTable::default());
+        let mut roots = Writer::default();
+        self.write_counters(&mut roots);
+        match self.state {
+            State::Ready => roots.u8(0),
+            State::Waiting => roots.u8(1),
+            State::Done(value) => {
+                roots.u8(2);
+                encoder.value(&mut roots, value);
+            }
+        }
+        let mut frames: Vec<_> = self.frames().collect();
+        frames.reverse();
+        roots.varint(frames.len() as u64);
+        for frame in &frames {
+            let program = encoder.program(frame.program);
+            roots.varint(program);
+            roots.varint(u64::from(frame.function));
+            roots.varint(u64::from(frame.pc));
+            for (_, value) in self.live_registers(code, frame) {
+                encoder.value(&mut roots, value);
+            }
+        }
+        // Which program came first is history, not state; a program without globals has nothing to say.
+        let mut globals: Vec<_> = self.globals.iter().collect();
+        globals.sort_by_key(|(program, _)| code.program(*program).signature());
+        globals.retain(|(_, values)| values.iter().any(|value| *value != UNSET));
+        roots.varint(globals.len() as u64);
+        for (program, values) in globals {
+            let position = encoder.program(*program);
+            roots.varint(position);
+            for value in values {
+                roots.u8(u8::from(*value != UNSET));
+                if *value != UNSET {
+                    encoder.value(&mut roots, *value);
+                }
+            }
+        }
+        encoder.objects(out);
+        out.bytes.extend_from_slice(&roots.bytes);
+        encoder.programs
+    }
+
+    fn write_counters(&self, out: &mut Writer) {
+        out.varint(self.gas_used);
+        out.varint(self.limits.gas);
+        out.varint(self.limits.memory_bytes);
+        out.varint(u64::from(self.limits.depth));
+        out.u8(u8::from(self.limits.stack_bytes.is_some()));
+        if let Some(bytes) = self.limits.stack_bytes {
+            out.varint(bytes);
+        }
+        out.varint(self.arena.counters.live);
+        out.varint(self.arena.counters.allocated);
+    }
+
+    /// Restores a fiber. The programs it refers to must be loaded. Its stack may take at most
+    /// `stack_bytes_max` bytes, whatever limits the image itself claims.
+    ///
+    /// # Errors
+    /// What is wrong, and where. Bytes that no fiber wrote may be refused or give a fiber that no
+    /// program would have made, but never one that breaks what tiers rely on; memory used is
+    /// proportional to the input.
+    pub fn from_image(code: &CodeSpace, image: &[u8], stack_bytes_max: u64) -> Decoded<Fiber> {
+        let mut header = Reader::new(image);
+        if header.take(4)? != MAGIC {
+            return Err(header.error("not an image: it does not start with PWI1"));
+        }
+        let version = header.u16()?;
+        if version != VERSION {
+            return Err(header.error(format!("version {version}; this reader knows {VERSION}")));
+        }
+        let hash = header.hash()?;
+        let start = header.offset();
+        let body = header.take(header.remaining())?;
+        if *blake3::hash(body).as_bytes() != hash {
+            return Err(header.error("the checksum does not match"));
+        }
+        let shift = |mut error: pw_isa::wire::DecodeError| {
+            error.offset += start;
+            error
+        };
+        read_body(code, body, stack_bytes_max).map_err(shift)
+    }
+}
+
+fn read_body(code: &CodeSpace, body: &[u8], stack_bytes_max: u64) -> Decoded<Fiber> {
+    let mut input = Reader::new(body);
+    let count = input.count(32)?;
+    let mut programs = Vec::with_capacity(count);
+    for _ in 0..count {
+        let signature = ProgramSignature(input.hash()?);
+        let Some(program) = code.find(signature) else {
+            return Err(input.error(format!("program {signature} is not loaded")));
+        };
+        if programs.contains(&program) {
+            return Err(input.error("a program that is in the table twice"));
+        }
+        programs.push(program);
+    }
+    let programs = ProgramTable { programs };
+    let mut arena = Arena::new();
+    let mut stack = StackRoom { slots: Vec::new(), slots_max: stack_bytes_max / cost::SLOT_BYTES };
+    let decoder = Decoder::new(&mut arena, code, &programs, body, &mut input)?;
+    let (gas_used, limits, counters) = read_counters(&mut input)?;
+    let state = match input.u8()? {
+        0 => State::Ready,
+        1 => State::Waiting,
+        2 => State::Done(decoder.value(&mut input)?),
+        other => return Err(input.error(format!("no state has the number {other}"))),
+    };
+    let frame = read_frames(code, &programs, &decoder, &mut input, &mut stack, state)?;
+    let globals = read_globals(code, &programs, &decoder, &mut input)?;
+    input.finish()?;
+    arena.counters = counters;
+    arena.statistics = Default::default();
+    Ok(Fiber {
+        stack: stack.slots,
+        program: frame.program,
+        function: frame.function,
+        pc: frame.pc,
+        base: frame.base,
+        depth: frame.depth,
+        state,
+        arena,
+        globals,
+        gas_used,
+        limits,
+    })
+}
+
+fn read_counters(input: &mut Reader<'_>) -> Decoded<(u64, Limits, Counters)> {
+    let gas_used = input.varint()?;
+    let gas = input.varint()?;
+    let memory_bytes = input.varint()?;
+    let depth = input.varint32()?;
+    let stack_bytes = if input.flag()? { Some(input.varint()?) } else { None };
+    let counters = Counters { live: input.varint()?, allocated: input.varint()? };
+    Ok((gas_used, Limits { gas, memory_bytes, depth, stack_bytes }, counters))
+}
+
+/// A stack that is being read, and how large it may get.
+struct StackRoom {
+    slots: Vec<Value>,
+    slots_max: u64,
+}
+
+/// The newest frame that was read.
+struct Newest {
+    program: u32,
+    function: u32,
+    pc: u32,
+    base: usize,
+    depth: u32,
+}
+
+fn read_frames(
+    code: &CodeSpace,
+    programs: &ProgramTable,
+    decoder: &Decoder<'_>,
+    input: &mut Reader<'_>,
+    stack: &mut StackRoom,
+    state: State,
+) -> Decoded<Newest> {
+    let count = input.count(3)?;
+    let mut newest: Option<Newest> = None;
+    for number in 0..count {
+        let position = input.varint32()?;
+        let function = input.varint32()?;
+        let pc = input.varint32()?;
+        let Some(program) = programs.programs.get(position as usize).copied() else {
+            return Err(input.error(format!("program {position} is not in the table")));
+        };
+        let loaded = code.program(program);
+        let functions = &loaded.program().functions;
+        let Some(body) = functions.get(function as usize).filter(|body| (pc as usize) < body.code.len()) else {
+            return Err(input.error(format!("function {function} has no instruction {pc}")));
+        };
+        let base = match &newest {
+            None => 1,
+            Some(caller) => enter_from(code, caller, &stack.slots, input)?,
+        };
+        let end = base + usize::from(body.registers);
+        if end as u64 > stack.slots_max {
+            return Err(input.error(format!("a stack of more than {} slots", stack.slots_max)));
+        }
+        stack.slots.resize(end, Value::NIL);
+        if let Some(caller) = &newest {
+            stack.slots[base - 1] = Value {
+                tag: u64::from(caller.pc) | u64::from(caller.function) << 32,
+                bits: (base - caller.base) as u64 | u64::from(caller.program) << 32,
+            };
+        }
+        let last = number + 1 == count;
+        let window = if last { u16::MAX } else { call_window(&body.code[pc as usize], input)? };
+        let done = matches!(state, State::Done(_));
+        for register in loaded.live(function).at(pc).take_while(|register| *register < window && !done) {
+            stack.slots[base + usize::from(register)] = decoder.value(input)?;
+        }
+        let waits = body.code[pc as usize].info().effects.has(Effects::SUSPEND);
+        if last && state == State::Waiting && !waits {
+            return Err(input.error("it waits at an instruction that does not"));
+        }
+        newest = Some(Newest { program, function, pc, base, depth: number as u32 + 1 });
+    }
+    newest.ok_or_else(|| input.error("a fiber without frames"))
+}
+
+fn enter_from(code: &CodeSpace, caller: &Newest, stack: &[Value], input: &Reader<'_>) -> Decoded<usize> {
+    let op = &code.program(caller.program).function(caller.function).code[caller.pc as usize];
+    let base = caller.base + usize::from(call_window(op, input)?) + 1;
+    if base > stack.len() {
+        return Err(input.error("a frame outside its caller's window"));
+    }
+    Ok(base)
+}
+
+/// The base of the window of a call that returns.
+fn call_window(op: &Op, input: &Reader<'_>) -> Decoded<u16> {
+    let effects = op.info().effects;
+    let window = op.operands().find_map(|(kind, raw)| match kind {
+        OperandKind::Frame => Frame::from_raw(raw).map(|frame| frame.base),
+        OperandKind::ClosureFrame => ClosureFrame::from_raw(raw).map(|frame| frame.base),
+        _ => None,
+    });
+    match window {
+        Some(base) if effects.has(Effects::CALL) && !effects.has(Effects::END) => Ok(base),
+        _ => Err(input.error(format!("a frame that is called by `{}`", op.info().mnemonic))),
+    }
+}
+
+fn read_globals(
+    code: &CodeSpace,
+    programs: &ProgramTable,
+    decoder: &Decoder<'_>,
+    input: &mut Reader<'_>,
+) -> Decoded<Vec<(u32, Vec<Value>)>> {
+    let count = input.count(1)?;
+    let mut globals: Vec<(u32, Vec<Value>)> = Vec::with_capacity(count);
+    for _ in 0..count {
+        let position = input.varint32()?;
+        let Some(program) = programs.programs.get(position as usize).copied() else {
+            return Err(input.error(format!("program {position} is not in the table")));
+        };
+        if globals.iter().any(|(of, _)| *of == program) {
+            return Err(input.error("the globals of a program twice"));
+        }
+        let number = code.program(program).program().globals as usize;
+        if number > input.remaining() {
+            return Err(input.error(format!("{number} globals expected")));
+        }
+        let mut values = Vec::with_capacity(number);
+        for _ in 0..number {
+            values.push(if input.flag()? { decoder.value(input)? } else { UNSET });
+        }
+        globals.push((program, values));
+    }
+    Ok(globals)
+}

@@ -1,0 +1,383 @@
+//! A fiber: everything there is to one running computation, as plain data.
+//!
+//! ```text
+//! stack   [header][r0 r1 … ][header][r0 …       ]        overlapping windows
+//!          caller's frame ^window   ^callee's frame: its header stands in the caller's window base,
+//!                                    its parameters are the caller's arguments, already in place
+//! ```
+//!
+//! A header says where its caller is: function and pc of the call (in the tag), and how many slots
+//! below the callee's r0 the caller's r0 lies (in the bits). The newest frame is named by the fiber's
+//! own `program`, `function`, `pc` and `base`. No native stack is ever part of a fiber.
+//!
+//! Only registers that the verifier's table calls live are state; all others count as nil.
+
+pub mod arena;
+mod graph;
+pub mod image;
+pub mod parcel;
+
+use pw_isa::{Function, cost};
+
+use crate::code_space::{CodeSpace, LoadedProgram};
+use crate::heap::Heap;
+use crate::value::Value;
+use arena::Arena;
+
+/// What a fiber may use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Gas in total.
+    pub gas: u64,
+    /// Logical bytes at any time: objects, and the stack unless it has a limit of its own.
+    pub memory_bytes: u64,
+    /// Frames.
+    pub depth: u32,
+    /// Logical bytes of the stack, when they are not to count as memory.
+    pub stack_bytes: Option<u64>,
+}
+
+impl Default for Limits {
+    /// Gas without end, 1 GiB, a million frames.
+    fn default() -> Limits {
+        Limits { gas: u64::MAX, memory_bytes: 1 << 30, depth: 1_000_000, stack_bytes: None }
+    }
+}
+
+/// What a fiber is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// Its next instruction can run.
+    Ready,
+    /// The instruction at its pc waits for an answer.
+    Waiting,
+    /// It has ended with a value.
+    Done(Value),
+}
+
+/// A limit that was hit after a collection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LimitHit {
+    /// The gas of a collection.
+    Gas,
+    /// Memory.
+    Memory,
+}
+
+/// The tag of a global that was never set.
+const UNSET: Value = Value { tag: 0xfe, bits: 0 };
+
+/// One running computation.
+#[derive(Clone, Debug)]
+pub struct Fiber {
+    pub(crate) stack: Vec<Value>,
+    /// The program of the newest frame, its function in it, and the next instruction.
+    pub(crate) program: u32,
+    pub(crate) function: u32,
+    pub(crate) pc: u32,
+    /// The slot of the newest frame's r0.
+    pub(crate) base: usize,
+    /// How many frames there are.
+    pub(crate) depth: u32,
+    pub(crate) state: State,
+    pub(crate) arena: Arena,
+    /// Globals, by program.
+    pub(crate) globals: Vec<(u32, Vec<Value>)>,
+    pub(crate) gas_used: u64,
+    pub(crate) limits: Limits,
+}
+
+/// A frame, for whoever looks at a fiber.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FrameView {
+    /// Number of the program.
+    pub program: u32,
+    /// Function within the program.
+    pub function: u32,
+    /// The next instruction of the newest frame; the call in progress of the others.
+    pub pc: u32,
+    /// The slot of r0.
+    pub(crate) base: usize,
+    /// Registers from this one up belong to the callee.
+    pub(crate) window: u16,
+}
+
+impl Fiber {
+    /// A fiber that will run a program's entry function with a list of arguments, which the caller
+    /// makes with [`Fiber::arena_mut`] beforehand or leaves out.
+    pub fn new(code: &CodeSpace, program: u32, limits: Limits) -> Fiber {
+        let loaded = code.program(program);
+        let entry = loaded.program().entry;
+        let mut fiber = Fiber {
+            stack: Vec::new(),
+            program,
+            function: entry,
+            pc: 0,
+            base: 1,
+            depth: 1,
+            state: State::Ready,
+            arena: Arena::new(),
+            globals: Vec::new(),
+            gas_used: 0,
+            limits,
+        };
+        if loaded.program().globals > 0 {
+            fiber.globals.push((program, vec![UNSET; loaded.program().globals as usize]));
+        }
+        let registers = usize::from(loaded.function(entry).registers);
+        fiber.stack.resize(fiber.base + registers, Value::NIL);
+        fiber
+    }
+
+    /// Sets a parameter of the entry function before the first instruction runs.
+    pub fn set_argument(&mut self, parameter: u16, value: Value) {
+        self.stack[self.base + usize::from(parameter)] = value;
+    }
+
+    /// The arena, to make arguments in. What is made counts.
+    pub fn arena_mut(&mut self) -> &mut Arena {
+        &mut self.arena
+    }
+
+    /// The arena.
+    pub fn arena(&self) -> &Arena {
+        &self.arena
+    }
+
+    /// A view of everything this fiber's values can refer to.
+    pub fn heap<'a>(&'a self, code: &'a CodeSpace) -> Heap<'a> {
+        Heap { arena: &self.arena, code }
+    }
+
+    /// What the fiber is doing.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Gas used so far.
+    pub fn gas_used(&self) -> u64 {
+        self.gas_used
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Changes the limits.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// How many frames there are.
+    pub fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// Where the fiber is: program, function, pc.
+    pub fn position(&self) -> (u32, u32, u32) {
+        (self.program, self.function, self.pc)
+    }
+
+    /// Logical bytes of the stack: everything up to the newest frame's last register.
+    pub fn stack_bytes(&self, code: &CodeSpace) -> u64 {
+        let registers = code.program(self.program).function(self.function).registers;
+        self.stack_bytes_at(self.base, registers)
+    }
+
+    pub(crate) fn stack_bytes_at(&self, base: usize, registers: u16) -> u64 {
+        (base as u64 + u64::from(registers)) * cost::SLOT_BYTES
+    }
+
+    /// The frames, newest first.
+    pub fn frames(&self) -> Frames<'_> {
+        let newest = FrameView {
+            program: self.program,
+            function: self.function,
+            pc: self.pc,
+            base: self.base,
+            window: u16::MAX,
+        };
+        Frames { fiber: self, next: (self.depth > 0).then_some(newest), left: self.depth }
+    }
+
+    /// A register of a frame.
+    pub fn register(&self, frame: &FrameView, register: u16) -> Value {
+        self.stack[frame.base + usize::from(register)]
+    }
+
+    /// The live registers of a frame with their values, rising.
+    pub fn live_registers<'a>(
+        &'a self,
+        code: &'a CodeSpace,
+        frame: &FrameView,
+    ) -> impl Iterator<Item = (u16, Value)> + 'a {
+        let frame = *frame;
+        let done = matches!(self.state, State::Done(_));
+        let live = code.program(frame.program).live(frame.function).at(frame.pc);
+        live.take_while(move |register| *register < frame.window && !done)
+            .map(move |register| (register, self.register(&frame, register)))
+    }
+
+    /// Enters a function whose arguments stand in the slots from `base`; the header is in the slot
+    /// before. The caller has checked every limit.
+    pub(crate) fn push_frame(&mut self, program: u32, function: u32, base: usize, registers: u16) {
+        let header = Value {
+            tag: u64::from(self.pc) | u64::from(self.function) << 32,
+            bits: (base - self.base) as u64 | u64::from(self.program) << 32,
+        };
+        let end = base + usize::from(registers);
+        if end > self.stack.len() {
+            self.stack.resize(end.max(self.stack.len() * 2).min(end + (1 << 16)), Value::NIL);
+        }
+        self.stack[base - 1] = header;
+        self.base = base;
+        self.program = program;
+        self.function = function;
+        self.pc = 0;
+        self.depth += 1;
+    }
+
+    /// Leaves the newest frame: its caller is the newest one now, its pc still at the call. False when
+    /// there is no caller.
+    pub(crate) fn pop_frame(&mut self) -> bool {
+        if self.depth <= 1 {
+            return false;
+        }
+        let header = self.stack[self.base - 1];
+        self.pc = header.tag as u32;
+        self.function = (header.tag >> 32) as u32;
+        self.program = (header.bits >> 32) as u32;
+        self.base -= header.bits as u32 as usize;
+        self.depth -= 1;
+        true
+    }
+
+    /// Makes sure that `bytes` more logical bytes of objects and a stack of `stack_bytes` fit, by a
+    /// collection if need be. Nothing may be held across this but registers.
+    pub(crate) fn reserve(&mut self, code: &CodeSpace, bytes: u64, stack_bytes: u64) -> Result<(), LimitHit> {
+        let counters = self.arena.counters;
+        let stack_counted = if self.limits.stack_bytes.is_some() { 0 } else { stack_bytes };
+        let used = counters.live.saturating_add(counters.allocated).saturating_add(stack_counted);
+        let wanted = used.saturating_add(bytes);
+        let peak = &mut self.arena.statistics.peak_bytes;
+        *peak = (*peak).max(wanted.min(self.limits.memory_bytes));
+        // The stack is scanned by every collection, so a deep one makes collections rarer and dearer.
+        let threshold = cost::collection_threshold(counters.live.saturating_add(stack_bytes));
+        let due = bytes > 0 && counters.allocated.saturating_add(bytes) > threshold;
+        if due || wanted > self.limits.memory_bytes {
+            return self.collect_for(code, bytes, stack_counted, stack_bytes);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn collect_for(
+        &mut self,
+        code: &CodeSpace,
+        bytes: u64,
+        stack_counted: u64,
+        stack_bytes: u64,
+    ) -> Result<(), LimitHit> {
+        let live = self.collect(code);
+        self.gas_used = self.gas_used.saturating_add(cost::collection_gas(live.saturating_add(stack_bytes)));
+        if live.saturating_add(stack_counted).saturating_add(bytes) > self.limits.memory_bytes {
+            return Err(LimitHit::Memory);
+        }
+        if self.gas_used > self.limits.gas { Err(LimitHit::Gas) } else { Ok(()) }
+    }
+
+    /// Collects: everything that no live register or global can reach is gone. The logical bytes found
+    /// live. Gas is the caller's business.
+    pub fn collect(&mut self, code: &CodeSpace) -> u64 {
+        let frames: Vec<FrameView> = self.frames().collect();
+        let done = matches!(self.state, State::Done(_));
+        let mut collector = self.arena.collect();
+        for frame in frames.iter().filter(|_| !done) {
+            let live = code.program(frame.program).live(frame.function).at(frame.pc);
+            for register in live.take_while(|register| *register < frame.window) {
+                collector.root(&mut self.stack[frame.base + usize::from(register)]);
+            }
+        }
+        for (_, globals) in &mut self.globals {
+            for global in globals.iter_mut().filter(|global| **global != UNSET) {
+                collector.root(global);
+            }
+        }
+        if let State::Done(value) = &mut self.state {
+            collector.root(value);
+        }
+        collector.finish()
+    }
+
+    /// Makes the arena as small as it can be, moving everything together. Physical only: no counter of
+    /// the state changes.
+    pub fn compact(&mut self, code: &CodeSpace) {
+        let counters = self.arena.counters;
+        let statistics = self.arena.statistics;
+        for _ in 0..arena::COMPACTING_PASSES {
+            self.arena.move_everything();
+            self.collect(code);
+        }
+        self.arena.trim();
+        self.arena.counters = counters;
+        self.arena.statistics = statistics;
+        self.stack.truncate(self.base + usize::from(self.current(code).1.registers));
+        self.stack.shrink_to_fit();
+    }
+
+    /// The program and function of the newest frame.
+    pub(crate) fn current<'a>(&self, code: &'a CodeSpace) -> (&'a LoadedProgram, &'a Function) {
+        let program = code.program(self.program);
+        (program, program.function(self.function))
+    }
+
+    /// A global of a program; `None` when it was never set.
+    pub(crate) fn global(&self, program: u32, global: u32) -> Option<Value> {
+        let (_, values) = self.globals.iter().find(|(of, _)| *of == program)?;
+        let value = values[global as usize];
+        (value != UNSET).then_some(value)
+    }
+
+    /// Sets a global of a program.
+    pub(crate) fn set_global(&mut self, code: &CodeSpace, program: u32, global: u32, value: Value) {
+        let place = match self.globals.iter().position(|(of, _)| *of == program) {
+            Some(place) => place,
+            None => {
+                let count = code.program(program).program().globals as usize;
+                self.globals.push((program, vec![UNSET; count]));
+                self.globals.len() - 1
+            }
+        };
+        self.globals[place].1[global as usize] = value;
+    }
+}
+
+/// The frames of a fiber, newest first.
+#[derive(Debug)]
+pub struct Frames<'a> {
+    fiber: &'a Fiber,
+    next: Option<FrameView>,
+    left: u32,
+}
+
+impl Iterator for Frames<'_> {
+    type Item = FrameView;
+
+    fn next(&mut self) -> Option<FrameView> {
+        let frame = self.next.take()?;
+        self.left -= 1;
+        if self.left > 0 {
+            let header = self.fiber.stack[frame.base - 1];
+            let distance = header.bits as u32 as usize;
+            self.next = Some(FrameView {
+                program: (header.bits >> 32) as u32,
+                function: (header.tag >> 32) as u32,
+                pc: header.tag as u32,
+                base: frame.base - distance,
+                window: (distance - 1) as u16,
+            });
+        }
+        Some(frame)
+    }
+}

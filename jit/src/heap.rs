@@ -1,0 +1,363 @@
+//! Reading values wherever their objects are: in the actor's arena or among a program's constants.
+//!
+//! Also what is defined over whole structures: identity, equality, keys of maps. Walks use explicit
+//! stacks, so that no structure is too deep for them.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hasher;
+
+use pw_isa::{ErrorKind, Kind};
+
+use crate::code_space::CodeSpace;
+use crate::fiber::arena::{Arena, KeyHasher};
+use crate::value::{Value, canonical_bits};
+
+/// A view of everything that values can refer to.
+#[derive(Clone, Copy, Debug)]
+pub struct Heap<'a> {
+    /// The actor's arena.
+    pub arena: &'a Arena,
+    /// The loaded programs.
+    pub code: &'a CodeSpace,
+}
+
+/// Comparisons after which [`Heap::equal`] begins to remember what it has compared.
+const REMEMBER_AFTER: u64 = 10_000;
+
+/// Bytes of a key after which [`Heap::key_hash`] begins to remember the hashes of pairs.
+const REMEMBER_PAIRS_AFTER_BYTES: u64 = 1024;
+/// Capabilities whose parameters are larger than this are never the same.
+const PARAMETER_NODES_MAX: u64 = 10_000;
+
+/// What hashing a map key gave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum KeyHash {
+    /// The hash, and the bytes that were hashed.
+    Hash(u64, u64),
+    /// The value is mutable, so it cannot be a key.
+    Mutable,
+    /// More bytes than allowed.
+    TooLong,
+}
+
+impl<'a> Heap<'a> {
+    /// The arena that holds a value's object, and its offset there.
+    pub(crate) fn place(&self, value: Value) -> (&'a Arena, u64) {
+        match value.constant_place() {
+            Some((program, offset)) => (&self.code.program(program).constants, u64::from(offset)),
+            None => (self.arena, value.bits),
+        }
+    }
+
+    /// The values of a pair.
+    pub fn pair(&self, value: Value) -> Option<(Value, Value)> {
+        (value.kind() == Kind::Pair).then(|| {
+            let (arena, offset) = self.place(value);
+            arena.pair(offset)
+        })
+    }
+
+    /// The text of a String.
+    pub fn string(&self, value: Value) -> Option<&'a str> {
+        (value.kind() == Kind::String).then(|| self.text(value))
+    }
+
+    /// The text of a Symbol.
+    pub fn symbol(&self, value: Value) -> Option<&'a str> {
+        (value.kind() == Kind::Symbol).then(|| self.text(value))
+    }
+
+    /// The text of a String or Symbol.
+    pub(crate) fn text(&self, value: Value) -> &'a str {
+        let (arena, offset) = self.place(value);
+        arena.text(offset)
+    }
+
+    /// The contents of Bytes.
+    pub fn bytes(&self, value: Value) -> Option<&'a [u8]> {
+        (value.kind() == Kind::Bytes).then(|| {
+            let (arena, offset) = self.place(value);
+            arena.bytes(offset)
+        })
+    }
+
+    /// The elements of a Vector.
+    pub fn vector(&self, value: Value) -> Option<impl ExactSizeIterator<Item = Value> + 'a> {
+        (value.kind() == Kind::Vector).then(|| {
+            let (arena, offset) = self.place(value);
+            (0..arena.vector_length(offset)).map(move |place| arena.vector_get(offset, place))
+        })
+    }
+
+    /// The keys and values of a Map, in insertion order.
+    pub fn map(&self, value: Value) -> Option<impl Iterator<Item = (Value, Value)> + 'a> {
+        (value.kind() == Kind::Map).then(|| {
+            let (arena, offset) = self.place(value);
+            (0..arena.map_used(offset)).filter_map(move |entry| arena.map_entry(offset, entry))
+        })
+    }
+
+    /// Kind, message and values of an Error.
+    pub fn error(&self, value: Value) -> Option<(ErrorKind, Value, Value)> {
+        (value.kind() == Kind::Error).then(|| {
+            let (arena, offset) = self.place(value);
+            arena.error(offset)
+        })
+    }
+
+    /// Name and parameter of a Capability.
+    pub fn capability(&self, value: Value) -> Option<(Value, Value)> {
+        (value.kind() == Kind::Capability).then(|| {
+            let (arena, offset) = self.place(value);
+            arena.capability(offset)
+        })
+    }
+
+    /// Program and function of a Closure.
+    pub fn closure(&self, value: Value) -> Option<(u32, u32)> {
+        (value.kind() == Kind::Closure).then(|| {
+            let (arena, offset) = self.place(value);
+            arena.closure_function(offset)
+        })
+    }
+
+    /// The values captured by a Closure.
+    pub fn captures(&self, value: Value) -> impl Iterator<Item = Value> + 'a {
+        let (arena, offset) = self.place(value);
+        let count = if value.kind() == Kind::Closure { arena.capture_count(offset) } else { 0 };
+        (0..u32::from(count)).filter_map(move |place| arena.capture(offset, place))
+    }
+
+    /// The elements of a list; `None` where it is not a proper list. Ends by itself on any list, for
+    /// pairs are immutable and so never cyclic.
+    pub fn list(&self, value: Value) -> impl Iterator<Item = Option<Value>> + 'a {
+        let heap = *self;
+        let mut rest = Some(value);
+        std::iter::from_fn(move || {
+            let current = rest.take()?;
+            if current == Value::NIL {
+                return None;
+            }
+            match heap.pair(current) {
+                Some((car, cdr)) => {
+                    rest = Some(cdr);
+                    Some(Some(car))
+                }
+                None => Some(None),
+            }
+        })
+    }
+
+    /// Bytes of text that [`Heap::same`] may compare.
+    pub(crate) fn same_work(&self, a: Value, b: Value) -> u64 {
+        match (a.kind(), b.kind()) {
+            (Kind::String, Kind::String) | (Kind::Symbol, Kind::Symbol) if a != b => {
+                let (arena, offset) = self.place(a);
+                let (other, other_offset) = self.place(b);
+                let length = arena.text_length(offset);
+                if length == other.text_length(other_offset) { u64::from(length) } else { 0 }
+            }
+            _ => 0,
+        }
+    }
+
+    /// `eq?`: identity for pairs, vectors, maps, bytes, functions and cells, value for everything else.
+    pub fn same(&self, a: Value, b: Value) -> bool {
+        if a.kind() != b.kind() {
+            return false;
+        }
+        match a.kind() {
+            Kind::Float => canonical_bits(a.bits) == canonical_bits(b.bits),
+            Kind::String | Kind::Symbol => a == b || self.text(a) == self.text(b),
+            Kind::Error => a == b || self.same_error(a, b),
+            Kind::Capability => a == b || self.same_capability(a, b),
+            _ => a == b,
+        }
+    }
+
+    fn same_error(&self, a: Value, b: Value) -> bool {
+        let (Some(a), Some(b)) = (self.error(a), self.error(b)) else { return false };
+        a.0 == b.0 && self.text(a.1) == self.text(b.1) && a.2 == b.2
+    }
+
+    fn same_capability(&self, a: Value, b: Value) -> bool {
+        let (Some(a), Some(b)) = (self.capability(a), self.capability(b)) else { return false };
+        let mut left = PARAMETER_NODES_MAX;
+        let mut charge = |nodes: u64| {
+            left = left.saturating_sub(nodes);
+            left > 0
+        };
+        self.text(a.0) == self.text(b.0) && self.equal(a.1, b.1, &mut charge) == Some(true)
+    }
+
+    /// `equal?`: the same, or the same structure. `charge` is told every 64 comparisons and ends the
+    /// walk with `None` when it answers false. Two cyclic structures are equal when no difference can
+    /// be found.
+    pub fn equal(&self, a: Value, b: Value, charge: &mut dyn FnMut(u64) -> bool) -> Option<bool> {
+        let mut pending = vec![(a, b)];
+        let mut compared = 0u64;
+        let mut seen = HashSet::new();
+        while let Some((a, b)) = pending.pop() {
+            compared += 1;
+            if compared % 64 == 0 && !charge(64) {
+                return None;
+            }
+            if a == b || self.same(a, b) {
+                continue;
+            }
+            if a.kind() != b.kind() {
+                return Some(false);
+            }
+            let compound = matches!(a.kind(), Kind::Pair | Kind::Vector | Kind::Map);
+            if compared > REMEMBER_AFTER && compound && !seen.insert((a.bits, a.tag, b.bits, b.tag)) {
+                continue;
+            }
+            if !self.equal_parts(a, b, &mut pending, charge)? {
+                return Some(false);
+            }
+        }
+        charge(compared % 64).then_some(true)
+    }
+
+    /// Compares what can be compared at once and leaves the rest for later.
+    fn equal_parts(
+        &self,
+        a: Value,
+        b: Value,
+        pending: &mut Vec<(Value, Value)>,
+        charge: &mut dyn FnMut(u64) -> bool,
+    ) -> Option<bool> {
+        let equal = match a.kind() {
+            Kind::Pair => {
+                let (a, b) = (self.pair(a)?, self.pair(b)?);
+                pending.push((a.1, b.1));
+                pending.push((a.0, b.0));
+                true
+            }
+            Kind::Bytes => self.bytes(a) == self.bytes(b),
+            Kind::Vector => {
+                let (a, b) = (self.vector(a)?, self.vector(b)?);
+                let same_length = a.len() == b.len();
+                if same_length {
+                    pending.extend(a.zip(b));
+                }
+                same_length
+            }
+            Kind::Map => return self.equal_maps(a, b, pending, charge),
+            Kind::Error => {
+                let (a, b) = (self.error(a)?, self.error(b)?);
+                pending.push((a.2, b.2));
+                a.0 == b.0 && self.text(a.1) == self.text(b.1)
+            }
+            _ => false,
+        };
+        Some(equal)
+    }
+
+    /// Maps are equal when they have the same keys with equal values, in whatever order.
+    fn equal_maps(
+        &self,
+        a: Value,
+        b: Value,
+        pending: &mut Vec<(Value, Value)>,
+        charge: &mut dyn FnMut(u64) -> bool,
+    ) -> Option<bool> {
+        let (left, left_offset) = self.place(a);
+        let (right, right_offset) = self.place(b);
+        if left.map_count(left_offset) != right.map_count(right_offset) {
+            return Some(false);
+        }
+        for (key, value) in self.map(a)? {
+            let KeyHash::Hash(hash, bytes) = self.key_hash(key, u64::MAX) else { return Some(false) };
+            if !charge(bytes / 16) {
+                return None;
+            }
+            let found = right.map_find(right_offset, hash, |other| self.same_key(key, other));
+            let Some((_, other)) = found.and_then(|entry| right.map_entry(right_offset, entry)) else {
+                return Some(false);
+            };
+            pending.push((value, other));
+        }
+        Some(true)
+    }
+
+    /// The hash of a map key; walks at most `bytes_max` bytes of it.
+    pub(crate) fn key_hash(&self, key: Value, bytes_max: u64) -> KeyHash {
+        let keys = self.code.keys;
+        match key.kind() {
+            Kind::Nil | Kind::Bool | Kind::Int | Kind::ActorId => {
+                KeyHash::Hash(keys.number(key.tag, key.bits), 8)
+            }
+            Kind::Float => KeyHash::Hash(keys.number(key.tag, canonical_bits(key.bits)), 8),
+            Kind::String | Kind::Symbol => {
+                let text = self.text(key);
+                let mut hasher = keys.start();
+                hasher.write_u8(key.kind() as u8);
+                hasher.write(text.as_bytes());
+                KeyHash::Hash(KeyHasher::finish(&hasher), text.len() as u64)
+            }
+            Kind::Pair => self.structure_hash(key, bytes_max),
+            _ => KeyHash::Mutable,
+        }
+    }
+
+    /// The hash of a pair combines those of its parts, so that shared parts are walked once: the hash
+    /// of a pair is remembered when the walk gets long.
+    fn structure_hash(&self, key: Value, bytes_max: u64) -> KeyHash {
+        enum Step {
+            Visit(Value),
+            Combine(Value),
+        }
+        let keys = self.code.keys;
+        let mut known: HashMap<(u64, u64), u64> = HashMap::new();
+        let mut hashes = Vec::new();
+        let mut bytes = 0;
+        let mut steps = vec![Step::Visit(key)];
+        while let Some(step) = steps.pop() {
+            match step {
+                Step::Visit(value) if value.kind() == Kind::Pair => {
+                    bytes += 16;
+                    if let Some(hash) = known.get(&(value.tag, value.bits)) {
+                        hashes.push(*hash);
+                        continue;
+                    }
+                    let (arena, offset) = self.place(value);
+                    let (car, cdr) = arena.pair(offset);
+                    steps.extend([Step::Combine(value), Step::Visit(cdr), Step::Visit(car)]);
+                }
+                Step::Visit(value) => match self.key_hash(value, bytes_max) {
+                    KeyHash::Hash(hash, leaf_bytes) => {
+                        bytes += leaf_bytes;
+                        hashes.push(hash);
+                    }
+                    other => return other,
+                },
+                Step::Combine(value) => {
+                    let (cdr, car) = (hashes.pop().unwrap_or(0), hashes.pop().unwrap_or(0));
+                    let hash = keys.number(Kind::Pair as u64, car.rotate_left(23) ^ cdr);
+                    if bytes > REMEMBER_PAIRS_AFTER_BYTES {
+                        known.insert((value.tag, value.bits), hash);
+                    }
+                    hashes.push(hash);
+                }
+            }
+            if bytes > bytes_max {
+                return KeyHash::TooLong;
+            }
+        }
+        KeyHash::Hash(hashes.pop().unwrap_or(0), bytes)
+    }
+
+    /// The hash of a key that is in a map.
+    pub(crate) fn hash_of_key(&self, key: Value) -> u64 {
+        match self.key_hash(key, u64::MAX) {
+            KeyHash::Hash(hash, _) => hash,
+            KeyHash::Mutable | KeyHash::TooLong => unreachable!("keys were checked when they were put"),
+        }
+    }
+
+    /// Whether two keys are the same key: lists by structure, everything else by `eq?`.
+    pub(crate) fn same_key(&self, a: Value, b: Value) -> bool {
+        self.same(a, b) || (a.kind() == Kind::Pair && self.equal(a, b, &mut |_| true) == Some(true))
+    }
+}

@@ -1,0 +1,219 @@
+//! The boundary between a fiber and its surroundings.
+//!
+//! Everything that a program does beyond computing is an [`Effect`], delivered to a [`Host`] with owned
+//! data; what comes back is an [`Answer`]. The interpreters check operands before an effect is made,
+//! so that a host sees only well-formed ones.
+
+use pw_isa::ErrorKind;
+
+use crate::code_space::CodeSpace;
+use crate::fiber::parcel::Parcel;
+
+/// A capability as programs name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CapabilityName {
+    /// Its name, such as `io-console`.
+    pub name: String,
+    /// Its parameter.
+    pub parameter: Option<Parcel>,
+}
+
+/// What a program asks of its surroundings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// The address of this actor.
+    SelfId,
+    /// Start an actor: a list of a function and its arguments.
+    Spawn {
+        /// Function and arguments.
+        values: Parcel,
+    },
+    /// End this actor's turn.
+    Yield,
+    /// Ask for a message when an actor ends.
+    Monitor {
+        /// The actor.
+        actor: u64,
+    },
+    /// Tie the ends of two actors together.
+    Link {
+        /// The other actor.
+        actor: u64,
+    },
+    /// Whether ends of linked actors arrive as messages.
+    TrapExits {
+        /// Whether they do.
+        on: bool,
+    },
+    /// End this actor.
+    Exit {
+        /// With this value.
+        value: Parcel,
+    },
+    /// End another actor.
+    Kill {
+        /// The actor.
+        actor: u64,
+    },
+    /// Start a supervised actor.
+    Supervise {
+        /// The function it runs.
+        function: Parcel,
+        /// A list of alternating keys and values.
+        options: Parcel,
+    },
+    /// Change the mailbox.
+    SetMailbox {
+        /// A list of alternating keys and values.
+        options: Parcel,
+    },
+    /// Send a message.
+    Send {
+        /// The receiver.
+        to: u64,
+        /// The message.
+        value: Parcel,
+        /// 0 (highest) to 7.
+        priority: u8,
+    },
+    /// Wait for a message.
+    Receive {
+        /// At most this many milliseconds.
+        timeout_ms: Option<u64>,
+    },
+    /// The sender of the last message.
+    Sender,
+    /// Send a request and wait for its reply.
+    Request {
+        /// The receiver.
+        to: u64,
+        /// The request.
+        value: Parcel,
+        /// At most this many milliseconds.
+        timeout_ms: Option<u64>,
+    },
+    /// Answer the last request.
+    Reply {
+        /// The answer.
+        value: Parcel,
+    },
+    /// Send to many.
+    Broadcast {
+        /// The receivers.
+        actors: Vec<u64>,
+        /// The message.
+        value: Parcel,
+    },
+    /// Ask for the events of a topic.
+    Subscribe {
+        /// The topic.
+        topic: String,
+    },
+    /// End a subscription.
+    Unsubscribe {
+        /// The topic.
+        topic: String,
+    },
+    /// Send to all subscribers of a topic.
+    Publish {
+        /// The topic.
+        topic: String,
+        /// The message.
+        value: Parcel,
+    },
+    /// Whether this actor holds a capability.
+    HasCapability {
+        /// Which.
+        capability: CapabilityName,
+    },
+    /// Ask for a capability.
+    RequestCapability {
+        /// Which.
+        capability: CapabilityName,
+        /// Why.
+        reason: String,
+    },
+    /// Give a capability.
+    GrantCapability {
+        /// To whom.
+        to: u64,
+        /// Which.
+        capability: CapabilityName,
+    },
+    /// Give a capability with limits.
+    DelegateCapability {
+        /// To whom.
+        to: u64,
+        /// Which.
+        capability: CapabilityName,
+        /// Uses.
+        budget: Option<u64>,
+        /// Milliseconds until it ends.
+        expires_ms: Option<u64>,
+    },
+    /// Take a capability away.
+    RevokeCapability {
+        /// From whom.
+        to: u64,
+        /// Which.
+        capability: CapabilityName,
+    },
+    /// Vote on a request.
+    VoteCapability {
+        /// The request.
+        request: Parcel,
+        /// For or against.
+        approve: bool,
+    },
+    /// Call a host function.
+    HostCall {
+        /// Its name.
+        name: String,
+        /// Its arguments.
+        arguments: Vec<Parcel>,
+    },
+    /// Open a sandbox.
+    SandboxOpen {
+        /// Gas it may use.
+        gas: u64,
+        /// Logical bytes it may use.
+        memory_bytes: u64,
+        /// The capabilities it keeps.
+        capabilities: Vec<CapabilityName>,
+    },
+    /// Close the innermost sandbox.
+    SandboxClose,
+}
+
+/// What the surroundings say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The effect has happened; its result.
+    Done(Parcel),
+    /// The effect is refused: the instruction raises.
+    Refused {
+        /// The kind of error.
+        kind: ErrorKind,
+        /// Its message.
+        message: String,
+    },
+    /// The answer comes later, with [`crate::reference::answer`]; until then the fiber waits. Only for
+    /// effects of instructions that may suspend.
+    Pending,
+}
+
+impl Answer {
+    /// Done, with nothing to say.
+    pub const NIL: Answer = Answer::Done(Parcel::Plain(crate::value::Value::NIL));
+
+    /// Refused, of kind `Error`.
+    pub fn error(message: impl Into<String>) -> Answer {
+        Answer::Refused { kind: ErrorKind::Error, message: message.into() }
+    }
+}
+
+/// Whoever carries out effects.
+pub trait Host {
+    /// Carries out one effect, or says why not.
+    fn effect(&mut self, code: &CodeSpace, effect: Effect) -> Answer;
+}

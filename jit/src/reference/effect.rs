@@ -1,0 +1,127 @@
+//! Delivering effects to the host, and its answers to registers; reading operands of effects.
+
+use pw_isa::operand::{Operand, OperandKind, Use};
+use pw_isa::{ErrorKind, Kind};
+
+use super::data::out_of_range;
+use super::{Machine, Next, Step, Stop};
+use crate::fiber::parcel::Parcel;
+use crate::host::{Answer, CapabilityName, Effect};
+use crate::value::Value;
+
+impl Machine<'_> {
+    /// Asks the host, and puts its answer in the instruction's result register.
+    pub(super) fn effect(&mut self, effect: Effect) -> Step {
+        match self.host.effect(self.code, effect) {
+            Answer::Done(parcel) => self.deliver(&parcel),
+            Answer::Refused { kind, message } => Err(Stop::Error(kind, message)),
+            Answer::Pending => Ok(Next::Wait),
+        }
+    }
+
+    /// Puts a value from outside in the result register of the current instruction, if it has one.
+    pub(super) fn deliver(&mut self, parcel: &Parcel) -> Step {
+        let (_, function) = self.fiber.current(self.code);
+        let op = &function.code[self.fiber.pc as usize];
+        let Some((_, dst)) = op.operands().find(|(kind, _)| *kind == OperandKind::Def) else {
+            return Ok(Next::Advance);
+        };
+        self.reserve(parcel.logical_bytes(self.code))?;
+        let value = parcel.unpack(self.code, &mut self.fiber.arena);
+        let Some(dst) = pw_isa::operand::Def::from_raw(dst) else { unreachable!("it was decoded") };
+        self.set(dst, value)
+    }
+
+    /// Packs a value for the host, charging for the copy.
+    pub(super) fn pack(&mut self, value: Value) -> Result<Parcel, Stop> {
+        let parcel = Parcel::pack(self.heap(), value);
+        self.charge(parcel.size_bytes())?;
+        Ok(parcel)
+    }
+
+    pub(super) fn actor_operand(&self, register: Use) -> Result<u64, Stop> {
+        let value = self.get(register);
+        value.as_actor().ok_or_else(|| self.mismatch("an actor", value))
+    }
+
+    /// Milliseconds, from 0.
+    pub(super) fn milliseconds(&self, register: Use) -> Result<u64, Stop> {
+        self.unsigned(register, "milliseconds")
+    }
+
+    pub(super) fn unsigned(&self, register: Use, what: &str) -> Result<u64, Stop> {
+        let value = self.int(register)?;
+        u64::try_from(value).map_err(|_| out_of_range(format!("{value} {what}")))
+    }
+
+    pub(super) fn optional_unsigned(&self, register: Use, what: &str) -> Result<Option<u64>, Stop> {
+        if self.get(register) == Value::NIL { Ok(None) } else { self.unsigned(register, what).map(Some) }
+    }
+
+    pub(super) fn symbol(&self, register: Use) -> Result<String, Stop> {
+        let value = self.get(register);
+        let text = self.heap().symbol(value).ok_or_else(|| self.mismatch("a symbol", value))?;
+        Ok(text.to_owned())
+    }
+
+    /// A list whose elements are all accepted; charges for its length.
+    pub(super) fn elements<T>(
+        &mut self,
+        register: Use,
+        wanted: &str,
+        accept: impl Fn(&Self, Value) -> Option<T>,
+    ) -> Result<Vec<T>, Stop> {
+        let list = self.get(register);
+        let mut parts = Vec::new();
+        for element in self.heap().list(list) {
+            match element.and_then(|element| accept(self, element)) {
+                Some(part) => parts.push(part),
+                None => return Err(self.mismatch(wanted, list)),
+            }
+        }
+        self.charge(parts.len() as u64 * 16)?;
+        Ok(parts)
+    }
+
+    /// A capability: a Symbol, a list of a Symbol and a parameter, or a Capability.
+    pub(super) fn capability_operand(&self, register: Use) -> Result<CapabilityName, Stop> {
+        let value = self.get(register);
+        self.capability_name(value).ok_or_else(|| self.mismatch("a capability", value))
+    }
+
+    pub(super) fn capability_name(&self, value: Value) -> Option<CapabilityName> {
+        let heap = self.heap();
+        let (name, parameter) = match value.kind() {
+            Kind::Symbol => (value, Value::NIL),
+            Kind::Capability => heap.capability(value)?,
+            Kind::Pair => {
+                let (name, rest) = heap.pair(value)?;
+                let (parameter, end) = heap.pair(rest)?;
+                if end != Value::NIL {
+                    return None;
+                }
+                (name, parameter)
+            }
+            _ => return None,
+        };
+        let parameter = (parameter != Value::NIL).then(|| Parcel::pack(heap, parameter));
+        Some(CapabilityName { name: heap.symbol(name)?.to_owned(), parameter })
+    }
+
+    /// The text of a string operand.
+    pub(super) fn owned_string(&self, register: Use) -> Result<String, Stop> {
+        Ok(self.string(register)?.to_owned())
+    }
+
+    /// A priority, 0 to 7.
+    pub(super) fn priority(&self, register: Use) -> Result<u8, Stop> {
+        let value = self.int(register)?;
+        match u8::try_from(value) {
+            Ok(priority) if priority < 8 => Ok(priority),
+            _ => {
+                let message = format!("priority {value}; priorities are 0 (highest) to 7");
+                Err(Stop::Error(ErrorKind::OutOfRange, message))
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The reference interpreter: the executable specification of every instruction.
+//!
+//! One instruction at a time: check gas, charge it, carry it out, go on. Nothing is cached and nothing
+//! is clever; every faster tier must agree with this one in result, gas, error and state at every
+//! instruction. Handlers stand one file an opcode module.
+//!
+//! An instruction either completes or, when it raises or hits a limit, leaves the state as it was
+//! before it; only what a collection did stays. So handlers first find out what they need, reserve and
+//! charge it, and then act; values are read from registers after reserving, for a collection moves
+//! them.
+
+mod actor;
+mod arith;
+mod capability;
+mod compare;
+mod control;
+mod data;
+mod effect;
+mod float;
+mod function;
+mod host;
+mod map;
+mod message;
+mod raise;
+mod sandbox;
+mod text;
+
+use pw_isa::op::{Op, Work};
+use pw_isa::operand::{Def, Use};
+use pw_isa::{ErrorKind, Kind, cost};
+
+use crate::code_space::CodeSpace;
+use crate::failure::Failure;
+use crate::fiber::parcel::Parcel;
+use crate::fiber::{Fiber, LimitHit, State};
+use crate::heap::Heap;
+use crate::host::Host;
+use crate::value::Value;
+
+/// How a slice ended.
+#[derive(Debug, PartialEq)]
+pub enum Outcome {
+    /// The program ended with a value.
+    Done(Value),
+    /// The slice's gas is used up; the fiber can go on.
+    Preempted,
+    /// The fiber waits for [`answer`].
+    Waiting,
+    /// The program failed; the fiber stands at the failing instruction.
+    Failed(Box<Failure>),
+}
+
+/// Where control goes behind an instruction.
+enum Next {
+    /// To the next one.
+    Advance,
+    /// To this one.
+    Jump(u32),
+    /// The instruction has set function and pc itself.
+    Entered,
+    /// It waits.
+    Wait,
+    /// The program is done.
+    Done(Value),
+}
+
+/// Why an instruction did not complete.
+enum Stop {
+    /// It raises an error that becomes an Error value.
+    Error(ErrorKind, String),
+    /// It raises a value.
+    Value(Value),
+    /// It hits a limit of the fiber.
+    Limit(ErrorKind),
+}
+
+type Step = Result<Next, Stop>;
+
+impl From<LimitHit> for Stop {
+    fn from(hit: LimitHit) -> Stop {
+        Stop::Limit(match hit {
+            LimitHit::Gas => ErrorKind::GasLimitExceeded,
+            LimitHit::Memory => ErrorKind::MemoryLimitExceeded,
+        })
+    }
+}
+
+/// Runs a fiber for at most `slice` gas. An instruction begins only when its fixed gas is left; what
+/// its work takes beyond the slice is the caller's to settle ([`Fiber::gas_used`] tells).
+pub fn run(fiber: &mut Fiber, code: &CodeSpace, host: &mut dyn Host, slice: u64) -> Outcome {
+    match fiber.state {
+        State::Ready => {}
+        State::Waiting => return Outcome::Waiting,
+        State::Done(value) => return Outcome::Done(value),
+    }
+    let slice_end = fiber.gas_used.saturating_add(slice);
+    let mut machine = Machine { fiber, code, host, charged: 0, work: Work::None };
+    loop {
+        if let Some(outcome) = machine.step(slice_end) {
+            return outcome;
+        }
+    }
+}
+
+/// Gives a waiting fiber its answer: a value, or an error that the waiting instruction raises. `Err`
+/// when that ends the program.
+///
+/// # Panics
+/// When the fiber does not wait.
+pub fn answer(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    host: &mut dyn Host,
+    answer: Result<Parcel, (ErrorKind, String)>,
+) -> Result<(), Box<Failure>> {
+    assert!(fiber.state == State::Waiting, "a fiber that does not wait gets no answer");
+    fiber.state = State::Ready;
+    let mut machine = Machine { fiber, code, host, charged: 0, work: Work::None };
+    let step = match answer {
+        Ok(parcel) => machine.deliver(&parcel),
+        Err((kind, message)) => Err(Stop::Error(kind, message)),
+    };
+    match step {
+        Ok(_) => {
+            machine.fiber.pc += 1;
+            Ok(())
+        }
+        Err(stop) => machine.raise(stop),
+    }
+}
+
+/// A fiber at work.
+struct Machine<'a> {
+    fiber: &'a mut Fiber,
+    code: &'a CodeSpace,
+    host: &'a mut dyn Host,
+    /// Gas charged for the current instruction, collections apart.
+    charged: u64,
+    /// What the current instruction's work counts.
+    work: Work,
+}
+
+impl<'a> Machine<'a> {
+    /// Runs one instruction; tells when the slice is over.
+    fn step(&mut self, slice_end: u64) -> Option<Outcome> {
+        let (_, function) = self.fiber.current(self.code);
+        let pc = self.fiber.pc as usize;
+        let op = &function.code[pc];
+        let gas = function.fixed_gas(pc);
+        let after = self.fiber.gas_used.saturating_add(gas);
+        self.charged = 0;
+        if after > self.fiber.limits.gas {
+            let failed = self.raise(Stop::Limit(ErrorKind::GasLimitExceeded));
+            return failed.err().map(Outcome::Failed);
+        }
+        if after > slice_end {
+            return Some(Outcome::Preempted);
+        }
+        self.fiber.gas_used = after;
+        self.charged = gas;
+        self.work = op.info().work;
+        match self.execute(op) {
+            Ok(Next::Advance) => self.fiber.pc += 1,
+            Ok(Next::Jump(target)) => self.fiber.pc = target,
+            Ok(Next::Entered) => {}
+            Ok(Next::Wait) => {
+                self.fiber.state = State::Waiting;
+                return Some(Outcome::Waiting);
+            }
+            Ok(Next::Done(value)) => {
+                self.fiber.state = State::Done(value);
+                return Some(Outcome::Done(value));
+            }
+            Err(stop) => return self.raise(stop).err().map(Outcome::Failed),
+        }
+        None
+    }
+
+    fn execute(&mut self, op: &Op) -> Step {
+        match op {
+            Op::Control(op) => self.control(op),
+            Op::Data(op) => self.data(op),
+            Op::Arith(op) => self.arith(op),
+            Op::Float(op) => self.float(op),
+            Op::Compare(op) => self.compare(op),
+            Op::Function(op) => self.function(op),
+            Op::Text(op) => self.text(op),
+            Op::Actor(op) => self.actor(op),
+            Op::Message(op) => self.message(op),
+            Op::Capability(op) => self.capability(op),
+            Op::Host(op) => self.host(op),
+            Op::Sandbox(op) => self.sandbox(op),
+        }
+    }
+
+    fn get(&self, register: Use) -> Value {
+        self.fiber.stack[self.fiber.base + usize::from(register.0)]
+    }
+
+    fn set(&mut self, register: Def, value: Value) -> Step {
+        let slot = self.fiber.base + usize::from(register.0);
+        self.fiber.stack[slot] = value;
+        Ok(Next::Advance)
+    }
+
+    fn heap(&self) -> Heap<'_> {
+        self.fiber.heap(self.code)
+    }
+
+    /// Makes sure that objects of `bytes` logical bytes can be made.
+    fn reserve(&mut self, bytes: u64) -> Result<(), Stop> {
+        let stack_bytes = self.fiber.stack_bytes(self.code);
+        Ok(self.fiber.reserve(self.code, bytes, stack_bytes)?)
+    }
+
+    /// Charges the size-proportional part of the instruction's gas.
+    fn charge(&mut self, amount: u64) -> Result<(), Stop> {
+        let gas = cost::work_gas(self.work, amount);
+        let after = self.fiber.gas_used.saturating_add(gas);
+        if after > self.fiber.limits.gas {
+            return Err(Stop::Limit(ErrorKind::GasLimitExceeded));
+        }
+        self.fiber.gas_used = after;
+        self.charged += gas;
+        Ok(())
+    }
+
+    /// Units of work that the gas limit still allows.
+    fn affordable_work(&self) -> u64 {
+        let left = self.fiber.limits.gas - self.fiber.gas_used;
+        let unit = [64, 8, 4].into_iter().find(|unit| cost::work_gas(self.work, *unit) == 1).unwrap_or(1);
+        left.saturating_mul(unit).saturating_add(unit - 1)
+    }
+
+    /// An error that says what kinds an instruction takes and what it found.
+    fn mismatch(&self, wanted: &str, found: Value) -> Stop {
+        let text = crate::text::value_text_within(self.heap(), found, crate::text::Style::Quoted, 60);
+        let kind = found.kind();
+        let found = if kind == Kind::Nil { "nil".to_owned() } else { format!("{} {text}", kind_phrase(kind)) };
+        Stop::Error(ErrorKind::TypeMismatch, format!("{wanted} expected, found {found}"))
+    }
+}
+
+/// The kind with its article, for messages.
+fn kind_phrase(kind: Kind) -> String {
+    match kind {
+        Kind::Nil => "nil".to_owned(),
+        Kind::Int | Kind::ActorId | Kind::Error => format!("an {}", kind.name()),
+        Kind::Bytes => "bytes".to_owned(),
+        _ => format!("a {}", kind.name()),
+    }
+}

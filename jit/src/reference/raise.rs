@@ -1,0 +1,169 @@
+//! What happens when an instruction does not complete: a handler takes over, or the program fails.
+
+use pw_isa::op::Access;
+use pw_isa::program::Handler;
+use pw_isa::{ErrorKind, cost};
+
+use super::{Machine, Stop};
+use crate::failure::{BACKTRACE_HALF, Failure, Place};
+use crate::fiber::FrameView;
+use crate::fiber::parcel::Parcel;
+use crate::text::{Style, value_text_within};
+use crate::value::Value;
+
+/// The longest text of an operand in a failure, in bytes.
+const OPERAND_TEXT_MAX: usize = 200;
+
+impl Machine<'_> {
+    /// Goes on at the innermost handler, or fails.
+    pub(super) fn raise(&mut self, stop: Stop) -> Result<(), Box<Failure>> {
+        if let Stop::Limit(kind) = stop {
+            return Err(self.fail_at_limit(kind));
+        }
+        let Some((depth, handler)) = self.find_handler() else {
+            return Err(self.fail(stop));
+        };
+        let value = match self.raised_value(stop) {
+            Ok(value) => value,
+            Err(kind) => return Err(self.fail_at_limit(kind)),
+        };
+        while self.fiber.depth > depth {
+            self.fiber.pop_frame();
+        }
+        let slot = self.fiber.base + usize::from(handler.dst);
+        self.fiber.stack[slot] = value;
+        self.fiber.pc = handler.target;
+        Ok(())
+    }
+
+    /// The depth of the frame whose handler is the innermost, and the handler.
+    fn find_handler(&self) -> Option<(u32, Handler)> {
+        let depths = (1..=self.fiber.depth).rev();
+        self.fiber.frames().zip(depths).find_map(|(frame, depth)| {
+            let function = self.code.program(frame.program).function(frame.function);
+            function.handler_at(frame.pc).map(|handler| (depth, *handler))
+        })
+    }
+
+    /// The value that a handler receives.
+    fn raised_value(&mut self, stop: Stop) -> Result<Value, ErrorKind> {
+        match stop {
+            Stop::Value(value) => Ok(value),
+            Stop::Limit(kind) => Err(kind),
+            Stop::Error(kind, message) => {
+                let bytes = cost::ERROR_BYTES + cost::text_bytes(message.len() as u64);
+                if let Err(Stop::Limit(kind)) = self.reserve(bytes) {
+                    return Err(kind);
+                }
+                let message = self.fiber.arena.new_text(pw_isa::Kind::String, &message);
+                Ok(self.fiber.arena.new_error(kind, message, Value::NIL))
+            }
+        }
+    }
+
+    /// The fiber's own limits end it; the instruction that did not fit is not charged.
+    fn fail_at_limit(&mut self, kind: ErrorKind) -> Box<Failure> {
+        let limits = self.fiber.limits;
+        let message = match kind {
+            ErrorKind::GasLimitExceeded => {
+                self.fiber.gas_used -= self.charged;
+                self.charged = 0;
+                format!("the gas limit of {} is used up", limits.gas)
+            }
+            _ => format!("the memory limit of {} bytes is used up", limits.memory_bytes),
+        };
+        self.failure(kind, message, None)
+    }
+
+    fn fail(&mut self, stop: Stop) -> Box<Failure> {
+        match stop {
+            Stop::Limit(kind) => self.fail_at_limit(kind),
+            Stop::Error(kind, message) => {
+                let mut arena = crate::fiber::arena::Arena::new();
+                let text = arena.new_text(pw_isa::Kind::String, &message);
+                let error = arena.new_error(kind, text, Value::NIL);
+                let value = Parcel::pack(crate::heap::Heap { arena: &arena, code: self.code }, error);
+                self.failure(kind, message, Some(value))
+            }
+            Stop::Value(value) => {
+                let heap = self.heap();
+                let parcel = Parcel::pack(heap, value);
+                match heap.error(value) {
+                    Some((kind, message, values)) => {
+                        let mut text = heap.string(message).unwrap_or("").to_owned();
+                        for value in heap.list(values).flatten() {
+                            text.push(' ');
+                            text += &value_text_within(heap, value, Style::Quoted, OPERAND_TEXT_MAX);
+                        }
+                        self.failure(kind, text, Some(parcel))
+                    }
+                    None => {
+                        let text = value_text_within(heap, value, Style::Quoted, OPERAND_TEXT_MAX);
+                        self.failure(ErrorKind::Raised, text, Some(parcel))
+                    }
+                }
+            }
+        }
+    }
+
+    fn failure(&self, kind: ErrorKind, message: String, value: Option<Parcel>) -> Box<Failure> {
+        let frames = self.fiber.depth as usize;
+        let callers = frames - 1;
+        let mut backtrace = Vec::new();
+        for (index, frame) in self.fiber.frames().skip(1).enumerate() {
+            if index < BACKTRACE_HALF || index >= callers.saturating_sub(BACKTRACE_HALF) {
+                backtrace.push(self.place(&frame));
+            }
+        }
+        let omitted = callers - backtrace.len();
+        let Some(newest) = self.fiber.frames().next() else { unreachable!("a fiber has a frame") };
+        let (instruction, operands) = self.operands(&newest);
+        Box::new(Failure {
+            kind,
+            message,
+            value,
+            place: self.place(&newest),
+            gas: self.fiber.gas_used,
+            instruction,
+            operands,
+            backtrace,
+            backtrace_omitted: omitted as u64,
+        })
+    }
+
+    fn place(&self, frame: &FrameView) -> Place {
+        let program = self.code.program(frame.program).program();
+        let file = &program.debug.file;
+        Place {
+            function: program.function_name(frame.function),
+            pc: frame.pc,
+            file: (!file.is_empty()).then(|| file.clone()),
+            line: program.line_at(frame.function, frame.pc),
+        }
+    }
+
+    /// The instruction's mnemonic and the registers it read, under their variables' names.
+    fn operands(&self, frame: &FrameView) -> (String, Vec<(String, String)>) {
+        let program = self.code.program(frame.program).program();
+        let op = &program.functions[frame.function as usize].code[frame.pc as usize];
+        let mut registers = Vec::new();
+        op.accesses(|access| {
+            if let Access::Read { first, count } = access {
+                registers.extend(first..first + count);
+            }
+        });
+        let name = |register: u16| {
+            let variables = program.debug_of(frame.function).map_or(&[][..], |debug| &debug.variables);
+            let variable = variables.iter().find(|variable| {
+                variable.register == register && (variable.start..variable.end).contains(&frame.pc)
+            });
+            variable.map_or_else(|| format!("r{register}"), |variable| variable.name.clone())
+        };
+        let text = |register| {
+            let value = self.fiber.register(frame, register);
+            value_text_within(self.heap(), value, Style::Quoted, OPERAND_TEXT_MAX)
+        };
+        let operands = registers.into_iter().map(|register| (name(register), text(register))).collect();
+        (op.info().mnemonic.to_owned(), operands)
+    }
+}
