@@ -123,6 +123,7 @@ impl Fiber {
         if let Some(bytes) = self.limits.stack_bytes {
             out.varint(bytes);
         }
+        out.u8(u8::from(self.limits.collections_cost_gas));
         out.varint(self.arena.counters.live);
         out.varint(self.arena.counters.allocated);
     }
@@ -208,8 +209,9 @@ fn read_counters(input: &mut Reader<'_>) -> Decoded<(u64, Limits, Counters)> {
     let memory_bytes = input.varint()?;
     let depth = input.varint32()?;
     let stack_bytes = if input.flag()? { Some(input.varint()?) } else { None };
+    let collections_cost_gas = input.flag()?;
     let counters = Counters { live: input.varint()?, allocated: input.varint()? };
-    Ok((gas_used, Limits { gas, memory_bytes, depth, stack_bytes }, counters))
+    Ok((gas_used, Limits { gas, memory_bytes, depth, stack_bytes, collections_cost_gas }, counters))
 }
 
 /// A stack that is being read, and how large it may get.

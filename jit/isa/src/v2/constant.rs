@@ -43,6 +43,15 @@ impl Constant {
         }
     }
 
+    /// The justification that this constant is: its text, or the text of a symbol.
+    pub(super) fn to_reason(&self) -> String {
+        match self {
+            Constant::String(text) => text.clone(),
+            Constant::Symbol(number) => symbol_text(*number),
+            _ => String::new(),
+        }
+    }
+
     /// The number of this constant in a function; `None` for function bodies and what names nothing.
     pub(super) fn define(&self, function: &mut FunctionBuilder) -> Option<operand::Const> {
         let constant = match self {

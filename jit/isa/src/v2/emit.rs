@@ -592,12 +592,12 @@ impl Emitter<'_> {
             }
             Resolved::RequestCapability(capability, reason) => {
                 let capability = self.load_capability(dst, capability);
-                if let Some(constant) = reason.define(&mut self.out) {
-                    self.emit(Data::Const {
-                        dst: Def(second),
-                        constant,
-                    });
-                }
+                let reason = reason.to_reason();
+                let constant = self.out.constant(program::Constant::String(reason));
+                self.emit(Data::Const {
+                    dst: Def(second),
+                    constant,
+                });
                 self.emit(CapabilityOp::RequestCapability {
                     dst: result,
                     capability,

@@ -87,6 +87,30 @@ impl HostFunction {
         self as u16
     }
 
+    /// The name under which the function is called at the boundary to the host.
+    pub fn kebab_name(self) -> &'static str {
+        match self {
+            HostFunction::ReadSensor => "read-sensor",
+            HostFunction::WriteActuator => "write-actuator",
+            HostFunction::GetWallClockNs => "get-wall-clock-ns",
+            HostFunction::SpawnActor => "spawn-actor",
+            HostFunction::TerminateActor => "terminate-actor",
+            HostFunction::NetworkSend => "network-send",
+            HostFunction::NetworkReceive => "network-receive",
+            HostFunction::PersistWrite => "persist-write",
+            HostFunction::PersistRead => "persist-read",
+            _ => "v2-arithmetic",
+        }
+    }
+
+    /// The function that reaches outside under this name.
+    pub fn from_kebab(name: &str) -> Option<HostFunction> {
+        HostFunction::ALL
+            .iter()
+            .copied()
+            .find(|function| function.required_capability().is_some() && function.kebab_name() == name)
+    }
+
     /// The capability that a caller must hold and name; `None` for arithmetic.
     pub fn required_capability(self) -> Option<Capability> {
         Some(match self {
@@ -117,6 +141,8 @@ mod tests {
             assert_eq!(usize::from(function.id()), position);
             assert_eq!(HostFunction::from_id(function.id()), Some(*function));
             assert_eq!(function.required_capability().is_some(), position < 9);
+            let named = HostFunction::from_kebab(function.kebab_name());
+            assert_eq!(named, (position < 9).then_some(*function));
         }
         assert_eq!(HostFunction::from_id(26), None);
     }
