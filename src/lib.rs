@@ -1,3 +1,16 @@
-//! Physics World.
+//! Physics World: an embeddable engine for small sandboxed actors that can be metered, paused, saved,
+//! restored and moved at any instruction.
+//!
+//! | module | what it offers |
+//! |---|---|
+//! | [`source`] | programs from files of any kind |
+//! | [`solo`] | one actor and the surroundings that a command line gives it |
+//! | [`json`] | values as JSON |
+//! | [`v2`] | the V2 machine and its world |
+//!
+//! The layers below are [`isa`] (what a program is) and [`jit`] (what runs it).
 
 pub mod v2;
+
+pub use pw_isa as isa;
+pub use pw_jit as jit;

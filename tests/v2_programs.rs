@@ -1,8 +1,8 @@
 //! Random V2 programs run the same lowered as in the model, at every step limit that is tried.
 
-#[path = "testkit/v2_model.rs"]
+#[path = "v2/model.rs"]
 mod v2_model;
-#[path = "testkit/v2_programs.rs"]
+#[path = "v2/programs.rs"]
 mod v2_programs;
 
 use physics_world::v2::vector::{Outcome, Vector};

@@ -1,6 +1,6 @@
 //! The V2 conformance vectors: result, error kind, yields, steps and messages.
 
-#[path = "testkit/v2_model.rs"]
+#[path = "v2/model.rs"]
 mod v2_model;
 
 use physics_world::v2::Value;

@@ -82,7 +82,11 @@ impl CodeSpace {
     /// An empty space. The secret guards maps against chosen keys and is not observable; hosts that
     /// run hostile programs give a random one.
     pub fn new(secret: [u64; 2]) -> CodeSpace {
-        CodeSpace { programs: Vec::new(), by_signature: HashMap::new(), keys: KeyHasher { key: secret } }
+        CodeSpace {
+            programs: Vec::new(),
+            by_signature: HashMap::new(),
+            keys: KeyHasher { key: secret },
+        }
     }
 
     /// Loads a verified program; the same program twice is loaded once. Its number.
@@ -92,7 +96,8 @@ impl CodeSpace {
         }
         let number = self.programs.len() as u32;
         self.by_signature.insert(verified.signature(), number);
-        self.programs.push(Arc::new(Loader::new(number).load(verified)));
+        self.programs
+            .push(Arc::new(Loader::new(number).load(verified)));
         number
     }
 
@@ -127,14 +132,21 @@ struct Loader {
 
 impl Loader {
     fn new(number: u32) -> Loader {
-        Loader { number, arena: Arena::new(), objects: Vec::new(), texts: HashMap::new() }
+        Loader {
+            number,
+            arena: Arena::new(),
+            objects: Vec::new(),
+            texts: HashMap::new(),
+        }
     }
 
     fn load(mut self, verified: Verified) -> LoadedProgram {
         let program = verified.program();
         let function_values: Vec<Value> = (0..program.functions.len() as u32)
             .map(|function| {
-                let closure = self.arena.new_closure(self.number, function, [].into_iter());
+                let closure = self
+                    .arena
+                    .new_closure(self.number, function, [].into_iter());
                 self.own(closure)
             })
             .collect();
@@ -147,7 +159,13 @@ impl Loader {
             }
             values.push(list);
         }
-        LoadedProgram { constants: self.arena, objects: self.objects, values, function_values, verified }
+        LoadedProgram {
+            constants: self.arena,
+            objects: self.objects,
+            values,
+            function_values,
+            verified,
+        }
     }
 
     /// Gives an object of the constants' arena its name.
@@ -193,7 +211,9 @@ impl Loader {
             },
             Constant::Capability { name, parameter } => {
                 let name = self.text(Kind::Symbol, name);
-                let capability = self.arena.new_capability(name, parameter.map_or(Value::NIL, at));
+                let capability = self
+                    .arena
+                    .new_capability(name, parameter.map_or(Value::NIL, at));
                 self.own(capability)
             }
             Constant::Error { kind, message } => {

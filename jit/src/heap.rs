@@ -124,7 +124,11 @@ impl<'a> Heap<'a> {
     /// The values captured by a Closure.
     pub fn captures(&self, value: Value) -> impl Iterator<Item = Value> + 'a {
         let (arena, offset) = self.place(value);
-        let count = if value.kind() == Kind::Closure { arena.capture_count(offset) } else { 0 };
+        let count = if value.kind() == Kind::Closure {
+            arena.capture_count(offset)
+        } else {
+            0
+        };
         (0..u32::from(count)).filter_map(move |place| arena.capture(offset, place))
     }
 
@@ -155,7 +159,11 @@ impl<'a> Heap<'a> {
                 let (arena, offset) = self.place(a);
                 let (other, other_offset) = self.place(b);
                 let length = arena.text_length(offset);
-                if length == other.text_length(other_offset) { u64::from(length) } else { 0 }
+                if length == other.text_length(other_offset) {
+                    u64::from(length)
+                } else {
+                    0
+                }
             }
             _ => 0,
         }
@@ -176,12 +184,16 @@ impl<'a> Heap<'a> {
     }
 
     fn same_error(&self, a: Value, b: Value) -> bool {
-        let (Some(a), Some(b)) = (self.error(a), self.error(b)) else { return false };
+        let (Some(a), Some(b)) = (self.error(a), self.error(b)) else {
+            return false;
+        };
         a.0 == b.0 && self.text(a.1) == self.text(b.1) && a.2 == b.2
     }
 
     fn same_capability(&self, a: Value, b: Value) -> bool {
-        let (Some(a), Some(b)) = (self.capability(a), self.capability(b)) else { return false };
+        let (Some(a), Some(b)) = (self.capability(a), self.capability(b)) else {
+            return false;
+        };
         let mut left = PARAMETER_NODES_MAX;
         let mut charge = |nodes: u64| {
             left = left.saturating_sub(nodes);
@@ -199,7 +211,7 @@ impl<'a> Heap<'a> {
         let mut seen = HashSet::new();
         while let Some((a, b)) = pending.pop() {
             compared += 1;
-            if compared % 64 == 0 && !charge(64) {
+            if compared.is_multiple_of(64) && !charge(64) {
                 return None;
             }
             if a == b || self.same(a, b) {
@@ -209,7 +221,8 @@ impl<'a> Heap<'a> {
                 return Some(false);
             }
             let compound = matches!(a.kind(), Kind::Pair | Kind::Vector | Kind::Map);
-            if compared > REMEMBER_AFTER && compound && !seen.insert((a.bits, a.tag, b.bits, b.tag)) {
+            if compared > REMEMBER_AFTER && compound && !seen.insert((a.bits, a.tag, b.bits, b.tag))
+            {
                 continue;
             }
             if !self.equal_parts(a, b, &mut pending, charge)? {
@@ -268,12 +281,15 @@ impl<'a> Heap<'a> {
             return Some(false);
         }
         for (key, value) in self.map(a)? {
-            let KeyHash::Hash(hash, bytes) = self.key_hash(key, u64::MAX) else { return Some(false) };
+            let KeyHash::Hash(hash, bytes) = self.key_hash(key, u64::MAX) else {
+                return Some(false);
+            };
             if !charge(bytes / 16) {
                 return None;
             }
             let found = right.map_find(right_offset, hash, |other| self.same_key(key, other));
-            let Some((_, other)) = found.and_then(|entry| right.map_entry(right_offset, entry)) else {
+            let Some((_, other)) = found.and_then(|entry| right.map_entry(right_offset, entry))
+            else {
                 return Some(false);
             };
             pending.push((value, other));
@@ -352,7 +368,9 @@ impl<'a> Heap<'a> {
     pub(crate) fn hash_of_key(&self, key: Value) -> u64 {
         match self.key_hash(key, u64::MAX) {
             KeyHash::Hash(hash, _) => hash,
-            KeyHash::Mutable | KeyHash::TooLong => unreachable!("keys were checked when they were put"),
+            KeyHash::Mutable | KeyHash::TooLong => {
+                unreachable!("keys were checked when they were put")
+            }
         }
     }
 

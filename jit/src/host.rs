@@ -210,7 +210,10 @@ impl Answer {
 
     /// Refused, of kind `Error`.
     pub fn error(message: impl Into<String>) -> Answer {
-        Answer::Refused { kind: ErrorKind::Error, message: message.into() }
+        Answer::Refused {
+            kind: ErrorKind::Error,
+            message: message.into(),
+        }
     }
 }
 

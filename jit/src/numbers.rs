@@ -66,19 +66,30 @@ fn compare_exact(int: i64, float: f64) -> Option<Ordering> {
         return Some(Ordering::Greater);
     }
     let whole = float.trunc();
-    Some(int.cmp(&(whole as i64)).then_with(|| whole.partial_cmp(&float).unwrap_or(Ordering::Equal)))
+    Some(
+        int.cmp(&(whole as i64))
+            .then_with(|| whole.partial_cmp(&float).unwrap_or(Ordering::Equal)),
+    )
 }
 
 /// `mod` on Ints: the sign of the divisor. The divisor is not 0.
 pub fn int_mod(a: i64, b: i64) -> i64 {
     let rest = a.wrapping_rem(b);
-    if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }
+    if rest != 0 && (rest < 0) != (b < 0) {
+        rest + b
+    } else {
+        rest
+    }
 }
 
 /// `mod` on Floats: the sign of the divisor.
 pub fn float_mod(a: f64, b: f64) -> f64 {
     let rest = libm::fmod(a, b);
-    if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
+    if rest != 0.0 && (rest < 0.0) != (b < 0.0) {
+        rest + b
+    } else {
+        rest
+    }
 }
 
 /// The smaller Float: NaN when either is, -0.0 before 0.0.
@@ -106,5 +117,7 @@ pub fn float_max(a: f64, b: f64) -> f64 {
 /// A Float truncated to an Int; `None` when it does not fit.
 pub fn float_to_int(float: f64) -> Option<i64> {
     let whole = libm::trunc(float);
-    (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&whole).then_some(whole as i64)
+    (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0)
+        .contains(&whole)
+        .then_some(whole as i64)
 }

@@ -49,17 +49,35 @@ pub fn parse_number(text: &str) -> Option<Value> {
     };
     match digits {
         "nan" if digits.len() == text.len() => return Some(Value::float(f64::NAN)),
-        "inf" => return Some(Value::float(if negative { f64::NEG_INFINITY } else { f64::INFINITY })),
+        "inf" => {
+            return Some(Value::float(if negative {
+                f64::NEG_INFINITY
+            } else {
+                f64::INFINITY
+            }));
+        }
         _ => {}
     }
     let misplaced = digits.starts_with('_') || digits.ends_with('_') || digits.contains("__");
-    if misplaced || !digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte)) {
+    if misplaced
+        || !digits
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte))
+    {
         return None;
     }
     let plain: String = digits.chars().filter(|c| *c != '_').collect();
     if let Some(hex) = plain.strip_prefix("0x") {
-        let bits = if hex.starts_with('+') { None } else { u64::from_str_radix(hex, 16).ok() }? as i64;
-        return Some(Value::int(if negative { bits.checked_neg()? } else { bits }));
+        let bits = if hex.starts_with('+') {
+            None
+        } else {
+            u64::from_str_radix(hex, 16).ok()
+        }? as i64;
+        return Some(Value::int(if negative {
+            bits.checked_neg()?
+        } else {
+            bits
+        }));
     }
     if plain.bytes().all(|byte| byte.is_ascii_digit()) {
         let signed = if negative { format!("-{plain}") } else { plain };
@@ -69,7 +87,9 @@ pub fn parse_number(text: &str) -> Option<Value> {
         return None;
     }
     let float: f64 = plain.parse().ok()?;
-    float.is_finite().then_some(Value::float(if negative { -float } else { float }))
+    float
+        .is_finite()
+        .then_some(Value::float(if negative { -float } else { float }))
 }
 
 /// Appends a string in quotes.
@@ -200,10 +220,19 @@ fn write_mutable(
         out.push_str("#<cycle>");
         return;
     }
-    out.push_str(if value.kind() == Kind::Vector { "(vector" } else { "(map" });
+    out.push_str(if value.kind() == Kind::Vector {
+        "(vector"
+    } else {
+        "(map"
+    });
     let parts: Vec<Value> = match heap.vector(value) {
         Some(elements) => elements.collect(),
-        None => heap.map(value).into_iter().flatten().flat_map(|(key, value)| [key, value]).collect(),
+        None => heap
+            .map(value)
+            .into_iter()
+            .flatten()
+            .flat_map(|(key, value)| [key, value])
+            .collect(),
     };
     steps.extend([Step::Leave(value), Step::Text(")")]);
     for part in parts.into_iter().rev() {
@@ -226,6 +255,11 @@ fn write_function(heap: Heap<'_>, value: Value, out: &mut String) {
 
 fn write_error(heap: Heap<'_>, value: Value, out: &mut String) {
     if let Some((kind, message, _)) = heap.error(value) {
-        let _ = write!(out, "#<error {}: {}>", kind.name(), heap.string(message).unwrap_or(""));
+        let _ = write!(
+            out,
+            "#<error {}: {}>",
+            kind.name(),
+            heap.string(message).unwrap_or("")
+        );
     }
 }

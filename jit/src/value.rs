@@ -21,36 +21,57 @@ pub struct Value {
 
 impl Value {
     /// nil.
-    pub const NIL: Value = Value { tag: Kind::Nil as u64, bits: 0 };
+    pub const NIL: Value = Value {
+        tag: Kind::Nil as u64,
+        bits: 0,
+    };
 
     /// A truth value.
     pub const fn bool(value: bool) -> Value {
-        Value { tag: Kind::Bool as u64, bits: value as u64 }
+        Value {
+            tag: Kind::Bool as u64,
+            bits: value as u64,
+        }
     }
 
     /// An integer.
     pub const fn int(value: i64) -> Value {
-        Value { tag: Kind::Int as u64, bits: value as u64 }
+        Value {
+            tag: Kind::Int as u64,
+            bits: value as u64,
+        }
     }
 
     /// A float.
     pub const fn float(value: f64) -> Value {
-        Value { tag: Kind::Float as u64, bits: value.to_bits() }
+        Value {
+            tag: Kind::Float as u64,
+            bits: value.to_bits(),
+        }
     }
 
     /// The address of an actor.
     pub const fn actor(id: u64) -> Value {
-        Value { tag: Kind::ActorId as u64, bits: id }
+        Value {
+            tag: Kind::ActorId as u64,
+            bits: id,
+        }
     }
 
     /// An object of the arena.
     pub(crate) const fn object(kind: Kind, offset: u64) -> Value {
-        Value { tag: kind as u64, bits: offset }
+        Value {
+            tag: kind as u64,
+            bits: offset,
+        }
     }
 
     /// An object among a program's constants.
     pub(crate) const fn constant(kind: Kind, program: u32, offset: u32) -> Value {
-        Value { tag: kind as u64 | CONSTANT, bits: (program as u64) << 32 | offset as u64 }
+        Value {
+            tag: kind as u64 | CONSTANT,
+            bits: (program as u64) << 32 | offset as u64,
+        }
     }
 
     /// The kind.
@@ -111,5 +132,9 @@ pub const CANONICAL_NAN: u64 = 0x7ff8_0000_0000_0000;
 
 /// The bits of a float as images, hashes and keys show them.
 pub fn canonical_bits(bits: u64) -> u64 {
-    if f64::from_bits(bits).is_nan() { CANONICAL_NAN } else { bits }
+    if f64::from_bits(bits).is_nan() {
+        CANONICAL_NAN
+    } else {
+        bits
+    }
 }

@@ -96,9 +96,10 @@ pub struct FunctionBuilder {
 }
 
 /// A constant as an ordered key, so that equal constants get one number.
-type ConstantKey = (u8, u64, u64, String);
+pub(crate) type ConstantKey = (u8, u64, u64, String);
 
-fn constant_key(constant: &Constant) -> ConstantKey {
+/// The key of a constant.
+pub(crate) fn constant_key(constant: &Constant) -> ConstantKey {
     let none = String::new();
     match constant {
         Constant::Nil => (0, 0, 0, none),

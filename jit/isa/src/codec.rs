@@ -29,27 +29,33 @@ pub const MAGIC: [u8; 4] = *b"PWB1";
 /// | 1 | first |
 pub const VERSION: u16 = 1;
 
+/// Bytes before the sections.
+pub const HEAD_BYTES: usize = 86;
+
 /// The program as a file.
 pub fn encode(program: &Program) -> Vec<u8> {
     let mut code = Writer::default();
     write_code(&mut code, program);
     let mut debug = Writer::default();
     write_debug(&mut debug, &program.debug);
+    file_of(&code.bytes, &debug.bytes)
+}
+
+/// A file of two sections, whatever they hold; [`encode`] is the way to get sound ones.
+pub fn file_of(code: &[u8], debug: &[u8]) -> Vec<u8> {
     let mut file = Writer::default();
     file.bytes.extend_from_slice(&MAGIC);
     file.u16(VERSION);
-    file.u64(code.bytes.len() as u64);
-    file.u64(debug.bytes.len() as u64);
-    file.bytes
-        .extend_from_slice(blake3::hash(&code.bytes).as_bytes());
-    file.bytes
-        .extend_from_slice(blake3::hash(&debug.bytes).as_bytes());
-    file.bytes.extend_from_slice(&code.bytes);
-    file.bytes.extend_from_slice(&debug.bytes);
+    file.u64(code.len() as u64);
+    file.u64(debug.len() as u64);
+    file.bytes.extend_from_slice(blake3::hash(code).as_bytes());
+    file.bytes.extend_from_slice(blake3::hash(debug).as_bytes());
+    file.bytes.extend_from_slice(code);
+    file.bytes.extend_from_slice(debug);
     file.bytes
 }
 
-/// Reads a program file. The program is well-formed but not yet verified.
+/// Reads a program file. The program is [well-formed](Program::check_form) but not yet verified.
 ///
 /// # Errors
 /// What is wrong, and where. Memory used is proportional to the input.
@@ -74,6 +80,7 @@ pub fn decode(bytes: &[u8]) -> Decoded<Program> {
     reader.finish()?;
     let mut reader = Reader::new(debug);
     program.debug = read_debug(&mut reader)?;
+    program.check_form().map_err(|what| reader.error(what))?;
     reader.finish()?;
     Ok(program)
 }

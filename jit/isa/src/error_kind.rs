@@ -16,6 +16,11 @@ macro_rules! error_kinds {
             pub const fn name(self) -> &'static str {
                 match self { $(ErrorKind::$name => stringify!($name)),* }
             }
+
+            /// When it is raised.
+            pub fn doc(self) -> &'static str {
+                match self { $(ErrorKind::$name => concat!($($doc),*).trim_ascii()),* }
+            }
         }
     };
 }

@@ -86,6 +86,29 @@ impl Kind {
         }
     }
 
+    /// What a value of this kind is.
+    pub const fn doc(self) -> &'static str {
+        match self {
+            Kind::Nil => "the absence of a value; also the empty list",
+            Kind::Bool => "`true` or `false`",
+            Kind::Int => "a 64-bit signed integer, full range",
+            Kind::Float => "a 64-bit IEEE float",
+            Kind::Symbol => "a name; two symbols are the same when their text is",
+            Kind::String => "immutable UTF-8 text",
+            Kind::Bytes => "a mutable sequence of bytes of fixed length",
+            Kind::Pair => "an immutable pair",
+            Kind::Vector => {
+                "a mutable, growable sequence; flat when all elements are Int or all Float"
+            }
+            Kind::Map => "a mutable map that keeps insertion order",
+            Kind::Closure => "a function with captured values",
+            Kind::ActorId => "the address of an actor",
+            Kind::Capability => "the name of a power, with its parameter",
+            Kind::Error => "an error as data: kind, message, values",
+            Kind::Cell => "a mutable variable shared by closures; programs cannot hold one as data",
+        }
+    }
+
     /// The kind with this name.
     pub fn from_name(name: &str) -> Option<Kind> {
         Kind::ALL.into_iter().find(|kind| kind.name() == name)

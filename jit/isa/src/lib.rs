@@ -19,6 +19,7 @@
 //! | `builder` | how front ends make programs |
 //! | `v2` | V2 code and its lowering |
 //! | `text` | assembly text, both ways |
+//! | `reference_doc` | `docs/ISA.md` |
 #![forbid(unsafe_code)]
 
 pub mod builder;
@@ -30,7 +31,9 @@ pub mod op;
 mod opcode_table;
 pub mod operand;
 pub mod program;
+pub mod reference_doc;
 pub mod signature;
+pub mod text;
 pub mod v2;
 pub mod verify;
 pub mod wire;

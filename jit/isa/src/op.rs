@@ -247,6 +247,19 @@ impl Op {
         }
     }
 
+    /// How many registers a frame must have for every register that the instruction touches.
+    pub fn registers_needed(&self) -> u32 {
+        let mut needed = 0;
+        self.accesses(|access| {
+            needed = needed.max(match access {
+                Access::Read { first, count } => u32::from(first) + u32::from(count),
+                Access::Write(register) => u32::from(register) + 1,
+                Access::Clobber(_) => 0,
+            });
+        });
+        needed
+    }
+
     /// The position to which the instruction may jump.
     pub fn label(&self) -> Option<u32> {
         self.operands()
@@ -321,7 +334,12 @@ macro_rules! declare_opcodes {
                 )*}
             }
 
-            #[allow(unused_mut, unused_variables, reason = "rows without operands")]
+            #[allow(
+                unused_mut,
+                unused_variables,
+                clippy::enum_variant_names,
+                reason = "depends on the rows: some have no operands, some share a word"
+            )]
             fn from_raw(row: u8, raw: &[u64]) -> Option<$Module> {
                 #[allow(clippy::enum_variant_names, reason = "instructions are named like their mnemonics")]
                 #[derive(Clone, Copy)]
@@ -334,6 +352,7 @@ macro_rules! declare_opcodes {
                 raw.next().is_none().then_some(op)
             }
 
+            #[allow(clippy::enum_variant_names, reason = "depends on the rows")]
             fn row(&self) -> u8 {
                 #[allow(clippy::enum_variant_names, reason = "instructions are named like their mnemonics")]
                 #[repr(u8)]

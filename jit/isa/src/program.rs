@@ -39,6 +39,18 @@ impl Function {
         u32::from(self.params) + u32::from(self.rest) + u32::from(self.captures > 0)
     }
 
+    /// How many registers a frame must have for the values at entry, the code and the handlers; at most
+    /// the 65535 that can be written down, also for code that needs more and will be refused.
+    pub fn registers_needed(&self) -> u16 {
+        let code = self.code.iter().map(Op::registers_needed);
+        let handlers = self
+            .handlers
+            .iter()
+            .map(|handler| u32::from(handler.dst) + 1);
+        let most = code.chain(handlers).max().unwrap_or(0);
+        most.max(self.entry_registers()).min(u32::from(u16::MAX)) as u16
+    }
+
     /// Gas charged for the instruction at `pc` before it runs.
     pub fn fixed_gas(&self, pc: usize) -> u64 {
         match self.gas.get(pc) {
@@ -107,7 +119,7 @@ pub enum Constant {
 }
 
 /// What a position of a link table names.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, PartialOrd, Ord)]
 pub enum Link {
     /// A function of the program.
     Function(u32),
@@ -131,6 +143,41 @@ pub struct Program {
 }
 
 impl Program {
+    /// Whether tables that describe each other have equal lengths: what program files and assembly
+    /// text can express. Whatever else is wrong, the verifier finds.
+    ///
+    /// # Errors
+    /// The tables that do not fit together.
+    pub fn check_form(&self) -> Result<(), String> {
+        let functions = self.functions.len();
+        let links = self.links.len();
+        if links != functions {
+            return Err(format!("{links} link tables for {functions} functions"));
+        }
+        let debug = self.debug.functions.len();
+        if debug != 0 && debug != functions {
+            return Err(format!(
+                "the debug section describes {debug} of {functions} functions"
+            ));
+        }
+        let names = self.debug.globals.len();
+        if names != 0 && names != self.globals as usize {
+            return Err(format!(
+                "the debug section names {names} of {} globals",
+                self.globals
+            ));
+        }
+        for (number, function) in self.functions.iter().enumerate() {
+            let (gas, code) = (function.gas.len(), function.code.len());
+            if gas != 0 && gas != code {
+                return Err(format!(
+                    "function #{number}: gas is given for {gas} of {code} instructions"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// What is known about a function beside its code.
     pub fn debug_of(&self, function: u32) -> Option<&FunctionDebug> {
         self.debug.functions.get(function as usize)

@@ -47,6 +47,8 @@ impl ProgramSignature {
     /// The signature of a program.
     pub fn of(program: &Program) -> ProgramSignature {
         let mut out = Writer::default();
+        // The count keeps a link table from being read as one more function.
+        out.varint(program.functions.len() as u64);
         for function in &program.functions {
             out.bytes.extend_from_slice(&CodeSignature::of(function).0);
         }

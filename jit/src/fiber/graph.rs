@@ -25,7 +25,9 @@ pub(crate) struct ProgramTable {
 impl ProgramTable {
     /// The table that names every program by its own number.
     pub(crate) fn of_all(code: &CodeSpace) -> ProgramTable {
-        ProgramTable { programs: (0..code.len()).collect() }
+        ProgramTable {
+            programs: (0..code.len()).collect(),
+        }
     }
 
     fn position(&mut self, program: u32) -> u64 {

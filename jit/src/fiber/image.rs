@@ -4,10 +4,10 @@
 //! globals, counters, limits, and the objects they refer to. Equal states have equal bodies, so the
 //! hash of the body is the state hash. Layout, statistics and everything derived stay out.
 
-use pw_isa::{ProgramSignature, cost};
 use pw_isa::op::{Effects, Op};
 use pw_isa::operand::{ClosureFrame, Frame, Operand, OperandKind};
 use pw_isa::wire::{Decoded, Reader, Writer};
+use pw_isa::{ProgramSignature, cost};
 
 use super::arena::{Arena, Counters};
 use super::graph::{Decoder, Encoder, ProgramTable};
@@ -64,7 +64,8 @@ impl Fiber {
         let mut body = Writer::default();
         body.varint(programs.programs.len() as u64);
         for program in programs.programs {
-            body.bytes.extend_from_slice(&code.program(program).signature().0);
+            body.bytes
+                .extend_from_slice(&code.program(program).signature().0);
         }
         body.bytes.extend_from_slice(&state.bytes);
         body.bytes
@@ -174,7 +175,10 @@ fn read_body(code: &CodeSpace, body: &[u8], stack_bytes_max: u64) -> Decoded<Fib
     }
     let programs = ProgramTable { programs };
     let mut arena = Arena::new();
-    let mut stack = StackRoom { slots: Vec::new(), slots_max: stack_bytes_max / cost::SLOT_BYTES };
+    let mut stack = StackRoom {
+        slots: Vec::new(),
+        slots_max: stack_bytes_max / cost::SLOT_BYTES,
+    };
     let decoder = Decoder::new(&mut arena, code, &programs, body, &mut input)?;
     let (gas_used, limits, counters) = read_counters(&mut input)?;
     let state = match input.u8()? {
@@ -208,10 +212,27 @@ fn read_counters(input: &mut Reader<'_>) -> Decoded<(u64, Limits, Counters)> {
     let gas = input.varint()?;
     let memory_bytes = input.varint()?;
     let depth = input.varint32()?;
-    let stack_bytes = if input.flag()? { Some(input.varint()?) } else { None };
+    let stack_bytes = if input.flag()? {
+        Some(input.varint()?)
+    } else {
+        None
+    };
     let collections_cost_gas = input.flag()?;
-    let counters = Counters { live: input.varint()?, allocated: input.varint()? };
-    Ok((gas_used, Limits { gas, memory_bytes, depth, stack_bytes, collections_cost_gas }, counters))
+    let counters = Counters {
+        live: input.varint()?,
+        allocated: input.varint()?,
+    };
+    Ok((
+        gas_used,
+        Limits {
+            gas,
+            memory_bytes,
+            depth,
+            stack_bytes,
+            collections_cost_gas,
+        },
+        counters,
+    ))
 }
 
 /// A stack that is being read, and how large it may get.
@@ -248,7 +269,10 @@ fn read_frames(
         };
         let loaded = code.program(program);
         let functions = &loaded.program().functions;
-        let Some(body) = functions.get(function as usize).filter(|body| (pc as usize) < body.code.len()) else {
+        let Some(body) = functions
+            .get(function as usize)
+            .filter(|body| (pc as usize) < body.code.len())
+        else {
             return Err(input.error(format!("function {function} has no instruction {pc}")));
         };
         let base = match &newest {
@@ -267,21 +291,40 @@ fn read_frames(
             };
         }
         let last = number + 1 == count;
-        let window = if last { u16::MAX } else { call_window(&body.code[pc as usize], input)? };
+        let window = if last {
+            u16::MAX
+        } else {
+            call_window(&body.code[pc as usize], input)?
+        };
         let done = matches!(state, State::Done(_));
-        for register in loaded.live(function).at(pc).take_while(|register| *register < window && !done) {
+        for register in loaded
+            .live(function)
+            .at(pc)
+            .take_while(|register| *register < window && !done)
+        {
             stack.slots[base + usize::from(register)] = decoder.value(input)?;
         }
         let waits = body.code[pc as usize].info().effects.has(Effects::SUSPEND);
         if last && state == State::Waiting && !waits {
             return Err(input.error("it waits at an instruction that does not"));
         }
-        newest = Some(Newest { program, function, pc, base, depth: number as u32 + 1 });
+        newest = Some(Newest {
+            program,
+            function,
+            pc,
+            base,
+            depth: number as u32 + 1,
+        });
     }
     newest.ok_or_else(|| input.error("a fiber without frames"))
 }
 
-fn enter_from(code: &CodeSpace, caller: &Newest, stack: &[Value], input: &Reader<'_>) -> Decoded<usize> {
+fn enter_from(
+    code: &CodeSpace,
+    caller: &Newest,
+    stack: &[Value],
+    input: &Reader<'_>,
+) -> Decoded<usize> {
     let op = &code.program(caller.program).function(caller.function).code[caller.pc as usize];
     let base = caller.base + usize::from(call_window(op, input)?) + 1;
     if base > stack.len() {
@@ -300,7 +343,10 @@ fn call_window(op: &Op, input: &Reader<'_>) -> Decoded<u16> {
     });
     match window {
         Some(base) if effects.has(Effects::CALL) && !effects.has(Effects::END) => Ok(base),
-        _ => Err(input.error(format!("a frame that is called by `{}`", op.info().mnemonic))),
+        _ => Err(input.error(format!(
+            "a frame that is called by `{}`",
+            op.info().mnemonic
+        ))),
     }
 }
 
@@ -326,7 +372,11 @@ fn read_globals(
         }
         let mut values = Vec::with_capacity(number);
         for _ in 0..number {
-            values.push(if input.flag()? { decoder.value(input)? } else { UNSET });
+            values.push(if input.flag()? {
+                decoder.value(input)?
+            } else {
+                UNSET
+            });
         }
         globals.push((program, values));
     }

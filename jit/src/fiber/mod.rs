@@ -42,7 +42,13 @@ pub struct Limits {
 impl Default for Limits {
     /// Gas without end, 1 GiB, a million frames.
     fn default() -> Limits {
-        Limits { gas: u64::MAX, memory_bytes: 1 << 30, depth: 1_000_000, stack_bytes: None, collections_cost_gas: true }
+        Limits {
+            gas: u64::MAX,
+            memory_bytes: 1 << 30,
+            depth: 1_000_000,
+            stack_bytes: None,
+            collections_cost_gas: true,
+        }
     }
 }
 
@@ -105,8 +111,8 @@ pub struct FrameView {
 }
 
 impl Fiber {
-    /// A fiber that will run a program's entry function with a list of arguments, which the caller
-    /// makes with [`Fiber::arena_mut`] beforehand or leaves out.
+    /// A fiber that will run a program's entry function. Its parameters are nil until
+    /// [`Fiber::set_arguments`] gives them.
     pub fn new(code: &CodeSpace, program: u32, limits: Limits) -> Fiber {
         let loaded = code.program(program);
         let entry = loaded.program().entry;
@@ -131,9 +137,25 @@ impl Fiber {
         fiber
     }
 
-    /// Sets a parameter of the entry function before the first instruction runs.
-    pub fn set_argument(&mut self, parameter: u16, value: Value) {
-        self.stack[self.base + usize::from(parameter)] = value;
+    /// Gives the entry function its arguments before the first instruction runs; a rest parameter
+    /// receives what is left over as a list. False, and nothing happens, when their number does not
+    /// fit.
+    pub fn set_arguments(&mut self, code: &CodeSpace, arguments: &[Value]) -> bool {
+        let (_, function) = self.current(code);
+        let params = usize::from(function.params);
+        if arguments.len() < params || (arguments.len() > params && !function.rest) {
+            return false;
+        }
+        let (named, rest) = arguments.split_at(params);
+        self.stack[self.base..self.base + params].copy_from_slice(named);
+        if function.rest {
+            let mut list = Value::NIL;
+            for value in rest.iter().rev() {
+                list = self.arena.new_pair(*value, list);
+            }
+            self.stack[self.base + params] = list;
+        }
+        true
     }
 
     /// The arena, to make arguments in. What is made counts.
@@ -148,7 +170,10 @@ impl Fiber {
 
     /// A view of everything this fiber's values can refer to.
     pub fn heap<'a>(&'a self, code: &'a CodeSpace) -> Heap<'a> {
-        Heap { arena: &self.arena, code }
+        Heap {
+            arena: &self.arena,
+            code,
+        }
     }
 
     /// What the fiber is doing.
@@ -200,7 +225,11 @@ impl Fiber {
             base: self.base,
             window: u16::MAX,
         };
-        Frames { fiber: self, next: (self.depth > 0).then_some(newest), left: self.depth }
+        Frames {
+            fiber: self,
+            next: (self.depth > 0).then_some(newest),
+            left: self.depth,
+        }
     }
 
     /// A register of a frame.
@@ -216,7 +245,10 @@ impl Fiber {
     ) -> impl Iterator<Item = (u16, Value)> + 'a {
         let frame = *frame;
         let done = matches!(self.state, State::Done(_));
-        let live = code.program(frame.program).live(frame.function).at(frame.pc);
+        let live = code
+            .program(frame.program)
+            .live(frame.function)
+            .at(frame.pc);
         live.take_while(move |register| *register < frame.window && !done)
             .map(move |register| (register, self.register(&frame, register)))
     }
@@ -230,7 +262,10 @@ impl Fiber {
         };
         let end = base + usize::from(registers);
         if end > self.stack.len() {
-            self.stack.resize(end.max(self.stack.len() * 2).min(end + (1 << 16)), Value::NIL);
+            self.stack.resize(
+                end.max(self.stack.len() * 2).min(end + (1 << 16)),
+                Value::NIL,
+            );
         }
         self.stack[base - 1] = header;
         self.base = base;
@@ -257,10 +292,22 @@ impl Fiber {
 
     /// Makes sure that `bytes` more logical bytes of objects and a stack of `stack_bytes` fit, by a
     /// collection if need be. Nothing may be held across this but registers.
-    pub(crate) fn reserve(&mut self, code: &CodeSpace, bytes: u64, stack_bytes: u64) -> Result<(), LimitHit> {
+    pub(crate) fn reserve(
+        &mut self,
+        code: &CodeSpace,
+        bytes: u64,
+        stack_bytes: u64,
+    ) -> Result<(), LimitHit> {
         let counters = self.arena.counters;
-        let stack_counted = if self.limits.stack_bytes.is_some() { 0 } else { stack_bytes };
-        let used = counters.live.saturating_add(counters.allocated).saturating_add(stack_counted);
+        let stack_counted = if self.limits.stack_bytes.is_some() {
+            0
+        } else {
+            stack_bytes
+        };
+        let used = counters
+            .live
+            .saturating_add(counters.allocated)
+            .saturating_add(stack_counted);
         let wanted = used.saturating_add(bytes);
         let peak = &mut self.arena.statistics.peak_bytes;
         *peak = (*peak).max(wanted.min(self.limits.memory_bytes));
@@ -289,7 +336,11 @@ impl Fiber {
         if live.saturating_add(stack_counted).saturating_add(bytes) > self.limits.memory_bytes {
             return Err(LimitHit::Memory);
         }
-        if self.gas_used > self.limits.gas { Err(LimitHit::Gas) } else { Ok(()) }
+        if self.gas_used > self.limits.gas {
+            Err(LimitHit::Gas)
+        } else {
+            Ok(())
+        }
     }
 
     /// Collects: everything that no live register or global can reach is gone. The logical bytes found
@@ -299,7 +350,10 @@ impl Fiber {
         let done = matches!(self.state, State::Done(_));
         let mut collector = self.arena.collect();
         for frame in frames.iter().filter(|_| !done) {
-            let live = code.program(frame.program).live(frame.function).at(frame.pc);
+            let live = code
+                .program(frame.program)
+                .live(frame.function)
+                .at(frame.pc);
             for register in live.take_while(|register| *register < frame.window) {
                 collector.root(&mut self.stack[frame.base + usize::from(register)]);
             }
@@ -327,7 +381,8 @@ impl Fiber {
         self.arena.trim();
         self.arena.counters = counters;
         self.arena.statistics = statistics;
-        self.stack.truncate(self.base + usize::from(self.current(code).1.registers));
+        self.stack
+            .truncate(self.base + usize::from(self.current(code).1.registers));
         self.stack.shrink_to_fit();
     }
 

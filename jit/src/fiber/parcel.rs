@@ -39,7 +39,13 @@ impl Parcel {
     pub fn string(code: &CodeSpace, text: &str) -> Parcel {
         let mut arena = Arena::new();
         let value = arena.new_text(Kind::String, text);
-        Parcel::pack(Heap { arena: &arena, code }, value)
+        Parcel::pack(
+            Heap {
+                arena: &arena,
+                code,
+            },
+            value,
+        )
     }
 
     /// A list of parcels.
@@ -50,7 +56,13 @@ impl Parcel {
             let value = part.unpack(code, &mut arena);
             list = arena.new_pair(value, list);
         }
-        Parcel::pack(Heap { arena: &arena, code }, list)
+        Parcel::pack(
+            Heap {
+                arena: &arena,
+                code,
+            },
+            list,
+        )
     }
 
     /// Bytes to charge for copying it.

@@ -42,7 +42,9 @@ impl Machine<'_> {
                 let actor = self.actor_operand(actor)?;
                 self.effect(Effect::Kill { actor })
             }
-            Actor::Supervise { function, options, .. } => {
+            Actor::Supervise {
+                function, options, ..
+            } => {
                 self.function_operand(self.get(function))?;
                 let function = self.pack(self.get(function))?;
                 let options = self.pack(self.get(options))?;
@@ -56,7 +58,11 @@ impl Machine<'_> {
     }
 
     fn function_operand(&self, value: Value) -> Result<(), Stop> {
-        if value.kind() == Kind::Closure { Ok(()) } else { Err(self.mismatch("a function", value)) }
+        if value.kind() == Kind::Closure {
+            Ok(())
+        } else {
+            Err(self.mismatch("a function", value))
+        }
     }
 
     /// A function and its arguments as one list, so that what they share stays shared.
@@ -68,7 +74,10 @@ impl Machine<'_> {
         self.reserve(u64::from(values.count) * cost::PAIR_BYTES)?;
         let mut list = Value::NIL;
         for place in (0..values.count).rev() {
-            list = self.fiber.arena.new_pair(self.get(Use(values.first + place)), list);
+            list = self
+                .fiber
+                .arena
+                .new_pair(self.get(Use(values.first + place)), list);
         }
         self.pack(list)
     }

@@ -21,7 +21,11 @@ fn checked(result: Option<i64>) -> IntResult {
 }
 
 fn division(b: i64, result: impl FnOnce() -> Option<i64>) -> IntResult {
-    if b == 0 { Err(IntError::Zero) } else { checked(result()) }
+    if b == 0 {
+        Err(IntError::Zero)
+    } else {
+        checked(result())
+    }
 }
 
 impl Machine<'_> {
@@ -36,18 +40,34 @@ impl Machine<'_> {
             Arith::Mul { dst, a, b } => {
                 self.binary(dst, a, b, |a, b| checked(a.checked_mul(b)), |a, b| a * b)
             }
-            Arith::Div { dst, a, b } => {
-                self.binary(dst, a, b, |a, b| division(b, || a.checked_div(b)), |a, b| a / b)
-            }
-            Arith::Quot { dst, a, b } => {
-                self.binary(dst, a, b, |a, b| division(b, || a.checked_div(b)), |a, b| libm::trunc(a / b))
-            }
-            Arith::Rem { dst, a, b } => {
-                self.binary(dst, a, b, |a, b| division(b, || Some(a.wrapping_rem(b))), libm::fmod)
-            }
-            Arith::Mod { dst, a, b } => {
-                self.binary(dst, a, b, |a, b| division(b, || Some(int_mod(a, b))), float_mod)
-            }
+            Arith::Div { dst, a, b } => self.binary(
+                dst,
+                a,
+                b,
+                |a, b| division(b, || a.checked_div(b)),
+                |a, b| a / b,
+            ),
+            Arith::Quot { dst, a, b } => self.binary(
+                dst,
+                a,
+                b,
+                |a, b| division(b, || a.checked_div(b)),
+                |a, b| libm::trunc(a / b),
+            ),
+            Arith::Rem { dst, a, b } => self.binary(
+                dst,
+                a,
+                b,
+                |a, b| division(b, || Some(a.wrapping_rem(b))),
+                libm::fmod,
+            ),
+            Arith::Mod { dst, a, b } => self.binary(
+                dst,
+                a,
+                b,
+                |a, b| division(b, || Some(int_mod(a, b))),
+                float_mod,
+            ),
             Arith::Min { dst, a, b } => self.binary(dst, a, b, |a, b| Ok(a.min(b)), float_min),
             Arith::Max { dst, a, b } => self.binary(dst, a, b, |a, b| Ok(a.max(b)), float_max),
             Arith::Neg { dst, a } => self.unary(dst, a, |a| checked(a.checked_neg()), |a| -a),
@@ -123,13 +143,17 @@ impl Machine<'_> {
         match result {
             Ok(result) => self.set(dst, Value::int(result)),
             Err(IntError::Overflow) => Err(overflow()),
-            Err(IntError::Zero) => {
-                Err(Stop::Error(ErrorKind::DivisionByZero, "an int divided by zero".to_owned()))
-            }
+            Err(IntError::Zero) => Err(Stop::Error(
+                ErrorKind::DivisionByZero,
+                "an int divided by zero".to_owned(),
+            )),
         }
     }
 }
 
 fn overflow() -> Stop {
-    Stop::Error(ErrorKind::ArithmeticOverflow, "the result does not fit in an int".to_owned())
+    Stop::Error(
+        ErrorKind::ArithmeticOverflow,
+        "the result does not fit in an int".to_owned(),
+    )
 }

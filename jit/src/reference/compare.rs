@@ -19,12 +19,24 @@ impl Machine<'_> {
                 self.set(dst, Value::bool(same))
             }
             Compare::Equal { dst, a, b } => self.equal(dst, a, b),
-            Compare::Lt { dst, a, b } => self.order(dst, a, b, |order| order == Some(Ordering::Less)),
-            Compare::Le { dst, a, b } => self.order(dst, a, b, |order| order.is_some_and(Ordering::is_le)),
-            Compare::Gt { dst, a, b } => self.order(dst, a, b, |order| order == Some(Ordering::Greater)),
-            Compare::Ge { dst, a, b } => self.order(dst, a, b, |order| order.is_some_and(Ordering::is_ge)),
-            Compare::NumEq { dst, a, b } => self.order(dst, a, b, |order| order == Some(Ordering::Equal)),
-            Compare::NumNe { dst, a, b } => self.order(dst, a, b, |order| order != Some(Ordering::Equal)),
+            Compare::Lt { dst, a, b } => {
+                self.order(dst, a, b, |order| order == Some(Ordering::Less))
+            }
+            Compare::Le { dst, a, b } => {
+                self.order(dst, a, b, |order| order.is_some_and(Ordering::is_le))
+            }
+            Compare::Gt { dst, a, b } => {
+                self.order(dst, a, b, |order| order == Some(Ordering::Greater))
+            }
+            Compare::Ge { dst, a, b } => {
+                self.order(dst, a, b, |order| order.is_some_and(Ordering::is_ge))
+            }
+            Compare::NumEq { dst, a, b } => {
+                self.order(dst, a, b, |order| order == Some(Ordering::Equal))
+            }
+            Compare::NumNe { dst, a, b } => {
+                self.order(dst, a, b, |order| order != Some(Ordering::Equal))
+            }
             Compare::Not { dst, a } => self.set(dst, Value::bool(!self.get(a).is_true())),
             Compare::Is { dst, a, kinds } => {
                 let is = kinds.0.contains(self.get(a).kind());
@@ -33,7 +45,13 @@ impl Machine<'_> {
         }
     }
 
-    fn order(&mut self, dst: Def, a: Use, b: Use, holds: impl FnOnce(Option<Ordering>) -> bool) -> Step {
+    fn order(
+        &mut self,
+        dst: Def,
+        a: Use,
+        b: Use,
+        holds: impl FnOnce(Option<Ordering>) -> bool,
+    ) -> Step {
         let order = numbers::compare(self.number(a)?, self.number(b)?);
         self.set(dst, Value::bool(holds(order)))
     }

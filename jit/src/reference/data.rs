@@ -17,7 +17,10 @@ impl Machine<'_> {
             Data::Int { dst, value } => self.set(dst, Value::int(value.0)),
             Data::Float { dst, value } => self.set(dst, Value::float(f64::from_bits(value.0))),
             Data::Const { dst, constant } => {
-                let value = self.code.program(self.fiber.program).constant(self.fiber.function, constant.0);
+                let value = self
+                    .code
+                    .program(self.fiber.program)
+                    .constant(self.fiber.function, constant.0);
                 self.set(dst, value)
             }
             Data::Cons { dst, car, cdr } => {
@@ -40,7 +43,11 @@ impl Machine<'_> {
                 let value = self.fiber.arena.vector_get(offset, place);
                 self.set(dst, value)
             }
-            Data::VectorSet { vector, index, value } => {
+            Data::VectorSet {
+                vector,
+                index,
+                value,
+            } => {
                 let (offset, _) = self.element(vector, index)?;
                 let plan = self.fiber.arena.plan_store(offset, self.get(value));
                 self.make_room(plan)?;
@@ -68,7 +75,11 @@ impl Machine<'_> {
                 let byte = self.fiber.arena.bytes(offset)[place];
                 self.set(dst, Value::int(i64::from(byte)))
             }
-            Data::BytesSet { bytes, index, value } => {
+            Data::BytesSet {
+                bytes,
+                index,
+                value,
+            } => {
                 let (offset, place) = self.byte_place(bytes, index)?;
                 let byte = self.byte(value)?;
                 self.fiber.arena.write_bytes(offset, place, &[byte]);
@@ -78,11 +89,18 @@ impl Machine<'_> {
                 let length = self.fiber.arena.bytes(self.bytes_offset(bytes)?).len();
                 self.set(dst, Value::int(length as i64))
             }
-            Data::MakeError { dst, message, values } => {
+            Data::MakeError {
+                dst,
+                message,
+                values,
+            } => {
                 self.string(message)?;
                 self.reserve(cost::ERROR_BYTES)?;
                 let (message, values) = (self.get(message), self.get(values));
-                let error = self.fiber.arena.new_error(ErrorKind::Error, message, values);
+                let error = self
+                    .fiber
+                    .arena
+                    .new_error(ErrorKind::Error, message, values);
                 self.set(dst, error)
             }
             Data::ErrorKind { dst, error } => {
@@ -111,18 +129,26 @@ impl Machine<'_> {
 
     pub(super) fn pair(&self, register: Use) -> Result<(Value, Value), Stop> {
         let value = self.get(register);
-        self.heap().pair(value).ok_or_else(|| self.mismatch("a pair", value))
+        self.heap()
+            .pair(value)
+            .ok_or_else(|| self.mismatch("a pair", value))
     }
 
     fn error(&self, register: Use) -> Result<(ErrorKind, Value, Value), Stop> {
         let value = self.get(register);
-        self.heap().error(value).ok_or_else(|| self.mismatch("an error", value))
+        self.heap()
+            .error(value)
+            .ok_or_else(|| self.mismatch("an error", value))
     }
 
     /// The offset of a vector; vectors are never constants.
     pub(super) fn vector_offset(&self, register: Use) -> Result<u64, Stop> {
         let value = self.get(register);
-        if value.kind() == Kind::Vector { Ok(value.bits) } else { Err(self.mismatch("a vector", value)) }
+        if value.kind() == Kind::Vector {
+            Ok(value.bits)
+        } else {
+            Err(self.mismatch("a vector", value))
+        }
     }
 
     fn element(&self, vector: Use, index: Use) -> Result<(u64, u32), Stop> {
@@ -131,7 +157,9 @@ impl Machine<'_> {
         let length = self.fiber.arena.vector_length(offset);
         match u32::try_from(place) {
             Ok(place) if place < length => Ok((offset, place)),
-            _ => Err(out_of_range(format!("index {place} of a vector of {length}"))),
+            _ => Err(out_of_range(format!(
+                "index {place} of a vector of {length}"
+            ))),
         }
     }
 
@@ -143,15 +171,21 @@ impl Machine<'_> {
         let length = u32::from(values.count);
         let vector = self.fiber.arena.new_vector(elements, length, length);
         for place in 0..values.count {
-            self.fiber.arena.vector_set(vector.bits, u32::from(place), get(self, place));
+            self.fiber
+                .arena
+                .vector_set(vector.bits, u32::from(place), get(self, place));
         }
         self.set(dst, vector)
     }
 
     fn length(&self, register: Use) -> Result<u32, Stop> {
         let length = self.int(register)?;
-        u32::try_from(length)
-            .map_err(|_| out_of_range(format!("a length of {length}; it can be 0 to {}", cost::LENGTH_MAX)))
+        u32::try_from(length).map_err(|_| {
+            out_of_range(format!(
+                "a length of {length}; it can be 0 to {}",
+                cost::LENGTH_MAX
+            ))
+        })
     }
 
     fn make_vector(&mut self, dst: Def, length: Use, value: Use) -> Step {
@@ -172,7 +206,9 @@ impl Machine<'_> {
     pub(super) fn vector_push(&mut self, vector: Use, value: Use) -> Step {
         let offset = self.vector_offset(vector)?;
         let Some(plan) = self.fiber.arena.plan_push(offset, self.get(value)) else {
-            return Err(out_of_range("the vector is as long as one can be".to_owned()));
+            return Err(out_of_range(
+                "the vector is as long as one can be".to_owned(),
+            ));
         };
         self.make_room(plan)?;
         let offset = self.vector_offset(vector)?;
@@ -187,7 +223,10 @@ impl Machine<'_> {
         if length == 0 {
             return Ok(super::Next::Advance);
         }
-        let plan = StorePlan { copied: u64::from(length), ..self.fiber.arena.plan_store(offset, self.get(value)) };
+        let plan = StorePlan {
+            copied: u64::from(length),
+            ..self.fiber.arena.plan_store(offset, self.get(value))
+        };
         self.make_room(plan)?;
         let offset = self.vector_offset(vector)?;
         self.fiber.arena.apply_plan(offset, plan);
@@ -197,7 +236,11 @@ impl Machine<'_> {
 
     pub(super) fn bytes_offset(&self, register: Use) -> Result<u64, Stop> {
         let value = self.get(register);
-        if value.kind() == Kind::Bytes { Ok(value.bits) } else { Err(self.mismatch("bytes", value)) }
+        if value.kind() == Kind::Bytes {
+            Ok(value.bits)
+        } else {
+            Err(self.mismatch("bytes", value))
+        }
     }
 
     fn byte_place(&self, bytes: Use, index: Use) -> Result<(u64, usize), Stop> {
@@ -212,7 +255,8 @@ impl Machine<'_> {
 
     fn byte(&self, register: Use) -> Result<u8, Stop> {
         let value = self.int(register)?;
-        u8::try_from(value).map_err(|_| out_of_range(format!("{value} is no byte; a byte is 0 to 255")))
+        u8::try_from(value)
+            .map_err(|_| out_of_range(format!("{value} is no byte; a byte is 0 to 255")))
     }
 
     fn make_bytes(&mut self, dst: Def, length: Use, fill: Use) -> Step {

@@ -28,7 +28,9 @@ impl Machine<'_> {
         };
         self.reserve(parcel.logical_bytes(self.code))?;
         let value = parcel.unpack(self.code, &mut self.fiber.arena);
-        let Some(dst) = pw_isa::operand::Def::from_raw(dst) else { unreachable!("it was decoded") };
+        let Some(dst) = pw_isa::operand::Def::from_raw(dst) else {
+            unreachable!("it was decoded")
+        };
         self.set(dst, value)
     }
 
@@ -41,7 +43,9 @@ impl Machine<'_> {
 
     pub(super) fn actor_operand(&self, register: Use) -> Result<u64, Stop> {
         let value = self.get(register);
-        value.as_actor().ok_or_else(|| self.mismatch("an actor", value))
+        value
+            .as_actor()
+            .ok_or_else(|| self.mismatch("an actor", value))
     }
 
     /// Milliseconds, from 0.
@@ -55,12 +59,19 @@ impl Machine<'_> {
     }
 
     pub(super) fn optional_unsigned(&self, register: Use, what: &str) -> Result<Option<u64>, Stop> {
-        if self.get(register) == Value::NIL { Ok(None) } else { self.unsigned(register, what).map(Some) }
+        if self.get(register) == Value::NIL {
+            Ok(None)
+        } else {
+            self.unsigned(register, what).map(Some)
+        }
     }
 
     pub(super) fn symbol(&self, register: Use) -> Result<String, Stop> {
         let value = self.get(register);
-        let text = self.heap().symbol(value).ok_or_else(|| self.mismatch("a symbol", value))?;
+        let text = self
+            .heap()
+            .symbol(value)
+            .ok_or_else(|| self.mismatch("a symbol", value))?;
         Ok(text.to_owned())
     }
 
@@ -86,7 +97,8 @@ impl Machine<'_> {
     /// A capability: a Symbol, a list of a Symbol and a parameter, or a Capability.
     pub(super) fn capability_operand(&self, register: Use) -> Result<CapabilityName, Stop> {
         let value = self.get(register);
-        self.capability_name(value).ok_or_else(|| self.mismatch("a capability", value))
+        self.capability_name(value)
+            .ok_or_else(|| self.mismatch("a capability", value))
     }
 
     pub(super) fn capability_name(&self, value: Value) -> Option<CapabilityName> {
@@ -105,7 +117,10 @@ impl Machine<'_> {
             _ => return None,
         };
         let parameter = (parameter != Value::NIL).then(|| Parcel::pack(heap, parameter));
-        Some(CapabilityName { name: heap.symbol(name)?.to_owned(), parameter })
+        Some(CapabilityName {
+            name: heap.symbol(name)?.to_owned(),
+            parameter,
+        })
     }
 
     /// The text of a string operand.

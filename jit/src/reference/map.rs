@@ -18,7 +18,12 @@ impl Machine<'_> {
                 let map = self.fiber.arena.new_map();
                 self.set(dst, map)
             }
-            Data::MapGet { dst, map, key, default } => {
+            Data::MapGet {
+                dst,
+                map,
+                key,
+                default,
+            } => {
                 let (offset, entry, _) = self.find(map, key)?;
                 let found = entry.and_then(|entry| self.fiber.arena.map_entry(offset, entry));
                 let value = found.map_or(self.get(default), |(_, value)| value);
@@ -48,7 +53,11 @@ impl Machine<'_> {
     /// The offset of a map; maps are never constants.
     fn map_offset(&self, register: Use) -> Result<u64, Stop> {
         let value = self.get(register);
-        if value.kind() == Kind::Map { Ok(value.bits) } else { Err(self.mismatch("a map", value)) }
+        if value.kind() == Kind::Map {
+            Ok(value.bits)
+        } else {
+            Err(self.mismatch("a map", value))
+        }
     }
 
     /// Looks a key up, charging for its hash: the map's offset, the entry if there is one, the hash.
@@ -62,7 +71,9 @@ impl Machine<'_> {
         };
         self.charge(bytes)?;
         let heap = self.heap();
-        let entry = heap.arena.map_find(offset, hash, |other| heap.same_key(key, other));
+        let entry = heap
+            .arena
+            .map_find(offset, hash, |other| heap.same_key(key, other));
         Ok((offset, entry, hash))
     }
 
@@ -80,9 +91,11 @@ impl Machine<'_> {
         let offset = self.map_offset(map)?;
         let (key, value) = (self.get(key), self.get(value));
         let code = self.code;
-        self.fiber.arena.map_insert(offset, place, (key, value), hash, |arena, key| {
-            Heap { arena, code }.hash_of_key(key)
-        });
+        self.fiber
+            .arena
+            .map_insert(offset, place, (key, value), hash, |arena, key| {
+                Heap { arena, code }.hash_of_key(key)
+            });
         Ok(Next::Advance)
     }
 

@@ -8,11 +8,19 @@ use crate::host::Effect;
 impl Machine<'_> {
     pub(super) fn message(&mut self, op: &Message) -> Step {
         match *op {
-            Message::Send { to, value, priority } => {
+            Message::Send {
+                to,
+                value,
+                priority,
+            } => {
                 let to = self.actor_operand(to)?;
                 let priority = self.priority(priority)?;
                 let value = self.pack(self.get(value))?;
-                self.effect(Effect::Send { to, value, priority })
+                self.effect(Effect::Send {
+                    to,
+                    value,
+                    priority,
+                })
             }
             Message::Receive { .. } => self.effect(Effect::Receive { timeout_ms: None }),
             Message::ReceiveTimeout { timeout, .. } => {
@@ -23,20 +31,31 @@ impl Machine<'_> {
             Message::Request { to, value, .. } => {
                 let to = self.actor_operand(to)?;
                 let value = self.pack(self.get(value))?;
-                self.effect(Effect::Request { to, value, timeout_ms: None })
+                self.effect(Effect::Request {
+                    to,
+                    value,
+                    timeout_ms: None,
+                })
             }
-            Message::RequestTimeout { to, value, timeout, .. } => {
+            Message::RequestTimeout {
+                to, value, timeout, ..
+            } => {
                 let to = self.actor_operand(to)?;
                 let timeout_ms = Some(self.milliseconds(timeout)?);
                 let value = self.pack(self.get(value))?;
-                self.effect(Effect::Request { to, value, timeout_ms })
+                self.effect(Effect::Request {
+                    to,
+                    value,
+                    timeout_ms,
+                })
             }
             Message::Reply { value } => {
                 let value = self.pack(self.get(value))?;
                 self.effect(Effect::Reply { value })
             }
             Message::Broadcast { actors, value } => {
-                let actors = self.elements(actors, "a list of actors", |_, actor| actor.as_actor())?;
+                let actors =
+                    self.elements(actors, "a list of actors", |_, actor| actor.as_actor())?;
                 let value = self.pack(self.get(value))?;
                 self.effect(Effect::Broadcast { actors, value })
             }

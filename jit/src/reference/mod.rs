@@ -95,7 +95,13 @@ pub fn run(fiber: &mut Fiber, code: &CodeSpace, host: &mut dyn Host, slice: u64)
         State::Done(value) => return Outcome::Done(value),
     }
     let slice_end = fiber.gas_used.saturating_add(slice);
-    let mut machine = Machine { fiber, code, host, charged: 0, work: Work::None };
+    let mut machine = Machine {
+        fiber,
+        code,
+        host,
+        charged: 0,
+        work: Work::None,
+    };
     loop {
         if let Some(outcome) = machine.step(slice_end) {
             return outcome;
@@ -114,9 +120,18 @@ pub fn answer(
     host: &mut dyn Host,
     answer: Result<Parcel, (ErrorKind, String)>,
 ) -> Result<(), Box<Failure>> {
-    assert!(fiber.state == State::Waiting, "a fiber that does not wait gets no answer");
+    assert!(
+        fiber.state == State::Waiting,
+        "a fiber that does not wait gets no answer"
+    );
     fiber.state = State::Ready;
-    let mut machine = Machine { fiber, code, host, charged: 0, work: Work::None };
+    let mut machine = Machine {
+        fiber,
+        code,
+        host,
+        charged: 0,
+        work: Work::None,
+    };
     let step = match answer {
         Ok(parcel) => machine.deliver(&parcel),
         Err((kind, message)) => Err(Stop::Error(kind, message)),
@@ -230,16 +245,27 @@ impl<'a> Machine<'a> {
     /// Units of work that the gas limit still allows.
     fn affordable_work(&self) -> u64 {
         let left = self.fiber.limits.gas - self.fiber.gas_used;
-        let unit = [64, 8, 4].into_iter().find(|unit| cost::work_gas(self.work, *unit) == 1).unwrap_or(1);
+        let unit = [64, 8, 4]
+            .into_iter()
+            .find(|unit| cost::work_gas(self.work, *unit) == 1)
+            .unwrap_or(1);
         left.saturating_mul(unit).saturating_add(unit - 1)
     }
 
     /// An error that says what kinds an instruction takes and what it found.
     fn mismatch(&self, wanted: &str, found: Value) -> Stop {
-        let text = crate::text::value_text_within(self.heap(), found, crate::text::Style::Quoted, 60);
+        let text =
+            crate::text::value_text_within(self.heap(), found, crate::text::Style::Quoted, 60);
         let kind = found.kind();
-        let found = if kind == Kind::Nil { "nil".to_owned() } else { format!("{} {text}", kind_phrase(kind)) };
-        Stop::Error(ErrorKind::TypeMismatch, format!("{wanted} expected, found {found}"))
+        let found = if kind == Kind::Nil {
+            "nil".to_owned()
+        } else {
+            format!("{} {text}", kind_phrase(kind))
+        };
+        Stop::Error(
+            ErrorKind::TypeMismatch,
+            format!("{wanted} expected, found {found}"),
+        )
     }
 }
 

@@ -41,7 +41,9 @@ impl Machine<'_> {
         let depths = (1..=self.fiber.depth).rev();
         self.fiber.frames().zip(depths).find_map(|(frame, depth)| {
             let function = self.code.program(frame.program).function(frame.function);
-            function.handler_at(frame.pc).map(|handler| (depth, *handler))
+            function
+                .handler_at(frame.pc)
+                .map(|handler| (depth, *handler))
         })
     }
 
@@ -70,7 +72,10 @@ impl Machine<'_> {
                 self.charged = 0;
                 format!("the gas limit of {} is used up", limits.gas)
             }
-            _ => format!("the memory limit of {} bytes is used up", limits.memory_bytes),
+            _ => format!(
+                "the memory limit of {} bytes is used up",
+                limits.memory_bytes
+            ),
         };
         self.failure(kind, message, None)
     }
@@ -82,7 +87,13 @@ impl Machine<'_> {
                 let mut arena = crate::fiber::arena::Arena::new();
                 let text = arena.new_text(pw_isa::Kind::String, &message);
                 let error = arena.new_error(kind, text, Value::NIL);
-                let value = Parcel::pack(crate::heap::Heap { arena: &arena, code: self.code }, error);
+                let value = Parcel::pack(
+                    crate::heap::Heap {
+                        arena: &arena,
+                        code: self.code,
+                    },
+                    error,
+                );
                 self.failure(kind, message, Some(value))
             }
             Stop::Value(value) => {
@@ -93,7 +104,8 @@ impl Machine<'_> {
                         let mut text = heap.string(message).unwrap_or("").to_owned();
                         for value in heap.list(values).flatten() {
                             text.push(' ');
-                            text += &value_text_within(heap, value, Style::Quoted, OPERAND_TEXT_MAX);
+                            text +=
+                                &value_text_within(heap, value, Style::Quoted, OPERAND_TEXT_MAX);
                         }
                         self.failure(kind, text, Some(parcel))
                     }
@@ -116,7 +128,9 @@ impl Machine<'_> {
             }
         }
         let omitted = callers - backtrace.len();
-        let Some(newest) = self.fiber.frames().next() else { unreachable!("a fiber has a frame") };
+        let Some(newest) = self.fiber.frames().next() else {
+            unreachable!("a fiber has a frame")
+        };
         let (instruction, operands) = self.operands(&newest);
         Box::new(Failure {
             kind,
@@ -153,7 +167,9 @@ impl Machine<'_> {
             }
         });
         let name = |register: u16| {
-            let variables = program.debug_of(frame.function).map_or(&[][..], |debug| &debug.variables);
+            let variables = program
+                .debug_of(frame.function)
+                .map_or(&[][..], |debug| &debug.variables);
             let variable = variables.iter().find(|variable| {
                 variable.register == register && (variable.start..variable.end).contains(&frame.pc)
             });
@@ -163,7 +179,10 @@ impl Machine<'_> {
             let value = self.fiber.register(frame, register);
             value_text_within(self.heap(), value, Style::Quoted, OPERAND_TEXT_MAX)
         };
-        let operands = registers.into_iter().map(|register| (name(register), text(register))).collect();
+        let operands = registers
+            .into_iter()
+            .map(|register| (name(register), text(register)))
+            .collect();
         (op.info().mnemonic.to_owned(), operands)
     }
 }

@@ -9,8 +9,8 @@ use pw_isa::{Kind, cost};
 use super::data::out_of_range;
 use super::{Machine, Step, Stop};
 use crate::fiber::arena::{Arena, bytes_logical};
-use crate::text::{float_text, parse_number};
 use crate::numbers::Number;
+use crate::text::{float_text, parse_number};
 use crate::value::Value;
 
 impl Machine<'_> {
@@ -22,7 +22,12 @@ impl Machine<'_> {
             }
             Text::StringAppend { dst, a, b } => self.append(dst, a, b),
             Text::StringRef { dst, string, index } => self.string_ref(dst, string, index),
-            Text::Substring { dst, string, from, to } => self.substring(dst, string, from, to),
+            Text::Substring {
+                dst,
+                string,
+                from,
+                to,
+            } => self.substring(dst, string, from, to),
             Text::StringIndex { dst, string, part } => {
                 self.charge((self.string(string)?.len() + self.string(part)?.len()) as u64)?;
                 let (string, part) = (self.string(string)?, self.string(part)?);
@@ -32,7 +37,11 @@ impl Machine<'_> {
             Text::StringEq { dst, a, b } => {
                 let (left, right) = (self.string(a)?, self.string(b)?);
                 let equal = left == right;
-                let work = if left.len() == right.len() { left.len() } else { 0 };
+                let work = if left.len() == right.len() {
+                    left.len()
+                } else {
+                    0
+                };
                 self.charge(work as u64)?;
                 self.set(dst, Value::bool(equal))
             }
@@ -56,8 +65,12 @@ impl Machine<'_> {
                 self.set(dst, number.unwrap_or(Value::NIL))
             }
             // Strings and symbols are the same objects under another kind.
-            Text::SymbolToString { dst, symbol } => self.retag(dst, symbol, Kind::Symbol, Kind::String),
-            Text::StringToSymbol { dst, string } => self.retag(dst, string, Kind::String, Kind::Symbol),
+            Text::SymbolToString { dst, symbol } => {
+                self.retag(dst, symbol, Kind::Symbol, Kind::String)
+            }
+            Text::StringToSymbol { dst, string } => {
+                self.retag(dst, string, Kind::String, Kind::Symbol)
+            }
             Text::StringToBytes { dst, string } => self.string_to_bytes(dst, string),
             Text::BytesToString { dst, bytes } => self.bytes_to_string(dst, bytes),
         }
@@ -65,7 +78,9 @@ impl Machine<'_> {
 
     pub(super) fn string(&self, register: Use) -> Result<&str, Stop> {
         let value = self.get(register);
-        self.heap().string(value).ok_or_else(|| self.mismatch("a string", value))
+        self.heap()
+            .string(value)
+            .ok_or_else(|| self.mismatch("a string", value))
     }
 
     pub(super) fn characters(&self, register: Use) -> Result<u32, Stop> {
@@ -83,17 +98,25 @@ impl Machine<'_> {
     pub(super) fn append(&mut self, dst: Def, a: Use, b: Use) -> Step {
         let (length, added) = (self.string(a)?.len() as u32, self.string(b)?.len() as u32);
         let left = self.get(a);
-        let own = left.is_in_arena().then(|| self.fiber.arena.text_buffer(left.bits)).flatten();
+        let own = left
+            .is_in_arena()
+            .then(|| self.fiber.arena.text_buffer(left.bits))
+            .flatten();
         let Some(plan) = Arena::plan_append(length, added, own) else {
-            return Err(out_of_range("the string would be longer than one can be".to_owned()));
+            return Err(out_of_range(
+                "the string would be longer than one can be".to_owned(),
+            ));
         };
         self.charge(plan.copied)?;
         self.reserve(plan.bytes)?;
         let left = self.get(a);
         let right = self.string(b)?.to_owned();
         let own = left.is_in_arena().then_some(left.bits);
-        let text: Cow<'_, str> =
-            if plan.in_place { Cow::Borrowed("") } else { Cow::Owned(self.string(a)?.to_owned()) };
+        let text: Cow<'_, str> = if plan.in_place {
+            Cow::Borrowed("")
+        } else {
+            Cow::Owned(self.string(a)?.to_owned())
+        };
         let value = self.fiber.arena.append(plan, &text, own, &right);
         self.set(dst, value)
     }
@@ -107,7 +130,13 @@ impl Machine<'_> {
         }
         let mut positions = text.char_indices().map(|(at, _)| at).chain([text.len()]);
         let start = positions.nth(from as usize).unwrap_or(text.len());
-        let end = if to == from { start } else { positions.nth((to - from - 1) as usize).unwrap_or(text.len()) };
+        let end = if to == from {
+            start
+        } else {
+            positions
+                .nth((to - from - 1) as usize)
+                .unwrap_or(text.len())
+        };
         self.charge(end as u64)?;
         Ok((start, end))
     }
@@ -117,16 +146,24 @@ impl Machine<'_> {
         let index = self.int(index)?;
         match u32::try_from(index) {
             Ok(place) if place < characters => self.slice(dst, string, place, place + 1),
-            _ => Err(out_of_range(format!("character {index} of a string of {characters}"))),
+            _ => Err(out_of_range(format!(
+                "character {index} of a string of {characters}"
+            ))),
         }
     }
 
     fn substring(&mut self, dst: Def, string: Use, from: Use, to: Use) -> Step {
         let characters = i64::from(self.characters(string)?);
         let from = self.int(from)?;
-        let to = if self.get(to) == Value::NIL { characters } else { self.int(to)? };
+        let to = if self.get(to) == Value::NIL {
+            characters
+        } else {
+            self.int(to)?
+        };
         if from < 0 || from > to || to > characters {
-            return Err(out_of_range(format!("characters {from} to {to} of a string of {characters}")));
+            return Err(out_of_range(format!(
+                "characters {from} to {to} of a string of {characters}"
+            )));
         }
         self.slice(dst, string, from as u32, to as u32)
     }

@@ -3,22 +3,27 @@
 //! A backward analysis over blocks. Any instruction of a `try` range may leave for the handler, so
 //! what is live there is live in the whole range, the handler's own register apart.
 
-use super::registers::{RegisterSet, blocks, handlers_of};
-use super::successors;
+use super::flow::{Block, Flow};
+use super::registers::{self, Sets};
+use super::{Fault, limits};
 use crate::op::{Access, Op};
 use crate::program::Function;
 
 /// Which registers are live before each instruction of one function.
+///
+/// The row of a call also holds its arguments and, for a call of a closure, its base. While the callee
+/// runs, the caller's live registers are those of the row *below the base* of the window: everything
+/// from the base up is dead or belongs to the callee.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveTable {
-    words: Vec<u64>,
-    words_per_pc: usize,
+    rows: Sets,
 }
 
 impl LiveTable {
     /// Whether the value of `register` may still be read at `pc`.
     pub fn is_live(&self, pc: u32, register: u16) -> bool {
-        self.row(pc)[usize::from(register) / 64] & 1 << (register % 64) != 0
+        let word = self.row(pc).get(usize::from(register) / 64);
+        word.is_some_and(|word| word & 1 << (register % 64) != 0)
     }
 
     /// The live registers at `pc`, rising.
@@ -35,109 +40,100 @@ impl LiveTable {
 
     /// The live registers at `pc` as bits, 64 registers a word.
     pub fn row(&self, pc: u32) -> &[u64] {
-        let start = pc as usize * self.words_per_pc;
-        &self.words[start..start + self.words_per_pc]
+        self.rows.get(pc as usize)
     }
 
     /// Computes the table of a function whose operands were checked.
-    pub(super) fn compute(function: &Function) -> LiveTable {
-        let words_per_pc = usize::from(function.registers).div_ceil(64);
-        let mut table = LiveTable {
-            words: vec![0; function.code.len() * words_per_pc],
-            words_per_pc,
-        };
-        let (block_of, starts) = blocks(function);
-        let handlers = handlers_of(function, &starts);
-        let predecessors = predecessors(function, &block_of, &starts, &handlers);
-        let mut queued = vec![true; starts.len()];
-        let mut queue: Vec<usize> = (0..starts.len()).collect();
-        while let Some(block) = queue.pop() {
-            queued[block] = false;
-            let handler = handlers[block].map(|index| function.handlers[index as usize]);
-            let mut around = RegisterSet::empty(function.registers);
-            if let Some(handler) = handler {
-                around = RegisterSet::from_words(table.row(handler.target));
-                around.remove(handler.dst);
-            }
-            if table.update_block(
-                function,
-                starts[block] as usize,
-                block_end(function, &starts, block),
-                &around,
-            ) {
-                for predecessor in &predecessors[block] {
-                    if !queued[*predecessor as usize] {
-                        queued[*predecessor as usize] = true;
-                        queue.push(*predecessor as usize);
-                    }
-                }
+    pub(super) fn compute(function: &Function, flow: &Flow) -> Result<LiveTable, Fault> {
+        let mut rows = Sets::new(function.code.len(), function.registers, 0);
+        solve(function, flow, &mut rows)?;
+        let mut live = Sets::new(1, function.registers, 0);
+        let mut around = live.clone();
+        for block in &flow.blocks {
+            let (live, around) = (live.get_mut(0), around.get_mut(0));
+            live_behind(block, flow, &rows, live);
+            live_around(block, &rows, around);
+            for pc in (block.start..block.end).rev() {
+                step_back(&function.code[pc as usize], live);
+                registers::unite(live, around);
+                rows.get_mut(pc as usize).copy_from_slice(live);
             }
         }
-        table
-    }
-
-    /// Recomputes the rows of a block; tells whether its first row changed.
-    fn update_block(
-        &mut self,
-        function: &Function,
-        start: usize,
-        end: usize,
-        around: &RegisterSet,
-    ) -> bool {
-        let mut live = RegisterSet::empty(function.registers);
-        successors(function, end - 1, |next| {
-            live.unite(&RegisterSet::from_words(self.row(next as u32)));
-        });
-        for pc in (start..end).rev() {
-            step_back(&function.code[pc], &mut live);
-            live.unite(around);
-            let row = &mut self.words[pc * self.words_per_pc..][..self.words_per_pc];
-            let changed = row != live.words();
-            row.copy_from_slice(live.words());
-            if pc == start {
-                return changed;
-            }
-        }
-        false
+        Ok(LiveTable { rows })
     }
 }
 
-fn block_end(function: &Function, starts: &[u32], block: usize) -> usize {
-    starts
-        .get(block + 1)
-        .map_or(function.code.len(), |next| *next as usize)
-}
-
-fn predecessors(
-    function: &Function,
-    block_of: &[u32],
-    starts: &[u32],
-    handlers: &[Option<u32>],
-) -> Vec<Vec<u32>> {
-    let mut predecessors = vec![Vec::new(); starts.len()];
-    for (block, handler) in handlers.iter().enumerate() {
-        let end = block_end(function, starts, block);
-        successors(function, end - 1, |next| {
-            predecessors[block_of[next] as usize].push(block as u32)
-        });
-        if let Some(handler) = *handler {
-            let target = function.handlers[handler as usize].target;
-            predecessors[block_of[target as usize] as usize].push(block as u32);
+/// Fills the rows of the first instruction of each block.
+fn solve(function: &Function, flow: &Flow, rows: &mut Sets) -> Result<(), Fault> {
+    // Registers that a block reads before it writes them, and those whose value does not survive it.
+    let mut read = Sets::new(flow.blocks.len(), function.registers, 0);
+    let mut lost = read.clone();
+    for (number, block) in flow.blocks.iter().enumerate() {
+        let (read, lost) = (read.get_mut(number), lost.get_mut(number));
+        for pc in (block.start..block.end).rev() {
+            let op = &function.code[pc as usize];
+            step_back(op, read);
+            op.accesses(|access| match access {
+                Access::Write(register) => registers::insert(lost, register),
+                Access::Clobber(first) => registers::insert_from(lost, first),
+                Access::Read { .. } => {}
+            });
         }
     }
-    predecessors
+    let mut live = Sets::new(1, function.registers, 0);
+    let mut around = live.clone();
+    for _ in 0..limits::PASSES_MAX {
+        let mut changed = false;
+        for number in flow.order.iter().rev() {
+            let block = &flow.blocks[*number as usize];
+            let (live, around) = (live.get_mut(0), around.get_mut(0));
+            live_behind(block, flow, rows, live);
+            registers::subtract(live, lost.get(*number as usize));
+            registers::unite(live, read.get(*number as usize));
+            live_around(block, rows, around);
+            registers::unite(live, around);
+            let row = rows.get_mut(block.start as usize);
+            changed |= row != live;
+            row.copy_from_slice(live);
+        }
+        if !changed {
+            return Ok(());
+        }
+    }
+    Err((
+        None,
+        "control flow is too tangled to be analysed".to_owned(),
+    ))
 }
 
-fn step_back(op: &Op, live: &mut RegisterSet) {
+/// What is live where control goes on behind a block.
+fn live_behind(block: &Block, flow: &Flow, rows: &Sets, live: &mut [u64]) {
+    live.fill(0);
+    for next in block.successors.into_iter().flatten() {
+        let start = flow.blocks[next as usize].start;
+        registers::unite(live, rows.get(start as usize));
+    }
+}
+
+/// What is live in a whole block because its handler may read it.
+fn live_around(block: &Block, rows: &Sets, around: &mut [u64]) {
+    around.fill(0);
+    if let Some(handler) = block.handler {
+        around.copy_from_slice(rows.get(handler.target as usize));
+        registers::remove(around, handler.dst);
+    }
+}
+
+fn step_back(op: &Op, live: &mut [u64]) {
     // Writes and clobbers happen after reads, so they are undone first.
     op.accesses(|access| match access {
-        Access::Write(register) => live.remove(register),
-        Access::Clobber(first) => live.remove_from(first),
+        Access::Write(register) => registers::remove(live, register),
+        Access::Clobber(first) => registers::remove_from(live, first),
         Access::Read { .. } => {}
     });
     op.accesses(|access| {
         if let Access::Read { first, count } = access {
-            (first..first + count).for_each(|register| live.insert(register));
+            registers::insert_range(live, first, count);
         }
     });
 }

@@ -5,16 +5,23 @@
 //!     name what the instruction expects.
 //!  2. Control never runs off the end of a function.
 //!  3. No register is read before it was written, on any path, exceptional ones included. A call
-//!     leaves every register above its window's base dead.
+//!     leaves every register above its window's base dead. Code that control cannot reach is held to
+//!     the same rule, as if all registers were set where it begins.
 //!  4. A backward jump goes to a `loop` instruction; loops and calls cost gas, except a call that only
 //!     the `loop` before it leads to. So every endless computation passes safepoints and runs out of gas.
 //!  5. Inner handlers come before the handlers around them.
+//!  6. The debug section names registers that exist, and its lines rise with the pc.
 //!
 //! It also computes the live-register table: the registers that an instruction may still read. These
 //! are the roots of a frame; collection, images, hashes and inspection all use this table, and
 //! everywhere else a register counts as nil.
+//!
+//! Time and memory are proportional to the words of that table (instructions times registers / 64),
+//! which [`limits`] bound: analyses visit the blocks in an order in which structured code, loops nested
+//! *n* deep, settles after *n* + 2 passes, and refuse what has not settled after many more.
 
 mod assigned;
+mod flow;
 mod live;
 mod registers;
 
@@ -22,9 +29,9 @@ pub use live::LiveTable;
 
 use std::collections::BTreeSet;
 
-use crate::op::{Access, Effects, Op};
-use crate::operand::{ClosureFrame, Operand, OperandKind, Span};
-use crate::program::{Constant, Function, Link, Program};
+use crate::op::{Effects, Op};
+use crate::operand::OperandKind;
+use crate::program::{Constant, Function, FunctionDebug, Handler, Link, Program};
 use crate::signature::{CodeSignature, ProgramSignature};
 
 /// Limits of the verifier; programs beyond them are refused.
@@ -41,8 +48,10 @@ pub mod limits {
     pub const FUNCTIONS_MAX: usize = 1 << 20;
     /// Handlers of one function.
     pub const HANDLERS_MAX: usize = 1 << 12;
-    /// 64-bit words of live-register tables of a program (128 MiB).
-    pub const LIVE_WORDS_MAX: usize = 1 << 24;
+    /// 64-bit words of live-register tables of a program (32 MiB).
+    pub const LIVE_WORDS_MAX: usize = 1 << 22;
+    /// Passes over the blocks of a function until an analysis must have settled.
+    pub const PASSES_MAX: usize = 64;
 }
 
 /// Why a program was refused.
@@ -154,12 +163,7 @@ fn verify_program(program: &Program) -> Result<(), String> {
     require(functions <= limits::FUNCTIONS_MAX, || {
         format!("{functions} functions are too many")
     })?;
-    require(program.links.len() == functions, || {
-        format!(
-            "{} link tables for {functions} functions",
-            program.links.len()
-        )
-    })?;
+    program.check_form()?;
     require(program.globals <= limits::GLOBALS_MAX, || {
         format!(
             "{} globals are more than {}",
@@ -175,17 +179,6 @@ fn verify_program(program: &Program) -> Result<(), String> {
     };
     require(entry.captures == 0, || {
         "the entry function has captures".to_owned()
-    })?;
-    let debug = program.debug.functions.len();
-    require(debug == 0 || debug == functions, || {
-        format!("the debug section describes {debug} of {functions} functions")
-    })?;
-    let names = program.debug.globals.len();
-    require(names == 0 || names == program.globals as usize, || {
-        format!(
-            "the debug section names {names} of {} globals",
-            program.globals
-        )
     })?;
     for (number, table) in program.links.iter().enumerate() {
         for link in table {
@@ -215,7 +208,10 @@ fn verify_function(
             .and_then(|()| verify_gas(function, &targets, pc, op))
             .map_err(|reason| (Some(pc as u32), reason))?;
     }
-    let words = function.code.len() * usize::from(function.registers).div_ceil(64);
+    if let Some(debug) = program.debug_of(number as u32) {
+        verify_debug(function, debug).map_err(|reason| (None, reason))?;
+    }
+    let words = function.code.len() * registers::words_of(function.registers);
     if words > *words_left {
         return Err((
             None,
@@ -223,8 +219,24 @@ fn verify_function(
         ));
     }
     *words_left -= words;
-    assigned::check(function)?;
-    Ok(LiveTable::compute(function))
+    let flow = flow::Flow::of(function);
+    assigned::check(function, &flow)?;
+    LiveTable::compute(function, &flow)
+}
+
+fn verify_debug(function: &Function, debug: &FunctionDebug) -> Result<(), String> {
+    require(debug.lines.is_sorted_by_key(|(pc, _)| *pc), || {
+        "lines of the debug section do not rise with the pc".to_owned()
+    })?;
+    for variable in &debug.variables {
+        require(variable.register < function.registers, || {
+            format!(
+                "a variable of the debug section is in r{}, the frame has {}",
+                variable.register, function.registers
+            )
+        })?;
+    }
+    Ok(())
 }
 
 fn verify_shape(program: &Program, function: &Function, links: &[Link]) -> Result<(), String> {
@@ -259,15 +271,6 @@ fn verify_shape(program: &Program, function: &Function, links: &[Link]) -> Resul
     require(function.registers < u16::MAX, || {
         "a frame has at most 65534 registers".to_owned()
     })?;
-    require(
-        function.gas.is_empty() || function.gas.len() == code,
-        || {
-            format!(
-                "gas is given for {} of {code} instructions",
-                function.gas.len()
-            )
-        },
-    )?;
     match function.code.last() {
         Some(op) if op.info().effects.has(Effects::END) => {}
         Some(op) => {
@@ -349,13 +352,27 @@ fn verify_handlers(function: &Function) -> Result<(), String> {
                 handler.target
             )
         })?;
-        for outer in &handlers[index + 1..] {
-            let disjoint = handler.end <= outer.start || outer.end <= handler.start;
-            let inside = outer.start <= handler.start && handler.end <= outer.end;
-            require(disjoint || inside, || {
-                format!("handler {index} crosses the one at pc {}", outer.start)
+    }
+    verify_nesting(handlers, &flow::handlers_from_outside(function))
+}
+
+/// Each range lies within the one around it, and comes before it in the table.
+fn verify_nesting(handlers: &[Handler], order: &[usize]) -> Result<(), String> {
+    let mut around: Vec<usize> = Vec::new();
+    for at in order {
+        let handler = handlers[*at];
+        while around
+            .pop_if(|outer| handlers[*outer].end <= handler.start)
+            .is_some()
+        {}
+        if let Some(outer) = around.last() {
+            require(*at < *outer && handler.end <= handlers[*outer].end, || {
+                format!(
+                    "handler {at} overlaps handler {outer} but does not lie within it and before it in the table"
+                )
             })?;
         }
+        around.push(*at);
     }
     Ok(())
 }
@@ -374,23 +391,13 @@ fn verify_op(
     pc: usize,
     op: &Op,
 ) -> Result<(), String> {
-    let registers = u32::from(function.registers);
-    let mut fault = None;
-    op.accesses(|access| {
-        let behind = match access {
-            Access::Read { first, count } => u32::from(first) + u32::from(count),
-            Access::Write(register) => u32::from(register) + 1,
-            Access::Clobber(_) => 0,
-        };
-        if behind > registers {
-            fault = Some(behind - 1);
-        }
-    });
-    if let Some(register) = fault {
-        return Err(format!(
-            "r{register} is beyond the frame's {registers} registers"
-        ));
-    }
+    let (needed, registers) = (op.registers_needed(), u32::from(function.registers));
+    require(needed <= registers, || {
+        format!(
+            "r{} is beyond the frame's {registers} registers",
+            needed - 1
+        )
+    })?;
     for (kind, raw) in op.operands() {
         verify_operand(program, function, links, pc, kind, raw)?;
     }
@@ -423,6 +430,11 @@ fn verify_op(
     {
         require(window.args == 1, || {
             format!("apply takes one list, not {} arguments", window.args)
+        })?;
+    }
+    if let Op::Actor(crate::op::Actor::Spawn { values, .. }) = op {
+        require(values.count > 0, || {
+            "spawn takes at least the function of the actor".to_owned()
         })?;
     }
     Ok(())
@@ -492,28 +504,6 @@ fn verify_operand(
                 format!("a jump back to pc {raw}, which is not a `loop`")
             })
         }
-        OperandKind::ClosureFrame => {
-            // The callee's header takes the base, so the window needs one more register than it reads.
-            let args = ClosureFrame::from_raw(raw).map_or(0, |frame| frame.args);
-            require(u32::from(args) < u32::from(function.registers), || {
-                format!("{args} arguments")
-            })
-        }
-        OperandKind::Span => {
-            let count = Span::from_raw(raw).map_or(0, |span| span.count);
-            require(count <= function.registers, || format!("{count} values"))
-        }
         _ => Ok(()),
-    }
-}
-
-/// The places where control can go on behind an instruction, exceptions apart.
-fn successors(function: &Function, pc: usize, mut visit: impl FnMut(usize)) {
-    let op = &function.code[pc];
-    if let Some(label) = op.label() {
-        visit(label as usize);
-    }
-    if !op.info().effects.has(Effects::END) {
-        visit(pc + 1);
     }
 }

@@ -1,115 +1,108 @@
-//! Sets of registers as bits, and where blocks of straight-line code begin.
+//! Sets of registers as bits, 64 a word; work on them is proportional to the words of a frame, never
+//! to the registers an instruction names.
 
-use crate::op::Effects;
-use crate::program::Function;
-
-/// A set of registers.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct RegisterSet {
+/// One set of registers for each of many places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Sets {
     words: Vec<u64>,
+    width: usize,
 }
 
-impl RegisterSet {
-    /// The empty set of a frame with this many registers.
-    pub(super) fn empty(registers: u16) -> RegisterSet {
-        RegisterSet {
-            words: vec![0; usize::from(registers).div_ceil(64)],
+impl Sets {
+    /// Sets of a frame with this many registers, each word `fill`.
+    pub(super) fn new(count: usize, registers: u16, fill: u64) -> Sets {
+        let width = words_of(registers);
+        Sets {
+            words: vec![fill; count * width],
+            width,
         }
     }
 
-    pub(super) fn from_words(words: &[u64]) -> RegisterSet {
-        RegisterSet {
-            words: words.to_vec(),
-        }
+    pub(super) fn get(&self, index: usize) -> &[u64] {
+        &self.words[index * self.width..][..self.width]
     }
 
-    pub(super) fn words(&self) -> &[u64] {
-        &self.words
-    }
-
-    pub(super) fn insert(&mut self, register: u16) {
-        self.words[usize::from(register) / 64] |= 1 << (register % 64);
-    }
-
-    pub(super) fn remove(&mut self, register: u16) {
-        self.words[usize::from(register) / 64] &= !(1 << (register % 64));
-    }
-
-    pub(super) fn contains(&self, register: u16) -> bool {
-        self.words[usize::from(register) / 64] & 1 << (register % 64) != 0
-    }
-
-    /// Removes every register from `first` up.
-    pub(super) fn remove_from(&mut self, first: u16) {
-        let word = usize::from(first) / 64;
-        if word < self.words.len() {
-            self.words[word] &= (1 << (first % 64)) - 1;
-            self.words[word + 1..].fill(0);
-        }
-    }
-
-    /// Adds the other set; tells whether anything was new.
-    pub(super) fn unite(&mut self, other: &RegisterSet) -> bool {
-        let mut changed = false;
-        for (mine, theirs) in self.words.iter_mut().zip(&other.words) {
-            changed |= *theirs & !*mine != 0;
-            *mine |= theirs;
-        }
-        changed
-    }
-
-    /// Keeps what is in both; tells whether anything was lost.
-    pub(super) fn intersect(&mut self, other: &RegisterSet) -> bool {
-        let mut changed = false;
-        for (mine, theirs) in self.words.iter_mut().zip(&other.words) {
-            changed |= *mine & !*theirs != 0;
-            *mine &= theirs;
-        }
-        changed
+    pub(super) fn get_mut(&mut self, index: usize) -> &mut [u64] {
+        &mut self.words[index * self.width..][..self.width]
     }
 }
 
-/// The number of the block each instruction belongs to, and the first instruction of each block. A
-/// block begins at the entry, at jump and handler targets, at the ends of handler ranges and behind
-/// branches.
-pub(super) fn blocks(function: &Function) -> (Vec<u32>, Vec<u32>) {
-    let code = &function.code;
-    let mut leader = vec![false; code.len() + 1];
-    leader[0] = true;
-    for (pc, op) in code.iter().enumerate() {
-        if let Some(label) = op.label() {
-            leader[label as usize] = true;
-            leader[pc + 1] = true;
-        }
-        if op.info().effects.has(Effects::END) {
-            leader[pc + 1] = true;
-        }
-    }
-    for handler in &function.handlers {
-        leader[handler.start as usize] = true;
-        leader[handler.end as usize] = true;
-        leader[handler.target as usize] = true;
-    }
-    let mut block_of = Vec::with_capacity(code.len());
-    let mut starts = Vec::new();
-    for (pc, leads) in leader.iter().take(code.len()).enumerate() {
-        if *leads {
-            starts.push(pc as u32);
-        }
-        block_of.push(starts.len() as u32 - 1);
-    }
-    (block_of, starts)
+/// Words of a set.
+pub(super) fn words_of(registers: u16) -> usize {
+    usize::from(registers).div_ceil(64)
 }
 
-/// The handlers around each block, as positions in the handler table.
-pub(super) fn handlers_of(function: &Function, starts: &[u32]) -> Vec<Option<u32>> {
-    // Only the innermost matters: handlers around it are entered from its own code.
-    let innermost = |pc: u32| {
-        function
-            .handlers
-            .iter()
-            .position(|handler| (handler.start..handler.end).contains(&pc))
-            .map(|at| at as u32)
-    };
-    starts.iter().map(|start| innermost(*start)).collect()
+/// The words that `first .. first + count` touches, with the bits of the range in each.
+fn masks(first: u16, count: u16) -> impl Iterator<Item = (usize, u64)> {
+    let (first, end) = (usize::from(first), usize::from(first) + usize::from(count));
+    (first / 64..end.div_ceil(64)).map(move |word| {
+        let above = u64::MAX << first.saturating_sub(word * 64);
+        let below = u64::MAX >> 64usize.saturating_sub(end - word * 64);
+        (word, above & below)
+    })
+}
+
+/// Adds a register.
+pub(super) fn insert(set: &mut [u64], register: u16) {
+    set[usize::from(register) / 64] |= 1 << (register % 64);
+}
+
+/// Adds `first .. first + count`.
+pub(super) fn insert_range(set: &mut [u64], first: u16, count: u16) {
+    masks(first, count).for_each(|(word, mask)| set[word] |= mask);
+}
+
+/// Removes a register.
+pub(super) fn remove(set: &mut [u64], register: u16) {
+    set[usize::from(register) / 64] &= !(1 << (register % 64));
+}
+
+/// Removes every register from `first` up.
+pub(super) fn remove_from(set: &mut [u64], first: u16) {
+    let word = usize::from(first) / 64;
+    if word < set.len() {
+        set[word] &= (1 << (first % 64)) - 1;
+        set[word + 1..].fill(0);
+    }
+}
+
+/// Adds every register from `first` up.
+pub(super) fn insert_from(set: &mut [u64], first: u16) {
+    let word = usize::from(first) / 64;
+    if word < set.len() {
+        set[word] |= u64::MAX << (first % 64);
+        set[word + 1..].fill(u64::MAX);
+    }
+}
+
+/// The lowest register of `first .. first + count` that is not in the set.
+pub(super) fn first_missing(set: &[u64], first: u16, count: u16) -> Option<u16> {
+    masks(first, count).find_map(|(word, mask)| {
+        let missing = mask & !set[word];
+        (missing != 0).then(|| (word * 64) as u16 + missing.trailing_zeros() as u16)
+    })
+}
+
+/// Adds the other set.
+pub(super) fn unite(set: &mut [u64], other: &[u64]) {
+    for (mine, theirs) in set.iter_mut().zip(other) {
+        *mine |= theirs;
+    }
+}
+
+/// Removes the other set.
+pub(super) fn subtract(set: &mut [u64], other: &[u64]) {
+    for (mine, theirs) in set.iter_mut().zip(other) {
+        *mine &= !theirs;
+    }
+}
+
+/// Keeps what is in both; tells whether anything was lost.
+pub(super) fn intersect(set: &mut [u64], other: &[u64]) -> bool {
+    let mut lost = 0;
+    for (mine, theirs) in set.iter_mut().zip(other) {
+        lost |= *mine & !theirs;
+        *mine &= theirs;
+    }
+    lost != 0
 }

@@ -27,7 +27,11 @@ pub(super) struct Outside {
 
 impl Outside {
     pub(super) fn changed_words(&self) -> usize {
-        self.cards.iter().map(|card| usize::from(*card)).sum::<usize>() * CARD_WORDS
+        self.cards
+            .iter()
+            .map(|card| usize::from(*card))
+            .sum::<usize>()
+            * CARD_WORDS
     }
 
     pub(super) fn mark_captured(&mut self) {
@@ -35,7 +39,11 @@ impl Outside {
     }
 
     pub(super) fn logical_bytes(&self) -> u64 {
-        if self.is_text { cost::BUFFER_BYTES + u64::from(self.capacity) } else { 0 }
+        if self.is_text {
+            cost::BUFFER_BYTES + u64::from(self.capacity)
+        } else {
+            0
+        }
     }
 
     pub(super) fn physical_words(&self) -> usize {

@@ -54,7 +54,14 @@ impl Arena {
             marks = vec![0; self.words.len().div_ceil(64)];
             self.choose_evacuated();
         }
-        Collector { arena: self, source, marks, filling: [None, None], pending: Vec::new(), live: 0 }
+        Collector {
+            arena: self,
+            source,
+            marks,
+            filling: [None, None],
+            pending: Vec::new(),
+            live: 0,
+        }
     }
 
     /// The next collection moves everything, old segments too.
@@ -77,7 +84,8 @@ impl Arena {
                 self.segments.pop();
             }
             let segments = self.segments.len();
-            self.segments_free.retain(|number| (*number as usize) < segments);
+            self.segments_free
+                .retain(|number| (*number as usize) < segments);
             self.words.truncate(segments * SEGMENT_WORDS);
             self.cards.truncate(segments * SEGMENT_WORDS / CARD_WORDS);
         }
@@ -128,7 +136,9 @@ impl Collector<'_> {
         let new = match &mut self.source {
             Some(source) => {
                 let new = self.arena.words.len();
-                self.arena.words.extend_from_slice(&source[index..index + words]);
+                self.arena
+                    .words
+                    .extend_from_slice(&source[index..index + words]);
                 source[index] = forward_to(new);
                 new
             }
@@ -189,7 +199,8 @@ impl Collector<'_> {
             ObjectKind::LongText => cost::LONG_TEXT_BYTES,
             ObjectKind::Bytes => bytes_logical(words[index + 1]),
             ObjectKind::Vector => {
-                let elements = Elements::from_number(u64::from(extra(header))).unwrap_or(Elements::Any);
+                let elements =
+                    Elements::from_number(u64::from(extra(header))).unwrap_or(Elements::Any);
                 Arena::vector_logical(elements, u64::from(halves(words[index + 1]).1))
             }
             ObjectKind::Map => cost::MAP_BYTES + cost::map_buffer_bytes(words[index + 2]),
@@ -240,7 +251,10 @@ impl Collector<'_> {
 
     /// Visits the object that the bits in a word name, if their tag says they do.
     fn scan_bits(&mut self, at: usize, tag: u64) {
-        let value = Value { tag, bits: self.arena.words[at] };
+        let value = Value {
+            tag,
+            bits: self.arena.words[at],
+        };
         if tag != DELETED && value.is_in_arena() {
             let new = self.object(index_of(value.bits)) as u64 * 8;
             self.update(at, new);
@@ -289,7 +303,10 @@ impl Collector<'_> {
         }
         for place in 0..count {
             let words = &self.arena.buffer(buffer)[2 * place..2 * place + 2];
-            let value = Value { tag: words[0], bits: words[1] };
+            let value = Value {
+                tag: words[0],
+                bits: words[1],
+            };
             if value.tag != DELETED && value.is_in_arena() {
                 let new = self.object(index_of(value.bits)) as u64 * 8;
                 if new != value.bits {
@@ -348,7 +365,10 @@ impl Arena {
     /// borders of segments, so the block must fit in the first one.
     fn segment_again(&mut self) {
         let used = self.words.len();
-        assert!(used <= SEGMENT_WORDS, "a block is copied only when its live objects fit");
+        assert!(
+            used <= SEGMENT_WORDS,
+            "a block is copied only when its live objects fit"
+        );
         self.become_segmented();
         self.top = used;
     }

@@ -23,7 +23,10 @@ impl Arena {
 
     /// The value in two words, tag first.
     pub(super) fn value_at(&self, index: usize) -> Value {
-        Value { tag: self.word(index), bits: self.word(index + 1) }
+        Value {
+            tag: self.word(index),
+            bits: self.word(index + 1),
+        }
     }
 
     fn init_value(&mut self, index: usize, value: Value) {
@@ -37,7 +40,7 @@ impl Arena {
     }
 
     /// A new pair.
-    pub(crate) fn new_pair(&mut self, car: Value, cdr: Value) -> Value {
+    pub fn new_pair(&mut self, car: Value, cdr: Value) -> Value {
         let index = self.allocate(3, cost::PAIR_BYTES);
         self.init(index, pair_header(car.tag, cdr.tag));
         self.init(index + 1, car.bits);
@@ -49,8 +52,14 @@ impl Arena {
     pub(crate) fn pair(&self, offset: u64) -> (Value, Value) {
         let index = index_of(offset);
         let tags = self.word(index);
-        let car = Value { tag: tags >> 16 & 0xffff, bits: self.word(index + 1) };
-        let cdr = Value { tag: tags >> 32 & 0xffff, bits: self.word(index + 2) };
+        let car = Value {
+            tag: tags >> 16 & 0xffff,
+            bits: self.word(index + 1),
+        };
+        let cdr = Value {
+            tag: tags >> 32 & 0xffff,
+            bits: self.word(index + 2),
+        };
         (car, cdr)
     }
 
@@ -73,7 +82,10 @@ impl Arena {
     /// The value in a cell.
     pub(crate) fn cell(&self, offset: u64) -> Value {
         let index = index_of(offset);
-        Value { tag: self.word(index) >> 16 & 0xffff, bits: self.word(index + 1) }
+        Value {
+            tag: self.word(index) >> 16 & 0xffff,
+            bits: self.word(index + 1),
+        }
     }
 
     /// Replaces the value in a cell.
@@ -167,7 +179,8 @@ impl Arena {
         let buffer = self.new_buffer((length as usize).div_ceil(8));
         if fill != 0 {
             let words = (length as usize).div_ceil(8);
-            self.buffer_mut(buffer, 0, words).fill(u64::from(fill) * 0x0101_0101_0101_0101);
+            self.buffer_mut(buffer, 0, words)
+                .fill(u64::from(fill) * 0x0101_0101_0101_0101);
         }
         let index = self.allocate(3, bytes_logical(u64::from(length)));
         self.init(index, header(ObjectKind::Bytes, 0, 3));
@@ -192,5 +205,10 @@ impl Arena {
 
 /// The logical size of Bytes of this length.
 pub(crate) fn bytes_logical(length: u64) -> u64 {
-    cost::BYTES_BYTES + if length == 0 { 0 } else { cost::BUFFER_BYTES + length }
+    cost::BYTES_BYTES
+        + if length == 0 {
+            0
+        } else {
+            cost::BUFFER_BYTES + length
+        }
 }

@@ -87,13 +87,30 @@ impl Arena {
     /// Key and value of an entry; `None` when it is deleted.
     pub(crate) fn map_entry(&self, offset: u64, entry: u32) -> Option<(Value, Value)> {
         let words = &self.entries(offset)[entry as usize * ENTRY_WORDS..][..ENTRY_WORDS];
-        let key = Value { tag: words[0], bits: words[1] };
-        (words[0] != DELETED).then_some((key, Value { tag: words[2], bits: words[3] }))
+        let key = Value {
+            tag: words[0],
+            bits: words[1],
+        };
+        (words[0] != DELETED).then_some((
+            key,
+            Value {
+                tag: words[2],
+                bits: words[3],
+            },
+        ))
     }
 
     /// The entry of a key with this hash.
-    pub(crate) fn map_find(&self, offset: u64, hash: u64, is_key: impl Fn(Value) -> bool) -> Option<u32> {
-        let found = |entry: u32| self.map_entry(offset, entry).is_some_and(|(key, _)| is_key(key));
+    pub(crate) fn map_find(
+        &self,
+        offset: u64,
+        hash: u64,
+        is_key: impl Fn(Value) -> bool,
+    ) -> Option<u32> {
+        let found = |entry: u32| {
+            self.map_entry(offset, entry)
+                .is_some_and(|(key, _)| is_key(key))
+        };
         if self.map_capacity(offset) <= SEARCHED_MAX {
             return (0..self.map_used(offset)).find(|entry| found(*entry));
         }
@@ -115,17 +132,32 @@ impl Arena {
         let (count, used) = halves(self.word(index_of(offset) + 1));
         let capacity = self.map_capacity(offset);
         if used < capacity {
-            return Some(MapPlace { bytes: 0, copied: 0, capacity, squeeze: false });
+            return Some(MapPlace {
+                bytes: 0,
+                copied: 0,
+                capacity,
+                squeeze: false,
+            });
         }
         if used - count > capacity / 2 {
-            return Some(MapPlace { bytes: 0, copied: u64::from(used), capacity, squeeze: true });
+            return Some(MapPlace {
+                bytes: 0,
+                copied: u64::from(used),
+                capacity,
+                squeeze: true,
+            });
         }
         let grown = cost::grown_capacity(u64::from(capacity));
         if grown > cost::LENGTH_MAX / 4 {
             return None;
         }
         let bytes = cost::map_buffer_bytes(grown);
-        Some(MapPlace { bytes, copied: u64::from(used), capacity: grown as u32, squeeze: true })
+        Some(MapPlace {
+            bytes,
+            copied: u64::from(used),
+            capacity: grown as u32,
+            squeeze: true,
+        })
     }
 
     /// Puts a key that is not there yet, under a plan. `hash_of` gives the hash of a key.
@@ -150,7 +182,8 @@ impl Arena {
         self.store(index + 1, join(count + 1, used + 1));
         let words = [key.tag, key.bits, value.tag, value.bits];
         let entries = self.word(index + 3);
-        self.buffer_mut(entries, used as usize * ENTRY_WORDS, ENTRY_WORDS).copy_from_slice(&words);
+        self.buffer_mut(entries, used as usize * ENTRY_WORDS, ENTRY_WORDS)
+            .copy_from_slice(&words);
         self.index_entry(offset, hash, used);
     }
 
@@ -172,7 +205,8 @@ impl Arena {
         // A capacity that came from an image is only a number: room doubles up to it.
         let room = (capacity as usize).min((words.len() / ENTRY_WORDS * 2).max(4));
         let entries = self.new_buffer(room * ENTRY_WORDS);
-        self.buffer_mut(entries, 0, words.len()).copy_from_slice(&words);
+        self.buffer_mut(entries, 0, words.len())
+            .copy_from_slice(&words);
         let index = index_of(offset);
         let count = self.map_count(offset);
         self.store(index + 1, join(count, (words.len() / ENTRY_WORDS) as u32));
@@ -216,7 +250,8 @@ impl Arena {
     pub(crate) fn map_replace(&mut self, offset: u64, entry: u32, value: Value) {
         let entries = self.word(index_of(offset) + 3);
         let start = entry as usize * ENTRY_WORDS + 2;
-        self.buffer_mut(entries, start, 2).copy_from_slice(&[value.tag, value.bits]);
+        self.buffer_mut(entries, start, 2)
+            .copy_from_slice(&[value.tag, value.bits]);
     }
 
     /// Deletes an entry.
@@ -226,7 +261,8 @@ impl Arena {
         self.store(index + 1, join(count - 1, used));
         let entries = self.word(index + 3);
         let words = [DELETED, 0, 0, 0];
-        self.buffer_mut(entries, entry as usize * ENTRY_WORDS, ENTRY_WORDS).copy_from_slice(&words);
+        self.buffer_mut(entries, entry as usize * ENTRY_WORDS, ENTRY_WORDS)
+            .copy_from_slice(&words);
     }
 
     /// Restores a map's entries from an image; the index must be rebuilt afterwards.
@@ -242,7 +278,8 @@ impl Arena {
                 Some((key, value)) => [key.tag, key.bits, value.tag, value.bits],
                 None => [DELETED, 0, 0, 0],
             };
-            self.buffer_mut(buffer, place * ENTRY_WORDS, ENTRY_WORDS).copy_from_slice(&words);
+            self.buffer_mut(buffer, place * ENTRY_WORDS, ENTRY_WORDS)
+                .copy_from_slice(&words);
         }
         let count = entries.iter().flatten().count() as u32;
         let index = index_of(offset);

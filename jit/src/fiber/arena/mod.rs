@@ -217,7 +217,11 @@ impl Arena {
         let inside = if self.is_small() {
             self.top
         } else {
-            let live_cards = self.segments.iter().enumerate().filter(|(_, segment)| !segment.is_free());
+            let live_cards = self
+                .segments
+                .iter()
+                .enumerate()
+                .filter(|(_, segment)| !segment.is_free());
             live_cards
                 .map(|(number, _)| {
                     let first = number * SEGMENT_WORDS / CARD_WORDS;
@@ -226,13 +230,21 @@ impl Arena {
                 })
                 .sum()
         };
-        let outside: usize = self.outside.iter().flatten().map(Outside::changed_words).sum();
+        let outside: usize = self
+            .outside
+            .iter()
+            .flatten()
+            .map(Outside::changed_words)
+            .sum();
         (inside + outside) as u64 * 8
     }
 
     /// Everything counts as captured from here on: only later stores mark their cards.
     pub fn mark_captured(&mut self) {
         self.cards.fill(0);
-        self.outside.iter_mut().flatten().for_each(Outside::mark_captured);
+        self.outside
+            .iter_mut()
+            .flatten()
+            .for_each(Outside::mark_captured);
     }
 }

@@ -81,7 +81,9 @@ pub(crate) enum Elements {
 
 impl Elements {
     pub(crate) fn from_number(number: u64) -> Option<Elements> {
-        [Elements::Any, Elements::Int, Elements::Float].get(number as usize).copied()
+        [Elements::Any, Elements::Int, Elements::Float]
+            .get(number as usize)
+            .copied()
     }
 
     /// The words of one element.

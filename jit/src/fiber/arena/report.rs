@@ -37,8 +37,18 @@ impl Arena {
             }
             used_words += end - start;
         }
-        let outside: usize = self.outside.iter().flatten().map(Outside::physical_words).sum();
-        let mut objects: Vec<_> = NAMES.iter().zip(counts).filter(|(_, count)| *count > 0).map(|(name, count)| (*name, count)).collect();
+        let outside: usize = self
+            .outside
+            .iter()
+            .flatten()
+            .map(Outside::physical_words)
+            .sum();
+        let mut objects: Vec<_> = NAMES
+            .iter()
+            .zip(counts)
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| (*name, count))
+            .collect();
         objects.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         ArenaReport {
             used_bytes: (used_words + outside) as u64 * 8,
@@ -46,7 +56,11 @@ impl Arena {
             logical_bytes: self.counters.live + self.counters.allocated,
             objects,
             fragmentation: self.fragmentation(),
-            segments: self.segments.iter().filter(|segment| !segment.is_free()).count() as u64,
+            segments: self
+                .segments
+                .iter()
+                .filter(|segment| !segment.is_free())
+                .count() as u64,
             outside_buffers: self.outside.iter().flatten().count() as u64,
         }
     }
@@ -56,12 +70,24 @@ impl Arena {
         if self.is_small() {
             return vec![(1.min(self.top), self.top)];
         }
-        let current = if self.end > 0 { Some((self.end - 1) / SEGMENT_WORDS) } else { None };
-        let ranges = self.segments.iter().enumerate().filter(|(_, segment)| !segment.is_free());
+        let current = if self.end > 0 {
+            Some((self.end - 1) / SEGMENT_WORDS)
+        } else {
+            None
+        };
+        let ranges = self
+            .segments
+            .iter()
+            .enumerate()
+            .filter(|(_, segment)| !segment.is_free());
         ranges
             .map(|(number, segment)| {
                 let start = number * SEGMENT_WORDS;
-                let end = if current == Some(number) { self.top } else { start + segment.used };
+                let end = if current == Some(number) {
+                    self.top
+                } else {
+                    start + segment.used
+                };
                 (start.max(1), end.max(1))
             })
             .collect()
@@ -70,9 +96,19 @@ impl Arena {
     /// Dead words in place that the last collection knew of, as a part of all words in use.
     fn fragmentation(&self) -> f64 {
         let old = self.segments.iter().filter(|segment| segment.live > 0);
-        let dead: usize = old.map(|segment| segment.used.saturating_sub(segment.live)).sum();
-        let used: usize = self.used_ranges().iter().map(|(start, end)| end - start).sum();
-        if used == 0 { 0.0 } else { dead as f64 / used as f64 }
+        let dead: usize = old
+            .map(|segment| segment.used.saturating_sub(segment.live))
+            .sum();
+        let used: usize = self
+            .used_ranges()
+            .iter()
+            .map(|(start, end)| end - start)
+            .sum();
+        if used == 0 {
+            0.0
+        } else {
+            dead as f64 / used as f64
+        }
     }
 }
 

@@ -27,7 +27,12 @@ pub(super) struct Segment {
 
 impl Segment {
     pub(super) fn new(age: Age) -> Segment {
-        Segment { age, used: 0, live: 0, evacuating: false }
+        Segment {
+            age,
+            used: 0,
+            live: 0,
+            evacuating: false,
+        }
     }
 
     pub(super) fn is_free(&self) -> bool {

@@ -27,7 +27,7 @@ pub(crate) struct AppendPlan {
 
 impl Arena {
     /// A new text of kind String or Symbol.
-    pub(crate) fn new_text(&mut self, kind: Kind, text: &str) -> Value {
+    pub fn new_text(&mut self, kind: Kind, text: &str) -> Value {
         let characters = text.chars().count() as u32;
         if text.len() as u64 <= cost::TEXT_INLINE_MAX {
             return self.new_short_text(kind, text, characters);
@@ -50,7 +50,13 @@ impl Arena {
     }
 
     /// A text that is the first `length` bytes of a buffer.
-    pub(crate) fn new_long_text(&mut self, kind: Kind, length: u32, characters: u32, buffer: u64) -> Value {
+    pub(crate) fn new_long_text(
+        &mut self,
+        kind: Kind,
+        length: u32,
+        characters: u32,
+        buffer: u64,
+    ) -> Value {
         let index = self.allocate(3, cost::LONG_TEXT_BYTES);
         self.init(index, header(ObjectKind::LongText, 0, 3));
         self.init(index + 1, join(length, characters));
@@ -120,14 +126,23 @@ impl Arena {
 
     /// What appending `added` bytes to a text of `length` bytes takes; `own` is the text's buffer when
     /// it lies in this arena. `None` when the result would be too long.
-    pub(crate) fn plan_append(length: u32, added: u32, own: Option<(u64, u32, u32)>) -> Option<AppendPlan> {
+    pub(crate) fn plan_append(
+        length: u32,
+        added: u32,
+        own: Option<(u64, u32, u32)>,
+    ) -> Option<AppendPlan> {
         let total = u64::from(length) + u64::from(added);
         if total > cost::LENGTH_MAX {
             return None;
         }
         if total <= cost::TEXT_INLINE_MAX {
             let bytes = cost::short_text_bytes(total);
-            return Some(AppendPlan { bytes, copied: total, new_capacity: None, in_place: false });
+            return Some(AppendPlan {
+                bytes,
+                copied: total,
+                new_capacity: None,
+                in_place: false,
+            });
         }
         let growing = own.is_some_and(|(_, used, _)| used == length);
         if let Some((_, _, capacity)) = own
@@ -135,16 +150,36 @@ impl Arena {
             && total <= u64::from(capacity)
         {
             let bytes = cost::LONG_TEXT_BYTES;
-            return Some(AppendPlan { bytes, copied: u64::from(added), new_capacity: None, in_place: true });
+            return Some(AppendPlan {
+                bytes,
+                copied: u64::from(added),
+                new_capacity: None,
+                in_place: true,
+            });
         }
-        let capacity = if growing { cost::grown_text_capacity(total).min(cost::LENGTH_MAX) } else { total };
+        let capacity = if growing {
+            cost::grown_text_capacity(total).min(cost::LENGTH_MAX)
+        } else {
+            total
+        };
         let bytes = cost::LONG_TEXT_BYTES + cost::BUFFER_BYTES + capacity;
-        Some(AppendPlan { bytes, copied: total, new_capacity: Some(capacity as u32), in_place: false })
+        Some(AppendPlan {
+            bytes,
+            copied: total,
+            new_capacity: Some(capacity as u32),
+            in_place: false,
+        })
     }
 
     /// Appends under a plan. `left` is the text's offset when it lies in this arena; the texts are
     /// given as owned copies where they do not.
-    pub(crate) fn append(&mut self, plan: AppendPlan, left: &str, own: Option<u64>, right: &str) -> Value {
+    pub(crate) fn append(
+        &mut self,
+        plan: AppendPlan,
+        left: &str,
+        own: Option<u64>,
+        right: &str,
+    ) -> Value {
         if let (true, Some(offset)) = (plan.in_place, own) {
             let index = index_of(offset);
             let (length, characters) = halves(self.word(index + 1));

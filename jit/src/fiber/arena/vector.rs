@@ -45,9 +45,15 @@ impl Arena {
     /// The elements that a vector of these values has.
     pub(crate) fn common_elements(values: impl IntoIterator<Item = Value>) -> Elements {
         let mut values = values.into_iter();
-        let Some(first) = values.next() else { return Elements::Any };
+        let Some(first) = values.next() else {
+            return Elements::Any;
+        };
         let elements = elements_for(first);
-        if values.all(|value| elements_for(value) == elements) { elements } else { Elements::Any }
+        if values.all(|value| elements_for(value) == elements) {
+            elements
+        } else {
+            Elements::Any
+        }
     }
 
     /// A new vector of `length` elements, all zero bits, to be filled by the caller.
@@ -95,9 +101,18 @@ impl Arena {
         let words = self.buffer(self.vector_buffer(offset));
         let place = place as usize;
         match self.vector_elements(offset) {
-            Elements::Any => Value { tag: words[2 * place], bits: words[2 * place + 1] },
-            Elements::Int => Value { tag: Kind::Int as u64, bits: words[place] },
-            Elements::Float => Value { tag: Kind::Float as u64, bits: words[place] },
+            Elements::Any => Value {
+                tag: words[2 * place],
+                bits: words[2 * place + 1],
+            },
+            Elements::Int => Value {
+                tag: Kind::Int as u64,
+                bits: words[place],
+            },
+            Elements::Float => Value {
+                tag: Kind::Float as u64,
+                bits: words[place],
+            },
         }
     }
 
@@ -105,7 +120,9 @@ impl Arena {
         let buffer = self.vector_buffer(offset);
         let place = place as usize;
         match self.vector_elements(offset) {
-            Elements::Any => self.buffer_mut(buffer, 2 * place, 2).copy_from_slice(&[value.tag, value.bits]),
+            Elements::Any => self
+                .buffer_mut(buffer, 2 * place, 2)
+                .copy_from_slice(&[value.tag, value.bits]),
             Elements::Int | Elements::Float => self.buffer_mut(buffer, place, 1)[0] = value.bits,
         }
     }
@@ -115,10 +132,20 @@ impl Arena {
         let elements = self.vector_elements(offset);
         let (length, capacity) = halves(self.word(index_of(offset) + 1));
         if elements == Elements::Any || elements == elements_for(value) {
-            return StorePlan { elements, capacity, bytes: 0, copied: 0 };
+            return StorePlan {
+                elements,
+                capacity,
+                bytes: 0,
+                copied: 0,
+            };
         }
         let bytes = cost::vector_buffer_bytes(u64::from(capacity), Elements::Any.bytes());
-        StorePlan { elements: Elements::Any, capacity, bytes, copied: u64::from(length) }
+        StorePlan {
+            elements: Elements::Any,
+            capacity,
+            bytes,
+            copied: u64::from(length),
+        }
     }
 
     /// What appending `value` takes; `None` when the vector is as long as one can be.
@@ -155,7 +182,9 @@ impl Arena {
     /// A new buffer with room for `room` elements; the first `length` are copied.
     fn rebuild_buffer(&mut self, offset: u64, elements: Elements, length: u32, room: u32) {
         let values: Vec<u64> = match (self.vector_elements(offset), elements) {
-            (Elements::Any, _) | (Elements::Int, Elements::Int) | (Elements::Float, Elements::Float) => {
+            (Elements::Any, _)
+            | (Elements::Int, Elements::Int)
+            | (Elements::Float, Elements::Float) => {
                 self.buffer(self.vector_buffer(offset))[..buffer_words(elements, length)].to_vec()
             }
             _ => (0..length)
@@ -166,7 +195,8 @@ impl Arena {
                 .collect(),
         };
         let buffer = self.new_buffer(buffer_words(elements, room));
-        self.buffer_mut(buffer, 0, values.len()).copy_from_slice(&values);
+        self.buffer_mut(buffer, 0, values.len())
+            .copy_from_slice(&values);
         let index = index_of(offset);
         self.store(index, header(ObjectKind::Vector, elements as u16, 3));
         self.store(index + 2, buffer);
@@ -183,7 +213,12 @@ impl Arena {
         let elements = self.vector_elements(offset);
         // A buffer that came from an image may have less room than the capacity says.
         if self.buffer(self.vector_buffer(offset)).len() < buffer_words(elements, length + 1) {
-            self.rebuild_buffer(offset, elements, length, capacity.min(length.saturating_mul(2).max(4)));
+            self.rebuild_buffer(
+                offset,
+                elements,
+                length,
+                capacity.min(length.saturating_mul(2).max(4)),
+            );
         }
         self.store(index_of(offset) + 1, join(length + 1, capacity));
         self.vector_write(offset, length, value);

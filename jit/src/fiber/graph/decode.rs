@@ -47,7 +47,14 @@ impl<'a> Decoder<'a> {
         input: &'a [u8],
         reader: &mut Reader<'a>,
     ) -> Decoded<Decoder<'a>> {
-        let mut decoder = Decoder { arena, code, programs, input, made: Vec::new(), long_texts: Vec::new() };
+        let mut decoder = Decoder {
+            arena,
+            code,
+            programs,
+            input,
+            made: Vec::new(),
+            long_texts: Vec::new(),
+        };
         let count = reader.count(2)?;
         decoder.made.reserve_exact(count);
         for number in 0..count {
@@ -62,7 +69,10 @@ impl<'a> Decoder<'a> {
     }
 
     fn error_at(offset: usize, what: impl Into<String>) -> DecodeError {
-        DecodeError { offset, what: what.into() }
+        DecodeError {
+            offset,
+            what: what.into(),
+        }
     }
 
     /// Makes an object with nil in it and skips its record.
@@ -86,7 +96,9 @@ impl<'a> Decoder<'a> {
             ObjectKind::Text => {
                 let text = input.text()?;
                 if text.len() as u64 > cost::TEXT_INLINE_MAX {
-                    return Err(input.error(format!("a text of {} bytes without a buffer", text.len())));
+                    return Err(
+                        input.error(format!("a text of {} bytes without a buffer", text.len()))
+                    );
                 }
                 self.arena.new_text(Kind::String, text)
             }
@@ -94,15 +106,24 @@ impl<'a> Decoder<'a> {
                 let length = input.varint32()?;
                 let buffer = input.varint32()?;
                 self.long_texts.push((number, length, buffer, fields));
-                return Ok(Made { kind, place: 0, fields });
+                return Ok(Made {
+                    kind,
+                    place: 0,
+                    fields,
+                });
             }
             ObjectKind::Buffer => {
                 let place = self.make_text_buffer(input)?;
-                return Ok(Made { kind, place, fields });
+                return Ok(Made {
+                    kind,
+                    place,
+                    fields,
+                });
             }
             ObjectKind::Bytes => {
                 let bytes = input.blob()?;
-                let length = u32::try_from(bytes.len()).map_err(|_| input.error("bytes too long"))?;
+                let length =
+                    u32::try_from(bytes.len()).map_err(|_| input.error("bytes too long"))?;
                 let value = self.arena.new_bytes(length, 0);
                 self.arena.write_bytes(value.bits, 0, bytes);
                 value
@@ -123,7 +144,11 @@ impl<'a> Decoder<'a> {
             }
             ObjectKind::Forward => return Err(input.error("no such object")),
         };
-        Ok(Made { kind, place: value.bits, fields })
+        Ok(Made {
+            kind,
+            place: value.bits,
+            fields,
+        })
     }
 
     fn skip_values(&self, input: &mut Reader<'_>, count: usize) -> Decoded<()> {
@@ -135,7 +160,9 @@ impl<'a> Decoder<'a> {
                     input.varint()?;
                     input.varint()?;
                 }
-                _ if tag & CONSTANT_TAG != 0 => return Err(input.error("a constant that is no object")),
+                _ if tag & CONSTANT_TAG != 0 => {
+                    return Err(input.error("a constant that is no object"));
+                }
                 Some(Kind::Nil) => {}
                 Some(Kind::Bool) => {
                     input.flag()?;
@@ -159,14 +186,25 @@ impl<'a> Decoder<'a> {
         let Some(program) = self.programs.at(position) else {
             return Err(input.error(format!("program {position} is not in the table")));
         };
-        let Some(code) = self.code.program(program).program().functions.get(function as usize) else {
+        let Some(code) = self
+            .code
+            .program(program)
+            .program()
+            .functions
+            .get(function as usize)
+        else {
             return Err(input.error(format!("the program has no function {function}")));
         };
         if usize::from(code.captures) != count {
-            return Err(input.error(format!("{count} values for a function that captures {}", code.captures)));
+            return Err(input.error(format!(
+                "{count} values for a function that captures {}",
+                code.captures
+            )));
         }
         self.skip_values(input, count)?;
-        Ok(self.arena.new_closure(program, function, vec![Value::NIL; count].into_iter()))
+        Ok(self
+            .arena
+            .new_closure(program, function, vec![Value::NIL; count].into_iter()))
     }
 
     fn make_text_buffer(&mut self, input: &mut Reader<'_>) -> Decoded<u64> {
@@ -201,7 +239,11 @@ impl<'a> Decoder<'a> {
                     self.arena.vector_set(vector.bits, place as u32, Value::NIL);
                 }
                 Elements::Int | Elements::Float => {
-                    self.arena.vector_set(vector.bits, place as u32, Value::int(input.u64()? as i64));
+                    self.arena.vector_set(
+                        vector.bits,
+                        place as u32,
+                        Value::int(input.u64()? as i64),
+                    );
                 }
             }
         }
@@ -230,20 +272,33 @@ impl<'a> Decoder<'a> {
         for (number, length, buffer, at) in texts {
             let place = match self.made.get(buffer as usize) {
                 Some(made) if made.kind == ObjectKind::Buffer => made.place,
-                _ => return Err(Self::error_at(at, format!("object {buffer} is not the buffer of a text"))),
+                _ => {
+                    return Err(Self::error_at(
+                        at,
+                        format!("object {buffer} is not the buffer of a text"),
+                    ));
+                }
             };
             let bytes = self.arena.text_buffer_bytes(place);
             let end = length as usize;
             let whole = std::str::from_utf8(bytes).is_ok_and(|text| text.is_char_boundary(end));
             if u64::from(length) <= cost::TEXT_INLINE_MAX || end > bytes.len() || !whole {
-                return Err(Self::error_at(at, format!("no text is the first {length} bytes of its buffer")));
+                return Err(Self::error_at(
+                    at,
+                    format!("no text is the first {length} bytes of its buffer"),
+                ));
             }
             if counted.0 != buffer {
                 counted = (buffer, 0, 0);
             }
-            let added = bytes[counted.1..end].iter().filter(|byte| (**byte as i8) >= -0x40).count();
+            let added = bytes[counted.1..end]
+                .iter()
+                .filter(|byte| (**byte as i8) >= -0x40)
+                .count();
             counted = (buffer, end, counted.2 + added);
-            let value = self.arena.new_long_text(Kind::String, length, counted.2 as u32, place);
+            let value = self
+                .arena
+                .new_long_text(Kind::String, length, counted.2 as u32, place);
             self.made[number].place = value.bits;
         }
         Ok(())
@@ -303,7 +358,11 @@ impl<'a> Decoder<'a> {
         let used = input.varint32()?;
         let mut entries = Vec::with_capacity(used as usize);
         for _ in 0..used {
-            entries.push(if input.flag()? { Some((self.value(input)?, self.value(input)?)) } else { None });
+            entries.push(if input.flag()? {
+                Some((self.value(input)?, self.value(input)?))
+            } else {
+                None
+            });
         }
         self.arena.restore_map(place, capacity, &entries);
         Ok(())
@@ -314,7 +373,11 @@ impl<'a> Decoder<'a> {
         if value.kind() == kind {
             Ok(value)
         } else {
-            Err(input.error(format!("a {} where a {} belongs", value.kind().name(), kind.name())))
+            Err(input.error(format!(
+                "a {} where a {} belongs",
+                value.kind().name(),
+                kind.name()
+            )))
         }
     }
 
@@ -335,13 +398,21 @@ impl<'a> Decoder<'a> {
             Kind::ActorId => Value::actor(input.varint()?),
             _ => {
                 let number = input.varint()?;
-                let made = usize::try_from(number).ok().and_then(|number| self.made.get(number));
+                let made = usize::try_from(number)
+                    .ok()
+                    .and_then(|number| self.made.get(number));
                 match made {
                     Some(made) if fits(kind, made.kind) => Value::object(kind, made.place),
                     Some(made) => {
-                        return Err(input.error(format!("a {} that is a {:?}", kind.name(), made.kind)));
+                        return Err(input.error(format!(
+                            "a {} that is a {:?}",
+                            kind.name(),
+                            made.kind
+                        )));
                     }
-                    None => return Err(input.error(format!("object {number} of {}", self.made.len()))),
+                    None => {
+                        return Err(input.error(format!("object {number} of {}", self.made.len())));
+                    }
                 }
             }
         })
@@ -358,7 +429,10 @@ impl<'a> Decoder<'a> {
             Some((of, offset)) if *of == kind || is_text(*of) && is_text(kind) => {
                 Ok(Value::constant(kind, program, *offset))
             }
-            _ => Err(input.error(format!("the program has no {} as constant {object}", kind.name()))),
+            _ => Err(input.error(format!(
+                "the program has no {} as constant {object}",
+                kind.name()
+            ))),
         }
     }
 
@@ -368,8 +442,12 @@ impl<'a> Decoder<'a> {
         const NEW: u8 = 0;
         const OPEN: u8 = 1;
         const DONE: u8 = 2;
-        let by_place: HashMap<u64, usize> =
-            self.made.iter().enumerate().map(|(number, made)| (made.place, number)).collect();
+        let by_place: HashMap<u64, usize> = self
+            .made
+            .iter()
+            .enumerate()
+            .map(|(number, made)| (made.place, number))
+            .collect();
         let mut states = vec![NEW; self.made.len()];
         for start in 0..self.made.len() {
             let mut path = vec![start];
@@ -384,14 +462,25 @@ impl<'a> Decoder<'a> {
                     continue;
                 }
                 states[number] = OPEN;
-                for part in self.immutable_parts(self.made[number]).into_iter().flatten() {
-                    let Some(part) = by_place.get(&part.bits).copied().filter(|_| part.is_in_arena()) else {
+                for part in self
+                    .immutable_parts(self.made[number])
+                    .into_iter()
+                    .flatten()
+                {
+                    let Some(part) = by_place
+                        .get(&part.bits)
+                        .copied()
+                        .filter(|_| part.is_in_arena())
+                    else {
                         continue;
                     };
                     match states[part] {
                         OPEN => {
                             let at = self.made[number].fields;
-                            return Err(Self::error_at(at, "an immutable object that contains itself"));
+                            return Err(Self::error_at(
+                                at,
+                                "an immutable object that contains itself",
+                            ));
                         }
                         NEW => path.push(part),
                         _ => {}
@@ -422,10 +511,15 @@ impl<'a> Decoder<'a> {
             if made.kind != ObjectKind::Map {
                 continue;
             }
-            let heap = Heap { arena: self.arena, code: self.code };
+            let heap = Heap {
+                arena: self.arena,
+                code: self.code,
+            };
             let mut hashes = HashMap::new();
             for entry in 0..self.arena.map_used(made.place) {
-                let Some((key, _)) = self.arena.map_entry(made.place, entry) else { continue };
+                let Some((key, _)) = self.arena.map_entry(made.place, entry) else {
+                    continue;
+                };
                 match heap.key_hash(key, u64::MAX) {
                     KeyHash::Hash(hash, _) => {
                         let equals: &mut Vec<Value> = hashes.entry(hash).or_default();
@@ -440,7 +534,9 @@ impl<'a> Decoder<'a> {
                 }
             }
             let code = self.code;
-            self.arena.rebuild_index(made.place, |arena, key| Heap { arena, code }.hash_of_key(key));
+            self.arena.rebuild_index(made.place, |arena, key| {
+                Heap { arena, code }.hash_of_key(key)
+            });
         }
         Ok(())
     }

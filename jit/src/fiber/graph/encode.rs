@@ -28,7 +28,12 @@ pub(crate) struct Encoder<'a> {
 
 impl<'a> Encoder<'a> {
     pub(crate) fn new(heap: Heap<'a>, programs: ProgramTable) -> Encoder<'a> {
-        Encoder { heap, programs, numbers: HashMap::new(), queue: Vec::new() }
+        Encoder {
+            heap,
+            programs,
+            numbers: HashMap::new(),
+            queue: Vec::new(),
+        }
     }
 
     /// The position of a program in the table.
@@ -156,9 +161,15 @@ impl<'a> Encoder<'a> {
                     self.value(out, arena.vector_get(offset, place));
                 }
             }
-            Elements::Int => arena.flat_words(offset).iter().for_each(|word| out.u64(*word)),
+            Elements::Int => arena
+                .flat_words(offset)
+                .iter()
+                .for_each(|word| out.u64(*word)),
             Elements::Float => {
-                arena.flat_words(offset).iter().for_each(|word| out.u64(canonical_bits(*word)));
+                arena
+                    .flat_words(offset)
+                    .iter()
+                    .for_each(|word| out.u64(canonical_bits(*word)));
             }
         }
     }

@@ -1,0 +1,215 @@
+//! One actor by itself, with the surroundings that a command line gives it.
+//!
+//! It may print, knows its own address, and can send messages to itself. It holds `io-console` and
+//! `sys-create-actor`. There is nobody else: starting an actor is refused, and waiting for a message
+//! that nobody can send is an error. Time jumps when everything waits for it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io::Write;
+
+use pw_isa::{ErrorKind, Kind};
+use pw_jit::fiber::arena::Arena;
+use pw_jit::fiber::parcel::Parcel;
+use pw_jit::heap::Heap;
+use pw_jit::host::{Answer, CapabilityName, Effect, Host};
+use pw_jit::text::{Style, value_text};
+use pw_jit::{CodeSpace, Value};
+
+/// The address of the only actor.
+pub const ACTOR: u64 = 1;
+/// The capabilities it holds.
+pub const HELD: [&str; 2] = ["io-console", "sys-create-actor"];
+/// Levels of priority, 0 the highest.
+const PRIORITIES: usize = 8;
+/// Messages that the mailbox holds unless `set-mailbox!` says otherwise.
+const MAILBOX_MESSAGES: u64 = 65_536;
+
+/// The surroundings of the only actor; prints to `out`.
+pub struct Solo<W> {
+    out: W,
+    mailbox: [VecDeque<(Parcel, Option<u64>)>; PRIORITIES],
+    mailbox_max: u64,
+    drop_oldest: bool,
+    topics: BTreeSet<String>,
+    sender: Option<u64>,
+}
+
+impl<W: Write> Solo<W> {
+    /// Surroundings that print to `out`.
+    pub fn new(out: W) -> Solo<W> {
+        Solo {
+            out,
+            mailbox: Default::default(),
+            mailbox_max: MAILBOX_MESSAGES,
+            drop_oldest: false,
+            topics: BTreeSet::new(),
+            sender: None,
+        }
+    }
+
+    /// Where the actor prints.
+    pub fn into_output(self) -> W {
+        self.out
+    }
+
+    fn holds(&self, capability: &CapabilityName) -> bool {
+        capability.parameter.is_none() && HELD.contains(&capability.name.as_str())
+    }
+
+    fn send_to_self(&mut self, value: Parcel, priority: u8) -> Answer {
+        let queued: usize = self.mailbox.iter().map(VecDeque::len).sum();
+        if queued as u64 >= self.mailbox_max {
+            let oldest = self.mailbox.iter_mut().rev().find(|queue| !queue.is_empty());
+            match oldest {
+                Some(queue) if self.drop_oldest => {
+                    queue.pop_front();
+                }
+                _ => {
+                    let message = format!("the mailbox holds its limit of {} messages", self.mailbox_max);
+                    return Answer::Refused { kind: ErrorKind::MailboxFull, message };
+                }
+            }
+        }
+        self.mailbox[usize::from(priority)].push_back((value, Some(ACTOR)));
+        Answer::NIL
+    }
+
+    fn send(&mut self, to: u64, value: Parcel, priority: u8) -> Answer {
+        // A message to nobody is a dead letter, not an error.
+        if to == ACTOR { self.send_to_self(value, priority) } else { Answer::NIL }
+    }
+
+    fn receive(&mut self, timeout_ms: Option<u64>) -> Answer {
+        match self.mailbox.iter_mut().find_map(VecDeque::pop_front) {
+            Some((value, sender)) => {
+                self.sender = sender;
+                Answer::Done(value)
+            }
+            None if timeout_ms.is_some() => Answer::NIL,
+            None => Answer::error("it waits for a message, but there is no other actor to send one"),
+        }
+    }
+
+    fn host_call(&mut self, code: &CodeSpace, name: &str, arguments: &[Parcel]) -> Answer {
+        if name != "print" {
+            return Answer::error(format!("there is no host function `{name}`; there is `print`"));
+        }
+        let texts: Vec<String> = arguments
+            .iter()
+            .map(|argument| {
+                let mut arena = Arena::new();
+                let value = argument.unpack(code, &mut arena);
+                value_text(Heap { arena: &arena, code }, value, Style::Bare)
+            })
+            .collect();
+        match writeln!(self.out, "{}", texts.join(" ")) {
+            Ok(()) => Answer::NIL,
+            Err(error) => Answer::Refused { kind: ErrorKind::HostLost, message: format!("print: {error}") },
+        }
+    }
+
+    fn set_mailbox(&mut self, code: &CodeSpace, options: &Parcel) -> Answer {
+        let mut arena = Arena::new();
+        let list = options.unpack(code, &mut arena);
+        let heap = Heap { arena: &arena, code };
+        let parts: Vec<Value> = heap.list(list).flatten().collect();
+        for pair in parts.chunks(2) {
+            let key = heap.symbol(pair[0]).unwrap_or("");
+            let value = pair.get(1).copied().unwrap_or(Value::NIL);
+            match (key, value.as_int(), heap.symbol(value)) {
+                (":limit", Some(limit), _) if limit >= 0 => self.mailbox_max = limit as u64,
+                (":policy", _, Some("drop-oldest")) => self.drop_oldest = true,
+                (":policy", _, Some("refuse" | "wait")) => self.drop_oldest = false,
+                _ => {
+                    let text = value_text(heap, list, Style::Quoted);
+                    return Answer::error(format!("set-mailbox! does not know these options: {text}"));
+                }
+            }
+        }
+        Answer::NIL
+    }
+}
+
+fn truth(value: bool) -> Answer {
+    Answer::Done(Parcel::Plain(Value::bool(value)))
+}
+
+fn nobody(actor: u64) -> Answer {
+    if actor == ACTOR {
+        Answer::NIL
+    } else {
+        Answer::Refused { kind: ErrorKind::ActorEnded, message: format!("there is no actor {actor}") }
+    }
+}
+
+impl<W: Write> Host for Solo<W> {
+    fn effect(&mut self, code: &CodeSpace, effect: Effect) -> Answer {
+        match effect {
+            Effect::SelfId => Answer::Done(Parcel::Plain(Value::actor(ACTOR))),
+            Effect::Spawn { .. } | Effect::Supervise { .. } => {
+                Answer::error("an actor by itself cannot start others")
+            }
+            Effect::Yield | Effect::Exit { .. } | Effect::TrapExits { .. } => Answer::NIL,
+            Effect::Monitor { actor } | Effect::Link { actor } => nobody(actor),
+            Effect::Kill { actor } if actor == ACTOR => Answer::error("an actor ends itself with exit"),
+            Effect::Kill { .. } => Answer::NIL,
+            Effect::SetMailbox { options } => self.set_mailbox(code, &options),
+            Effect::Send { to, value, priority } => self.send(to, value, priority),
+            Effect::Receive { timeout_ms } => self.receive(timeout_ms),
+            Effect::ReceiveAll => {
+                let messages = self.mailbox.iter_mut().flat_map(|queue| queue.drain(..));
+                let messages: Vec<Parcel> = messages.map(|(value, _)| value).collect();
+                Answer::Done(Parcel::list(code, &messages))
+            }
+            Effect::Sender => {
+                Answer::Done(Parcel::Plain(self.sender.map_or(Value::NIL, Value::actor)))
+            }
+            Effect::Request { to, .. } if to == ACTOR => {
+                Answer::error("an actor that waits for its own reply waits for ever")
+            }
+            Effect::Request { to, .. } => nobody(to),
+            Effect::Reply { .. } => Answer::error("there is no request to answer"),
+            Effect::Broadcast { actors, value } => {
+                for actor in actors {
+                    if let refused @ Answer::Refused { .. } = self.send(actor, value.clone(), 4) {
+                        return refused;
+                    }
+                }
+                Answer::NIL
+            }
+            Effect::Subscribe { topic } => {
+                self.topics.insert(topic);
+                Answer::NIL
+            }
+            Effect::Unsubscribe { topic } => {
+                self.topics.remove(&topic);
+                Answer::NIL
+            }
+            Effect::Publish { topic, value } => {
+                if self.topics.contains(&topic) { self.send_to_self(value, 4) } else { Answer::NIL }
+            }
+            Effect::HasCapability { capability } | Effect::RequestCapability { capability, .. } => {
+                truth(self.holds(&capability))
+            }
+            Effect::GrantCapability { to, .. }
+            | Effect::DelegateCapability { to, .. }
+            | Effect::RevokeCapability { to, .. } => match nobody(to) {
+                Answer::Done(_) => truth(false),
+                refused => refused,
+            },
+            Effect::VoteCapability { .. } => truth(false),
+            Effect::HostCall { name, arguments } => self.host_call(code, &name, &arguments),
+            Effect::SandboxOpen { .. } | Effect::SandboxClose => {
+                Answer::error("an actor by itself has no sandboxes")
+            }
+        }
+    }
+}
+
+/// Arguments of a program as values: what reads as a number is one, everything else is a string.
+pub fn argument_values(arena: &mut Arena, arguments: &[String]) -> Vec<Value> {
+    arguments
+        .iter()
+        .map(|text| pw_jit::text::parse_number(text).unwrap_or_else(|| arena.new_text(Kind::String, text)))
+        .collect()
+}

@@ -1,0 +1,11 @@
+//! Generators and oracles that tests, fuzz targets and benchmarks share.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `programs` | arbitrary programs, well-formed but not verified; one sample with everything in it |
+//! | `fuzz` | the bodies of the fuzz targets: what must hold for any bytes |
+//! | `mutate` | damaged forms of an input: truncations, flipped bits, checksums made to fit |
+
+pub mod fuzz;
+pub mod mutate;
+pub mod programs;
