@@ -5,7 +5,7 @@ mod v2_model;
 #[path = "v2/programs.rs"]
 mod v2_programs;
 
-use physics_world::v2::vector::{Outcome, Vector};
+use physics_world::v2::vector::{self, Outcome, Vector};
 use physics_world::v2::{HeapObjects, Value};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -45,10 +45,14 @@ fn difference(expected: &Outcome, actual: &Outcome) -> Option<String> {
         _ => false,
     };
     let same_messages = expected.messages.len() == actual.messages.len()
-        && expected.messages.iter().zip(&actual.messages).all(|(left, right)| {
-            left.0 == right.0
-                && same_value((&expected.objects, &left.1), (&actual.objects, &right.1))
-        });
+        && expected
+            .messages
+            .iter()
+            .zip(&actual.messages)
+            .all(|(left, right)| {
+                left.0 == right.0
+                    && same_value((&expected.objects, &left.1), (&actual.objects, &right.1))
+            });
     let same = same_result
         && same_messages
         && (expected.steps, expected.yields) == (actual.steps, actual.yields);
@@ -98,6 +102,17 @@ fn runner(cases: u32) -> TestRunner {
         rng_seed: RngSeed::Fixed(2),
         ..Config::default()
     })
+}
+
+#[test]
+fn random_programs_run_the_same_lowered_as_in_the_model() {
+    let cases = std::env::var("PW_V2_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
+    let outcome = runner(cases.unwrap_or(1500)).run(&v2_programs::program(), |vector| {
+        agree(&vector, vector::run)
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 #[test]

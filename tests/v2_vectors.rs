@@ -4,7 +4,7 @@
 mod v2_model;
 
 use physics_world::v2::Value;
-use physics_world::v2::vector::{Outcome, Vector, parse_all};
+use physics_world::v2::vector::{self, Outcome, Vector, parse_all};
 
 const FILES: [(&str, &str); 2] = [
     ("vectors.json", include_str!("v2/vectors.json")),
@@ -32,6 +32,14 @@ fn check(run: impl Fn(&Vector) -> Outcome, skip: impl Fn(&Vector) -> Option<&'st
         differences.len(),
         differences.join("\n")
     );
+}
+
+#[test]
+fn the_machine_agrees_with_the_vectors() {
+    check(vector::run, |vector| {
+        let tagged = |tag: &str| vector.tags.iter().any(|other| other == tag);
+        tagged("locals-uncharged").then_some("local variables are memory here")
+    });
 }
 
 #[test]

@@ -345,7 +345,10 @@ mod tests {
         let first = arena.allocate(1, TAG_STRING).unwrap();
         let second = arena.allocate(16, TAG_PAIR).unwrap();
         let third = arena.allocate(0, TAG_VECTOR).unwrap();
-        assert_eq!((first, second, third), (HeapPtr(0), HeapPtr(16), HeapPtr(40)));
+        assert_eq!(
+            (first, second, third),
+            (HeapPtr(0), HeapPtr(16), HeapPtr(40))
+        );
         assert_eq!((arena.next_free(), arena.capacity()), (48, 64));
         assert_eq!(ObjectHeader::size_bytes(), 8);
         let header = arena.get_header(second).unwrap();
@@ -394,7 +397,9 @@ mod tests {
     #[test]
     fn collection_keeps_what_roots_and_marks_lead_to() {
         let mut arena = ObjectArena::with_capacity_and_settings(1024, 0.3, false);
-        let objects: Vec<HeapPtr> = (0..5).map(|_| arena.allocate(3, TAG_PAIR).unwrap()).collect();
+        let objects: Vec<HeapPtr> = (0..5)
+            .map(|_| arena.allocate(3, TAG_PAIR).unwrap())
+            .collect();
         arena.set_references(objects[0], &[objects[2]]);
         arena.set_references(objects[2], &[objects[0]]);
         assert!(arena.mark_object(objects[4]));

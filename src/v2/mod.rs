@@ -8,8 +8,18 @@
 //! | `value` | values, and the pairs and closures that they point to |
 //! | `vector` | conformance vectors: parsing, running, comparing |
 
+mod alone;
+pub mod arena;
+pub mod capabilities;
+mod machine;
+pub mod result;
+mod surroundings;
+mod transfer;
 pub mod value;
 pub mod vector;
 
+pub use arena::ObjectArena;
 pub use pw_isa::v2::{Capability, HostFunction, OpCode};
-pub use value::{GcPtr, HeapObject, HeapObjects, HeapPtr, Value};
+pub use result::{ExecutionResult, ResourceMetrics, StructuredError, VmErrorKind};
+pub use surroundings::{DocumentedHost, HostProvider};
+pub use value::{ClosureObject, GcPtr, HeapObject, HeapObjects, HeapPtr, Value};

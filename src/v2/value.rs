@@ -4,8 +4,9 @@
 //! they name the same object, which is V2's equality, and no list is too long to copy or drop.
 
 use std::fmt;
+use std::sync::Arc;
 
-use pw_isa::v2::{Capability, Constant, OpCode};
+use pw_isa::v2::{Capability, Constant, Lowered, OpCode};
 use serde::{Deserialize, Serialize};
 
 /// The number of an object.
@@ -128,13 +129,48 @@ impl fmt::Display for Value {
 pub enum HeapObject {
     /// A pair.
     Pair(Value, Value),
-    /// A closure: the constant that holds its body, and what it captured.
-    Closure {
-        /// The constant.
-        body: Option<usize>,
-        /// The captured values, the deepest first.
-        captured: Vec<Value>,
-    },
+    /// A closure.
+    Closure(ClosureObject),
+}
+
+/// A closure: its body, and what it captured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClosureObject {
+    /// The constant that holds the body.
+    pub body: Option<usize>,
+    /// The captured values, the deepest first.
+    pub captured: Vec<Value>,
+    pub(crate) origin: Option<Origin>,
+}
+
+impl ClosureObject {
+    /// A closure that belongs to no program: no actor can call it.
+    pub fn new(body: Option<usize>, captured: Vec<Value>) -> ClosureObject {
+        ClosureObject {
+            body,
+            captured,
+            origin: None,
+        }
+    }
+}
+
+/// The program that a closure comes from, so that another actor can call it.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    pub(crate) program: Arc<Lowered>,
+    pub(crate) function: u32,
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, other: &Origin) -> bool {
+        Arc::ptr_eq(&self.program, &other.program) && self.function == other.function
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "function {}", self.function)
+    }
 }
 
 /// The pairs and closures that values of one actor or one result point to.
@@ -184,8 +220,33 @@ impl HeapObjects {
         };
         match self.get(*pointer)? {
             HeapObject::Pair(car, cdr) => Some((car, cdr)),
-            HeapObject::Closure { .. } => None,
+            HeapObject::Closure(_) => None,
         }
+    }
+
+    /// Takes over another set of objects; what a value that points into it is called here.
+    pub(crate) fn absorb(&mut self, value: &Value, others: &HeapObjects) -> Value {
+        let shift = self.objects.len() as u32;
+        let shifted = |value: &Value| match value {
+            Value::Pair(pointer) => Value::Pair(HeapPtr(pointer.0 + shift)),
+            Value::Closure(pointer) => Value::Closure(HeapPtr(pointer.0 + shift)),
+            other => other.clone(),
+        };
+        for object in &others.objects {
+            self.objects.push(match object {
+                HeapObject::Pair(car, cdr) => HeapObject::Pair(shifted(car), shifted(cdr)),
+                HeapObject::Closure(closure) => HeapObject::Closure(ClosureObject {
+                    captured: closure.captured.iter().map(shifted).collect(),
+                    ..closure.clone()
+                }),
+            });
+        }
+        shifted(value)
+    }
+
+    /// The objects, in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &HeapObject> {
+        self.objects.iter()
     }
 
     /// How many objects there are.

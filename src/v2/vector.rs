@@ -12,7 +12,10 @@
 
 use serde_json::Value as Json;
 
-use super::{Capability, HeapObjects, OpCode, Value};
+use super::alone::{Alone, Decisions};
+use super::machine::{Machine, MachineLimits, Slice};
+use super::surroundings::Pause;
+use super::{Capability, HeapObjects, OpCode, Value, VmErrorKind};
 
 /// Brackets within brackets that a file may have. Parsing uses the native stack.
 const NESTING_MAX: usize = 1000;
@@ -235,6 +238,52 @@ pub struct Outcome {
     pub yields: u64,
     /// Messages that it sent, in order.
     pub messages: Vec<(u32, Value)>,
+}
+
+/// The address of the actor that runs a vector.
+const ACTOR: u32 = 1;
+
+/// Runs a vector: actor 1, alone in its world, resumed at once without messages when it yields.
+pub fn run(vector: &Vector) -> Outcome {
+    let mut outcome = Outcome {
+        result: Err(VmErrorKind::MemoryLimitExceeded.name()),
+        objects: HeapObjects::new(),
+        steps: 0,
+        yields: 0,
+        messages: Vec::new(),
+    };
+    let limits = MachineLimits {
+        steps: vector.step_limit,
+        memory_bytes: vector.memory_limit,
+        depth: vector.max_depth,
+    };
+    let Ok(mut machine) = Machine::new(&vector.code, &vector.constants, limits, false) else {
+        return outcome;
+    };
+    let mut alone = Alone::new(ACTOR, vector.caps.iter().cloned(), Decisions::ByRules);
+    outcome.result = loop {
+        match machine.run(u64::MAX, &mut Vec::new(), &mut alone) {
+            Slice::Preempted => {}
+            Slice::Paused(pause) => {
+                outcome.yields += u64::from(pause == Pause::Yield);
+                machine.resume(false, &mut alone);
+            }
+            Slice::Finished(value) => break Ok(machine.export(value, &mut outcome.objects)),
+            Slice::Failed(failure) => break Err(VmErrorKind::from(failure.kind).name()),
+        }
+    };
+    // A limit of 2 stops a tail call, which takes 2 steps, with 1 step left: that one is used too.
+    let out_of_steps = outcome.result == Err(VmErrorKind::CpuLimitExceeded.name());
+    outcome.steps = if out_of_steps {
+        vector.step_limit
+    } else {
+        machine.steps()
+    };
+    for (target, message) in alone.sent {
+        let value = outcome.objects.absorb(&message.value, &message.objects);
+        outcome.messages.push((target, value));
+    }
+    outcome
 }
 
 impl Outcome {

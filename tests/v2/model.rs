@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use physics_world::v2::vector::{Outcome, Vector};
-use physics_world::v2::{Capability, HeapObject, HeapObjects, HostFunction, OpCode, Value};
+use physics_world::v2::{
+    Capability, ClosureObject, HeapObject, HeapObjects, HostFunction, OpCode, Value,
+};
 use pw_isa::v2::closure_body;
 
 type Kind = &'static str;
@@ -252,10 +254,8 @@ impl Model<'_> {
         }
         let objects = &mut self.objects;
         let value = self.body_values.entry(index).or_insert_with(|| {
-            Value::Closure(objects.add(HeapObject::Closure {
-                body: Some(index),
-                captured: Vec::new(),
-            }))
+            let closure = ClosureObject::new(Some(index), Vec::new());
+            Value::Closure(objects.add(HeapObject::Closure(closure)))
         });
         Ok(value.clone())
     }
@@ -287,13 +287,10 @@ impl Model<'_> {
         let Value::Closure(pointer) = callee else {
             return Err("TypeMismatch");
         };
-        let Some(HeapObject::Closure {
-            body: Some(body), ..
-        }) = self.objects.get(pointer)
-        else {
-            panic!("a closure has a body");
+        let Some(HeapObject::Closure(closure)) = self.objects.get(pointer) else {
+            panic!("a closure is an object");
         };
-        let code = self.bodies[*body].clone().unwrap();
+        let code = self.bodies[closure.body.unwrap()].clone().unwrap();
         let stack = &mut self.frame().stack;
         let first = stack.len().checked_sub(args).ok_or("StackUnderflow")?;
         Ok((code, stack.split_off(first)))
@@ -334,10 +331,8 @@ impl Model<'_> {
             None => Err("InvalidHeapPtr"),
             Some(None) => Err("TypeMismatch"),
             Some(Some(_)) => {
-                let pointer = self.objects.add(HeapObject::Closure {
-                    body: Some(body),
-                    captured,
-                });
+                let closure = ClosureObject::new(Some(body), captured);
+                let pointer = self.objects.add(HeapObject::Closure(closure));
                 self.push(Value::Closure(pointer))
             }
         }

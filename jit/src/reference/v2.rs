@@ -35,7 +35,11 @@ impl Machine<'_> {
             V2::BranchFalse { test, to } => {
                 let test = self.get(test);
                 let taken = test == Value::bool(false) || test == Value::int(0);
-                Ok(if taken { Next::Jump(to.0) } else { Next::Advance })
+                Ok(if taken {
+                    Next::Jump(to.0)
+                } else {
+                    Next::Advance
+                })
             }
             V2::GetLocal { dst, locals, index } => self.get_local(dst, locals, index.0),
             V2::SetLocal {
@@ -163,8 +167,7 @@ impl Machine<'_> {
         if index >= capacity {
             let grown = cost::grown_capacity(u64::from(capacity)).min(cost::LENGTH_MAX) as u32;
             plan.capacity = grown.max(index.saturating_add(1));
-            plan.bytes =
-                cost::vector_buffer_bytes(u64::from(plan.capacity), plan.elements.bytes());
+            plan.bytes = cost::vector_buffer_bytes(u64::from(plan.capacity), plan.elements.bytes());
             plan.copied = u64::from(length);
         }
         Ok(plan)
@@ -325,7 +328,11 @@ impl Machine<'_> {
         let values: Vec<Value> = self.heap().list(list).flatten().collect();
         for value in values {
             let too_long = || Stop::Limit(ErrorKind::MemoryLimitExceeded);
-            let plan = self.fiber.arena.plan_push(offset, value).ok_or_else(too_long)?;
+            let plan = self
+                .fiber
+                .arena
+                .plan_push(offset, value)
+                .ok_or_else(too_long)?;
             self.fiber.arena.apply_plan(offset, plan);
             self.fiber.arena.vector_push(offset, value);
         }
@@ -410,7 +417,10 @@ impl Machine<'_> {
         };
         self.reserve(cost::ERROR_BYTES + cost::text_bytes(message.len() as u64))?;
         let text = self.fiber.arena.new_text(Kind::String, message);
-        let error = self.fiber.arena.new_error(ErrorKind::Error, text, Value::NIL);
+        let error = self
+            .fiber
+            .arena
+            .new_error(ErrorKind::Error, text, Value::NIL);
         self.set(dst, error)
     }
 
@@ -421,17 +431,32 @@ impl Machine<'_> {
             V2::Sub { dst, a, b } => self.v2_ints(dst, a, b, |a, b| Ok(a.checked_sub(b))),
             V2::Mul { dst, a, b } => self.v2_ints(dst, a, b, |a, b| Ok(a.checked_mul(b))),
             V2::Div { dst, a, b } => self.v2_ints(dst, a, b, |a, b| {
-                if b == 0 { Err(zero()) } else { Ok(a.checked_div(b)) }
+                if b == 0 {
+                    Err(zero())
+                } else {
+                    Ok(a.checked_div(b))
+                }
             }),
             V2::Mod { dst, a, b } => self.v2_ints(dst, a, b, |a, b| {
-                if b == 0 { Err(zero()) } else { Ok(a.checked_rem(b)) }
+                if b == 0 {
+                    Err(zero())
+                } else {
+                    Ok(a.checked_rem(b))
+                }
             }),
             V2::FloatAdd { dst, a, b } => self.v2_floats(dst, a, b, |a, b| Ok(a + b)),
             V2::FloatSub { dst, a, b } => self.v2_floats(dst, a, b, |a, b| Ok(a - b)),
             V2::FloatMul { dst, a, b } => self.v2_floats(dst, a, b, |a, b| Ok(a * b)),
-            V2::FloatDiv { dst, a, b } => self.v2_floats(dst, a, b, |a, b| {
-                if b == 0.0 { Err(zero()) } else { Ok(a / b) }
-            }),
+            V2::FloatDiv { dst, a, b } => {
+                self.v2_floats(
+                    dst,
+                    a,
+                    b,
+                    |a, b| {
+                        if b == 0.0 { Err(zero()) } else { Ok(a / b) }
+                    },
+                )
+            }
             V2::Lt { dst, a, b } => self.v2_compare(dst, a, b, |a, b| a < b),
             V2::Gt { dst, a, b } => self.v2_compare(dst, a, b, |a, b| a > b),
             V2::Le { dst, a, b } => self.v2_compare(dst, a, b, |a, b| a <= b),
@@ -464,7 +489,9 @@ impl Machine<'_> {
     ) -> Step {
         let float = |register: Use| {
             let value = self.get(register);
-            value.as_float().ok_or_else(|| self.mismatch("a float", value))
+            value
+                .as_float()
+                .ok_or_else(|| self.mismatch("a float", value))
         };
         let result = compute(float(a)?, float(b)?)?;
         self.set(dst, Value::float(result))
@@ -497,7 +524,9 @@ fn zero() -> Stop {
 /// The error whose kind has this tag.
 fn failure(tag: Index) -> Stop {
     let kind = u8::try_from(tag.0).ok().and_then(ErrorKind::from_tag);
-    let kind = kind.filter(|kind| kind.is_catchable()).unwrap_or(ErrorKind::UnknownOpCode);
+    let kind = kind
+        .filter(|kind| kind.is_catchable())
+        .unwrap_or(ErrorKind::UnknownOpCode);
     let message = match kind {
         ErrorKind::StackUnderflow => "an operand is missing",
         ErrorKind::InvalidHeapPtr => "a constant does not exist",

@@ -87,7 +87,7 @@ struct Emitter<'a> {
 
 impl Emitter<'_> {
     fn prologue(&mut self, delivers: bool) {
-        if self.source.is_entry {
+        if self.source.is_entry && self.source.uses_locals() {
             self.emit(V2::Stack { dst: Def(LOCALS) });
         }
         let (StackPlace::Registers { first, .. } | StackPlace::Vector { register: first }) =
@@ -671,8 +671,10 @@ impl Emitter<'_> {
             self.out.bind(label);
             self.fail(ErrorKind::UnknownOpCode);
         }
-        let end = self.out.pc();
-        self.out.variable("locals", LOCALS, 0, end);
+        if !self.source.is_entry || self.source.uses_locals() {
+            let end = self.out.pc();
+            self.out.variable("locals", LOCALS, 0, end);
+        }
         self.out
     }
 }

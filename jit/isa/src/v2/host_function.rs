@@ -105,10 +105,9 @@ impl HostFunction {
 
     /// The function that reaches outside under this name.
     pub fn from_kebab(name: &str) -> Option<HostFunction> {
-        HostFunction::ALL
-            .iter()
-            .copied()
-            .find(|function| function.required_capability().is_some() && function.kebab_name() == name)
+        HostFunction::ALL.iter().copied().find(|function| {
+            function.required_capability().is_some() && function.kebab_name() == name
+        })
     }
 
     /// The capability that a caller must hold and name; `None` for arithmetic.

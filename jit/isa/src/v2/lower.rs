@@ -35,7 +35,9 @@ pub enum StackPlace {
 pub struct FunctionLayout {
     /// The constant that holds the body; absent for the code itself.
     pub constant: Option<usize>,
-    /// Where the operand stack is. The local variables are the Vector in register 0.
+    /// Whether the local variables are a Vector in register 0; else there are none.
+    pub has_locals: bool,
+    /// Where the operand stack is.
     pub stack: StackPlace,
 }
 
@@ -104,6 +106,7 @@ pub fn lower(code: &[OpCode], constants: &[Constant], delivers_first: bool) -> L
         );
         functions.push(FunctionLayout {
             constant: body.map(|(index, _)| index),
+            has_locals: body.is_some() || source.uses_locals(),
             stack,
         });
     };
@@ -154,7 +157,6 @@ mod tests {
             ops(&lowered, 0),
             (
                 vec![
-                    V2::Stack { dst: Def(0) }.into(),
                     int(1, 1),
                     Data::Move {
                         dst: Def(2),
@@ -169,10 +171,10 @@ mod tests {
                     .into(),
                     Control::Return { value: Use(1) }.into(),
                 ],
-                vec![0, 1, 1, 1, 1]
+                vec![1, 1, 1, 1]
             )
         );
-        let lines = (1..5).map(|pc| lowered.program.line_at(0, pc));
+        let lines = (0..4).map(|pc| lowered.program.line_at(0, pc));
         assert!(lines.eq([Some(0), Some(1), Some(2), Some(3)]));
         assert_eq!(
             lowered.functions[0].stack,
@@ -188,17 +190,17 @@ mod tests {
         let lowered = lowered(&[OpCode::Int(1), OpCode::Add, OpCode::Ret], &[]);
         let (code, gas) = ops(&lowered, 0);
         let fail = V2::Fail { kind: Index(15) };
-        assert_eq!(code[2..], [fail.into()]);
-        assert_eq!(gas, [0, 1, 1]);
+        assert_eq!(code[1..], [fail.into()]);
+        assert_eq!(gas, [1, 1]);
     }
 
     #[test]
     fn a_loop_takes_a_step_of_the_instruction_that_it_heads() {
         let lowered = lowered(&[OpCode::Jmp(-1)], &[]);
         let (code, gas) = ops(&lowered, 0);
-        let back = Control::Jump { to: Label(1) };
-        assert_eq!(code[1..], [Control::Loop {}.into(), back.into()]);
-        assert_eq!(gas, [0, 1, 0]);
+        let back = Control::Jump { to: Label(0) };
+        assert_eq!(code, [Control::Loop {}.into(), back.into()]);
+        assert_eq!(gas, [1, 0]);
     }
 
     #[test]
@@ -253,16 +255,16 @@ mod tests {
         let (code, gas) = ops(&lowered, 0);
         let window = ClosureFrame { base: 1, args: 0 };
         assert_eq!(
-            code[3],
+            code[2],
             V2::Pack {
                 dst: Def(1),
                 values: Span { first: 1, count: 2 }
             }
             .into()
         );
-        assert!(matches!(code[4], Op::Function(Function::Closure { .. })));
-        assert_eq!(code[5], V2::Call { window }.into());
-        assert_eq!(gas, [0, 1, 1, 1, 0, 1, 1]);
+        assert!(matches!(code[3], Op::Function(Function::Closure { .. })));
+        assert_eq!(code[4], V2::Call { window }.into());
+        assert_eq!(gas, [1, 1, 1, 0, 1, 1]);
         let (code, _) = ops(&lowered, 1);
         assert_eq!(
             code[0],
@@ -280,7 +282,7 @@ mod tests {
         let lowered = lowered(&[OpCode::Int(1), OpCode::Yield, OpCode::Pop], &[]);
         let (code, gas) = ops(&lowered, 0);
         assert_eq!(
-            code[1..7],
+            code[..6],
             [
                 V2::Stack { dst: Def(1) }.into(),
                 Data::Int {
@@ -302,7 +304,7 @@ mod tests {
                 .into(),
             ]
         );
-        assert_eq!(gas[1..7], [0, 1, 0, 1, 0, 1]);
+        assert_eq!(gas[..6], [0, 1, 0, 1, 0, 1]);
     }
 
     #[test]
@@ -315,10 +317,10 @@ mod tests {
             enters: Flag(true),
         };
         assert_eq!(
-            code[2..],
+            code[1..],
             [check.into(), V2::Fail { kind: Index(15) }.into()]
         );
-        assert_eq!(gas[2..], [1, 0]);
+        assert_eq!(gas[1..], [1, 0]);
     }
 
     #[test]

@@ -142,6 +142,12 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Whether the function has local variables beside its arguments.
+    pub(super) fn uses_locals(&self) -> bool {
+        let local = |op: &OpCode| matches!(op, OpCode::GetLocal(_) | OpCode::SetLocal(_));
+        self.code.iter().any(local)
+    }
+
     fn target(&self, ip: usize, offset: i16) -> Option<usize> {
         let target = (ip + 1).checked_add_signed(isize::from(offset))?;
         (target < self.code.len()).then_some(target)
