@@ -3,6 +3,7 @@
 //!
 //! | module | what it offers |
 //! |---|---|
+//! | [`lang`] | the Jue front end: source to programs |
 //! | [`source`] | programs from files of any kind |
 //! | [`solo`] | one actor and the surroundings that a command line gives it |
 //! | [`json`] | values as JSON |
@@ -10,6 +11,10 @@
 //!
 //! The layers below are [`isa`] (what a program is) and [`jit`] (what runs it).
 
+pub mod json;
+pub mod lang;
+pub mod solo;
+pub mod source;
 pub mod v2;
 
 pub use pw_isa as isa;

@@ -1,0 +1,62 @@
+//! Reading input files, and saying what is wrong with them.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use physics_world::isa::verify::Verified;
+use physics_world::json::text_json;
+use physics_world::source::{BadInput, FileKind, load_program};
+
+/// The exit code of a program that failed.
+pub(crate) const PROGRAM_FAILED: u8 = 1;
+/// The exit code of usage errors and bad input.
+pub(crate) const BAD_INPUT: u8 = 2;
+
+/// The bytes of a file, and what it is.
+pub(crate) fn read_file(path: &Path) -> Result<(FileKind, Vec<u8>), BadInput> {
+    let name = path.display();
+    let Some(kind) = FileKind::of(path) else {
+        return Err(BadInput::new(format!(
+            "{name}: its name must end in .jue, .pwa, .pwb or .v2.json"
+        )));
+    };
+    let bytes = std::fs::read(path).map_err(|error| BadInput::new(format!("{name}: {error}")))?;
+    Ok((kind, bytes))
+}
+
+/// A verified program from a file.
+pub(crate) fn load(path: &Path) -> Result<Verified, BadInput> {
+    let (kind, bytes) = read_file(path)?;
+    load_program(&path.display().to_string(), kind, &bytes)
+}
+
+/// Reports bad input, as JSON on stdout or as text on stderr.
+pub(crate) fn refuse(bad: &BadInput, json: bool) -> ExitCode {
+    if json {
+        let faults: Vec<String> = bad
+            .faults
+            .iter()
+            .map(|fault| {
+                let number =
+                    |value: Option<u32>| value.map_or("null".to_owned(), |value| value.to_string());
+                let message = text_json(&fault.message);
+                let (line, column) = (number(fault.line), number(fault.column));
+                format!("{{\"message\":{message},\"line\":{line},\"column\":{column}}}")
+            })
+            .collect();
+        let message = text_json(&bad.report);
+        let faults = faults.join(",");
+        println!(
+            "{{\"error\":{{\"kind\":\"BadInput\",\"message\":{message},\"faults\":[{faults}]}}}}"
+        );
+    } else {
+        eprintln!("{}", bad.report.trim_end());
+    }
+    ExitCode::from(BAD_INPUT)
+}
+
+/// Writes a file, or says why not.
+pub(crate) fn write_file(path: &PathBuf, bytes: &[u8]) -> Result<(), BadInput> {
+    std::fs::write(path, bytes)
+        .map_err(|error| BadInput::new(format!("{}: {error}", path.display())))
+}

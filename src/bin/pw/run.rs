@@ -1,0 +1,238 @@
+//! `pw run`: runs a program to its end.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use physics_world::jit::failure::{Failure, Place};
+use physics_world::jit::fiber::arena::Statistics;
+use physics_world::jit::reference::{self, Outcome};
+use physics_world::jit::text::{Style, value_text};
+use physics_world::jit::{CodeSpace, Fiber, Limits, Value};
+use physics_world::json::{text_json, value_json};
+use physics_world::solo::{Solo, argument_values};
+use physics_world::source::{BadInput, FileKind, load_program};
+
+use crate::input;
+
+/// Run a program. The last line of stdout is its value in Jue's notation.
+#[derive(Args)]
+pub(crate) struct Run {
+    /// The program: .jue, .pwa, .pwb or .v2.json.
+    file: PathBuf,
+    /// Arguments of the program; what reads as a number is one.
+    #[arg(allow_negative_numbers = true)]
+    arguments: Vec<String>,
+    /// What executes the program.
+    #[arg(long, value_enum, default_value_t = Tier::Reference)]
+    tier: Tier,
+    /// Gas it may use; without this, as much as it likes.
+    #[arg(long, value_name = "N")]
+    gas: Option<u64>,
+    /// Logical bytes it may use at any time.
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().memory_bytes)]
+    memory: u64,
+    /// Report gas, time, allocations, collections and peak memory on stderr.
+    #[arg(long)]
+    stats: bool,
+    /// Print one JSON object on stdout; what the program prints goes to stderr.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A way to execute programs.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Tier {
+    /// The executable specification: slow and obvious.
+    Reference,
+}
+
+/// A program that has run.
+struct Finished {
+    outcome: Result<Value, Box<Failure>>,
+    fiber: Fiber,
+    code: CodeSpace,
+    time: Duration,
+}
+
+impl Run {
+    pub(crate) fn execute(self) -> ExitCode {
+        let (kind, bytes) = match input::read_file(&self.file) {
+            Ok(read) => read,
+            Err(bad) => return input::refuse(&bad, self.json),
+        };
+        let name = self.file.display().to_string();
+        match self.run(&name, kind, &bytes) {
+            Ok(finished) => {
+                self.report(&finished, &bytes);
+                let failed = finished.outcome.is_err();
+                if failed {
+                    ExitCode::from(input::PROGRAM_FAILED)
+                } else {
+                    ExitCode::SUCCESS
+                }
+            }
+            Err(bad) => input::refuse(&bad, self.json),
+        }
+    }
+
+    fn run(&self, name: &str, kind: FileKind, bytes: &[u8]) -> Result<Finished, BadInput> {
+        let verified = load_program(name, kind, bytes)?;
+        let mut code = CodeSpace::default();
+        let program = code.load(verified);
+        let limits = Limits {
+            gas: self.gas.unwrap_or(u64::MAX),
+            memory_bytes: self.memory,
+            ..Limits::default()
+        };
+        let mut fiber = Fiber::new(&code, program, limits);
+        let values = argument_values(fiber.arena_mut(), &self.arguments);
+        if !fiber.set_arguments(&code, &values) {
+            let entry = code
+                .program(program)
+                .function(code.program(program).program().entry);
+            return Err(BadInput::new(format!(
+                "{name}: the program takes {} arguments, not {}",
+                entry.params,
+                values.len()
+            )));
+        }
+        let start = Instant::now();
+        let outcome = if self.json {
+            self.finish(&mut fiber, &code, &mut Solo::new(std::io::stderr()))
+        } else {
+            self.finish(&mut fiber, &code, &mut Solo::new(std::io::stdout()))
+        };
+        Ok(Finished {
+            outcome,
+            fiber,
+            code,
+            time: start.elapsed(),
+        })
+    }
+
+    fn finish(
+        &self,
+        fiber: &mut Fiber,
+        code: &CodeSpace,
+        host: &mut impl physics_world::jit::host::Host,
+    ) -> Result<Value, Box<Failure>> {
+        match self.tier {
+            Tier::Reference => match reference::run(fiber, code, host, u64::MAX) {
+                Outcome::Done(value) => Ok(value),
+                Outcome::Failed(failure) => Err(failure),
+                Outcome::Preempted | Outcome::Waiting => {
+                    unreachable!("the slice has no end, and the host answers at once")
+                }
+            },
+        }
+    }
+
+    fn report(&self, finished: &Finished, source: &[u8]) {
+        let heap = finished.fiber.heap(&finished.code);
+        match &finished.outcome {
+            Ok(value) if self.json => {
+                let value = value_json(heap, *value);
+                println!(
+                    "{{\"result\":{value},\"gas\":{}{}}}",
+                    finished.fiber.gas_used(),
+                    self.stats_json(finished)
+                );
+            }
+            Ok(value) => println!("{}", value_text(heap, *value, Style::Quoted)),
+            Err(failure) if self.json => {
+                let error = failure_json(failure);
+                println!(
+                    "{{\"error\":{error},\"gas\":{}{}}}",
+                    failure.gas,
+                    self.stats_json(finished)
+                );
+            }
+            Err(failure) => {
+                eprintln!("{failure}");
+                if let Some(line) = source_line(source, &failure.place) {
+                    eprintln!("{line}");
+                }
+            }
+        }
+        if self.stats && !self.json {
+            eprint!("{}", stats_text(finished));
+        }
+    }
+
+    fn stats_json(&self, finished: &Finished) -> String {
+        if !self.stats {
+            return String::new();
+        }
+        let Statistics {
+            allocations,
+            allocated_bytes,
+            collections,
+            peak_bytes,
+        } = finished.fiber.arena().statistics();
+        format!(
+            ",\"stats\":{{\"time_ms\":{:.3},\"allocations\":{allocations},\"allocated_bytes\":{allocated_bytes},\
+             \"collections\":{collections},\"peak_bytes\":{peak_bytes}}}",
+            finished.time.as_secs_f64() * 1e3
+        )
+    }
+}
+
+fn stats_text(finished: &Finished) -> String {
+    let statistics = finished.fiber.arena().statistics();
+    format!(
+        "gas          {}\ntime         {:.3} ms\nallocations  {}, {} bytes\ncollections  {}\npeak memory  {} bytes\n",
+        finished.fiber.gas_used(),
+        finished.time.as_secs_f64() * 1e3,
+        statistics.allocations,
+        statistics.allocated_bytes,
+        statistics.collections,
+        statistics.peak_bytes
+    )
+}
+
+/// The line of source at fault, for people.
+fn source_line(source: &[u8], place: &Place) -> Option<String> {
+    let line = place.line?;
+    let text = std::str::from_utf8(source)
+        .ok()?
+        .lines()
+        .nth(line as usize - 1)?;
+    Some(format!("  {line} | {text}"))
+}
+
+fn place_json(place: &Place) -> String {
+    format!(
+        "\"function\":{},\"pc\":{},\"file\":{},\"line\":{}",
+        text_json(&place.function),
+        place.pc,
+        place.file.as_deref().map_or("null".to_owned(), text_json),
+        place
+            .line
+            .map_or("null".to_owned(), |line| line.to_string())
+    )
+}
+
+fn failure_json(failure: &Failure) -> String {
+    let operands: Vec<String> = failure
+        .operands
+        .iter()
+        .map(|(name, value)| format!("[{},{}]", text_json(name), text_json(value)))
+        .collect();
+    let backtrace: Vec<String> = failure
+        .backtrace
+        .iter()
+        .map(|place| format!("{{{}}}", place_json(place)))
+        .collect();
+    format!(
+        "{{\"kind\":\"{}\",\"message\":{},{},\"instruction\":{},\"operands\":[{}],\"backtrace\":[{}],\"backtrace_omitted\":{}}}",
+        failure.kind.name(),
+        text_json(&failure.message),
+        place_json(&failure.place),
+        text_json(&failure.instruction),
+        operands.join(","),
+        backtrace.join(","),
+        failure.backtrace_omitted
+    )
+}
