@@ -8,6 +8,7 @@ use pw_isa::verify::verify;
 use pw_jit::fiber::FrameView;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::reference::{self, Outcome};
+use pw_jit::text::{Style, value_text};
 use pw_jit::{CodeSpace, Failure, Fiber, Limits, State, Value as Register};
 
 use super::surroundings::{Bridge, Pause, Surroundings};
@@ -191,6 +192,11 @@ impl Machine {
     /// Copies a value out.
     pub(crate) fn export(&self, register: Register, objects: &mut HeapObjects) -> Value {
         self.exporter(objects).export(register)
+    }
+
+    /// A value in Jue's notation.
+    pub(crate) fn notation(&self, register: Register) -> String {
+        value_text(self.fiber.heap(&self.code), register, Style::Quoted)
     }
 
     fn exporter<'a>(&'a self, objects: &'a mut HeapObjects) -> Exporter<'a> {

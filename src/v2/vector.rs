@@ -10,6 +10,7 @@
 //! that JSON cannot write are the strings `"NaN"`, `"inf"` and `"-inf"`. `pw run x.v2.json` runs such
 //! a file.
 
+use pw_jit::Failure;
 use serde_json::Value as Json;
 
 use super::alone::{Alone, Decisions};
@@ -238,6 +239,10 @@ pub struct Outcome {
     pub yields: u64,
     /// Messages that it sent, in order.
     pub messages: Vec<(u32, Value)>,
+    /// The result in Jue's notation.
+    pub notation: String,
+    /// The error in full.
+    pub failure: Option<Box<Failure>>,
 }
 
 /// The address of the actor that runs a vector.
@@ -251,6 +256,8 @@ pub fn run(vector: &Vector) -> Outcome {
         steps: 0,
         yields: 0,
         messages: Vec::new(),
+        notation: String::new(),
+        failure: None,
     };
     let limits = MachineLimits {
         steps: vector.step_limit,
@@ -268,8 +275,15 @@ pub fn run(vector: &Vector) -> Outcome {
                 outcome.yields += u64::from(pause == Pause::Yield);
                 machine.resume(false, &mut alone);
             }
-            Slice::Finished(value) => break Ok(machine.export(value, &mut outcome.objects)),
-            Slice::Failed(failure) => break Err(VmErrorKind::from(failure.kind).name()),
+            Slice::Finished(value) => {
+                outcome.notation = machine.notation(value);
+                break Ok(machine.export(value, &mut outcome.objects));
+            }
+            Slice::Failed(failure) => {
+                let kind = VmErrorKind::from(failure.kind).name();
+                outcome.failure = Some(failure);
+                break Err(kind);
+            }
         }
     };
     // A limit of 2 stops a tail call, which takes 2 steps, with 1 step left: that one is used too.
@@ -342,7 +356,7 @@ impl Outcome {
         true
     }
 
-    /// The outcome as one line of JSON, in the form of a vector's `expect`.
+    /// The outcome as one line of JSON: `result` or `error`, then [`Outcome::counts_json`].
     pub fn to_json(&self) -> String {
         let mut out = String::from("{");
         match &self.result {
@@ -352,21 +366,24 @@ impl Outcome {
             }
             Err(kind) => out.push_str(&format!("\"error\":\"{kind}\"")),
         }
-        out.push_str(&format!(",\"steps\":{}", self.steps));
-        if self.yields > 0 {
-            out.push_str(&format!(",\"yields\":{}", self.yields));
-        }
-        if !self.messages.is_empty() {
-            out.push_str(",\"messages_sent_sane\":[");
-            for (index, (target, message)) in self.messages.iter().enumerate() {
-                out.push_str(if index > 0 { ",[" } else { "[" });
-                out.push_str(&format!("{target},"));
-                self.write_value(message, &mut out);
-                out.push(']');
-            }
+        out.push(',');
+        out.push_str(&self.counts_json());
+        out.push('}');
+        out
+    }
+
+    /// Steps (also under their name everywhere else, gas), yields and messages, as fields of JSON.
+    pub fn counts_json(&self) -> String {
+        let (steps, yields) = (self.steps, self.yields);
+        let mut out =
+            format!("\"steps\":{steps},\"gas\":{steps},\"yields\":{yields},\"messages_sent\":[");
+        for (index, (target, message)) in self.messages.iter().enumerate() {
+            out.push_str(if index > 0 { ",[" } else { "[" });
+            out.push_str(&format!("{target},"));
+            self.write_value(message, &mut out);
             out.push(']');
         }
-        out.push('}');
+        out.push(']');
         out
     }
 

@@ -84,6 +84,8 @@ pub(crate) fn run(vector: &Vector) -> Outcome {
         steps: model.steps,
         yields: model.yields,
         messages: model.messages,
+        notation: String::new(),
+        failure: None,
     }
 }
 
