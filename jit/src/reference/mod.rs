@@ -24,6 +24,7 @@ mod message;
 mod raise;
 mod sandbox;
 mod text;
+mod v2;
 
 use pw_isa::op::{Op, Work};
 use pw_isa::operand::{Def, Use};
@@ -222,6 +223,7 @@ impl<'a> Machine<'a> {
             Op::Capability(op) => self.capability(op),
             Op::Host(op) => self.host(op),
             Op::Sandbox(op) => self.sandbox(op),
+            Op::V2(op) => self.v2(op),
         }
     }
 

@@ -15,7 +15,7 @@ use physics_world::json::{text_json, value_json};
 use physics_world::solo::{Solo, argument_values};
 use physics_world::source::{BadInput, FileKind, load_program};
 
-use crate::input;
+use crate::{input, vector};
 
 /// Run a program. The last line of stdout is its value in Jue's notation.
 #[derive(Args)]
@@ -66,6 +66,9 @@ impl Run {
             Err(bad) => return input::refuse(&bad, self.json),
         };
         let name = self.file.display().to_string();
+        if kind == FileKind::V2Vector {
+            return vector::run(&name, &bytes, self.gas, self.json);
+        }
         match self.run(&name, kind, &bytes) {
             Ok(finished) => {
                 self.report(&finished, &bytes);
@@ -207,7 +210,7 @@ fn source_line(source: &[u8], place: &Place) -> Option<String> {
     Some(format!("  {line} | {text}"))
 }
 
-fn place_json(place: &Place) -> String {
+pub(crate) fn place_json(place: &Place) -> String {
     format!(
         "\"function\":{},\"pc\":{},\"file\":{},\"line\":{}",
         text_json(&place.function),
