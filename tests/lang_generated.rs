@@ -35,6 +35,9 @@ enum Code {
     Raise(Box<Code>),
     /// `(let ((name n)) (while (> name 0) (set! name (- name 1)) body) value)`
     While(String, i64, Box<Code>, Box<Code>),
+    /// A library function over a list: its name, the parameters and text of the function it gets,
+    /// the initial value, the elements.
+    Each(&'static str, Vec<String>, Box<[Code; 2]>, Vec<Code>),
 }
 
 struct List<'a>(&'a [Code]);
@@ -61,6 +64,19 @@ impl fmt::Display for Code {
             }
             Code::Begin(parts) => write!(f, "(begin{})", List(parts)),
             Code::Set(name, value) => write!(f, "(begin (set! {name} {value}) {name})"),
+            Code::Each(name, parameters, parts, elements) => {
+                let (list, body, initial) = (List(elements), &parts[0], &parts[1]);
+                let function = format!("(lambda ({}) {body})", parameters.join(" "));
+                match *name {
+                    "fold" => write!(f, "(fold {function} {initial} (list{list}))"),
+                    "map" => write!(f, "(fold wrap+ {initial} (map {function} (list{list})))"),
+                    "for-each" => write!(f, "(begin (for-each {function} (list{list})) {initial})"),
+                    _ => {
+                        let test = format!("(lambda ({}) (< {body} 0))", parameters.join(" "));
+                        write!(f, "(wrap+ (length (filter {test} (list{list}))) {initial})")
+                    }
+                }
+            }
             Code::Let(form, bindings, body) => {
                 write!(f, "({form} (")?;
                 bindings
@@ -283,6 +299,9 @@ impl Evaluator {
                 other => return other,
             },
             Code::Raise(value) => return Err(Stop::Raised(self.int(value, scope)?)),
+            Code::Each(name, parameters, parts, elements) => {
+                self.each(name, parameters, parts, elements, scope)?
+            }
             Code::While(name, count, body, value) => {
                 let inner = bind(scope, name, Value::Int(*count));
                 while self.int(&Code::Name(name.clone()), &inner)? > 0 {
@@ -294,6 +313,44 @@ impl Evaluator {
             }
         };
         Ok(Value::Int(value))
+    }
+
+    fn each(
+        &mut self,
+        name: &str,
+        parameters: &[String],
+        parts: &[Code; 2],
+        elements: &[Code],
+        scope: &Scope,
+    ) -> Result<i64, Stop> {
+        let mut result = if matches!(name, "fold" | "map") {
+            self.int(&parts[1], scope)?
+        } else {
+            0
+        };
+        let mut values = Vec::new();
+        for element in elements {
+            values.push(self.int(element, scope)?);
+        }
+        let mut mapped = Vec::new();
+        for value in values {
+            let mut inner = scope.clone();
+            if name == "fold" {
+                inner = bind(&inner, &parameters[0], Value::Int(result));
+            }
+            inner = bind(&inner, &parameters[parameters.len() - 1], Value::Int(value));
+            let value = self.int(&parts[0], &inner)?;
+            match name {
+                "fold" => result = value,
+                "map" => mapped.push(value),
+                "filter" if value < 0 => result += 1,
+                _ => {}
+            }
+        }
+        if matches!(name, "filter" | "for-each") {
+            result = result.wrapping_add(self.int(&parts[1], scope)?);
+        }
+        Ok(mapped.into_iter().fold(result, i64::wrapping_add))
     }
 
     fn call(&mut self, closure: &Closure, arguments: Vec<Value>) -> Result<Value, Stop> {
@@ -375,7 +432,7 @@ impl Generator {
             return self.leaf(known);
         }
         let size = size - 1;
-        match self.below(15) {
+        match self.below(17) {
             0 | 1 => {
                 const NAMES: [&str; 5] = ["wrap+", "wrap-", "wrap*", "min", "bit-xor"];
                 let name = NAMES[self.below(NAMES.len())];
@@ -455,6 +512,24 @@ impl Generator {
                     self.code(known, size / 2)
                 };
                 Code::Try(Box::new(body), name, Box::new(self.code(&inner, size / 2)))
+            }
+            14 | 15 => {
+                let name = ["fold", "map", "for-each", "filter"][self.below(4)];
+                let (first, second) = (self.name(), self.name());
+                let mut parameters = vec![first];
+                if name == "fold" && parameters[0] != second {
+                    parameters.push(second);
+                } else if name == "fold" {
+                    parameters.push(format!("{second}x"));
+                }
+                let mut inner = known.to_vec();
+                for parameter in &parameters {
+                    inner = Self::with(&inner, Known::Int(parameter.clone()));
+                }
+                let count = self.below(4);
+                let elements = self.many(known, size / 4, count);
+                let parts = [self.code(&inner, size / 2), self.code(known, size / 4)];
+                Code::Each(name, parameters, Box::new(parts), elements)
             }
             _ => match self.below(3) {
                 0 => {

@@ -131,6 +131,14 @@ fn a_program_is_its_forms_in_order() {
         ("(define x 1) (define x (+ x 1)) x", "2"),
         ("(:formal (define (f) 3)) (f)", "3"),
         (
+            "(:formal (begin (define a 1) (:verified (define b 2)))) (list a b)",
+            "(1 2)",
+        ),
+        (
+            "(define (f) (:formal (begin (define a 1) (define b 2))) (+ a b)) (f)",
+            "3",
+        ),
+        (
             "(define f (:formal (lambda (n) (if (= n 0) 'done (f (- n 1)))))) (f 3)",
             "done",
         ),
@@ -492,6 +500,20 @@ fn pairs_and_lists() {
         ("(nth 5 0)", "!TypeMismatch"),
         ("(map (lambda (x) (* x x)) '(1 2 3))", "(1 4 9)"),
         ("(map + '(1 2 3) '(10 20))", "(11 22)"),
+        ("(map (lambda () 1) '(1 2))", "!Arity"),
+        ("(map (lambda (x) x) 5)", "!TypeMismatch"),
+        ("(map 5 '(1 2))", "!TypeMismatch"),
+        ("(map (lambda args args) '(1 2))", "((1) (2))"),
+        ("(fold max 0 '(3 9 2))", "9"),
+        ("(filter not '(1 nil 2 false))", "(nil false)"),
+        (
+            "(define (f l) (try (for-each (lambda (x) (if (> x 1) (raise x) nil)) l) (catch e (list 'got e)))) (f '(1 2 3))",
+            "(got 2)",
+        ),
+        (
+            "(map (lambda (x) (map (lambda (y) (fold (lambda (a z) (+ a (* x y z))) 0 '(1 2))) '(1 10))) '(1 2))",
+            "((3 30) (6 60))",
+        ),
         ("(map list '(1 2) '(a b) '(x y z))", "((1 a x) (2 b y))"),
         ("(filter (lambda (x) (> x 1)) '(1 2 3))", "(2 3)"),
         (
@@ -710,6 +732,22 @@ fn built_in_names_can_be_shadowed_and_redefined() {
             "(no (1 2) (1 2))",
         ),
         ("(define map 5) (+ map 1)", "6"),
+        (
+            "(let ((car 5) (rest 1)) (map (lambda (x) (+ x car rest)) '(1 2)))",
+            "(7 8)",
+        ),
+        (
+            "(let ((null? 5)) (fold (lambda (cons x) (+ cons x null?)) 0 '(1 2)))",
+            "13",
+        ),
+        (
+            "(let ((define 1) (lambda 2)) (filter odd? '(1 2)))",
+            "?unknown name `odd?`",
+        ),
+        (
+            "(define (f define) (map - (list define 2))) (f 1)",
+            "(-1 -2)",
+        ),
         ("(define (when x) (list 'when x)) (when 3)", "(when 3)"),
         (
             "(let ((if (lambda (a b c) (list c b a)))) (if 1 2 3))",
