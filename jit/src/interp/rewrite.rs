@@ -87,6 +87,7 @@ impl Rewriter<'_> {
             code.fill(STEP);
         }
         self.number_sites(&mut code);
+        make_jumps_relative(&mut code);
         let source = self.source();
         InternalFunction {
             code: code.into_boxed_slice(),
@@ -464,6 +465,15 @@ fn compare_with_number(op: Compare, number: Def) -> Option<(Code, Def, Use)> {
         _ => return None,
     };
     (b.0 == number.0).then_some((code, dst, a))
+}
+
+/// Jump targets are positions until everything else is done, and distances from then on.
+fn make_jumps_relative(code: &mut [Instruction]) {
+    for (pc, instruction) in code.iter_mut().enumerate() {
+        if instruction.code.jumps() {
+            instruction.imm -= pc as i32;
+        }
+    }
 }
 
 /// Where blocks begin: control can come here other than from the instruction before, or the
