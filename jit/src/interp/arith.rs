@@ -14,6 +14,13 @@ pub(super) fn shift_right_zero(a: i64, b: i64) -> i64 {
     (a as u64).wrapping_shr(b as u32) as i64
 }
 
+/// `mod` by a number above 0.
+#[inline(always)]
+pub(super) fn positive_mod(a: i64, b: i64) -> i64 {
+    let rest = a % b;
+    if rest < 0 { rest + b } else { rest }
+}
+
 /// Two values as Ints.
 #[inline(always)]
 pub(super) fn ints(a: Value, b: Value) -> Option<(i64, i64)> {

@@ -55,12 +55,12 @@ impl Hot<'_> {
     /// Goes on at the target, or behind the branch and the parts fused with it.
     #[inline(always)]
     pub(super) fn branch(&mut self, taken: bool, target: i32, parts: usize) -> bool {
-        let to = if taken {
-            self.position(target)
+        // Two ways rather than one computed place: the processor predicts a branch.
+        if taken {
+            self.enter_block(self.position(target))
         } else {
-            self.pc.wrapping_add(parts)
-        };
-        self.enter_block(to)
+            self.enter_block(self.pc.wrapping_add(parts))
+        }
     }
 
     /// `b` more parts are fused with it.

@@ -149,14 +149,17 @@ impl Hot<'_> {
             return None;
         }
         let (entry, bytes) = find_entry(self.heap(), map, key)?;
-        self.charge(cost::work_gas(Work::Bytes, bytes)).then_some(entry)
+        self.charge(cost::work_gas(Work::Bytes, bytes))
+            .then_some(entry)
     }
 
     /// The default stands in the register `imm`.
     #[inline(always)]
     pub(super) fn map_get(&mut self, i: &Instruction) -> bool {
         let (map, key) = (self.get(i.b), self.get(i.c));
-        let Some(entry) = self.map_entry(map, key) else { return false };
+        let Some(entry) = self.map_entry(map, key) else {
+            return false;
+        };
         let found = entry.and_then(|entry| self.arena().map_entry(map.bits, entry));
         let value = found.map_or(self.get(i.imm as u16), |(_, value)| value);
         self.set(i.a, value)
@@ -179,7 +182,11 @@ impl Hot<'_> {
 
 /// The entry of a key in a map, and the bytes of the key; `None` for what cannot be a key or is long.
 fn find_entry(heap: Heap<'_>, map: Value, key: Value) -> Option<(Option<u32>, u64)> {
-    let KeyHash::Hash(hash, bytes) = heap.key_hash(key, KEY_BYTES_MAX) else { return None };
-    let entry = heap.arena.map_find(map.bits, hash, |other| heap.same_key(key, other));
+    let KeyHash::Hash(hash, bytes) = heap.key_hash(key, KEY_BYTES_MAX) else {
+        return None;
+    };
+    let entry = heap
+        .arena
+        .map_find(map.bits, hash, |other| heap.same_key(key, other));
     Some((entry, bytes))
 }

@@ -120,10 +120,15 @@ impl Code {
     /// Whether `imm` is a jump target.
     pub(crate) fn jumps(self) -> bool {
         let number = self as u16;
-        matches!(self, Code::Jump | Code::JumpLoop | Code::BranchIf | Code::BranchUnless)
-            || (Code::BranchLt as u16..=Code::BranchIs as u16).contains(&number)
+        matches!(
+            self,
+            Code::Jump | Code::JumpLoop | Code::BranchIf | Code::BranchUnless
+        ) || (Code::BranchLt as u16..=Code::BranchIs as u16).contains(&number)
     }
 }
+
+/// Registers stand in instructions as byte offsets from r0: their number shifted by this.
+pub(crate) const SLOT_SHIFT: u32 = 4;
 
 /// One internal instruction. What the fields mean is up to the code; see the handlers.
 #[derive(Clone, Copy, Debug)]
@@ -141,6 +146,7 @@ pub(crate) struct Instruction {
 }
 
 const _: () = assert!(std::mem::size_of::<Instruction>() == 16);
+const _: () = assert!(std::mem::size_of::<Value>() == 1 << SLOT_SHIFT);
 
 /// A function in internal form.
 #[derive(Debug)]

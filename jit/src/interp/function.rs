@@ -1,6 +1,6 @@
 //! Calls within a program, closures, cells and globals.
 
-use super::form::{Instruction, InternalFunction};
+use super::form::{Instruction, InternalFunction, SLOT_SHIFT};
 use super::hot::Hot;
 use crate::value::{CONSTANT, Value};
 use pw_isa::{Kind, cost};
@@ -15,8 +15,7 @@ impl<'a> Hot<'a> {
     /// Enters a function whose arguments stand in the window from `window + 1`.
     #[inline(always)]
     fn push(&mut self, callee: &InternalFunction, window: u16, args: u16) -> bool {
-        let distance = usize::from(window) + 1;
-        let regs = self.regs.wrapping_add(distance);
+        let regs = self.register(window).wrapping_add(1);
         let fits = callee.is_plain
             && callee.params == args
             && regs.wrapping_add(usize::from(callee.registers)) <= self.stack_end
@@ -26,7 +25,7 @@ impl<'a> Hot<'a> {
         }
         let header = Value {
             tag: u64::from(self.pc_index()) | u64::from(self.function().number) << 32,
-            bits: distance as u64 | u64::from(self.program_number) << 32,
+            bits: (u64::from(window >> SLOT_SHIFT) + 1) | u64::from(self.program_number) << 32,
         };
         // SAFETY: the window's base is a register of the caller.
         unsafe { *regs.wrapping_sub(1) = header };
@@ -81,7 +80,8 @@ impl<'a> Hot<'a> {
     #[inline(always)]
     fn give_closure(&mut self, callee: &InternalFunction, closure: Value) {
         if callee.captures > 0 {
-            self.set(callee.params, closure);
+            // SAFETY: 1 of the head of `hot`: the register behind the parameters is the callee's.
+            unsafe { *self.regs.wrapping_add(usize::from(callee.params)) = closure };
         }
     }
 
@@ -99,10 +99,9 @@ impl<'a> Hot<'a> {
         if !fits {
             return false;
         }
-        for place in 0..i.b {
-            let value = self.get(i.a + 1 + place);
-            self.set(place, value);
-        }
+        let arguments = self.register(i.a).wrapping_add(1);
+        // SAFETY: 1 of the head of `hot`; the window may overlap the parameters.
+        unsafe { std::ptr::copy(arguments, self.regs, usize::from(i.b)) };
         if let Some(closure) = closure {
             self.give_closure(callee, closure);
         }
@@ -130,11 +129,10 @@ impl<'a> Hot<'a> {
             return false;
         }
         let program = self.program_number;
-        let first = i.b;
-        let regs = self.regs;
+        let first = self.register(i.b);
         let captures = (0..i.c).map(|place| {
             // SAFETY: 1 of the head of `hot`.
-            unsafe { *regs.wrapping_add(usize::from(first + place)) }
+            unsafe { *first.wrapping_add(usize::from(place)) }
         });
         let closure = self.arena().new_closure(program, i.imm as u32, captures);
         self.set(i.a, closure)

@@ -130,16 +130,22 @@ impl<'a> Hot<'a> {
         self.pc = self.pc.wrapping_add(parts);
     }
 
+    /// The register at a slot's byte offset, as instructions hold it.
     #[inline(always)]
-    pub(super) fn get(&self, register: u16) -> Value {
-        // SAFETY: 1 of the module's head.
-        unsafe { *self.regs.wrapping_add(usize::from(register)) }
+    pub(super) fn register(&self, slot: u16) -> *mut Value {
+        self.regs.wrapping_byte_add(usize::from(slot))
     }
 
     #[inline(always)]
-    pub(super) fn set(&mut self, register: u16, value: Value) -> bool {
+    pub(super) fn get(&self, slot: u16) -> Value {
         // SAFETY: 1 of the module's head.
-        unsafe { *self.regs.wrapping_add(usize::from(register)) = value };
+        unsafe { *self.register(slot) }
+    }
+
+    #[inline(always)]
+    pub(super) fn set(&mut self, slot: u16, value: Value) -> bool {
+        // SAFETY: 1 of the module's head.
+        unsafe { *self.register(slot) = value };
         true
     }
 
