@@ -70,15 +70,29 @@ fn write_one(heap: Heap<'_>, value: Value, out: &mut String, steps: &mut Vec<Ste
         Kind::Nil => write!(out, "\"Nil\""),
         Kind::Bool => write!(out, "{{\"Bool\":{}}}", value.bits != 0),
         Kind::Int => write!(out, "{{\"Int\":{}}}", value.bits as i64),
-        Kind::Float => write!(out, "{{\"Float\":{}}}", float_json(f64::from_bits(value.bits))),
+        Kind::Float => write!(
+            out,
+            "{{\"Float\":{}}}",
+            float_json(f64::from_bits(value.bits))
+        ),
         Kind::ActorId => write!(out, "{{\"ActorId\":{}}}", value.bits),
-        Kind::String => write!(out, "{{\"String\":{}}}", text_json(heap.string(value).unwrap_or(""))),
-        Kind::Symbol => write!(out, "{{\"Symbol\":{}}}", text_json(heap.symbol(value).unwrap_or(""))),
+        Kind::String => write!(
+            out,
+            "{{\"String\":{}}}",
+            text_json(heap.string(value).unwrap_or(""))
+        ),
+        Kind::Symbol => write!(
+            out,
+            "{{\"Symbol\":{}}}",
+            text_json(heap.symbol(value).unwrap_or(""))
+        ),
         Kind::Closure => write!(out, "\"Closure\""),
         Kind::Cell => write!(out, "\"Cell\""),
         Kind::Bytes => write!(out, "{{\"Bytes\":{:?}}}", heap.bytes(value).unwrap_or(&[])),
         Kind::Error => {
-            let message = heap.error(value).and_then(|(_, message, _)| heap.string(message));
+            let message = heap
+                .error(value)
+                .and_then(|(_, message, _)| heap.string(message));
             write!(out, "{{\"Error\":{}}}", text_json(message.unwrap_or("")))
         }
         Kind::Capability => {
@@ -87,7 +101,12 @@ fn write_one(heap: Heap<'_>, value: Value, out: &mut String, steps: &mut Vec<Ste
         }
         Kind::Pair => {
             if let Some((car, cdr)) = heap.pair(value) {
-                steps.extend([Step::Text("]}"), Step::Value(cdr), Step::Text(","), Step::Value(car)]);
+                steps.extend([
+                    Step::Text("]}"),
+                    Step::Value(cdr),
+                    Step::Text(","),
+                    Step::Value(car),
+                ]);
             }
             write!(out, "{{\"Pair\":[")
         }
@@ -107,7 +126,12 @@ fn write_one(heap: Heap<'_>, value: Value, out: &mut String, steps: &mut Vec<Ste
             steps.push(Step::Text("]}"));
             for (index, (key, value)) in entries.into_iter().enumerate().rev() {
                 let open = if index > 0 { ",[" } else { "[" };
-                steps.extend([Step::Text("]"), Step::Value(value), Step::Text(","), Step::Value(key)]);
+                steps.extend([
+                    Step::Text("]"),
+                    Step::Value(value),
+                    Step::Text(","),
+                    Step::Value(key),
+                ]);
                 steps.push(Step::Text(open));
             }
             write!(out, "{{\"Map\":[")
@@ -116,7 +140,9 @@ fn write_one(heap: Heap<'_>, value: Value, out: &mut String, steps: &mut Vec<Ste
 }
 
 fn write_capability(heap: Heap<'_>, value: Value, out: &mut String, steps: &mut Vec<Step>) {
-    let Some((name, parameter)) = heap.capability(value) else { return };
+    let Some((name, parameter)) = heap.capability(value) else {
+        return;
+    };
     let name = text_json(heap.symbol(name).unwrap_or(""));
     let _ = if parameter == Value::NIL {
         write!(out, "{{\"Capability\":{name}}}")

@@ -59,14 +59,24 @@ impl<W: Write> Solo<W> {
     fn send_to_self(&mut self, value: Parcel, priority: u8) -> Answer {
         let queued: usize = self.mailbox.iter().map(VecDeque::len).sum();
         if queued as u64 >= self.mailbox_max {
-            let oldest = self.mailbox.iter_mut().rev().find(|queue| !queue.is_empty());
+            let oldest = self
+                .mailbox
+                .iter_mut()
+                .rev()
+                .find(|queue| !queue.is_empty());
             match oldest {
                 Some(queue) if self.drop_oldest => {
                     queue.pop_front();
                 }
                 _ => {
-                    let message = format!("the mailbox holds its limit of {} messages", self.mailbox_max);
-                    return Answer::Refused { kind: ErrorKind::MailboxFull, message };
+                    let message = format!(
+                        "the mailbox holds its limit of {} messages",
+                        self.mailbox_max
+                    );
+                    return Answer::Refused {
+                        kind: ErrorKind::MailboxFull,
+                        message,
+                    };
                 }
             }
         }
@@ -76,7 +86,11 @@ impl<W: Write> Solo<W> {
 
     fn send(&mut self, to: u64, value: Parcel, priority: u8) -> Answer {
         // A message to nobody is a dead letter, not an error.
-        if to == ACTOR { self.send_to_self(value, priority) } else { Answer::NIL }
+        if to == ACTOR {
+            self.send_to_self(value, priority)
+        } else {
+            Answer::NIL
+        }
     }
 
     fn receive(&mut self, timeout_ms: Option<u64>) -> Answer {
@@ -86,32 +100,49 @@ impl<W: Write> Solo<W> {
                 Answer::Done(value)
             }
             None if timeout_ms.is_some() => Answer::NIL,
-            None => Answer::error("it waits for a message, but there is no other actor to send one"),
+            None => {
+                Answer::error("it waits for a message, but there is no other actor to send one")
+            }
         }
     }
 
     fn host_call(&mut self, code: &CodeSpace, name: &str, arguments: &[Parcel]) -> Answer {
         if name != "print" {
-            return Answer::error(format!("there is no host function `{name}`; there is `print`"));
+            return Answer::error(format!(
+                "there is no host function `{name}`; there is `print`"
+            ));
         }
         let texts: Vec<String> = arguments
             .iter()
             .map(|argument| {
                 let mut arena = Arena::new();
                 let value = argument.unpack(code, &mut arena);
-                value_text(Heap { arena: &arena, code }, value, Style::Bare)
+                value_text(
+                    Heap {
+                        arena: &arena,
+                        code,
+                    },
+                    value,
+                    Style::Bare,
+                )
             })
             .collect();
         match writeln!(self.out, "{}", texts.join(" ")) {
             Ok(()) => Answer::NIL,
-            Err(error) => Answer::Refused { kind: ErrorKind::HostLost, message: format!("print: {error}") },
+            Err(error) => Answer::Refused {
+                kind: ErrorKind::HostLost,
+                message: format!("print: {error}"),
+            },
         }
     }
 
     fn set_mailbox(&mut self, code: &CodeSpace, options: &Parcel) -> Answer {
         let mut arena = Arena::new();
         let list = options.unpack(code, &mut arena);
-        let heap = Heap { arena: &arena, code };
+        let heap = Heap {
+            arena: &arena,
+            code,
+        };
         let parts: Vec<Value> = heap.list(list).flatten().collect();
         for pair in parts.chunks(2) {
             let key = heap.symbol(pair[0]).unwrap_or("");
@@ -122,7 +153,9 @@ impl<W: Write> Solo<W> {
                 (":policy", _, Some("refuse" | "wait")) => self.drop_oldest = false,
                 _ => {
                     let text = value_text(heap, list, Style::Quoted);
-                    return Answer::error(format!("set-mailbox! does not know these options: {text}"));
+                    return Answer::error(format!(
+                        "set-mailbox! does not know these options: {text}"
+                    ));
                 }
             }
         }
@@ -138,7 +171,10 @@ fn nobody(actor: u64) -> Answer {
     if actor == ACTOR {
         Answer::NIL
     } else {
-        Answer::Refused { kind: ErrorKind::ActorEnded, message: format!("there is no actor {actor}") }
+        Answer::Refused {
+            kind: ErrorKind::ActorEnded,
+            message: format!("there is no actor {actor}"),
+        }
     }
 }
 
@@ -151,10 +187,16 @@ impl<W: Write> Host for Solo<W> {
             }
             Effect::Yield | Effect::Exit { .. } | Effect::TrapExits { .. } => Answer::NIL,
             Effect::Monitor { actor } | Effect::Link { actor } => nobody(actor),
-            Effect::Kill { actor } if actor == ACTOR => Answer::error("an actor ends itself with exit"),
+            Effect::Kill { actor } if actor == ACTOR => {
+                Answer::error("an actor ends itself with exit")
+            }
             Effect::Kill { .. } => Answer::NIL,
             Effect::SetMailbox { options } => self.set_mailbox(code, &options),
-            Effect::Send { to, value, priority } => self.send(to, value, priority),
+            Effect::Send {
+                to,
+                value,
+                priority,
+            } => self.send(to, value, priority),
             Effect::Receive { timeout_ms } => self.receive(timeout_ms),
             Effect::Sender => {
                 Answer::Done(Parcel::Plain(self.sender.map_or(Value::NIL, Value::actor)))
@@ -181,7 +223,11 @@ impl<W: Write> Host for Solo<W> {
                 Answer::NIL
             }
             Effect::Publish { topic, value } => {
-                if self.topics.contains(&topic) { self.send_to_self(value, 4) } else { Answer::NIL }
+                if self.topics.contains(&topic) {
+                    self.send_to_self(value, 4)
+                } else {
+                    Answer::NIL
+                }
             }
             Effect::HasCapability { capability } | Effect::RequestCapability { capability, .. } => {
                 truth(self.holds(&capability))
@@ -205,6 +251,8 @@ impl<W: Write> Host for Solo<W> {
 pub fn argument_values(arena: &mut Arena, arguments: &[String]) -> Vec<Value> {
     arguments
         .iter()
-        .map(|text| pw_jit::text::parse_number(text).unwrap_or_else(|| arena.new_text(Kind::String, text)))
+        .map(|text| {
+            pw_jit::text::parse_number(text).unwrap_or_else(|| arena.new_text(Kind::String, text))
+        })
         .collect()
 }

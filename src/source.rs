@@ -58,7 +58,13 @@ impl BadInput {
     /// One fault without a place.
     pub fn new(message: impl Into<String>) -> BadInput {
         let message = message.into();
-        BadInput { report: message.clone(), faults: vec![Fault { message, ..Fault::default() }] }
+        BadInput {
+            report: message.clone(),
+            faults: vec![Fault {
+                message,
+                ..Fault::default()
+            }],
+        }
     }
 }
 
@@ -82,7 +88,9 @@ pub fn read_program(name: &str, kind: FileKind, bytes: &[u8]) -> Result<Program,
         }
         FileKind::Assembly => read_assembly(name, utf8(name, bytes)?),
         FileKind::Jue => read_jue(name, utf8(name, bytes)?),
-        FileKind::V2Vector => Err(BadInput::new(format!("{name}: a V2 vector is run, not loaded"))),
+        FileKind::V2Vector => Err(BadInput::new(format!(
+            "{name}: a V2 vector is run, not loaded"
+        ))),
     }
 }
 
@@ -94,13 +102,18 @@ pub fn load_program(name: &str, kind: FileKind, bytes: &[u8]) -> Result<Verified
     let program = read_program(name, kind, bytes)?;
     verify(program).map_err(|error| BadInput {
         report: format!("{name}: {error}"),
-        faults: vec![Fault { message: error.to_string(), line: error.line, column: None }],
+        faults: vec![Fault {
+            message: error.to_string(),
+            line: error.line,
+            column: None,
+        }],
     })
 }
 
 fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, BadInput> {
-    std::str::from_utf8(bytes)
-        .map_err(|error| BadInput::new(format!("{name}: not UTF-8 at byte {}", error.valid_up_to())))
+    std::str::from_utf8(bytes).map_err(|error| {
+        BadInput::new(format!("{name}: not UTF-8 at byte {}", error.valid_up_to()))
+    })
 }
 
 fn read_assembly(name: &str, source: &str) -> Result<Program, BadInput> {
@@ -114,8 +127,15 @@ fn read_assembly(name: &str, source: &str) -> Result<Program, BadInput> {
                 column: Some(error.column),
             })
             .collect();
-        let lines: Vec<String> = errors.0.iter().map(|error| format!("{name}: {error}")).collect();
-        BadInput { faults, report: lines.join("\n") }
+        let lines: Vec<String> = errors
+            .0
+            .iter()
+            .map(|error| format!("{name}: {error}"))
+            .collect();
+        BadInput {
+            faults,
+            report: lines.join("\n"),
+        }
     })?;
     if program.debug.file.is_empty() {
         program.debug.file = name.to_owned();

@@ -127,7 +127,9 @@ impl Fiber {
             limits,
         };
         if loaded.program().globals > 0 {
-            fiber.globals.push((program, vec![UNSET; loaded.program().globals as usize]));
+            fiber
+                .globals
+                .push((program, vec![UNSET; loaded.program().globals as usize]));
         }
         let registers = usize::from(loaded.function(entry).registers);
         fiber.stack.resize(fiber.base + registers, Value::NIL);

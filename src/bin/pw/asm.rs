@@ -29,10 +29,17 @@ impl Asm {
 
     fn assemble(self) -> Result<(), BadInput> {
         let verified = input::load(&self.file)?;
-        let output = self.output.unwrap_or_else(|| self.file.with_extension("pwb"));
+        let output = self
+            .output
+            .unwrap_or_else(|| self.file.with_extension("pwb"));
         let bytes = codec::encode(verified.program());
         input::write_file(&output, &bytes)?;
-        println!("{}: {} bytes, {}", output.display(), bytes.len(), verified.signature());
+        println!(
+            "{}: {} bytes, {}",
+            output.display(),
+            bytes.len(),
+            verified.signature()
+        );
         Ok(())
     }
 }

@@ -16,7 +16,9 @@ pub(crate) const BAD_INPUT: u8 = 2;
 pub(crate) fn read_file(path: &Path) -> Result<(FileKind, Vec<u8>), BadInput> {
     let name = path.display();
     let Some(kind) = FileKind::of(path) else {
-        return Err(BadInput::new(format!("{name}: its name must end in .jue, .pwa, .pwb or .v2.json")));
+        return Err(BadInput::new(format!(
+            "{name}: its name must end in .jue, .pwa, .pwb or .v2.json"
+        )));
     };
     let bytes = std::fs::read(path).map_err(|error| BadInput::new(format!("{name}: {error}")))?;
     Ok((kind, bytes))
@@ -35,7 +37,8 @@ pub(crate) fn refuse(bad: &BadInput, json: bool) -> ExitCode {
             .faults
             .iter()
             .map(|fault| {
-                let number = |value: Option<u32>| value.map_or("null".to_owned(), |value| value.to_string());
+                let number =
+                    |value: Option<u32>| value.map_or("null".to_owned(), |value| value.to_string());
                 let message = text_json(&fault.message);
                 let (line, column) = (number(fault.line), number(fault.column));
                 format!("{{\"message\":{message},\"line\":{line},\"column\":{column}}}")
@@ -43,7 +46,9 @@ pub(crate) fn refuse(bad: &BadInput, json: bool) -> ExitCode {
             .collect();
         let message = text_json(&bad.report);
         let faults = faults.join(",");
-        println!("{{\"error\":{{\"kind\":\"BadInput\",\"message\":{message},\"faults\":[{faults}]}}}}");
+        println!(
+            "{{\"error\":{{\"kind\":\"BadInput\",\"message\":{message},\"faults\":[{faults}]}}}}"
+        );
     } else {
         eprintln!("{}", bad.report.trim_end());
     }
@@ -52,5 +57,6 @@ pub(crate) fn refuse(bad: &BadInput, json: bool) -> ExitCode {
 
 /// Writes a file, or says why not.
 pub(crate) fn write_file(path: &PathBuf, bytes: &[u8]) -> Result<(), BadInput> {
-    std::fs::write(path, bytes).map_err(|error| BadInput::new(format!("{}: {error}", path.display())))
+    std::fs::write(path, bytes)
+        .map_err(|error| BadInput::new(format!("{}: {error}", path.display())))
 }

@@ -67,7 +67,11 @@ impl Run {
             Ok(finished) => {
                 self.report(&finished, &bytes);
                 let failed = finished.outcome.is_err();
-                if failed { ExitCode::from(input::PROGRAM_FAILED) } else { ExitCode::SUCCESS }
+                if failed {
+                    ExitCode::from(input::PROGRAM_FAILED)
+                } else {
+                    ExitCode::SUCCESS
+                }
             }
             Err(bad) => input::refuse(&bad, self.json),
         }
@@ -77,12 +81,17 @@ impl Run {
         let verified = load_program(name, kind, bytes)?;
         let mut code = CodeSpace::default();
         let program = code.load(verified);
-        let limits =
-            Limits { gas: self.gas.unwrap_or(u64::MAX), memory_bytes: self.memory, ..Limits::default() };
+        let limits = Limits {
+            gas: self.gas.unwrap_or(u64::MAX),
+            memory_bytes: self.memory,
+            ..Limits::default()
+        };
         let mut fiber = Fiber::new(&code, program, limits);
         let values = argument_values(fiber.arena_mut(), &self.arguments);
         if !fiber.set_arguments(&code, &values) {
-            let entry = code.program(program).function(code.program(program).program().entry);
+            let entry = code
+                .program(program)
+                .function(code.program(program).program().entry);
             return Err(BadInput::new(format!(
                 "{name}: the program takes {} arguments, not {}",
                 entry.params,
@@ -95,7 +104,12 @@ impl Run {
         } else {
             self.finish(&mut fiber, &code, &mut Solo::new(std::io::stdout()))
         };
-        Ok(Finished { outcome, fiber, code, time: start.elapsed() })
+        Ok(Finished {
+            outcome,
+            fiber,
+            code,
+            time: start.elapsed(),
+        })
     }
 
     fn finish(
@@ -120,12 +134,20 @@ impl Run {
         match &finished.outcome {
             Ok(value) if self.json => {
                 let value = value_json(heap, *value);
-                println!("{{\"result\":{value},\"gas\":{}{}}}", finished.fiber.gas_used(), self.stats_json(finished));
+                println!(
+                    "{{\"result\":{value},\"gas\":{}{}}}",
+                    finished.fiber.gas_used(),
+                    self.stats_json(finished)
+                );
             }
             Ok(value) => println!("{}", value_text(heap, *value, Style::Quoted)),
             Err(failure) if self.json => {
                 let error = failure_json(failure);
-                println!("{{\"error\":{error},\"gas\":{}{}}}", failure.gas, self.stats_json(finished));
+                println!(
+                    "{{\"error\":{error},\"gas\":{}{}}}",
+                    failure.gas,
+                    self.stats_json(finished)
+                );
             }
             Err(failure) => {
                 eprintln!("{failure}");
@@ -143,8 +165,12 @@ impl Run {
         if !self.stats {
             return String::new();
         }
-        let Statistics { allocations, allocated_bytes, collections, peak_bytes } =
-            finished.fiber.arena().statistics();
+        let Statistics {
+            allocations,
+            allocated_bytes,
+            collections,
+            peak_bytes,
+        } = finished.fiber.arena().statistics();
         format!(
             ",\"stats\":{{\"time_ms\":{:.3},\"allocations\":{allocations},\"allocated_bytes\":{allocated_bytes},\
              \"collections\":{collections},\"peak_bytes\":{peak_bytes}}}",
@@ -169,7 +195,10 @@ fn stats_text(finished: &Finished) -> String {
 /// The line of source at fault, for people.
 fn source_line(source: &[u8], place: &Place) -> Option<String> {
     let line = place.line?;
-    let text = std::str::from_utf8(source).ok()?.lines().nth(line as usize - 1)?;
+    let text = std::str::from_utf8(source)
+        .ok()?
+        .lines()
+        .nth(line as usize - 1)?;
     Some(format!("  {line} | {text}"))
 }
 
@@ -179,7 +208,9 @@ fn place_json(place: &Place) -> String {
         text_json(&place.function),
         place.pc,
         place.file.as_deref().map_or("null".to_owned(), text_json),
-        place.line.map_or("null".to_owned(), |line| line.to_string())
+        place
+            .line
+            .map_or("null".to_owned(), |line| line.to_string())
     )
 }
 
@@ -189,8 +220,11 @@ fn failure_json(failure: &Failure) -> String {
         .iter()
         .map(|(name, value)| format!("[{},{}]", text_json(name), text_json(value)))
         .collect();
-    let backtrace: Vec<String> =
-        failure.backtrace.iter().map(|place| format!("{{{}}}", place_json(place))).collect();
+    let backtrace: Vec<String> = failure
+        .backtrace
+        .iter()
+        .map(|place| format!("{{{}}}", place_json(place)))
+        .collect();
     format!(
         "{{\"kind\":\"{}\",\"message\":{},{},\"instruction\":{},\"operands\":[{}],\"backtrace\":[{}],\"backtrace_omitted\":{}}}",
         failure.kind.name(),

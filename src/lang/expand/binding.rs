@@ -74,6 +74,9 @@ impl Expander<'_> {
     /// Expands the text of a declared function.
     pub(super) fn function_body(&mut self, function: FunctionId, source: &FunctionSource) {
         self.annotate(function, &source.annotations);
+        if !self.enter(source.span) {
+            return;
+        }
         self.around.push(function);
         let mark = self.scope.mark();
         let (names, rest) = self.parameters(source.parameters);
@@ -82,6 +85,7 @@ impl Expander<'_> {
         let body = self.body(&source.body, source.span);
         self.scope.reset(mark);
         self.around.pop();
+        self.nesting -= 1;
         let declared = &mut self.module.functions[function.index()];
         declared.parameters = parameters;
         declared.rest = rest;

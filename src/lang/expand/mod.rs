@@ -201,7 +201,10 @@ impl<'a> Expander<'a> {
     /// What stands inside of any annotations, and these.
     fn without_annotations(&self, mut node: NodeId) -> (NodeId, Vec<&'static str>) {
         let mut annotations = Vec::new();
-        while let Some((annotation, inner)) = self.annotation(node) {
+        // Deeper ones are refused as expressions.
+        while annotations.len() <= NESTING_MAX
+            && let Some((annotation, inner)) = self.annotation(node)
+        {
             annotations.push(annotation);
             node = inner;
         }
@@ -229,21 +232,29 @@ impl<'a> Expander<'a> {
     /// Expands a datum that stands where a value is wanted.
     fn expr(&mut self, node: NodeId) -> Expr {
         let span = self.tree.span(node);
-        if self.nesting == NESTING_MAX {
-            if !self.is_too_deep {
-                self.is_too_deep = true;
-                self.problems.report(
-                    span,
-                    "this form is nested too deeply",
-                    format!("expected at most {NESTING_MAX} levels of forms"),
-                );
-            }
+        if !self.enter(span) {
             return Expr::nil(span);
         }
-        self.nesting += 1;
         let expr = self.node(node, span);
         self.nesting -= 1;
         expr
+    }
+
+    /// Goes one level deeper, if forms may nest that deep.
+    fn enter(&mut self, span: Span) -> bool {
+        if self.nesting < NESTING_MAX {
+            self.nesting += 1;
+            return true;
+        }
+        if !self.is_too_deep {
+            self.is_too_deep = true;
+            self.problems.report(
+                span,
+                "this form is nested too deeply",
+                format!("expected at most {NESTING_MAX} levels of forms"),
+            );
+        }
+        false
     }
 
     fn exprs(&mut self, nodes: &[NodeId]) -> Vec<Expr> {
