@@ -10,6 +10,7 @@
 //! | `reference` | the executable specification: small, slow, obvious |
 //! | `code_space` | loaded programs and their constants |
 //! | `heap`, `numbers`, `text` | what values mean, shared by all tiers |
+#![forbid(unsafe_code)]
 
 pub mod code_space;
 pub mod failure;

@@ -6,7 +6,7 @@
 
 use pw_isa::op::{Effects, Op};
 use pw_isa::operand::{ClosureFrame, Frame, Operand, OperandKind};
-use pw_isa::wire::{Decoded, Reader, Writer};
+use pw_isa::wire::{DecodeError, Decoded, Reader, Writer};
 use pw_isa::{ProgramSignature, cost};
 
 use super::arena::{Arena, Counters};
@@ -129,7 +129,8 @@ impl Fiber {
     }
 
     /// Restores a fiber. The programs it refers to must be loaded. Its stack may take at most
-    /// `stack_bytes_max` bytes, whatever limits the image itself claims.
+    /// `stack_bytes_max` bytes, whatever limits the image itself claims. Whoever does not trust the
+    /// image sets limits of its own ([`Fiber::set_limits`]) before it runs the fiber.
     ///
     /// # Errors
     /// What is wrong, and where. Bytes that no fiber wrote may be refused or give a fiber that no
@@ -150,7 +151,7 @@ impl Fiber {
         if *blake3::hash(body).as_bytes() != hash {
             return Err(header.error("the checksum does not match"));
         }
-        let shift = |mut error: pw_isa::wire::DecodeError| {
+        let shift = |mut error: DecodeError| {
             error.offset += start;
             error
         };
@@ -189,6 +190,14 @@ fn read_body(code: &CodeSpace, body: &[u8], stack_bytes_max: u64) -> Decoded<Fib
     let frame = read_frames(code, &programs, &decoder, &mut input, &mut stack, state)?;
     let globals = read_globals(code, &programs, &decoder, &mut input)?;
     input.finish()?;
+    // Everything in the image was allocated once, so a fiber's counters cannot know of less.
+    let present = arena.counters.allocated;
+    if present > counters.live.saturating_add(counters.allocated) {
+        return Err(DecodeError {
+            offset: body.len(),
+            what: format!("objects of {present} bytes, where {counters:?} say there are less"),
+        });
+    }
     arena.counters = counters;
     arena.statistics = Default::default();
     Ok(Fiber {
@@ -280,7 +289,8 @@ fn read_frames(
         if end as u64 > stack.slots_max {
             return Err(input.error(format!("a stack of more than {} slots", stack.slots_max)));
         }
-        stack.slots.resize(end, Value::NIL);
+        // A caller may have more registers than its callee reaches.
+        stack.slots.resize(end.max(stack.slots.len()), Value::NIL);
         if let Some(caller) = &newest {
             stack.slots[base - 1] = Value {
                 tag: u64::from(caller.pc) | u64::from(caller.function) << 32,

@@ -76,8 +76,7 @@ impl Arena {
             self.words[index + 2..index + 2 + words].fill(0);
             return index as u64 * 8;
         }
-        self.counters.allocated += logical;
-        self.statistics.allocated_bytes += logical;
+        self.count(logical);
         self.statistics.allocations += 1;
         let outside = Outside {
             words: Arc::new(vec![0; words]),
