@@ -40,6 +40,19 @@ impl std::fmt::Debug for StateHash {
     }
 }
 
+/// The bytes in front of the body: magic, version, hash of the body.
+pub const HEAD_BYTES: usize = 4 + 2 + 32;
+
+/// An image with this body, whose checksum fits.
+pub fn image_of(body: &[u8]) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.bytes.extend_from_slice(&MAGIC);
+    out.u16(VERSION);
+    out.bytes.extend_from_slice(blake3::hash(body).as_bytes());
+    out.bytes.extend_from_slice(body);
+    out.bytes
+}
+
 impl Fiber {
     /// The hash of the state.
     pub fn state_hash(&self, code: &CodeSpace) -> StateHash {
@@ -48,13 +61,7 @@ impl Fiber {
 
     /// The state as an image.
     pub fn to_image(&self, code: &CodeSpace) -> Vec<u8> {
-        let body = self.body(code);
-        let mut out = Writer::default();
-        out.bytes.extend_from_slice(&MAGIC);
-        out.u16(VERSION);
-        out.bytes.extend_from_slice(blake3::hash(&body).as_bytes());
-        out.bytes.extend_from_slice(&body);
-        out.bytes
+        image_of(&self.body(code))
     }
 
     /// The table of programs, then the state.
