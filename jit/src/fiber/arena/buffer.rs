@@ -46,6 +46,16 @@ impl Outside {
         }
     }
 
+    /// Whether every word that differs from an older copy of the buffer lies in a marked card.
+    #[cfg(test)]
+    pub(super) fn changes_are_marked(&self, old: Option<&Outside>) -> bool {
+        let old = old.map_or(&[][..], |old| &old.words);
+        let words = self.words.iter().enumerate();
+        words
+            .filter(|(at, word)| old.get(*at) != Some(word))
+            .all(|(at, _)| self.cards[at / CARD_WORDS] == 1)
+    }
+
     pub(super) fn physical_words(&self) -> usize {
         self.words.len()
     }

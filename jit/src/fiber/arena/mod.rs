@@ -12,6 +12,8 @@
 //! Every store into an existing object goes through [`Arena::barrier`], which marks the object's
 //! 4 KiB page (card) as changed since the last capture.
 
+#[cfg(test)]
+mod barrier_tests;
 mod buffer;
 mod collect;
 mod data;
