@@ -170,9 +170,7 @@ fn one_object_larger_than_the_threshold_is_paid_for_once() {
     let mut code = CodeSpace::default();
     let program = fibers::load(
         &mut code,
-        "func main()\n cons r0 r1 r1\n int r0 300000\n make-bytes r0 r0 r1\n return r0\n"
-            .replace("cons r0", "int r1 0\n cons r0")
-            .as_str(),
+        "func main()\n int r1 0\n cons r0 r1 r1\n int r0 300000\n make-bytes r0 r0 r1\n return r0\n",
     );
     let mut whole = Fiber::new(&code, program, Limits::default());
     fibers::run_to_end(&mut whole, &code);
