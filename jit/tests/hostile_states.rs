@@ -80,6 +80,7 @@ impl Image {
             out.varint(number);
         }
         out.u8(0);
+        out.u8(1);
         out.varint(self.live);
         out.varint(self.allocated);
         out.u8(self.state);

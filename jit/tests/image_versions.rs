@@ -1,17 +1,29 @@
-//! Images that were once written load for ever: `tests/images/v<version>/<name>.image`, each beside nothing
-//! but the programs of the testkit. `PW_BLESS=1` writes those of the current version that are missing.
+//! Images that were once written load for ever. `tests/images/v<version>` holds images, the programs they
+//! belong to as they were then, and the results they end with. `PW_BLESS=1` writes what is missing for the
+//! current version; what is there is never written again.
 
 use std::fs;
 use std::path::PathBuf;
 
-use pw_jit::Fiber;
 use pw_jit::fiber::image::VERSION;
 use pw_jit::reference::Outcome;
 use pw_jit::text::{Style, value_text};
-use testkit::fibers::{self, SHORT};
+use pw_jit::{CodeSpace, Fiber};
+use testkit::fibers::{self, PROGRAMS, SHORT};
 
-fn folder() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/images"))
+fn file(version: u16, name: &str) -> PathBuf {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/images"));
+    folder.join(format!("v{version}")).join(name)
+}
+
+/// Reads a file, which is written first if it is missing and may be.
+fn kept(version: u16, name: &str, make: impl FnOnce() -> Vec<u8>) -> Vec<u8> {
+    let path = file(version, name);
+    if version == VERSION && !path.exists() && std::env::var_os("PW_BLESS").is_some() {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("it can be made");
+        fs::write(&path, make()).expect("it can be written");
+    }
+    fs::read(&path).unwrap_or_else(|_| panic!("PW_BLESS=1 makes {}", path.display()))
 }
 
 /// The image of a program in the middle of its run.
@@ -27,41 +39,41 @@ fn sample(name: &str) -> Vec<u8> {
     fiber.to_image(&code)
 }
 
+fn result(fiber: &mut Fiber, code: &CodeSpace) -> String {
+    match fibers::run_to_end(fiber, code) {
+        Outcome::Done(value) => value_text(fiber.heap(code), value, Style::Quoted),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
-fn images_of_every_version_load_and_go_on() {
-    let code = fibers::code();
-    let mut loaded = 0;
+fn images_of_every_version_load_and_end_as_they_did() {
     for version in 1..=VERSION {
+        let mut code = CodeSpace::default();
+        for (name, source) in PROGRAMS {
+            let source = kept(version, &format!("{name}.pwa"), || source.into());
+            fibers::load(&mut code, std::str::from_utf8(&source).expect("a text"));
+        }
         for name in SHORT {
-            let path = folder().join(format!("v{version}/{name}.image"));
-            if version == VERSION && !path.exists() && std::env::var_os("PW_BLESS").is_some() {
-                fs::create_dir_all(path.parent().expect("a folder")).expect("it can be made");
-                fs::write(&path, sample(name)).expect("it can be written");
-            }
-            let image =
-                fs::read(&path).unwrap_or_else(|_| panic!("PW_BLESS=1 makes {}", path.display()));
+            let image = kept(version, &format!("{name}.image"), || sample(name));
             let mut fiber = Fiber::from_image(&code, &image, 1 << 20).expect("it loads");
-            let mut whole = fibers::start(&code, name);
-            let results =
-                [&mut fiber, &mut whole].map(|fiber| match fibers::run_to_end(fiber, &code) {
-                    Outcome::Done(value) => value_text(fiber.heap(&code), value, Style::Quoted),
-                    other => panic!("{name} of version {version}: {other:?}"),
-                });
-            assert_eq!(results[0], results[1], "{name} of version {version}");
-            loaded += 1;
+            let found = result(&mut fiber, &code);
+            let expected = kept(version, &format!("{name}.result"), || found.clone().into());
+            assert_eq!(found.as_bytes(), expected, "{name} of version {version}");
         }
     }
-    assert!(loaded >= SHORT.len());
 }
 
 #[test]
 fn the_current_version_writes_the_same_bytes_as_ever() {
-    for name in SHORT {
-        let path = folder().join(format!("v{VERSION}/{name}.image"));
-        let kept = fs::read(&path).expect("images of the current version are kept");
-        assert!(
-            kept == sample(name),
-            "{name}: a change of the format needs a new version"
-        );
+    for (name, source) in PROGRAMS.iter().filter(|(name, _)| SHORT.contains(name)) {
+        let same_program = fs::read(file(VERSION, &format!("{name}.pwa"))).expect("it is kept");
+        if same_program == source.as_bytes() {
+            let kept = fs::read(file(VERSION, &format!("{name}.image"))).expect("it is kept");
+            assert!(
+                kept == sample(name),
+                "{name}: another format needs another version"
+            );
+        }
     }
 }

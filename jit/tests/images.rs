@@ -2,9 +2,11 @@
 
 mod support;
 
+use pw_jit::fiber::image::{HEAD_BYTES, image_of};
 use pw_jit::reference::Outcome;
 use pw_jit::text::{Style, value_text};
-use pw_jit::{CodeSpace, Fiber, State};
+use pw_jit::value::CANONICAL_NAN;
+use pw_jit::{CodeSpace, Fiber, Limits, State};
 use testkit::fibers::{self, SHORT};
 
 const STACK_BYTES_MAX: u64 = 1 << 20;
@@ -132,4 +134,50 @@ fn a_fiber_that_ended_keeps_only_its_result() {
     let text = value_text(other.heap(&code), value, Style::Quoted);
     assert_eq!(text, result(&fiber, &code, &outcome));
     assert_eq!(text, "(78 12 11 10 9 8 7 6 5 4 3 2 1)");
+}
+
+#[test]
+fn a_nan_is_canonical_in_an_image_and_nowhere_before() {
+    let mut code = CodeSpace::default();
+    let source = |bits: &str| {
+        format!(
+            "func main(value)\n    float r1 nan:{bits}\n    vector r2 r1 count=1\n    cons r1 r1 r2\n    return r1\n"
+        )
+    };
+    let odd = fibers::load(&mut code, &source("0xfff8000000000123"));
+    let mut fiber = Fiber::new(&code, odd, Limits::default());
+    let Outcome::Done(value) = fibers::run_to_end(&mut fiber, &code) else {
+        panic!("it ends");
+    };
+    let bits = |fiber: &Fiber, value| {
+        let (car, cdr) = fiber.heap(&code).pair(value).expect("a pair");
+        let flat = fiber.heap(&code).vector(cdr).expect("a vector").next();
+        [car.bits, flat.expect("an element").bits]
+    };
+    assert_eq!(bits(&fiber, value), [0xfff8_0000_0000_0123; 2]);
+    let other = restored(&fiber, &code);
+    let State::Done(copy) = other.state() else {
+        panic!("{:?}", other.state());
+    };
+    assert_eq!(bits(&other, copy), [CANONICAL_NAN; 2]);
+    assert_eq!(other.state_hash(&code), fiber.state_hash(&code));
+}
+
+#[test]
+fn an_image_is_refused_with_the_reason() {
+    let code = fibers::code();
+    let image = fibers::start(&code, "frames").to_image(&code);
+    let reason = |image: &[u8]| match Fiber::from_image(&code, image, STACK_BYTES_MAX) {
+        Ok(_) => panic!("it was accepted"),
+        Err(error) => error.to_string(),
+    };
+    assert!(reason(b"PWX1").contains("not an image"));
+    assert!(reason(&[&image[..4], &[9, 0], &image[6..]].concat()).contains("version 9"));
+    assert!(reason(&image[..image.len() - 1]).contains("checksum"));
+    assert!(reason(&[&image[..], &[0]].concat()).contains("checksum"));
+    let longer = [&image[HEAD_BYTES..], &[0]].concat();
+    assert!(reason(&image_of(&longer)).contains("behind the end"));
+    let empty = CodeSpace::default();
+    let unknown = Fiber::from_image(&empty, &image, STACK_BYTES_MAX).map(|_| ());
+    assert!(unknown.is_err_and(|error| error.what.contains("is not loaded")));
 }

@@ -1,10 +1,11 @@
 //! Limits trip at exactly one instruction, whatever happened before, and what they stop can go on.
 
 use pw_isa::ErrorKind;
-use pw_jit::reference::Outcome;
+use pw_jit::fiber::parcel::Parcel;
+use pw_jit::reference::{Outcome, answer, run};
 use pw_jit::text::{Style, value_text};
-use pw_jit::{CodeSpace, Fiber, Limits, Value};
-use testkit::fibers::{self, SHORT};
+use pw_jit::{CodeSpace, Fiber, Limits, State, Value};
+use testkit::fibers::{self, SHORT, Surroundings};
 
 /// `main(n)` is `n` + 2 frames deep at its deepest.
 const DEEP: &str = "
@@ -271,4 +272,33 @@ fn a_stack_limit_of_its_own_does_not_count_as_memory() {
     let least = least.expect("10,000 bytes are enough");
     failed_at(run(least - 1), ErrorKind::MemoryLimitExceeded);
     assert_eq!(run(least + 5_000), Outcome::Done(Value::int(45)));
+}
+
+#[test]
+fn a_fiber_whose_answer_does_not_fit_still_waits_for_it() {
+    let mut code = CodeSpace::default();
+    let program = fibers::load(&mut code, "func main()\n    receive r0\n    return r0\n");
+    let mut fiber = Fiber::new(&code, program, Limits::default());
+    assert_eq!(
+        run(&mut fiber, &code, &mut Surroundings, 10),
+        Outcome::Waiting
+    );
+    fiber.set_limits(Limits {
+        memory_bytes: 100,
+        ..Limits::default()
+    });
+    let message = Parcel::string(&code, &"too long ".repeat(100));
+    let before = fiber.state_hash(&code);
+    let answered = answer(&mut fiber, &code, &mut Surroundings, Ok(message.clone()));
+    let failure = answered.expect_err("it does not fit");
+    assert_eq!(failure.kind, ErrorKind::MemoryLimitExceeded);
+    assert_eq!(fiber.state(), State::Waiting);
+    fiber.set_limits(Limits::default());
+    let answered = answer(&mut fiber, &code, &mut Surroundings, Ok(message));
+    assert!(answered.is_ok());
+    assert!(matches!(
+        fibers::run_to_end(&mut fiber, &code),
+        Outcome::Done(_)
+    ));
+    assert_ne!(fiber.state_hash(&code), before);
 }

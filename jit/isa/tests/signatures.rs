@@ -4,6 +4,9 @@ use pw_isa::program::{Handler, Variable};
 use pw_isa::{CodeSignature, Constant, Function, Link, Program, ProgramSignature};
 use testkit::programs;
 
+/// What is changed, and how.
+type Change<T> = (&'static str, fn(&mut T));
+
 fn program() -> Program {
     programs::sample()
 }
@@ -39,7 +42,7 @@ fn names_lines_and_variables_do_not_change_signatures() {
 
 #[test]
 fn everything_in_a_function_changes_its_signature() {
-    let changes: [(&str, fn(&mut Function)); 15] = [
+    let changes: [Change<Function>; 15] = [
         ("params", |function| function.params += 1),
         ("rest", |function| function.rest ^= true),
         ("captures", |function| function.captures += 1),
@@ -90,7 +93,7 @@ fn everything_in_a_function_changes_its_signature() {
 
 #[test]
 fn everything_that_links_functions_changes_the_signature_of_the_program() {
-    let changes: [(&str, fn(&mut Program)); 7] = [
+    let changes: [Change<Program>; 7] = [
         ("the entry", |program| program.entry -= 1),
         ("the number of globals", |program| program.globals += 1),
         ("a link", |program| program.links[0][0] = Link::Function(3)),

@@ -83,7 +83,7 @@ impl Machine<'_> {
     }
 
     /// How many bytes a string has, without looking at them.
-    fn string_bytes(&self, register: Use) -> Result<u64, Stop> {
+    pub(super) fn string_bytes(&self, register: Use) -> Result<u64, Stop> {
         let value = self.get(register);
         if value.kind() != Kind::String {
             return Err(self.mismatch("a string", value));
@@ -91,7 +91,7 @@ impl Machine<'_> {
         Ok(self.heap().text_bytes(value).len() as u64)
     }
 
-    fn characters(&self, register: Use) -> Result<u32, Stop> {
+    pub(super) fn characters(&self, register: Use) -> Result<u32, Stop> {
         self.string_bytes(register)?;
         let (arena, offset) = self.heap().place(self.get(register));
         Ok(arena.text_characters(offset))
@@ -103,7 +103,7 @@ impl Machine<'_> {
         self.set(dst, value)
     }
 
-    fn append(&mut self, dst: Def, a: Use, b: Use) -> Step {
+    pub(super) fn append(&mut self, dst: Def, a: Use, b: Use) -> Step {
         let (length, added) = (self.string_bytes(a)? as u32, self.string_bytes(b)? as u32);
         let left = self.get(a);
         let own = left
@@ -176,7 +176,7 @@ impl Machine<'_> {
         self.slice(dst, string, from as u32, to as u32)
     }
 
-    fn slice(&mut self, dst: Def, string: Use, from: u32, to: u32) -> Step {
+    pub(super) fn slice(&mut self, dst: Def, string: Use, from: u32, to: u32) -> Step {
         let (start, end) = self.byte_range(string, from, to)?;
         self.charge((end - start) as u64)?;
         self.reserve(cost::text_bytes((end - start) as u64))?;

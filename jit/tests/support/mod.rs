@@ -35,6 +35,7 @@ pub(crate) fn recount(image: &[u8]) -> Recount {
     if input.u8().unwrap() == 1 {
         input.varint().unwrap();
     }
+    input.u8().unwrap();
     sum.live = input.varint().unwrap();
     sum.allocated = input.varint().unwrap();
     sum

@@ -4,6 +4,8 @@ use std::sync::OnceLock;
 
 use pw_isa::{Program, codec, text, verify};
 use pw_jit::fiber::image::image_of;
+use pw_jit::interp;
+use pw_jit::interp::profile::Profile;
 use pw_jit::reference::{Outcome, answer, run};
 use pw_jit::text::{Style, value_text_within};
 use pw_jit::{CodeSpace, Fiber, Limits};
@@ -95,29 +97,46 @@ pub fn image(body: &[u8]) {
         ..fiber.limits()
     });
     look_at(&fiber, code);
-    let before = fiber.gas_used();
-    loop {
-        let left = FIBER_GAS.saturating_sub(fiber.gas_used() - before);
-        match run(&mut fiber, code, &mut Surroundings, left) {
-            Outcome::Waiting => {
-                let answered = answer(&mut fiber, code, &mut Surroundings, Ok(fibers::reply(code)));
-                if let Err(failure) = answered {
-                    drop(failure.to_string());
-                    break;
-                }
-            }
-            Outcome::Failed(failure) => {
-                drop(failure.to_string());
-                break;
-            }
-            Outcome::Preempted | Outcome::Done(_) => break,
-        }
-    }
+    let mut fast = fiber.clone();
+    let mut profile = Profile::default();
+    let reference = advance(&mut fiber, code, |fiber, slice| {
+        run(fiber, code, &mut Surroundings, slice)
+    });
+    let other = advance(&mut fast, code, |fiber, slice| {
+        interp::run(fiber, code, &mut Surroundings, &mut profile, slice)
+    });
+    assert_eq!(reference, other, "every tier ends the same");
     restores(&fiber, code);
+    assert!(
+        fast.to_image(code) == fiber.to_image(code),
+        "every tier has the same state"
+    );
     fiber.collect(code);
     fiber.compact(code);
     look_at(&fiber, code);
     restores(&fiber, code);
+}
+
+/// Runs a fiber for [`FIBER_GAS`]; how it fails, if it does.
+fn advance(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    mut run: impl FnMut(&mut Fiber, u64) -> Outcome,
+) -> String {
+    let before = fiber.gas_used();
+    loop {
+        let left = FIBER_GAS.saturating_sub(fiber.gas_used() - before);
+        match run(fiber, left) {
+            Outcome::Waiting => {
+                let reply = Ok(fibers::reply(code));
+                if let Err(failure) = answer(fiber, code, &mut Surroundings, reply) {
+                    return failure.to_string();
+                }
+            }
+            Outcome::Failed(failure) => return failure.to_string(),
+            Outcome::Preempted | Outcome::Done(_) => return String::new(),
+        }
+    }
 }
 
 fn restores(fiber: &Fiber, code: &CodeSpace) {

@@ -7,8 +7,8 @@
 //!  3. No register is read before it was written, on any path, exceptional ones included. A call
 //!     leaves every register above its window's base dead. Code that control cannot reach is held to
 //!     the same rule, as if all registers were set where it begins.
-//!  4. A backward jump goes to a `loop` instruction; loops and calls cost gas. So every endless
-//!     computation passes safepoints and runs out of gas.
+//!  4. A backward jump goes to a `loop` instruction; loops and calls cost gas, except a call that only
+//!     the `loop` before it leads to. So every endless computation passes safepoints and runs out of gas.
 //!  5. Inner handlers come before the handlers around them.
 //!  6. The debug section names registers that exist, and its lines rise with the pc.
 //!
@@ -27,6 +27,8 @@ mod live;
 mod registers;
 
 pub use live::LiveTable;
+
+use std::collections::BTreeSet;
 
 use crate::op::{Effects, Op};
 use crate::operand::OperandKind;
@@ -223,8 +225,11 @@ fn verify_function(
 ) -> Result<LiveTable, Fault> {
     let links = &program.links[number];
     verify_shape(program, function, links).map_err(|reason| (None, reason))?;
+    let targets = jump_targets(function);
     for (pc, op) in function.code.iter().enumerate() {
-        verify_op(program, function, links, pc, op).map_err(|reason| (Some(pc as u32), reason))?;
+        verify_op(program, function, links, pc, op)
+            .and_then(|()| verify_gas(function, &targets, pc, op))
+            .map_err(|reason| (Some(pc as u32), reason))?;
     }
     if let Some(debug) = program.debug_of(number as u32) {
         verify_debug(function, debug).map_err(|reason| (None, reason))?;
@@ -454,11 +459,36 @@ fn verify_op(
             "spawn takes at least the function of the actor".to_owned()
         })?;
     }
-    let effects = op.info().effects;
-    require(
-        !(effects.has(Effects::CALL) || is_loop(function, pc as u32)) || function.fixed_gas(pc) > 0,
-        || "loops and calls must cost gas".to_owned(),
-    )
+    Ok(())
+}
+
+/// Loops and calls cost gas; a call that only a `loop` leads to is paid for by it.
+fn verify_gas(
+    function: &Function,
+    targets: &BTreeSet<u32>,
+    pc: usize,
+    op: &Op,
+) -> Result<(), String> {
+    let is_call = op.info().effects.has(Effects::CALL);
+    let costs = is_call || is_loop(function, pc as u32);
+    if !costs || function.fixed_gas(pc) > 0 {
+        return Ok(());
+    }
+    let before = (pc as u32).checked_sub(1);
+    let paid = is_call
+        && before.is_some_and(|before| is_loop(function, before))
+        && !targets.contains(&(pc as u32));
+    require(paid, || "loops and calls must cost gas".to_owned())
+}
+
+/// Where jumps and handlers go, in functions with gas of their own.
+fn jump_targets(function: &Function) -> BTreeSet<u32> {
+    if function.gas.is_empty() {
+        return BTreeSet::new();
+    }
+    let handlers = function.handlers.iter().map(|handler| handler.target);
+    let labels = function.code.iter().filter_map(Op::label);
+    labels.chain(handlers).collect()
 }
 
 fn captured_by(program: &Program, links: &[Link], link: u32) -> Option<u16> {

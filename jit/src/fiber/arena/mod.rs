@@ -17,6 +17,7 @@ mod barrier_tests;
 mod buffer;
 mod collect;
 mod data;
+mod embed;
 mod map;
 pub(crate) mod object;
 mod report;
