@@ -107,6 +107,11 @@ pub fn image(body: &[u8]) {
     });
     assert_eq!(reference, other, "every tier ends the same");
     restores(&fiber, code);
+    let [expected, found] = [&fiber, &fast].map(|fiber| {
+        let counters = fiber.arena().counters();
+        (fiber.gas_used(), fiber.position(), fiber.depth(), counters)
+    });
+    assert_eq!(found, expected, "every tier stops in the same place");
     assert!(
         fast.to_image(code) == fiber.to_image(code),
         "every tier has the same state"
