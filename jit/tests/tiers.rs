@@ -101,6 +101,11 @@ fn at_any_limit_both_interpreters_fail_in_the_same_state() {
                 let mut fast = slow.clone();
                 fibers::run_to_end(&mut slow, &code);
                 run_fast(&mut fast, &code, u64::MAX);
+                let place = |fiber: &Fiber| {
+                    let counters = fiber.arena().counters();
+                    (fiber.position(), fiber.depth(), fiber.gas_used(), counters)
+                };
+                assert_eq!(place(&fast), place(&slow), "{name} with {limits:?}");
                 let same = fast.to_image(&code) == slow.to_image(&code);
                 assert!(same, "{name} with {limits:?}");
             }
