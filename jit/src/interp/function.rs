@@ -66,15 +66,13 @@ impl<'a> Hot<'a> {
         let Some(callee) = self.closure_callee(closure) else {
             return false;
         };
-        if !self.push(callee, i.a, i.b) {
-            // Either nothing has happened, or the callee was entered and only its gas is missing.
-            if std::ptr::eq(self.function, callee) && self.pc == callee.code.as_ptr() {
-                self.give_closure(callee, closure);
-            }
-            return false;
+        let depth = self.depth;
+        let goes_on = self.push(callee, i.a, i.b);
+        // Either nothing has happened, or the callee was entered, though its gas may be missing.
+        if self.depth > depth {
+            self.give_closure(callee, closure);
         }
-        self.give_closure(callee, closure);
-        true
+        goes_on
     }
 
     #[inline(always)]

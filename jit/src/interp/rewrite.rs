@@ -84,7 +84,7 @@ impl Rewriter<'_> {
         let mut code: Vec<Instruction> = (0..count).map(|pc| self.single(pc)).collect();
         let leaders = leaders(self.source());
         let addressable = self.source().registers < 1 << (16 - SLOT_SHIFT);
-        if addressable && self.count_gas(&mut code, &leaders) {
+        if addressable && self.count_gas(&mut code) {
             for pc in 0..count {
                 self.fuse(pc, &mut code, &leaders);
             }
@@ -296,12 +296,14 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Sums the fixed gas from each instruction to the end of its block; false when a sum is too large.
-    fn count_gas(&self, code: &mut [Instruction], leaders: &[bool]) -> bool {
+    /// Sums the fixed gas from each instruction to the next one that charges what it goes on to: a jump,
+    /// branch, call or end. Control that runs into a jump target has paid for what is there. False when a
+    /// sum is too large.
+    fn count_gas(&self, code: &mut [Instruction]) -> bool {
         let source = self.source();
         let mut rest = 0u32;
         for pc in (0..code.len()).rev() {
-            if leaders[pc + 1] {
+            if ends_block(&source.code[pc]) {
                 rest = 0;
             }
             let Some(sum) = rest.checked_add(source.fixed_gas(pc) as u32) else {
@@ -504,6 +506,12 @@ fn compare_with_number(op: Compare, number: Def) -> Option<(Code, Def, Use)> {
     (b.0 == number.0).then_some((code, dst, a))
 }
 
+/// Whether what comes behind an instruction is another block.
+fn ends_block(op: &Op) -> bool {
+    let effects = op.info().effects;
+    op.label().is_some() || effects.has(Effects::END) || effects.has(Effects::CALL)
+}
+
 /// Jump targets are positions until everything else is done, and distances from then on.
 fn make_jumps_relative(code: &mut [Instruction]) {
     for (pc, instruction) in code.iter_mut().enumerate() {
@@ -522,12 +530,8 @@ fn leaders(function: &Function) -> Vec<bool> {
     for (pc, op) in function.code.iter().enumerate() {
         if let Some(label) = op.label() {
             leaders[label as usize] = true;
-            leaders[pc + 1] = true;
         }
-        let effects = op.info().effects;
-        if effects.has(Effects::END) || effects.has(Effects::CALL) {
-            leaders[pc + 1] = true;
-        }
+        leaders[pc + 1] |= ends_block(op);
     }
     for handler in &function.handlers {
         leaders[handler.target as usize] = true;

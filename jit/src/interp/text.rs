@@ -39,9 +39,11 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn string_eq(&mut self, i: &Instruction) -> bool {
         let (a, b) = (self.get(i.b), self.get(i.c));
-        let (Some(left), Some(right)) = (self.heap().string(a), self.heap().string(b)) else {
+        if a.kind() != Kind::String || b.kind() != Kind::String {
             return false;
-        };
+        }
+        let heap = self.heap();
+        let (left, right) = (heap.text_bytes(a), heap.text_bytes(b));
         let equal = left == right;
         let work = if left.len() == right.len() {
             left.len() as u64
