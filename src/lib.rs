@@ -7,6 +7,7 @@
 //! | [`source`] | programs from files of any kind |
 //! | [`solo`] | one actor and the surroundings that a command line gives it |
 //! | [`json`] | values as JSON |
+//! | [`v2`] | the V2 machine and its world |
 //!
 //! The layers below are [`isa`] (what a program is) and [`jit`] (what runs it).
 
@@ -14,6 +15,7 @@ pub mod json;
 pub mod lang;
 pub mod solo;
 pub mod source;
+pub mod v2;
 
 pub use pw_isa as isa;
 pub use pw_jit as jit;

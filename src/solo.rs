@@ -198,6 +198,11 @@ impl<W: Write> Host for Solo<W> {
                 priority,
             } => self.send(to, value, priority),
             Effect::Receive { timeout_ms } => self.receive(timeout_ms),
+            Effect::ReceiveAll => {
+                let messages = self.mailbox.iter_mut().flat_map(|queue| queue.drain(..));
+                let messages: Vec<Parcel> = messages.map(|(value, _)| value).collect();
+                Answer::Done(Parcel::list(code, &messages))
+            }
             Effect::Sender => {
                 Answer::Done(Parcel::Plain(self.sender.map_or(Value::NIL, Value::actor)))
             }

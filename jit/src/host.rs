@@ -81,6 +81,8 @@ pub enum Effect {
         /// At most this many milliseconds.
         timeout_ms: Option<u64>,
     },
+    /// All messages that have arrived, as a list, for V2 code; answered at once.
+    ReceiveAll,
     /// The sender of the last message.
     Sender,
     /// Send a request and wait for its reply.

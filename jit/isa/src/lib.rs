@@ -17,6 +17,7 @@
 //! | `codec`, `wire` | program files, and the bounded reader that all decoders use |
 //! | `verify` | what the fast tiers rely on, proven or refused; the live-register table |
 //! | `builder` | how front ends make programs |
+//! | `v2` | V2 code and its lowering |
 //! | `text` | assembly text, both ways |
 //! | `reference_doc` | `docs/ISA.md` |
 #![forbid(unsafe_code)]
@@ -33,6 +34,7 @@ pub mod program;
 pub mod reference_doc;
 pub mod signature;
 pub mod text;
+pub mod v2;
 pub mod verify;
 pub mod wire;
 

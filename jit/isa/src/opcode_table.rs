@@ -347,4 +347,97 @@ declare_opcodes! {
         /// Closes the innermost sandbox; Error when none is open.
         SandboxClose "sandbox-close" {} [TRAP SAFEPOINT HOST];
     }
+
+    /// What V2 code needs and the other modules cannot say exactly. None of it charges for size: V2 counts
+    /// steps only. A function of V2 has one parameter, the Vector of its local variables; its operand
+    /// stack is in registers, or in a Vector where its height is not known beforehand.
+    module "v2" V2 {
+        /// Does nothing.
+        Step "v2-step" {} [];
+        /// Raises the error whose kind has this tag.
+        Fail "v2-fail" { kind: Index } [TRAP END];
+        /// Raises the error whose kind has this tag unless `test` is true.
+        Require "v2-require" { test: Use, kind: Index } [TRAP];
+        /// Raises GasLimitExceeded when no gas is left.
+        CheckStepLimit "v2-check-step-limit" {} [TRAP];
+        /// `low <- b` and `high <- a`, at once.
+        Swap "v2-swap" { low: Def, high: Def, a: Use, b: Use } [];
+        /// Goes on at `to` when `test` is false or the Int 0.
+        BranchFalse "v2-branch-false" { test: Use, to: Label } [];
+        /// A local variable; StackUnderflow beyond the last one.
+        GetLocal "v2-get-local" { dst: Def, locals: Use, index: Index } [TRAP READ];
+        /// Sets a local variable; missing ones below it become nil.
+        SetLocal "v2-set-local" { locals: Use, index: Index, value: Use } [TRAP ALLOCATE WRITE];
+        /// `a + b`, Int only, checked.
+        Add "v2-add" { dst: Def, a: Use, b: Use } [TRAP] -> Int;
+        /// `a - b`, Int only, checked.
+        Sub "v2-sub" { dst: Def, a: Use, b: Use } [TRAP] -> Int;
+        /// `a * b`, Int only, checked.
+        Mul "v2-mul" { dst: Def, a: Use, b: Use } [TRAP] -> Int;
+        /// `a / b` toward zero, Int only, checked.
+        Div "v2-div" { dst: Def, a: Use, b: Use } [TRAP] -> Int;
+        /// The remainder of `v2-div`: sign of `a`.
+        Mod "v2-mod" { dst: Def, a: Use, b: Use } [TRAP] -> Int;
+        /// `a + b`, Float only.
+        FloatAdd "v2-float-add" { dst: Def, a: Use, b: Use } [TRAP] -> Float;
+        /// `a - b`, Float only.
+        FloatSub "v2-float-sub" { dst: Def, a: Use, b: Use } [TRAP] -> Float;
+        /// `a * b`, Float only.
+        FloatMul "v2-float-mul" { dst: Def, a: Use, b: Use } [TRAP] -> Float;
+        /// `a / b`, Float only; DivisionByZero for a divisor of 0.0 or -0.0.
+        FloatDiv "v2-float-div" { dst: Def, a: Use, b: Use } [TRAP] -> Float;
+        /// Whether kinds and values are the same: pairs and functions by identity, errors by message, floats by IEEE.
+        Eq "v2-eq" { dst: Def, a: Use, b: Use } [] -> Bool;
+        /// The opposite of `v2-eq`.
+        Ne "v2-ne" { dst: Def, a: Use, b: Use } [] -> Bool;
+        /// `a < b`, Int only.
+        Lt "v2-lt" { dst: Def, a: Use, b: Use } [TRAP] -> Bool;
+        /// `a > b`, Int only.
+        Gt "v2-gt" { dst: Def, a: Use, b: Use } [TRAP] -> Bool;
+        /// `a <= b`, Int only.
+        Le "v2-le" { dst: Def, a: Use, b: Use } [TRAP] -> Bool;
+        /// `a >= b`, Int only.
+        Ge "v2-ge" { dst: Def, a: Use, b: Use } [TRAP] -> Bool;
+        /// The number of bytes of a string.
+        StringLength "v2-string-length" { dst: Def, string: Use } [TRAP] -> Int;
+        /// `a` followed by `b`.
+        StringConcat "v2-string-concat" { dst: Def, a: Use, b: Use } [TRAP ALLOCATE WRITE] -> String;
+        /// The character at `index` as a string, or nil when there is none.
+        StringIndex "v2-string-index" { dst: Def, string: Use, index: Use } [TRAP ALLOCATE] -> Nil String;
+        /// A host function of arithmetic on one value; a value that it does not take gives an Error.
+        HostUnary "v2-host-unary" { dst: Def, function: Index, a: Use } [TRAP ALLOCATE] -> Int Float Error;
+        /// A host function of arithmetic on two values; what cannot be computed gives an Error.
+        HostBinary "v2-host-binary" { dst: Def, function: Index, a: Use, b: Use } [TRAP ALLOCATE] -> Int Float Error;
+        /// A host function that reaches outside. Delivered to the host.
+        HostCall "v2-host-call" { dst: Def, function: Index, arguments: Span } [TRAP SAFEPOINT SUSPEND HOST ALLOCATE];
+        /// Sends a value; TypeMismatch when `to` is no actor. Delivered to the host.
+        Send "v2-send" { to: Use, value: Use } [TRAP HOST];
+        /// Raises TypeMismatch unless `callee` is a function; before that, when it is to get a frame of its
+        /// own and there is none left, RecursionLimitExceeded.
+        CheckCallee "v2-check-callee" { callee: Use, enters: Flag } [TRAP];
+        /// Calls the function behind the arguments, the last value of the window: RecursionLimitExceeded,
+        /// then TypeMismatch. The arguments become the callee's local variables.
+        Call "v2-call" { window: ClosureFrame } [TRAP SAFEPOINT ALLOCATE CALL];
+        /// Calls the function behind the arguments in place of this frame.
+        TailCall "v2-tail-call" { window: ClosureFrame } [TRAP SAFEPOINT ALLOCATE CALL END];
+        /// A new Vector of captured values.
+        Pack "v2-pack" { dst: Def, values: Span } [ALLOCATE] -> Vector;
+        /// A new empty Vector: local variables or an operand stack.
+        Stack "v2-stack" { dst: Def } [ALLOCATE] -> Vector;
+        /// Pushes a value.
+        Push "v2-push" { stack: Use, value: Use } [TRAP ALLOCATE WRITE];
+        /// Pops a value; StackUnderflow when there is none.
+        Pop "v2-pop" { dst: Def, stack: Use } [TRAP WRITE];
+        /// Pops a value, or gives nil when there is none.
+        PopOrNil "v2-pop-or-nil" { dst: Def, stack: Use } [TRAP WRITE];
+        /// Pops `count` values into a new Vector; StackUnderflow when there are fewer.
+        Take "v2-take" { dst: Def, stack: Use, count: Index } [TRAP ALLOCATE WRITE] -> Vector;
+        /// Pops a function and calls it with the `args` values below it: StackUnderflow without a function,
+        /// RecursionLimitExceeded, TypeMismatch, StackUnderflow without the arguments.
+        StackCall "v2-stack-call" { window: Frame, stack: Use, args: Index } [TRAP SAFEPOINT ALLOCATE WRITE CALL];
+        /// Like `v2-stack-call`, in place of this frame.
+        StackTailCall "v2-stack-tail-call" { window: Frame, stack: Use, args: Index } [TRAP SAFEPOINT ALLOCATE WRITE CALL END];
+        /// Pushes the messages that have arrived, the last one on top. Delivered to the host.
+        Deliver "v2-deliver" { stack: Use } [TRAP HOST ALLOCATE WRITE];
+    }
 }

@@ -124,6 +124,7 @@ impl Fiber {
         if let Some(bytes) = self.limits.stack_bytes {
             out.varint(bytes);
         }
+        out.u8(u8::from(self.limits.collections_cost_gas));
         out.varint(self.arena.counters.live);
         out.varint(self.arena.counters.allocated);
     }
@@ -216,6 +217,7 @@ fn read_counters(input: &mut Reader<'_>) -> Decoded<(u64, Limits, Counters)> {
     } else {
         None
     };
+    let collections_cost_gas = input.flag()?;
     let counters = Counters {
         live: input.varint()?,
         allocated: input.varint()?,
@@ -227,6 +229,7 @@ fn read_counters(input: &mut Reader<'_>) -> Decoded<(u64, Limits, Counters)> {
             memory_bytes,
             depth,
             stack_bytes,
+            collections_cost_gas,
         },
         counters,
     ))

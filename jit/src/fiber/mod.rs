@@ -35,6 +35,8 @@ pub struct Limits {
     pub depth: u32,
     /// Logical bytes of the stack, when they are not to count as memory.
     pub stack_bytes: Option<u64>,
+    /// Whether collections cost gas. V2 counts steps only.
+    pub collections_cost_gas: bool,
 }
 
 impl Default for Limits {
@@ -45,6 +47,7 @@ impl Default for Limits {
             memory_bytes: 1 << 30,
             depth: 1_000_000,
             stack_bytes: None,
+            collections_cost_gas: true,
         }
     }
 }
@@ -328,9 +331,10 @@ impl Fiber {
         stack_bytes: u64,
     ) -> Result<(), LimitHit> {
         let live = self.collect(code);
-        self.gas_used = self
-            .gas_used
-            .saturating_add(cost::collection_gas(live.saturating_add(stack_bytes)));
+        if self.limits.collections_cost_gas {
+            let gas = cost::collection_gas(live.saturating_add(stack_bytes));
+            self.gas_used = self.gas_used.saturating_add(gas);
+        }
         if live.saturating_add(stack_counted).saturating_add(bytes) > self.limits.memory_bytes {
             return Err(LimitHit::Memory);
         }

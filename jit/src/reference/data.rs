@@ -142,7 +142,7 @@ impl Machine<'_> {
     }
 
     /// The offset of a vector; vectors are never constants.
-    fn vector_offset(&self, register: Use) -> Result<u64, Stop> {
+    pub(super) fn vector_offset(&self, register: Use) -> Result<u64, Stop> {
         let value = self.get(register);
         if value.kind() == Kind::Vector {
             Ok(value.bits)
@@ -163,7 +163,7 @@ impl Machine<'_> {
         }
     }
 
-    fn vector(&mut self, dst: Def, values: Span) -> Step {
+    pub(super) fn vector(&mut self, dst: Def, values: Span) -> Step {
         self.charge(u64::from(values.count))?;
         let get = |machine: &Self, place: u16| machine.get(Use(values.first + place));
         let elements = Arena::common_elements((0..values.count).map(|place| get(self, place)));
@@ -203,7 +203,7 @@ impl Machine<'_> {
         self.reserve(plan.bytes)
     }
 
-    fn vector_push(&mut self, vector: Use, value: Use) -> Step {
+    pub(super) fn vector_push(&mut self, vector: Use, value: Use) -> Step {
         let offset = self.vector_offset(vector)?;
         let Some(plan) = self.fiber.arena.plan_push(offset, self.get(value)) else {
             return Err(out_of_range(

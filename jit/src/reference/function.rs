@@ -8,15 +8,15 @@ use super::{Machine, Next, Step, Stop};
 use crate::value::Value;
 
 /// Which function a call enters, and how.
-struct Callee {
-    program: u32,
-    function: u32,
+pub(super) struct Callee {
+    pub(super) program: u32,
+    pub(super) function: u32,
     /// The register that holds the closure, when it has captures.
-    closure: Option<Use>,
+    pub(super) closure: Option<Use>,
     /// The window's base register.
-    window: u16,
+    pub(super) window: u16,
     /// In place of the caller's frame.
-    tail: bool,
+    pub(super) tail: bool,
 }
 
 impl Machine<'_> {
@@ -186,7 +186,7 @@ impl Machine<'_> {
     }
 
     /// Checks depth and memory for a frame of the callee and `bytes` of objects.
-    fn prepare(&mut self, callee: &Callee, bytes: u64) -> Result<(), Stop> {
+    pub(super) fn prepare(&mut self, callee: &Callee, bytes: u64) -> Result<(), Stop> {
         if !callee.tail && self.fiber.depth >= self.fiber.limits.depth {
             let message = format!(
                 "more than {} calls within each other",
@@ -221,7 +221,7 @@ impl Machine<'_> {
     }
 
     /// Makes the frame; `arguments` are all entry registers but the closure.
-    fn enter(&mut self, callee: &Callee, mut arguments: Vec<Value>) -> Step {
+    pub(super) fn enter(&mut self, callee: &Callee, mut arguments: Vec<Value>) -> Step {
         arguments.extend(callee.closure.map(|register| self.get(register)));
         let registers = self
             .code
@@ -245,7 +245,7 @@ impl Machine<'_> {
         Ok(Next::Entered)
     }
 
-    fn arity(&self, callee: &Callee, args: u64) -> Stop {
+    pub(super) fn arity(&self, callee: &Callee, args: u64) -> Stop {
         let program = self.code.program(callee.program).program();
         let function = &program.functions[callee.function as usize];
         let least = if function.rest { "at least " } else { "" };

@@ -24,6 +24,7 @@ mod message;
 mod raise;
 mod sandbox;
 mod text;
+mod v2;
 
 use pw_isa::op::{Op, Work};
 use pw_isa::operand::{Def, Use};
@@ -106,6 +107,23 @@ pub fn run(fiber: &mut Fiber, code: &CodeSpace, host: &mut dyn Host, slice: u64)
             return outcome;
         }
     }
+}
+
+/// Runs one instruction of a ready fiber; tells when the slice is over.
+pub(crate) fn step(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    host: &mut dyn Host,
+    slice_end: u64,
+) -> Option<Outcome> {
+    Machine {
+        fiber,
+        code,
+        host,
+        charged: 0,
+        work: Work::None,
+    }
+    .step(slice_end)
 }
 
 /// Gives a waiting fiber its answer: a value, or an error that the waiting instruction raises. `Err`
@@ -205,6 +223,7 @@ impl<'a> Machine<'a> {
             Op::Capability(op) => self.capability(op),
             Op::Host(op) => self.host(op),
             Op::Sandbox(op) => self.sandbox(op),
+            Op::V2(op) => self.v2(op),
         }
     }
 

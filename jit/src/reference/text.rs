@@ -83,7 +83,7 @@ impl Machine<'_> {
             .ok_or_else(|| self.mismatch("a string", value))
     }
 
-    fn characters(&self, register: Use) -> Result<u32, Stop> {
+    pub(super) fn characters(&self, register: Use) -> Result<u32, Stop> {
         self.string(register)?;
         let (arena, offset) = self.heap().place(self.get(register));
         Ok(arena.text_characters(offset))
@@ -95,7 +95,7 @@ impl Machine<'_> {
         self.set(dst, value)
     }
 
-    fn append(&mut self, dst: Def, a: Use, b: Use) -> Step {
+    pub(super) fn append(&mut self, dst: Def, a: Use, b: Use) -> Step {
         let (length, added) = (self.string(a)?.len() as u32, self.string(b)?.len() as u32);
         let left = self.get(a);
         let own = left
@@ -168,7 +168,7 @@ impl Machine<'_> {
         self.slice(dst, string, from as u32, to as u32)
     }
 
-    fn slice(&mut self, dst: Def, string: Use, from: u32, to: u32) -> Step {
+    pub(super) fn slice(&mut self, dst: Def, string: Use, from: u32, to: u32) -> Step {
         let (start, end) = self.byte_range(string, from, to)?;
         self.charge((end - start) as u64)?;
         self.reserve(cost::text_bytes((end - start) as u64))?;

@@ -5,6 +5,7 @@ mod check;
 mod disasm;
 mod input;
 mod run;
+mod vector;
 
 use std::process::ExitCode;
 

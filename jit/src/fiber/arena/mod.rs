@@ -15,6 +15,7 @@
 mod buffer;
 mod collect;
 mod data;
+mod embed;
 mod map;
 pub(crate) mod object;
 mod report;
