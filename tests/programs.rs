@@ -148,6 +148,31 @@ fn other_secrets() {
 }
 
 #[test]
+fn interp() {
+    agree(&modes::INTERP, 1, 0);
+}
+
+#[test]
+fn interp_slices_of_7() {
+    agree(&modes::INTERP_SLICES_7, 1, 0);
+}
+
+#[test]
+fn interp_slices_of_1009() {
+    agree(&modes::INTERP_SLICES_1009, 1, 0);
+}
+
+#[test]
+fn interp_images_of_even_programs() {
+    agree(&modes::INTERP_IMAGES, 2, 0);
+}
+
+#[test]
+fn interp_images_of_odd_programs() {
+    agree(&modes::INTERP_IMAGES, 2, 1);
+}
+
+#[test]
 fn every_instruction_occurs_in_assembly() {
     let assembly = PROGRAMS.iter().filter(|known| known.file.name.ends_with(".pwa"));
     let functions = assembly.flat_map(|known| &known.file.program.functions);

@@ -3,6 +3,7 @@
 use physics_world::isa::verify::verify;
 use physics_world::isa::{Program, codec, text};
 use physics_world::jit::host::Host;
+use physics_world::jit::interp::{self, profile::Profile};
 use physics_world::jit::reference::{self, Outcome};
 use physics_world::jit::text::{Style, value_text};
 use physics_world::jit::{CodeSpace, Fiber};
@@ -19,10 +20,13 @@ pub(crate) struct Mode {
     /// The secret of the maps.
     secret: [u64; 2],
     /// What advances a fiber by a slice.
-    run: fn(&mut Fiber, &CodeSpace, &mut dyn Host, u64) -> Outcome,
+    tier: Tier,
     /// How long slices are, and what happens between them.
     slices: Slices,
 }
+
+/// Runs a fiber for a slice.
+type Tier = fn(&mut Fiber, &CodeSpace, &mut dyn Host, &mut Profile, u64) -> Outcome;
 
 /// How a run is cut into slices.
 #[derive(Clone, Copy)]
@@ -49,25 +53,37 @@ const ARENA_BYTES_MAX: u64 = 1 << 30;
 
 const SECRET: [u64; 2] = [1, 2];
 
-const fn mode(name: &'static str, slices: Slices) -> Mode {
-    Mode { name, rewrite: |program| program, secret: SECRET, run: reference::run, slices }
+const fn mode(name: &'static str, tier: Tier, slices: Slices) -> Mode {
+    Mode { name, rewrite: |program| program, secret: SECRET, tier, slices }
 }
 
+const SPECIFICATION: Tier = |fiber, code, host, _, slice| reference::run(fiber, code, host, slice);
+
 /// What all others must agree with: the executable specification, undisturbed.
-pub(crate) const REFERENCE: Mode = mode("reference", Slices::Whole);
+pub(crate) const REFERENCE: Mode = mode("reference", SPECIFICATION, Slices::Whole);
 /// Slices that end in the middle of everything.
-pub(crate) const SLICES_7: Mode = mode("slices of 7", Slices::Every(7));
+pub(crate) const SLICES_7: Mode = mode("slices of 7", SPECIFICATION, Slices::Every(7));
 /// Slices of a length that shares no factor with any loop.
-pub(crate) const SLICES_1009: Mode = mode("slices of 1009", Slices::Every(1009));
+pub(crate) const SLICES_1009: Mode = mode("slices of 1009", SPECIFICATION, Slices::Every(1009));
 /// Saved and restored between slices.
-pub(crate) const IMAGES: Mode = mode("images", Slices::Disturbed(restore));
+pub(crate) const IMAGES: Mode = mode("images", SPECIFICATION, Slices::Disturbed(restore));
 /// Moved together between slices.
-pub(crate) const COMPACT: Mode = mode("compact", Slices::Disturbed(compact));
+pub(crate) const COMPACT: Mode = mode("compact", SPECIFICATION, Slices::Disturbed(compact));
 /// From a program file, and from the text of its instructions.
-pub(crate) const REWRITTEN: Mode = Mode { rewrite, ..mode("rewritten", Slices::Whole) };
+pub(crate) const REWRITTEN: Mode = Mode { rewrite, ..mode("rewritten", SPECIFICATION, Slices::Whole) };
 /// Maps hash otherwise.
 pub(crate) const SECRETS: Mode =
-    Mode { secret: [0xdead_beef_0bad_cafe, !0], ..mode("other secret", Slices::Whole) };
+    Mode { secret: [0xdead_beef_0bad_cafe, !0], ..mode("other secret", SPECIFICATION, Slices::Whole) };
+
+/// The fast interpreter, undisturbed.
+pub(crate) const INTERP: Mode = mode("interp", interp::run, Slices::Whole);
+/// The fast interpreter, stopped inside its blocks.
+pub(crate) const INTERP_SLICES_7: Mode = mode("interp, slices of 7", interp::run, Slices::Every(7));
+/// The fast interpreter in long slices: it goes on where it was stopped.
+pub(crate) const INTERP_SLICES_1009: Mode =
+    mode("interp, slices of 1009", interp::run, Slices::Every(1009));
+/// The fast interpreter, saved and restored between slices.
+pub(crate) const INTERP_IMAGES: Mode = mode("interp, images", interp::run, Slices::Disturbed(restore));
 
 fn rewrite(program: Program) -> Program {
     let decoded = codec::decode(&codec::encode(&program)).expect("a program file can be read");
@@ -131,12 +147,14 @@ fn run_case(
     let arguments = argument_values(fiber.arena_mut(), &case.arguments);
     assert!(fiber.set_arguments(code, &arguments), "{}: other arguments are wanted", file.name);
     let mut host = Solo::new(Vec::new());
+    let mut profile = Profile::default();
+    let mut run = |fiber: &mut Fiber, slice| (mode.tier)(fiber, code, &mut host, &mut profile, slice);
     let outcome = match mode.slices {
-        Slices::Whole => (mode.run)(&mut fiber, code, &mut host, u64::MAX),
-        Slices::Every(gas) => in_slices(mode, &mut fiber, code, &mut host, gas, |_, _| 0),
+        Slices::Whole => run(&mut fiber, u64::MAX),
+        Slices::Every(gas) => in_slices(&mut fiber, run, gas, |_| 0),
         Slices::Disturbed(disturb) => {
             let gas = if expected_gas < EVERY_GAS_MAX { 1 } else { expected_gas / STOPS };
-            in_slices(mode, &mut fiber, code, &mut host, gas, disturb)
+            in_slices(&mut fiber, run, gas, |fiber| disturb(fiber, code))
         }
     };
     observe(&fiber, code, outcome, &host.into_output())
@@ -144,21 +162,19 @@ fn run_case(
 
 /// Slices end at fixed distances on the scale of gas, however much of one was left unused.
 fn in_slices(
-    mode: &Mode,
     fiber: &mut Fiber,
-    code: &CodeSpace,
-    host: &mut dyn Host,
+    mut run: impl FnMut(&mut Fiber, u64) -> Outcome,
     mut gas: u64,
-    disturb: impl Fn(&mut Fiber, &CodeSpace) -> u64,
+    disturb: impl Fn(&mut Fiber) -> u64,
 ) -> Outcome {
     let mut end = gas;
     let mut work = 0;
     loop {
-        let outcome = (mode.run)(fiber, code, host, end.saturating_sub(fiber.gas_used()));
+        let outcome = run(fiber, end.saturating_sub(fiber.gas_used()));
         if outcome != Outcome::Preempted {
             return outcome;
         }
-        work += disturb(fiber, code);
+        work += disturb(fiber);
         if work > DISTURBED_BYTES {
             work = 0;
             gas *= 2;

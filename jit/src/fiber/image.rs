@@ -283,7 +283,8 @@ fn read_frames(
         if end as u64 > stack.slots_max {
             return Err(input.error(format!("a stack of more than {} slots", stack.slots_max)));
         }
-        stack.slots.resize(end, Value::NIL);
+        // A caller may have more registers than its callee reaches.
+        stack.slots.resize(end.max(stack.slots.len()), Value::NIL);
         if let Some(caller) = &newest {
             stack.slots[base - 1] = Value {
                 tag: u64::from(caller.pc) | u64::from(caller.function) << 32,

@@ -383,9 +383,17 @@ impl Fiber {
         self.arena.trim();
         self.arena.counters = counters;
         self.arena.statistics = statistics;
-        self.stack
-            .truncate(self.base + usize::from(self.current(code).1.registers));
+        self.stack.truncate(self.stack_slots_needed(code));
         self.stack.shrink_to_fit();
+    }
+
+    /// Slots up to the last register of any frame: a caller may have more than its callee reaches.
+    fn stack_slots_needed(&self, code: &CodeSpace) -> usize {
+        let ends = self.frames().map(|frame| {
+            let function = code.program(frame.program).function(frame.function);
+            frame.base + usize::from(function.registers)
+        });
+        ends.max().unwrap_or(0)
     }
 
     /// The program and function of the newest frame.
