@@ -93,15 +93,14 @@ impl<'a> Hot<'a> {
 
     /// Gives the fiber back; it stands before the instruction at `pc`.
     pub(super) fn leave(self) {
-        // SAFETY: 3 and 5 of the module's head.
-        let (function, instruction, fiber) =
-            unsafe { (&*self.function, &*self.pc, &mut *self.fiber) };
-        fiber.function = function.number;
+        // SAFETY: 5 of the module's head.
+        let fiber = unsafe { &mut *self.fiber };
+        fiber.function = self.function().number;
         fiber.pc = self.pc_index();
         // SAFETY: `regs` points into the stack, which did not move.
         fiber.base = unsafe { self.regs.offset_from(fiber.stack.as_mut_ptr()) } as usize;
         fiber.depth = self.depth;
-        fiber.gas_used = self.gas_end - (self.gas + i64::from(instruction.rest)) as u64;
+        fiber.gas_used = self.gas_end - (self.gas + i64::from(self.fetch().rest)) as u64;
     }
 
     /// The position of the current instruction.
@@ -154,8 +153,9 @@ impl<'a> Hot<'a> {
     #[inline(always)]
     pub(super) fn heap(&self) -> Heap<'_> {
         // SAFETY: 5 of the module's head.
+        let fiber = unsafe { &*self.fiber };
         Heap {
-            arena: unsafe { &(*self.fiber).arena },
+            arena: &fiber.arena,
             code: self.code,
         }
     }
