@@ -185,7 +185,7 @@ fn in_slices(
 
 fn observe(fiber: &Fiber, code: &CodeSpace, outcome: Outcome, output: &[u8]) -> Observed {
     let output = String::from_utf8_lossy(output);
-    let mut lines: Vec<String> = output.lines().map(|line| format!("prints {line}")).collect();
+    let mut lines: Vec<String> = output.lines().map(|line| format!("prints {line}").trim_end().to_owned()).collect();
     let mut failed = None;
     match outcome {
         Outcome::Done(value) => {
