@@ -2,7 +2,7 @@
 
 use super::form::Instruction;
 use super::hot::Hot;
-use crate::heap::KeyHash;
+use crate::heap::{Heap, KeyHash};
 use crate::value::Value;
 use pw_isa::op::Work;
 use pw_isa::{Kind, cost};
@@ -142,32 +142,21 @@ impl Hot<'_> {
         fits
     }
 
-    /// The entry of a key and its hash, when the work for it can be paid.
-    fn map_entry(&mut self, map: Value, key: Value) -> Option<(Option<u32>, u64)> {
+    /// The entry of a key, when the work for it can be paid.
+    #[inline(always)]
+    fn map_entry(&mut self, map: Value, key: Value) -> Option<Option<u32>> {
         if map.tag != Kind::Map as u64 {
             return None;
         }
-        let KeyHash::Hash(hash, bytes) = self.heap().key_hash(key, KEY_BYTES_MAX) else {
-            return None;
-        };
-        if !self.charge(cost::work_gas(Work::Bytes, bytes)) {
-            return None;
-        }
-        let heap = self.heap();
-        Some((
-            heap.arena
-                .map_find(map.bits, hash, |other| heap.same_key(key, other)),
-            hash,
-        ))
+        let (entry, bytes) = find_entry(self.heap(), map, key)?;
+        self.charge(cost::work_gas(Work::Bytes, bytes)).then_some(entry)
     }
 
     /// The default stands in the register `imm`.
     #[inline(always)]
     pub(super) fn map_get(&mut self, i: Instruction) -> bool {
         let (map, key) = (self.get(i.b), self.get(i.c));
-        let Some((entry, _)) = self.map_entry(map, key) else {
-            return false;
-        };
+        let Some(entry) = self.map_entry(map, key) else { return false };
         let found = entry.and_then(|entry| self.arena().map_entry(map.bits, entry));
         let value = found.map_or(self.get(i.imm as u16), |(_, value)| value);
         self.set(i.a, value)
@@ -179,11 +168,18 @@ impl Hot<'_> {
     pub(super) fn map_set(&mut self, i: Instruction) -> bool {
         let (map, key, value) = (self.get(i.a), self.get(i.b), self.get(i.c));
         let before = self.gas;
-        if let Some((Some(entry), _)) = self.map_entry(map, key) {
+        if let Some(Some(entry)) = self.map_entry(map, key) {
             self.arena().map_replace(map.bits, entry, value);
             return true;
         }
         self.gas = before;
         false
     }
+}
+
+/// The entry of a key in a map, and the bytes of the key; `None` for what cannot be a key or is long.
+fn find_entry(heap: Heap<'_>, map: Value, key: Value) -> Option<(Option<u32>, u64)> {
+    let KeyHash::Hash(hash, bytes) = heap.key_hash(key, KEY_BYTES_MAX) else { return None };
+    let entry = heap.arena.map_find(map.bits, hash, |other| heap.same_key(key, other));
+    Some((entry, bytes))
 }

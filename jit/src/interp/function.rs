@@ -131,8 +131,11 @@ impl<'a> Hot<'a> {
         }
         let program = self.program_number;
         let first = i.b;
-        let hot = *self;
-        let captures = (0..i.c).map(|place| hot.get(first + place));
+        let regs = self.regs;
+        let captures = (0..i.c).map(|place| {
+            // SAFETY: 1 of the head of `hot`.
+            unsafe { *regs.wrapping_add(usize::from(first + place)) }
+        });
         let closure = self.arena().new_closure(program, i.imm as u32, captures);
         self.set(i.a, closure)
     }
