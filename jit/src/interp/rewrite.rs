@@ -261,8 +261,9 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Sums the fixed gas from each instruction to where the next block is charged; false when a sum is
-    /// too large. A block that another one runs into is charged with that one.
+    /// Sums the fixed gas from each instruction to the next one that charges what it goes on to: a jump,
+    /// branch, call or end. Control that runs into a jump target has paid for what is there. False when a
+    /// sum is too large.
     fn count_gas(&self, code: &mut [Instruction]) -> bool {
         let source = self.source();
         let mut rest = 0u32;
@@ -467,6 +468,12 @@ fn compare_with_number(op: Compare, number: Def) -> Option<(Code, Def, Use)> {
     (b.0 == number.0).then_some((code, dst, a))
 }
 
+/// Whether what comes behind an instruction is another block.
+fn ends_block(op: &Op) -> bool {
+    let effects = op.info().effects;
+    op.label().is_some() || effects.has(Effects::END) || effects.has(Effects::CALL)
+}
+
 /// Where blocks begin: control can come here other than from the instruction before, or the
 /// instruction before may not go on here. One entry more than there are instructions.
 fn leaders(function: &Function) -> Vec<bool> {
@@ -477,18 +484,10 @@ fn leaders(function: &Function) -> Vec<bool> {
         if let Some(label) = op.label() {
             leaders[label as usize] = true;
         }
-        if ends_block(op) {
-            leaders[pc + 1] = true;
-        }
+        leaders[pc + 1] |= ends_block(op);
     }
     for handler in &function.handlers {
         leaders[handler.target as usize] = true;
     }
     leaders
-}
-
-/// Whether what runs behind an instruction is charged when it is entered.
-fn ends_block(op: &Op) -> bool {
-    let effects = op.info().effects;
-    op.label().is_some() || effects.has(Effects::END) || effects.has(Effects::CALL)
 }

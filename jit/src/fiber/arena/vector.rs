@@ -56,6 +56,15 @@ impl Arena {
         }
     }
 
+    /// The elements of a vector of `length` times `value`; one of length 0 has had no element yet.
+    pub(crate) fn filled_elements(length: u32, value: Value) -> Elements {
+        if length == 0 {
+            Elements::Any
+        } else {
+            elements_for(value)
+        }
+    }
+
     /// A new vector of `length` elements, all zero bits, to be filled by the caller.
     pub(crate) fn new_vector(&mut self, elements: Elements, length: u32, capacity: u32) -> Value {
         let buffer = self.new_buffer(buffer_words(elements, length));
@@ -68,7 +77,7 @@ impl Arena {
 
     /// A new vector of `length` times `value`.
     pub(crate) fn new_filled_vector(&mut self, length: u32, value: Value) -> Value {
-        let elements = elements_for(value);
+        let elements = Self::filled_elements(length, value);
         let vector = self.new_vector(elements, length, length);
         if value.bits != 0 || elements == Elements::Any {
             self.fill_vector(vector.bits, value);
