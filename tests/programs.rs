@@ -26,10 +26,7 @@
 //! | `PW_PROGRAM=kernels/ cargo test --test programs` | programs whose names contain this |
 //! | `PW_BLESS=1 cargo test --test programs` | writes what was observed into the files; `PW_BLESS=gas` only gas. Read the difference before you commit it |
 
-mod support {
-    pub(crate) mod modes;
-    pub(crate) mod program_file;
-}
+mod support;
 
 use std::collections::BTreeSet;
 use std::path::Path;

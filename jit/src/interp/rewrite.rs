@@ -78,7 +78,7 @@ impl Rewriter<'_> {
         let count = self.source().code.len();
         let mut code: Vec<Instruction> = (0..count).map(|pc| self.single(pc)).collect();
         let leaders = leaders(self.source());
-        if self.count_gas(&mut code) {
+        if self.count_gas(&mut code, &leaders) {
             for pc in 0..count {
                 self.fuse(pc, &mut code, &leaders);
             }
@@ -87,6 +87,7 @@ impl Rewriter<'_> {
             code.fill(STEP);
         }
         self.number_sites(&mut code);
+        make_jumps_relative(&mut code);
         let source = self.source();
         InternalFunction {
             code: code.into_boxed_slice(),
@@ -261,14 +262,12 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Sums the fixed gas from each instruction to the next one that charges what it goes on to: a jump,
-    /// branch, call or end. Control that runs into a jump target has paid for what is there. False when a
-    /// sum is too large.
-    fn count_gas(&self, code: &mut [Instruction]) -> bool {
+    /// Sums the fixed gas from each instruction to the end of its block; false when a sum is too large.
+    fn count_gas(&self, code: &mut [Instruction], leaders: &[bool]) -> bool {
         let source = self.source();
         let mut rest = 0u32;
         for pc in (0..code.len()).rev() {
-            if ends_block(&source.code[pc]) {
+            if leaders[pc + 1] {
                 rest = 0;
             }
             let Some(sum) = rest.checked_add(source.fixed_gas(pc) as u32) else {
@@ -468,10 +467,13 @@ fn compare_with_number(op: Compare, number: Def) -> Option<(Code, Def, Use)> {
     (b.0 == number.0).then_some((code, dst, a))
 }
 
-/// Whether what comes behind an instruction is another block.
-fn ends_block(op: &Op) -> bool {
-    let effects = op.info().effects;
-    op.label().is_some() || effects.has(Effects::END) || effects.has(Effects::CALL)
+/// Jump targets are positions until everything else is done, and distances from then on.
+fn make_jumps_relative(code: &mut [Instruction]) {
+    for (pc, instruction) in code.iter_mut().enumerate() {
+        if instruction.code.jumps() {
+            instruction.imm -= pc as i32;
+        }
+    }
 }
 
 /// Where blocks begin: control can come here other than from the instruction before, or the
@@ -483,8 +485,12 @@ fn leaders(function: &Function) -> Vec<bool> {
     for (pc, op) in function.code.iter().enumerate() {
         if let Some(label) = op.label() {
             leaders[label as usize] = true;
+            leaders[pc + 1] = true;
         }
-        leaders[pc + 1] |= ends_block(op);
+        let effects = op.info().effects;
+        if effects.has(Effects::END) || effects.has(Effects::CALL) {
+            leaders[pc + 1] = true;
+        }
     }
     for handler in &function.handlers {
         leaders[handler.target as usize] = true;
