@@ -57,18 +57,27 @@ static PROGRAMS: LazyLock<Vec<Known>> = LazyLock::new(|| {
 /// Runs every program whose number leaves this rest, and compares with the reference.
 fn agree(mode: &Mode, parts: usize, part: usize) {
     let programs = PROGRAMS.iter().skip(part).step_by(parts);
-    let wrong: Vec<String> = programs.flat_map(|known| differences(known, mode)).collect();
+    let wrong: Vec<String> = programs
+        .flat_map(|known| differences(known, mode))
+        .collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
 fn differences(known: &Known, mode: &Mode) -> Vec<String> {
     let name = &known.file.name;
     let found = modes::run(&known.file, mode, Some(&known.observed));
-    let pairs = known.observed.iter().zip(&found).filter(|(expected, found)| expected != found);
+    let pairs = known
+        .observed
+        .iter()
+        .zip(&found)
+        .filter(|(expected, found)| expected != found);
     pairs
         .map(|(expected, found)| {
             let (expected, found) = (expected.text(), found.text());
-            format!("{name} in mode `{}`\n-- reference\n{expected}\n-- found\n{found}", mode.name)
+            format!(
+                "{name} in mode `{}`\n-- reference\n{expected}\n-- found\n{found}",
+                mode.name
+            )
         })
         .collect()
 }
@@ -80,8 +89,14 @@ fn programs_do_what_they_state() {
     for Known { file, observed } in PROGRAMS.iter() {
         let stated = file.cases.iter().map(|case| case.expected.clone());
         let found: Vec<Vec<String>> = match bless.as_deref() {
-            Some("gas") => stated.zip(observed).map(|(stated, found)| with_gas(stated, found)).collect(),
-            _ => observed.iter().map(|observed| observed.lines.clone()).collect(),
+            Some("gas") => stated
+                .zip(observed)
+                .map(|(stated, found)| with_gas(stated, found))
+                .collect(),
+            _ => observed
+                .iter()
+                .map(|observed| observed.lines.clone())
+                .collect(),
         };
         if bless.is_some() {
             file.bless(&found);
@@ -90,7 +105,10 @@ fn programs_do_what_they_state() {
             if bless.is_none() && case.expected != observed.lines {
                 let (run, stated) = (case.arguments.join(" "), case.expected.join("\n"));
                 let found = observed.text();
-                wrong.push(format!("{} run {run}\n-- stated\n{stated}\n-- found\n{found}", file.name));
+                wrong.push(format!(
+                    "{} run {run}\n-- stated\n{stated}\n-- found\n{found}",
+                    file.name
+                ));
             }
         }
     }
@@ -100,7 +118,13 @@ fn programs_do_what_they_state() {
 /// What a case states, with the gas that was found.
 fn with_gas(mut stated: Vec<String>, found: &Observed) -> Vec<String> {
     stated.retain(|line| !line.starts_with("gas "));
-    stated.extend(found.lines.iter().filter(|line| line.starts_with("gas ")).cloned());
+    stated.extend(
+        found
+            .lines
+            .iter()
+            .filter(|line| line.starts_with("gas "))
+            .cloned(),
+    );
     stated
 }
 
@@ -171,15 +195,22 @@ fn interp_images_of_odd_programs() {
 
 #[test]
 fn every_instruction_occurs_in_assembly() {
-    let assembly = PROGRAMS.iter().filter(|known| known.file.name.ends_with(".pwa"));
+    let assembly = PROGRAMS
+        .iter()
+        .filter(|known| known.file.name.ends_with(".pwa"));
     let functions = assembly.flat_map(|known| &known.file.program.functions);
-    let used: BTreeSet<&str> =
-        functions.flat_map(|function| &function.code).map(|op| op.info().mnemonic).collect();
+    let used: BTreeSet<&str> = functions
+        .flat_map(|function| &function.code)
+        .map(|op| op.info().mnemonic)
+        .collect();
     // Module `v2` is what V2 code becomes; the V2 vectors run it.
     let missing: Vec<&str> = Opcode::all()
         .map(|(_, info)| info.mnemonic)
         .filter(|mnemonic| !mnemonic.starts_with("v2-") && !used.contains(mnemonic))
         .collect();
     let filtered = std::env::var_os("PW_PROGRAM").is_some();
-    assert!(filtered || missing.is_empty(), "no program uses {missing:?}");
+    assert!(
+        filtered || missing.is_empty(),
+        "no program uses {missing:?}"
+    );
 }

@@ -54,7 +54,13 @@ const ARENA_BYTES_MAX: u64 = 1 << 30;
 const SECRET: [u64; 2] = [1, 2];
 
 const fn mode(name: &'static str, tier: Tier, slices: Slices) -> Mode {
-    Mode { name, rewrite: |program| program, secret: SECRET, tier, slices }
+    Mode {
+        name,
+        rewrite: |program| program,
+        secret: SECRET,
+        tier,
+        slices,
+    }
 }
 
 const SPECIFICATION: Tier = |fiber, code, host, _, slice| reference::run(fiber, code, host, slice);
@@ -70,10 +76,15 @@ pub(crate) const IMAGES: Mode = mode("images", SPECIFICATION, Slices::Disturbed(
 /// Moved together between slices.
 pub(crate) const COMPACT: Mode = mode("compact", SPECIFICATION, Slices::Disturbed(compact));
 /// From a program file, and from the text of its instructions.
-pub(crate) const REWRITTEN: Mode = Mode { rewrite, ..mode("rewritten", SPECIFICATION, Slices::Whole) };
+pub(crate) const REWRITTEN: Mode = Mode {
+    rewrite,
+    ..mode("rewritten", SPECIFICATION, Slices::Whole)
+};
 /// Maps hash otherwise.
-pub(crate) const SECRETS: Mode =
-    Mode { secret: [0xdead_beef_0bad_cafe, !0], ..mode("other secret", SPECIFICATION, Slices::Whole) };
+pub(crate) const SECRETS: Mode = Mode {
+    secret: [0xdead_beef_0bad_cafe, !0],
+    ..mode("other secret", SPECIFICATION, Slices::Whole)
+};
 
 /// The fast interpreter, undisturbed.
 pub(crate) const INTERP: Mode = mode("interp", interp::run, Slices::Whole);
@@ -83,20 +94,30 @@ pub(crate) const INTERP_SLICES_7: Mode = mode("interp, slices of 7", interp::run
 pub(crate) const INTERP_SLICES_1009: Mode =
     mode("interp, slices of 1009", interp::run, Slices::Every(1009));
 /// The fast interpreter, saved and restored between slices.
-pub(crate) const INTERP_IMAGES: Mode = mode("interp, images", interp::run, Slices::Disturbed(restore));
+pub(crate) const INTERP_IMAGES: Mode =
+    mode("interp, images", interp::run, Slices::Disturbed(restore));
 
 fn rewrite(program: Program) -> Program {
     let decoded = codec::decode(&codec::encode(&program)).expect("a program file can be read");
-    assert_eq!(decoded, program, "a program file reads back as the same program");
+    assert_eq!(
+        decoded, program,
+        "a program file reads back as the same program"
+    );
     let parsed = text::parse(&text::print(&decoded)).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(parsed, program, "assembly text reads back as the same program");
+    assert_eq!(
+        parsed, program,
+        "assembly text reads back as the same program"
+    );
     parsed
 }
 
 fn restore(fiber: &mut Fiber, code: &CodeSpace) -> u64 {
     let image = fiber.to_image(code);
     let restored = Fiber::from_image(code, &image, ARENA_BYTES_MAX).expect("an image can be read");
-    assert!(restored.to_image(code) == image, "an image holds the whole state");
+    assert!(
+        restored.to_image(code) == image,
+        "an image holds the whole state"
+    );
     *fiber = restored;
     image.len() as u64 * 3
 }
@@ -104,7 +125,11 @@ fn restore(fiber: &mut Fiber, code: &CodeSpace) -> u64 {
 fn compact(fiber: &mut Fiber, code: &CodeSpace) -> u64 {
     let before = fiber.state_hash(code);
     fiber.compact(code);
-    assert_eq!(fiber.state_hash(code), before, "compaction changes no state");
+    assert_eq!(
+        fiber.state_hash(code),
+        before,
+        "compaction changes no state"
+    );
     fiber.stack_bytes(code) * 2 + 4096
 }
 
@@ -121,7 +146,11 @@ pub(crate) struct Observed {
 }
 
 /// Runs every case of a file.
-pub(crate) fn run(file: &ProgramFile, mode: &Mode, reference: Option<&[Observed]>) -> Vec<Observed> {
+pub(crate) fn run(
+    file: &ProgramFile,
+    mode: &Mode,
+    reference: Option<&[Observed]>,
+) -> Vec<Observed> {
     let program = (mode.rewrite)(file.program.clone());
     let verified = verify(program).unwrap_or_else(|error| panic!("{}: {error}", file.name));
     let mut code = CodeSpace::new(mode.secret);
@@ -145,15 +174,24 @@ fn run_case(
 ) -> Observed {
     let mut fiber = Fiber::new(code, program, case.limits);
     let arguments = argument_values(fiber.arena_mut(), &case.arguments);
-    assert!(fiber.set_arguments(code, &arguments), "{}: other arguments are wanted", file.name);
+    assert!(
+        fiber.set_arguments(code, &arguments),
+        "{}: other arguments are wanted",
+        file.name
+    );
     let mut host = Solo::new(Vec::new());
     let mut profile = Profile::default();
-    let mut run = |fiber: &mut Fiber, slice| (mode.tier)(fiber, code, &mut host, &mut profile, slice);
+    let mut run =
+        |fiber: &mut Fiber, slice| (mode.tier)(fiber, code, &mut host, &mut profile, slice);
     let outcome = match mode.slices {
         Slices::Whole => run(&mut fiber, u64::MAX),
         Slices::Every(gas) => in_slices(&mut fiber, run, gas, |_| 0),
         Slices::Disturbed(disturb) => {
-            let gas = if expected_gas < EVERY_GAS_MAX { 1 } else { expected_gas / STOPS };
+            let gas = if expected_gas < EVERY_GAS_MAX {
+                1
+            } else {
+                expected_gas / STOPS
+            };
             in_slices(&mut fiber, run, gas, |fiber| disturb(fiber, code))
         }
     };
@@ -185,14 +223,24 @@ fn in_slices(
 
 fn observe(fiber: &Fiber, code: &CodeSpace, outcome: Outcome, output: &[u8]) -> Observed {
     let output = String::from_utf8_lossy(output);
-    let mut lines: Vec<String> = output.lines().map(|line| format!("prints {line}").trim_end().to_owned()).collect();
+    let mut lines: Vec<String> = output
+        .lines()
+        .map(|line| format!("prints {line}").trim_end().to_owned())
+        .collect();
     let mut failed = None;
     match outcome {
         Outcome::Done(value) => {
-            lines.push(format!("result {}", value_text(fiber.heap(code), value, Style::Quoted)));
+            lines.push(format!(
+                "result {}",
+                value_text(fiber.heap(code), value, Style::Quoted)
+            ));
         }
         Outcome::Failed(failure) => {
-            lines.push(format!("error {}: {}", failure.kind.name(), failure.message));
+            lines.push(format!(
+                "error {}: {}",
+                failure.kind.name(),
+                failure.message
+            ));
             lines.push(format!("in {}", failure.place));
             failed = Some(failure.to_string());
         }
@@ -200,7 +248,12 @@ fn observe(fiber: &Fiber, code: &CodeSpace, outcome: Outcome, output: &[u8]) -> 
     }
     let gas = fiber.gas_used();
     lines.push(format!("gas {gas}"));
-    Observed { lines, failure: failed, state: fiber.state_hash(code).to_string(), gas }
+    Observed {
+        lines,
+        failure: failed,
+        state: fiber.state_hash(code).to_string(),
+        gas,
+    }
 }
 
 impl Observed {

@@ -40,44 +40,80 @@ pub(crate) fn find(folder: &Path, filter: &str) -> Vec<ProgramFile> {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let entries = std::fs::read_dir(&folder).expect("the folder of programs can be read");
-        for entry in entries.map(|entry| entry.expect("the folder of programs can be read").path()) {
+        for entry in entries.map(|entry| entry.expect("the folder of programs can be read").path())
+        {
             if entry.is_dir() {
                 folders.push(entry);
-            } else if matches!(FileKind::of(&entry), Some(FileKind::Jue | FileKind::Assembly)) {
+            } else if matches!(
+                FileKind::of(&entry),
+                Some(FileKind::Jue | FileKind::Assembly)
+            ) {
                 paths.push(entry);
             }
         }
     }
     paths.sort();
     let files = paths.into_iter().map(|path| {
-        let parts = path.strip_prefix(folder).expect("it was found there").iter();
-        let name = parts.map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
+        let parts = path
+            .strip_prefix(folder)
+            .expect("it was found there")
+            .iter();
+        let name = parts
+            .map(|part| part.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join("/");
         (name, path)
     });
-    files.filter(|(name, _)| name.contains(filter)).map(|(name, path)| read(name, path)).collect()
+    files
+        .filter(|(name, _)| name.contains(filter))
+        .map(|(name, path)| read(name, path))
+        .collect()
 }
 
 fn read(name: String, path: PathBuf) -> ProgramFile {
     let source = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
     let kind = FileKind::of(&path).expect("it was found by its kind");
-    let program = read_program(&name, kind, source.as_bytes()).unwrap_or_else(|bad| panic!("{bad}"));
+    let program =
+        read_program(&name, kind, source.as_bytes()).unwrap_or_else(|bad| panic!("{bad}"));
     let cases = cases(&name, &source);
-    ProgramFile { name, path, source, program, cases }
+    ProgramFile {
+        name,
+        path,
+        source,
+        program,
+        cases,
+    }
 }
 
 /// The cases that a head comment states.
 fn cases(name: &str, source: &str) -> Vec<Case> {
     let mut cases = Vec::new();
-    let mut current =
-        Case { arguments: Vec::new(), limits: Limits::default(), expected: Vec::new(), line: 0 };
+    let mut current = Case {
+        arguments: Vec::new(),
+        limits: Limits::default(),
+        expected: Vec::new(),
+        line: 0,
+    };
     let mut open = false;
     let head = source.lines().take_while(|line| line.starts_with(';'));
     for (index, line) in head.enumerate() {
         if let Some(directive) = line.strip_prefix(";!") {
-            let (word, rest) = directive.trim().split_once(' ').unwrap_or((directive.trim(), ""));
+            let (word, rest) = directive
+                .trim()
+                .split_once(' ')
+                .unwrap_or((directive.trim(), ""));
             if word == "run" {
-                let limits = if open { Limits::default() } else { current.limits };
-                let case = Case { arguments: words(rest), limits, expected: Vec::new(), line: 0 };
+                let limits = if open {
+                    Limits::default()
+                } else {
+                    current.limits
+                };
+                let case = Case {
+                    arguments: words(rest),
+                    limits,
+                    expected: Vec::new(),
+                    line: 0,
+                };
                 let before = std::mem::replace(&mut current, case);
                 cases.extend(open.then_some(before));
                 open = true;
@@ -126,10 +162,20 @@ impl ProgramFile {
     /// Writes the file anew with these expectations, one list a case, if they differ.
     pub(crate) fn bless(&self, observed: &[Vec<String>]) {
         let mut out = String::new();
-        let head = self.source.lines().take_while(|line| line.starts_with(';')).count();
+        let head = self
+            .source
+            .lines()
+            .take_while(|line| line.starts_with(';'))
+            .count();
         let blessed = |line: usize| -> String {
-            let here = self.cases.iter().zip(observed).filter(|(case, _)| case.line == line);
-            here.flat_map(|(_, lines)| lines).map(|line| format!(";> {line}\n")).collect()
+            let here = self
+                .cases
+                .iter()
+                .zip(observed)
+                .filter(|(case, _)| case.line == line);
+            here.flat_map(|(_, lines)| lines)
+                .map(|line| format!(";> {line}\n"))
+                .collect()
         };
         out.push_str(&blessed(0));
         for (index, line) in self.source.lines().enumerate() {
@@ -142,7 +188,8 @@ impl ProgramFile {
             }
         }
         if out != self.source {
-            std::fs::write(&self.path, out).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+            std::fs::write(&self.path, out)
+                .unwrap_or_else(|error| panic!("{}: {error}", self.name));
         }
     }
 }

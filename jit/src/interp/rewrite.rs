@@ -78,7 +78,7 @@ impl Rewriter<'_> {
         let count = self.source().code.len();
         let mut code: Vec<Instruction> = (0..count).map(|pc| self.single(pc)).collect();
         let leaders = leaders(self.source());
-        if self.count_gas(&mut code, &leaders) {
+        if self.count_gas(&mut code) {
             for pc in 0..count {
                 self.fuse(pc, &mut code, &leaders);
             }
@@ -262,12 +262,14 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Sums the fixed gas from each instruction to the end of its block; false when a sum is too large.
-    fn count_gas(&self, code: &mut [Instruction], leaders: &[bool]) -> bool {
+    /// Sums the fixed gas from each instruction to the next one that charges what it goes on to: a jump,
+    /// branch, call or end. Control that runs into a jump target has paid for what is there. False when a
+    /// sum is too large.
+    fn count_gas(&self, code: &mut [Instruction]) -> bool {
         let source = self.source();
         let mut rest = 0u32;
         for pc in (0..code.len()).rev() {
-            if leaders[pc + 1] {
+            if ends_block(&source.code[pc]) {
                 rest = 0;
             }
             let Some(sum) = rest.checked_add(source.fixed_gas(pc) as u32) else {
@@ -476,6 +478,12 @@ fn make_jumps_relative(code: &mut [Instruction]) {
     }
 }
 
+/// Whether what comes behind an instruction is another block.
+fn ends_block(op: &Op) -> bool {
+    let effects = op.info().effects;
+    op.label().is_some() || effects.has(Effects::END) || effects.has(Effects::CALL)
+}
+
 /// Where blocks begin: control can come here other than from the instruction before, or the
 /// instruction before may not go on here. One entry more than there are instructions.
 fn leaders(function: &Function) -> Vec<bool> {
@@ -485,12 +493,8 @@ fn leaders(function: &Function) -> Vec<bool> {
     for (pc, op) in function.code.iter().enumerate() {
         if let Some(label) = op.label() {
             leaders[label as usize] = true;
-            leaders[pc + 1] = true;
         }
-        let effects = op.info().effects;
-        if effects.has(Effects::END) || effects.has(Effects::CALL) {
-            leaders[pc + 1] = true;
-        }
+        leaders[pc + 1] |= ends_block(op);
     }
     for handler in &function.handlers {
         leaders[handler.target as usize] = true;
