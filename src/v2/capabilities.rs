@@ -237,6 +237,21 @@ impl Ballots {
             .entry((requester, capability.clone()))
             .or_default();
         votes.insert(voter, approve);
+        self.count(requester, capability, electorate)
+    }
+
+    /// The votes so far of those who may vote now.
+    pub(crate) fn count(
+        &self,
+        requester: u32,
+        capability: &Capability,
+        electorate: &[u32],
+    ) -> ConsensusVoteResult {
+        let none = BTreeMap::new();
+        let votes = self
+            .votes
+            .get(&(requester, capability.clone()))
+            .unwrap_or(&none);
         let count = |wanted: bool| {
             let counted = electorate
                 .iter()
