@@ -5,12 +5,13 @@
 //! programs by signature.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use pw_isa::verify::{LiveTable, Verified};
 use pw_isa::{Constant, Function, Kind, Link, Program, ProgramSignature};
 
 use crate::fiber::arena::{Arena, KeyHasher};
+use crate::interp::{InternalProgram, rewrite};
 use crate::value::Value;
 
 /// A program in memory.
@@ -25,6 +26,8 @@ pub struct LoadedProgram {
     values: Vec<Vec<Value>>,
     /// One function value a function without captures: the same wherever it is mentioned.
     function_values: Vec<Value>,
+    /// Made when the program is first run by the fast interpreter.
+    internal: OnceLock<InternalProgram>,
 }
 
 impl LoadedProgram {
@@ -56,6 +59,11 @@ impl LoadedProgram {
     /// A constant of a function.
     pub fn constant(&self, function: u32, constant: u32) -> Value {
         self.values[function as usize][constant as usize]
+    }
+
+    /// What the fast interpreter executes.
+    pub(crate) fn internal(&self) -> &InternalProgram {
+        self.internal.get_or_init(|| rewrite(self))
     }
 
     /// A function without captures, as a value.
@@ -164,6 +172,7 @@ impl Loader {
             objects: self.objects,
             values,
             function_values,
+            internal: OnceLock::new(),
             verified,
         }
     }

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `fiber` | frames, registers, arena, images |
 //! | `reference` | the executable specification: small, slow, obvious |
+//! | `interp` | the fast interpreter |
 //! | `code_space` | loaded programs and their constants |
 //! | `heap`, `numbers`, `text` | what values mean, shared by all tiers |
 
@@ -16,6 +17,7 @@ pub mod failure;
 pub mod fiber;
 pub mod heap;
 pub mod host;
+pub mod interp;
 pub mod numbers;
 pub mod reference;
 pub mod text;

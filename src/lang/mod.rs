@@ -45,7 +45,7 @@ const PRELUDE: &str = include_str!("prelude.jue");
 const SHALLOW: usize = 50;
 
 /// The stack on which deeper ones are compiled. It is only touched as far as it is needed.
-const STACK_BYTES: usize = 256 << 20;
+const STACK_BYTES: usize = 64 << 20;
 
 /// Compiles a source text. The file name is for messages and the debug section.
 ///
@@ -134,4 +134,97 @@ fn compile_tree(
         source,
     };
     emit::emit(context, problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::expand::NESTING_MAX;
+    use super::*;
+
+    /// Compiles on a stack of this size.
+    fn compile_within(stack_bytes: usize, text: &str) -> (bool, usize) {
+        let source = Source::new("deep.jue", text);
+        let work = || {
+            let (mut tree, mut problems) = (Tree::default(), Problems::default());
+            let read = reader::read(&source, &mut tree, &mut problems);
+            let program = compile_tree(&source, tree, &read, &mut problems);
+            (program.is_some(), problems.len())
+        };
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new()
+                .stack_size(stack_bytes)
+                .spawn_scoped(scope, work);
+            thread.unwrap().join().unwrap()
+        })
+    }
+
+    fn nested(depth: usize) -> Vec<String> {
+        let around = |before: &str, after: &str, depth: usize| {
+            format!("{}1{}", before.repeat(depth), after.repeat(depth))
+        };
+        vec![
+            around("(+ 1 ", ")", depth),
+            around("(lambda (x) ", ")", depth / 2),
+            around("(let ((x ", ")) x)", depth),
+            around("(let loop ((x 1)) (if x x ", "))", depth / 2 - 1),
+            around("(define (f x) ", " f)", depth),
+            around("(begin (unless x (car ", ")))", depth / 3 - 1),
+            around("(let () (define (g y) (* y 2)) (g ", "))", depth / 2 - 1),
+        ]
+    }
+
+    #[test]
+    fn the_deepest_forms_need_an_eighth_of_the_stack() {
+        let depth = NESTING_MAX - 1;
+        for text in nested(depth) {
+            let text = format!("(define x (car '(1))) {text}");
+            assert_eq!(
+                compile_within(STACK_BYTES / 8, &text),
+                (true, 0),
+                "{}",
+                &text[..60]
+            );
+        }
+        // Joins that are written inside of each other nest deeper than their source.
+        let mut joins = String::new();
+        for number in 0..40 {
+            let (before, after) = ("(if x ".repeat(270), ")".repeat(270));
+            joins += &format!(
+                "(define (g{number} x) {before}(g{} x){after})\n",
+                number + 1
+            );
+        }
+        let text = format!("(define (f x) {joins} (define (g40 x) (g3 x)) (g0 x))");
+        assert_eq!(compile_within(STACK_BYTES / 8, &text), (true, 0));
+    }
+
+    #[test]
+    fn shallow_forms_are_fine_on_a_small_stack() {
+        for text in nested(SHALLOW) {
+            let text = format!("(define x (car '(1))) {text}");
+            assert_eq!(compile_within(512 << 10, &text), (true, 0), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_function_of_the_prelude_compiles_and_is_verified() {
+        let source = Source::new("prelude.jue", PRELUDE);
+        let (mut tree, mut problems) = (Tree::default(), Problems::default());
+        let read = reader::read(&source, &mut tree, &mut problems);
+        let names = read.top.iter().map(|node| {
+            let target = tree.node_items(tree.node_items(*node).unwrap()[1]).unwrap()[0];
+            tree.symbol_text(target).unwrap().to_owned()
+        });
+        let builtins = builtin::BUILTINS
+            .iter()
+            .map(|builtin| builtin.name.to_owned());
+        let names: Vec<String> = names
+            .chain(builtins)
+            .filter(|name| !name.starts_with('%'))
+            .collect();
+        let program = compile("all.jue", &format!("(list {})", names.join(" "))).unwrap();
+        let different: std::collections::BTreeSet<&String> = names.iter().collect();
+        assert!(program.functions.len() > different.len());
+        pw_isa::verify::verify(program).unwrap();
+    }
 }

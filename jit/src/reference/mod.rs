@@ -109,6 +109,23 @@ pub fn run(fiber: &mut Fiber, code: &CodeSpace, host: &mut dyn Host, slice: u64)
     }
 }
 
+/// Runs one instruction of a ready fiber; tells when the slice is over.
+pub(crate) fn step(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    host: &mut dyn Host,
+    slice_end: u64,
+) -> Option<Outcome> {
+    Machine {
+        fiber,
+        code,
+        host,
+        charged: 0,
+        work: Work::None,
+    }
+    .step(slice_end)
+}
+
 /// Gives a waiting fiber its answer: a value, or an error that the waiting instruction raises. `Err`
 /// when that ends the program.
 ///

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use physics_world::jit::failure::{Failure, Place};
 use physics_world::jit::fiber::arena::Statistics;
+use physics_world::jit::interp::{self, profile::Profile};
 use physics_world::jit::reference::{self, Outcome};
 use physics_world::jit::text::{Style, value_text};
 use physics_world::jit::{CodeSpace, Fiber, Limits, Value};
@@ -25,7 +26,7 @@ pub(crate) struct Run {
     #[arg(allow_negative_numbers = true)]
     arguments: Vec<String>,
     /// What executes the program.
-    #[arg(long, value_enum, default_value_t = Tier::Reference)]
+    #[arg(long, value_enum, default_value_t = Tier::Interp)]
     tier: Tier,
     /// Gas it may use; without this, as much as it likes.
     #[arg(long, value_name = "N")]
@@ -46,6 +47,8 @@ pub(crate) struct Run {
 enum Tier {
     /// The executable specification: slow and obvious.
     Reference,
+    /// The fast interpreter.
+    Interp,
 }
 
 /// A program that has run.
@@ -121,14 +124,16 @@ impl Run {
         code: &CodeSpace,
         host: &mut impl physics_world::jit::host::Host,
     ) -> Result<Value, Box<Failure>> {
-        match self.tier {
-            Tier::Reference => match reference::run(fiber, code, host, u64::MAX) {
-                Outcome::Done(value) => Ok(value),
-                Outcome::Failed(failure) => Err(failure),
-                Outcome::Preempted | Outcome::Waiting => {
-                    unreachable!("the slice has no end, and the host answers at once")
-                }
-            },
+        let outcome = match self.tier {
+            Tier::Reference => reference::run(fiber, code, host, u64::MAX),
+            Tier::Interp => interp::run(fiber, code, host, &mut Profile::default(), u64::MAX),
+        };
+        match outcome {
+            Outcome::Done(value) => Ok(value),
+            Outcome::Failed(failure) => Err(failure),
+            Outcome::Preempted | Outcome::Waiting => {
+                unreachable!("the slice has no end, and the host answers at once")
+            }
         }
     }
 

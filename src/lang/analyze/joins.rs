@@ -111,8 +111,8 @@ fn home(usage: &Usage, roles: &[Role], mut function: FunctionId) -> FunctionId {
 pub(super) fn homes(usage: &Usage, roles: &[Role]) -> Vec<FunctionId> {
     // A function is declared after the one around it, whose home is therefore already known.
     let mut homes: Vec<FunctionId> = Vec::with_capacity(roles.len());
-    for function in 0..roles.len() {
-        homes.push(match (roles[function], usage.parents[function]) {
+    for (function, (role, parent)) in roles.iter().zip(&usage.parents).enumerate() {
+        homes.push(match (role, parent) {
             (Role::Join | Role::Inline, Some(parent)) => homes[parent.index()],
             _ => FunctionId(function as u32),
         });

@@ -110,11 +110,16 @@ fn report_excess(
     problems: &mut Problems,
 ) {
     let mut live_words = 0_usize;
+    let mut largest = (0_usize, Span::default());
     for (declared, number) in module.functions.iter().zip(numbers) {
         let Some(function) = number.map(|number| &program.functions[number as usize]) else {
             continue;
         };
-        live_words += function.code.len() * usize::from(function.registers).div_ceil(64);
+        let words = function.code.len() * usize::from(function.registers).div_ceil(64);
+        live_words += words;
+        if words > largest.0 {
+            largest = (words, declared.span);
+        }
         let sizes = [
             ("instructions", function.code.len(), limits::CODE_MAX),
             ("constants", function.constants.len(), limits::CONSTANTS_MAX),

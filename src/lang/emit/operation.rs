@@ -25,7 +25,7 @@ impl Code<'_> {
         let operands: Vec<Use> = registers.iter().map(|register| Use(*register)).collect();
         self.line(span);
         match (shape, &operands[..]) {
-            (Shape::Op0(op), []) => self.result(target, span, |dst| op(dst)),
+            (Shape::Op0(op), []) => self.result(target, span, op),
             (Shape::Op1(op), [a]) => self.result(target, span, |dst| op(dst, *a)),
             (Shape::Op2(op), [a, b]) => self.result(target, span, |dst| op(dst, *a, *b)),
             (Shape::Op3(op), [a, b, c]) => self.result(target, span, |dst| op(dst, *a, *b, *c)),

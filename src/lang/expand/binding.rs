@@ -46,7 +46,7 @@ impl Expander<'_> {
             parameters: Parameters::Node(*parameters),
             body: body.to_vec(),
             annotations,
-            span: self.tree.span(inner),
+            span: self.span(inner),
         })
     }
 
@@ -74,6 +74,9 @@ impl Expander<'_> {
     /// Expands the text of a declared function.
     pub(super) fn function_body(&mut self, function: FunctionId, source: &FunctionSource) {
         self.annotate(function, &source.annotations);
+        if !self.enter(source.span) {
+            return;
+        }
         self.around.push(function);
         let mark = self.scope.mark();
         let (names, rest) = self.parameters(source.parameters);
@@ -82,6 +85,7 @@ impl Expander<'_> {
         let body = self.body(&source.body, source.span);
         self.scope.reset(mark);
         self.around.pop();
+        self.nesting -= 1;
         let declared = &mut self.module.functions[function.index()];
         declared.parameters = parameters;
         declared.rest = rest;
@@ -95,7 +99,7 @@ impl Expander<'_> {
     }
 
     /// The names of the parameters, and that of the one that takes the rest.
-    fn parameters(&mut self, parameters: Parameters) -> (Vec<NameId>, Option<NameId>) {
+    pub(super) fn parameters(&mut self, parameters: Parameters) -> (Vec<NameId>, Option<NameId>) {
         let (node, skipped) = match parameters {
             Parameters::Node(node) => (node, 0),
             Parameters::AfterName(node) => (node, 1),
@@ -138,7 +142,7 @@ impl Expander<'_> {
     fn report_duplicate(&mut self, name: NameId, node: NodeId) {
         let text = self.text(name);
         self.problems.report(
-            self.tree.span(node),
+            self.span(node),
             format!("`{text}` is bound twice"),
             "expected another name",
         );
@@ -146,7 +150,7 @@ impl Expander<'_> {
 
     /// The name that a datum is, where a variable is bound.
     pub(super) fn binding_name(&mut self, node: NodeId) -> Option<NameId> {
-        let span = self.tree.span(node);
+        let span = self.span(node);
         match self.tree.node(node) {
             Node::Symbol(name) if !self.is_keyword(*name) => Some(*name),
             Node::Symbol(_) => {
@@ -174,7 +178,7 @@ impl Expander<'_> {
         let expected = "bindings: ((name value) …)";
         let Some(items) = self.tree.list(node).map(<[NodeId]>::to_vec) else {
             if !matches!(self.tree.node(node), Node::Nil) {
-                self.malformed(self.tree.span(node), form, expected);
+                self.malformed(self.span(node), form, expected);
                 return None;
             }
             return Some(Vec::new());
@@ -192,7 +196,7 @@ impl Expander<'_> {
                 }
                 _ => {
                     if !matches!(self.tree.node(item), Node::Damaged) {
-                        let span = self.tree.span(item);
+                        let span = self.span(item);
                         self.problems.report_with_help(
                             span,
                             format!("malformed binding of `{form}`"),
@@ -343,7 +347,7 @@ impl Expander<'_> {
             return Expr::nil(span);
         };
         self.refuse_duplicate_pairs(&pairs, bindings);
-        let name_span = self.tree.span(name);
+        let name_span = self.span(name);
         let Some(name) = self.binding_name(name) else {
             return Expr::nil(span);
         };

@@ -66,19 +66,21 @@ impl Expander<'_> {
     }
 
     /// Takes apart nested `begin`s: the data that stand directly in a body.
-    pub(super) fn flatten(&self, nodes: &[NodeId]) -> Vec<NodeId> {
+    pub(super) fn flatten(&mut self, nodes: &[NodeId]) -> Vec<NodeId> {
         let mut flat = Vec::with_capacity(nodes.len());
         let mut stack: Vec<NodeId> = nodes.iter().rev().copied().collect();
         while let Some(node) = stack.pop() {
             let (inner, annotations) = self.without_annotations(node);
             match self.special_form(inner) {
-                // An annotated `begin` is an expression, whose annotation must be kept.
-                Some((Special::Begin, [_, parts @ ..])) if annotations.is_empty() => {
+                Some((Special::Begin, [_, parts @ ..])) => {
                     // An empty one is nil, which matters when it comes last.
                     if parts.is_empty() {
-                        flat.push(node);
+                        flat.push(inner);
                     }
                     stack.extend(parts.iter().rev());
+                    if let Some(function) = self.around.last().copied() {
+                        self.annotate(function, &annotations);
+                    }
                 }
                 _ => flat.push(node),
             }
@@ -140,7 +142,7 @@ impl Expander<'_> {
     pub(super) fn part(&mut self, node: NodeId) -> Expr {
         match self.special_form(node) {
             // What is left of a `begin` without parts.
-            Some((Special::Begin, [_])) => Expr::nil(self.tree.span(node)),
+            Some((Special::Begin, [_])) => Expr::nil(self.span(node)),
             _ => self.expr(node),
         }
     }
@@ -151,7 +153,7 @@ impl Expander<'_> {
             if two[0].0 == two[1].0 {
                 let text = self.text(two[1].0);
                 self.problems.report_with_help(
-                    self.tree.span(two[1].1),
+                    self.span(two[1].1),
                     format!("`{text}` is already defined in this body"),
                     "expected another name",
                     "`set!` gives a variable a new value",
@@ -163,7 +165,7 @@ impl Expander<'_> {
     /// Takes a `define` or `defn` apart.
     pub(super) fn definition(&mut self, node: NodeId) -> Option<Definition> {
         let (inner, annotations) = self.without_annotations(node);
-        let span = self.tree.span(inner);
+        let span = self.span(inner);
         let (special, items) = self.special_form(inner)?;
         let items = items.to_vec();
         let signature = items

@@ -2,7 +2,7 @@
 
 use super::{Expander, Resolved};
 use crate::lang::builtin::{ANNOTATIONS, Builtin, Form, Options, Pad, Shape};
-use crate::lang::ir::{Constant, Expr, ExprKind, Function, FunctionId, Statement};
+use crate::lang::ir::{Constant, Expr, ExprKind, FunctionId, Statement};
 use crate::lang::names::NameId;
 use crate::lang::source::Span;
 use crate::lang::tree::NodeId;
@@ -100,7 +100,7 @@ impl Expander<'_> {
             // A function that is called at once where it stands becomes part of its surroundings.
             let name = self.tree.names.intern("lambda");
             let variable = self.new_variable(name);
-            let callee = Expr::new(ExprKind::Local(variable), self.tree.span(head));
+            let callee = Expr::new(ExprKind::Local(variable), self.span(head));
             let call = Expr::new(ExprKind::Call(Box::new(callee), values), span);
             let statements = vec![
                 self.bind_functions(vec![(variable, function)]),
@@ -108,7 +108,7 @@ impl Expander<'_> {
             ];
             return Expr::new(ExprKind::Block(statements), span);
         }
-        let callee = Expr::new(ExprKind::Lambda(function), self.tree.span(head));
+        let callee = Expr::new(ExprKind::Lambda(function), self.span(head));
         Expr::new(ExprKind::Call(Box::new(callee), values), span)
     }
 
@@ -134,9 +134,12 @@ impl Expander<'_> {
         let name = special
             .and_then(|(_, _, to)| self.tree.names.find(to))
             .unwrap_or(name);
+        if let Some(expr) = self.inlined(name, arguments, span) {
+            return expr;
+        }
         let callee = Expr::new(
             ExprKind::Function(self.library_function(name)),
-            self.tree.span(head),
+            self.span(head),
         );
         self.plain_call(callee, arguments, span)
     }
@@ -172,12 +175,12 @@ impl Expander<'_> {
         // A wrong number of arguments is found when the call happens.
         let callee = Expr::new(
             ExprKind::Function(self.library_function(name)),
-            self.tree.span(head),
+            self.span(head),
         );
         self.plain_call(callee, arguments, span)
     }
 
-    fn operation_of(&mut self, form: &Form, operands: Vec<Expr>, span: Span) -> Expr {
+    pub(super) fn operation_of(&mut self, form: &Form, operands: Vec<Expr>, span: Span) -> Expr {
         let before: Vec<Expr> = form.before.iter().map(|pad| self.pad(*pad, span)).collect();
         let after: Vec<Expr> = form.after.iter().map(|pad| self.pad(*pad, span)).collect();
         let operands = before.into_iter().chain(operands).chain(after).collect();
@@ -218,7 +221,7 @@ impl Expander<'_> {
         let expected = format!("expected {} with a value", known.join(" or "));
         let mut values: Vec<Option<(usize, Expr)>> = known.iter().map(|_| None).collect();
         for (order, option) in given.chunks(2).enumerate() {
-            let option_span = self.tree.span(option[0]);
+            let option_span = self.span(option[0]);
             let keyword = self.tree.symbol_text(option[0]).unwrap_or_default();
             let position = known.iter().position(|known| *known == keyword);
             let value = option.get(1).map(|node| self.expr(*node));
@@ -293,7 +296,7 @@ impl Expander<'_> {
             if let Some(function) = entry.function {
                 return function;
             }
-            let span = self.tree.span(entry.node);
+            let span = self.span(entry.node);
             let text = self.text(name);
             let function = self.new_library_function(text.trim_start_matches('%'), span);
             super::put(
@@ -313,7 +316,8 @@ impl Expander<'_> {
         self.wrapper(builtin, name)
     }
 
-    fn new_library_function(&mut self, name: &str, span: Span) -> FunctionId {
+    /// Reserves a function that counts as one of the prelude.
+    pub(super) fn new_library_function(&mut self, name: &str, span: Span) -> FunctionId {
         let was_in_prelude = std::mem::replace(&mut self.in_prelude, true);
         let function = self.declare_function(name.into(), span);
         self.in_prelude = was_in_prelude;
@@ -326,20 +330,8 @@ impl Expander<'_> {
             return function;
         }
         let form = &builtin.forms[0];
-        let span = Span::default();
-        let function = self.new_library_function(builtin.name, span);
+        let function = self.operation_function(builtin, form, form.max);
         super::put(&mut self.wrappers, name, function);
-        self.around.push(function);
-        let operand = self.tree.names.intern("operand");
-        let parameters: Vec<_> = (0..form.max).map(|_| self.new_variable(operand)).collect();
-        self.around.pop();
-        let operands = parameters
-            .iter()
-            .map(|variable| Expr::new(ExprKind::Local(*variable), span));
-        let body = self.operation_of(form, operands.collect(), span);
-        let declared: &mut Function = &mut self.module.functions[function.index()];
-        declared.parameters = parameters;
-        declared.body = body;
         function
     }
 }

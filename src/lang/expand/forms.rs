@@ -106,7 +106,7 @@ impl Expander<'_> {
         let mut clauses = Vec::with_capacity(arguments.len());
         let mut otherwise = None;
         for (position, node) in arguments.iter().enumerate() {
-            let clause_span = self.tree.span(*node);
+            let clause_span = self.span(*node);
             let Some([test, body @ ..]) = self.tree.list(*node) else {
                 if !matches!(self.tree.node(*node), crate::lang::tree::Node::Damaged) {
                     self.problems.report(
@@ -171,7 +171,7 @@ impl Expander<'_> {
         let Some(name) = name else {
             return Expr::nil(span);
         };
-        let target_span = self.tree.span(*target);
+        let target_span = self.span(*target);
         match self.resolve(name) {
             Resolved::Local(variable) => {
                 self.module.variables[variable.index()].is_mutated = true;
@@ -217,7 +217,7 @@ impl Expander<'_> {
             return self.malformed(span, "try", expected);
         };
         let catch = catch.to_vec();
-        let catch_span = self.tree.span(*last);
+        let catch_span = self.span(*last);
         let body = self.body(body, span);
         let [_, name, handler @ ..] = &catch[..] else {
             return self.malformed(catch_span, "catch", "(catch e handler…)");

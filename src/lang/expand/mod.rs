@@ -8,6 +8,7 @@
 //! | `binding` | functions, `let` and its relatives |
 //! | `body` | bodies with definitions, and in which order these take effect |
 //! | `call` | calls, built-in operations |
+//! | `inline` | library functions written out where they are called |
 //!
 //! Errors go to the problems; in place of what is wrong stands nil, and expanding goes on.
 //! The expander recurses once for each level of nesting, which it bounds.
@@ -16,6 +17,7 @@ mod binding;
 mod body;
 mod call;
 mod forms;
+mod inline;
 mod program;
 mod scope;
 
@@ -79,6 +81,9 @@ struct Expander<'a> {
     wanted: Vec<NameId>,
     /// Whether the prelude is being expanded, which sees none of the file's names.
     in_prelude: bool,
+    /// Where everything stands that is expanded now: in a library function that is written out, at
+    /// the call of it.
+    place: Option<Span>,
     /// Functions around the place, the innermost last.
     around: Vec<FunctionId>,
     nesting: usize,
@@ -111,6 +116,7 @@ impl<'a> Expander<'a> {
             wrappers: Vec::new(),
             wanted: Vec::new(),
             in_prelude: false,
+            place: None,
             around: Vec::new(),
             nesting: 0,
             is_too_deep: false,
@@ -120,6 +126,11 @@ impl<'a> Expander<'a> {
 
     fn text(&self, name: NameId) -> Rc<str> {
         Rc::clone(self.tree.names.text(name))
+    }
+
+    /// Where a datum stands, as far as messages and lines are concerned.
+    fn span(&self, node: NodeId) -> Span {
+        self.place.unwrap_or_else(|| self.tree.span(node))
     }
 
     fn new_variable(&mut self, name: NameId) -> VariableId {
@@ -201,7 +212,10 @@ impl<'a> Expander<'a> {
     /// What stands inside of any annotations, and these.
     fn without_annotations(&self, mut node: NodeId) -> (NodeId, Vec<&'static str>) {
         let mut annotations = Vec::new();
-        while let Some((annotation, inner)) = self.annotation(node) {
+        // Deeper ones are refused as expressions.
+        while annotations.len() <= NESTING_MAX
+            && let Some((annotation, inner)) = self.annotation(node)
+        {
             annotations.push(annotation);
             node = inner;
         }
@@ -228,22 +242,30 @@ impl<'a> Expander<'a> {
 
     /// Expands a datum that stands where a value is wanted.
     fn expr(&mut self, node: NodeId) -> Expr {
-        let span = self.tree.span(node);
-        if self.nesting == NESTING_MAX {
-            if !self.is_too_deep {
-                self.is_too_deep = true;
-                self.problems.report(
-                    span,
-                    "this form is nested too deeply",
-                    format!("expected at most {NESTING_MAX} levels of forms"),
-                );
-            }
+        let span = self.span(node);
+        if !self.enter(span) {
             return Expr::nil(span);
         }
-        self.nesting += 1;
         let expr = self.node(node, span);
         self.nesting -= 1;
         expr
+    }
+
+    /// Goes one level deeper, if forms may nest that deep.
+    fn enter(&mut self, span: Span) -> bool {
+        if self.nesting < NESTING_MAX {
+            self.nesting += 1;
+            return true;
+        }
+        if !self.is_too_deep {
+            self.is_too_deep = true;
+            self.problems.report(
+                span,
+                "this form is nested too deeply",
+                format!("expected at most {NESTING_MAX} levels of forms"),
+            );
+        }
+        false
     }
 
     fn exprs(&mut self, nodes: &[NodeId]) -> Vec<Expr> {
@@ -261,7 +283,7 @@ impl<'a> Expander<'a> {
             Node::Symbol(name) => return self.name(*name, span),
             Node::List(items) => {
                 if let Some(tail) = items.tail {
-                    let tail = self.tree.span(tail);
+                    let tail = self.span(tail);
                     self.problems
                         .report(tail, "a call has no dot", "expected a list without `.`");
                     return Expr::nil(span);

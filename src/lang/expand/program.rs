@@ -72,7 +72,7 @@ impl Expander<'_> {
             match self.body_form(node) {
                 Some(Special::Define | Special::Defn) => {
                     if let Some(definition) = self.definition(node) {
-                        let span = self.tree.span(node);
+                        let span = self.span(node);
                         let global = self.declare_global(definition.name, span);
                         tops.push(Top::Define(global, definition, span));
                     }

@@ -54,7 +54,7 @@ pub(super) fn function(
         let resolved = source.resolve(ip);
         emitter.gas = weight(&source, ip);
         emitter.bind(ip);
-        if loops[ip] {
+        if loops.get(ip).copied().unwrap_or(false) {
             emitter.gas -= 1;
             emitter.out.emit_with_gas(Control::Loop {}, 1);
         }

@@ -10,7 +10,7 @@
 
 use super::flow::Flow;
 use super::registers::{self, Sets};
-use super::{Fault, limits};
+use super::{Budget, Fault};
 use crate::op::{Access, Op};
 use crate::program::Function;
 
@@ -21,8 +21,8 @@ struct Summaries {
 }
 
 /// Checks one function.
-pub(super) fn check(function: &Function, flow: &Flow) -> Result<(), Fault> {
-    let states = solve(function, flow)?;
+pub(super) fn check(function: &Function, flow: &Flow, budget: &mut Budget) -> Result<(), Fault> {
+    let states = solve(function, flow, budget)?;
     let mut state = Sets::new(1, function.registers, 0);
     for (number, block) in flow.blocks.iter().enumerate() {
         let state = state.get_mut(0);
@@ -35,14 +35,15 @@ pub(super) fn check(function: &Function, flow: &Flow) -> Result<(), Fault> {
 }
 
 /// The registers that are set at the beginning of each block.
-fn solve(function: &Function, flow: &Flow) -> Result<Sets, Fault> {
+fn solve(function: &Function, flow: &Flow, budget: &mut Budget) -> Result<Sets, Fault> {
     let summaries = summarize(function, flow);
     let mut states = Sets::new(flow.blocks.len(), function.registers, u64::MAX);
     let entry = states.get_mut(0);
     entry.fill(0);
     registers::insert_range(entry, 0, function.entry_registers() as u16);
     let mut state = Sets::new(1, function.registers, 0);
-    for _ in 0..limits::PASSES_MAX {
+    loop {
+        budget.pay_pass(function, flow)?;
         let mut changed = false;
         for number in &flow.order {
             let number = *number as usize;
@@ -69,10 +70,6 @@ fn solve(function: &Function, flow: &Flow) -> Result<Sets, Fault> {
             return Ok(states);
         }
     }
-    Err((
-        None,
-        "control flow is too tangled to be analysed".to_owned(),
-    ))
 }
 
 fn summarize(function: &Function, flow: &Flow) -> Summaries {

@@ -5,7 +5,7 @@
 
 use super::flow::{Block, Flow};
 use super::registers::{self, Sets};
-use super::{Fault, limits};
+use super::{Budget, Fault};
 use crate::op::{Access, Op};
 use crate::program::Function;
 
@@ -44,9 +44,13 @@ impl LiveTable {
     }
 
     /// Computes the table of a function whose operands were checked.
-    pub(super) fn compute(function: &Function, flow: &Flow) -> Result<LiveTable, Fault> {
+    pub(super) fn compute(
+        function: &Function,
+        flow: &Flow,
+        budget: &mut Budget,
+    ) -> Result<LiveTable, Fault> {
         let mut rows = Sets::new(function.code.len(), function.registers, 0);
-        solve(function, flow, &mut rows)?;
+        solve(function, flow, budget, &mut rows)?;
         let mut live = Sets::new(1, function.registers, 0);
         let mut around = live.clone();
         for block in &flow.blocks {
@@ -64,7 +68,12 @@ impl LiveTable {
 }
 
 /// Fills the rows of the first instruction of each block.
-fn solve(function: &Function, flow: &Flow, rows: &mut Sets) -> Result<(), Fault> {
+fn solve(
+    function: &Function,
+    flow: &Flow,
+    budget: &mut Budget,
+    rows: &mut Sets,
+) -> Result<(), Fault> {
     // Registers that a block reads before it writes them, and those whose value does not survive it.
     let mut read = Sets::new(flow.blocks.len(), function.registers, 0);
     let mut lost = read.clone();
@@ -82,7 +91,8 @@ fn solve(function: &Function, flow: &Flow, rows: &mut Sets) -> Result<(), Fault>
     }
     let mut live = Sets::new(1, function.registers, 0);
     let mut around = live.clone();
-    for _ in 0..limits::PASSES_MAX {
+    loop {
+        budget.pay_pass(function, flow)?;
         let mut changed = false;
         for number in flow.order.iter().rev() {
             let block = &flow.blocks[*number as usize];
@@ -100,10 +110,6 @@ fn solve(function: &Function, flow: &Flow, rows: &mut Sets) -> Result<(), Fault>
             return Ok(());
         }
     }
-    Err((
-        None,
-        "control flow is too tangled to be analysed".to_owned(),
-    ))
 }
 
 /// What is live where control goes on behind a block.

@@ -16,9 +16,10 @@
 //! are the roots of a frame; collection, images, hashes and inspection all use this table, and
 //! everywhere else a register counts as nil.
 //!
-//! Time and memory are proportional to the words of that table (instructions times registers / 64),
-//! which [`limits`] bound: analyses visit the blocks in an order in which structured code, loops nested
-//! *n* deep, settles after *n* + 2 passes, and refuse what has not settled after many more.
+//! Memory is proportional to the words of that table (instructions times registers / 64). So is time for
+//! structured code: analyses visit the blocks in an order in which loops nested *n* deep settle after
+//! *n* + 2 passes. Other code may take more passes; a program that takes too many is refused, so that
+//! [`limits`] bound both.
 
 mod assigned;
 mod flow;
@@ -50,8 +51,8 @@ pub mod limits {
     pub const HANDLERS_MAX: usize = 1 << 12;
     /// 64-bit words of live-register tables of a program (32 MiB).
     pub const LIVE_WORDS_MAX: usize = 1 << 22;
-    /// Passes over the blocks of a function until an analysis must have settled.
-    pub const PASSES_MAX: usize = 64;
+    /// Words that the analyses of a program visit until they have settled.
+    pub const STEPS_MAX: usize = 1 << 28;
 }
 
 /// Why a program was refused.
@@ -129,10 +130,13 @@ pub fn verify(program: Program) -> Result<Verified, VerifyError> {
         reason,
     })?;
     let mut live = Vec::with_capacity(program.functions.len());
-    let mut words_left = limits::LIVE_WORDS_MAX;
+    let mut budget = Budget {
+        words: limits::LIVE_WORDS_MAX,
+        steps: limits::STEPS_MAX,
+    };
     for (number, function) in program.functions.iter().enumerate() {
-        let table = verify_function(&program, number, function, &mut words_left).map_err(
-            |(pc, reason)| {
+        let table =
+            verify_function(&program, number, function, &mut budget).map_err(|(pc, reason)| {
                 let number = number as u32;
                 VerifyError {
                     function: Some((number, program.function_name(number))),
@@ -140,8 +144,7 @@ pub fn verify(program: Program) -> Result<Verified, VerifyError> {
                     line: pc.and_then(|pc| program.line_at(number, pc)),
                     reason,
                 }
-            },
-        )?;
+            })?;
         live.push(table);
     }
     let signature = ProgramSignature::of(&program);
@@ -152,6 +155,26 @@ pub fn verify(program: Program) -> Result<Verified, VerifyError> {
         signature,
         code_signatures,
     })
+}
+
+/// What is left of the limits while the functions of a program are verified.
+struct Budget {
+    words: usize,
+    steps: usize,
+}
+
+impl Budget {
+    /// Pays for one pass over the blocks of a function.
+    fn pay_pass(&mut self, function: &Function, flow: &flow::Flow) -> Result<(), Fault> {
+        let steps = flow.blocks.len() * (1 + registers::words_of(function.registers));
+        match self.steps.checked_sub(steps) {
+            Some(left) => {
+                self.steps = left;
+                Ok(())
+            }
+            None => Err((None, "control flow is too tangled to be analysed".into())),
+        }
+    }
 }
 
 fn require(condition: bool, reason: impl FnOnce() -> String) -> Result<(), String> {
@@ -198,7 +221,7 @@ fn verify_function(
     program: &Program,
     number: usize,
     function: &Function,
-    words_left: &mut usize,
+    budget: &mut Budget,
 ) -> Result<LiveTable, Fault> {
     let links = &program.links[number];
     verify_shape(program, function, links).map_err(|reason| (None, reason))?;
@@ -212,16 +235,16 @@ fn verify_function(
         verify_debug(function, debug).map_err(|reason| (None, reason))?;
     }
     let words = function.code.len() * registers::words_of(function.registers);
-    if words > *words_left {
+    let Some(words_left) = budget.words.checked_sub(words) else {
         return Err((
             None,
             "too many instructions times registers for the live-register table".into(),
         ));
-    }
-    *words_left -= words;
+    };
+    budget.words = words_left;
     let flow = flow::Flow::of(function);
-    assigned::check(function, &flow)?;
-    LiveTable::compute(function, &flow)
+    assigned::check(function, &flow, budget)?;
+    LiveTable::compute(function, &flow, budget)
 }
 
 fn verify_debug(function: &Function, debug: &FunctionDebug) -> Result<(), String> {
@@ -367,9 +390,7 @@ fn verify_nesting(handlers: &[Handler], order: &[usize]) -> Result<(), String> {
         {}
         if let Some(outer) = around.last() {
             require(*at < *outer && handler.end <= handlers[*outer].end, || {
-                format!(
-                    "handler {at} overlaps handler {outer} but does not lie within it and before it in the table"
-                )
+                format!("handler {at} overlaps handler {outer}, but is not inside and before it")
             })?;
         }
         around.push(*at);
@@ -410,8 +431,9 @@ fn verify_op(
         let wanted = captured_by(program, links, link.0);
         require(wanted == Some(captures.count), || {
             format!(
-                "{} values for a function that captures {wanted:?}",
-                captures.count
+                "{} values for a function that captures {}",
+                captures.count,
+                wanted.unwrap_or(0)
             )
         })?;
     }

@@ -49,6 +49,18 @@ impl Arena {
         Value::object(kind, index as u64 * 8)
     }
 
+    /// A new string of one ASCII character.
+    pub(crate) fn new_character(&mut self, character: u8) -> Value {
+        let index = self.allocate(3, cost::short_text_bytes(1));
+        self.init(index, header(ObjectKind::Text, 0, 3));
+        self.init(index + 1, join(1, 1));
+        self.init(
+            index + 2,
+            u64::from_le_bytes([character, 0, 0, 0, 0, 0, 0, 0]).to_le(),
+        );
+        Value::object(Kind::String, index as u64 * 8)
+    }
+
     /// A text that is the first `length` bytes of a buffer.
     pub(crate) fn new_long_text(
         &mut self,

@@ -1,0 +1,179 @@
+//! Arithmetic: Ints that do not overflow, Floats, and both together.
+
+use super::form::Instruction;
+use super::hot::Hot;
+use crate::numbers::{Number, float_max, float_min, float_mod, int_mod};
+use crate::value::Value;
+use pw_isa::Kind;
+
+const INT: u64 = Kind::Int as u64;
+const FLOAT: u64 = Kind::Float as u64;
+
+/// Shifts right by a count modulo 64, filling with zeros.
+pub(super) fn shift_right_zero(a: i64, b: i64) -> i64 {
+    (a as u64).wrapping_shr(b as u32) as i64
+}
+
+/// Two values as Ints.
+#[inline(always)]
+pub(super) fn ints(a: Value, b: Value) -> Option<(i64, i64)> {
+    ((a.tag ^ INT) | (b.tag ^ INT) == 0).then_some((a.bits as i64, b.bits as i64))
+}
+
+/// Two numbers as Floats, when at least one is.
+#[inline(always)]
+pub(super) fn floats(a: Value, b: Value) -> Option<(f64, f64)> {
+    if (a.tag ^ FLOAT) | (b.tag ^ FLOAT) == 0 {
+        return Some((f64::from_bits(a.bits), f64::from_bits(b.bits)));
+    }
+    Some((Number::of(a)?.to_float(), Number::of(b)?.to_float()))
+}
+
+impl Hot<'_> {
+    #[inline(always)]
+    fn arith(
+        &mut self,
+        i: Instruction,
+        int: impl FnOnce(i64, i64) -> Option<i64>,
+        float: impl FnOnce(f64, f64) -> f64,
+    ) -> bool {
+        let (a, b) = (self.get(i.b), self.get(i.c));
+        if let Some((a, b)) = ints(a, b) {
+            return match int(a, b) {
+                Some(result) => self.set(i.a, Value::int(result)),
+                None => false,
+            };
+        }
+        match floats(a, b) {
+            Some((a, b)) => self.set(i.a, Value::float(float(a, b))),
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    fn arith_imm(
+        &mut self,
+        i: Instruction,
+        int: impl FnOnce(i64, i64) -> Option<i64>,
+        float: impl FnOnce(f64, f64) -> f64,
+    ) -> bool {
+        let a = self.get(i.b);
+        if a.tag == INT {
+            return match int(a.bits as i64, i64::from(i.imm)) {
+                Some(result) => self.set(i.a, Value::int(result)),
+                None => false,
+            };
+        }
+        a.tag == FLOAT
+            && self.set(
+                i.a,
+                Value::float(float(f64::from_bits(a.bits), f64::from(i.imm))),
+            )
+    }
+
+    #[inline(always)]
+    pub(super) fn add(&mut self, i: Instruction) -> bool {
+        self.arith(i, i64::checked_add, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    pub(super) fn sub(&mut self, i: Instruction) -> bool {
+        self.arith(i, i64::checked_sub, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    pub(super) fn mul(&mut self, i: Instruction) -> bool {
+        self.arith(i, i64::checked_mul, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    pub(super) fn div(&mut self, i: Instruction) -> bool {
+        self.arith(i, i64::checked_div, |a, b| a / b)
+    }
+
+    #[inline(always)]
+    pub(super) fn quot(&mut self, i: Instruction) -> bool {
+        self.arith(i, i64::checked_div, |a, b| libm::trunc(a / b))
+    }
+
+    #[inline(always)]
+    pub(super) fn rem(&mut self, i: Instruction) -> bool {
+        self.arith(i, |a, b| (b != 0).then(|| a.wrapping_rem(b)), libm::fmod)
+    }
+
+    #[inline(always)]
+    pub(super) fn modulo(&mut self, i: Instruction) -> bool {
+        self.arith(i, |a, b| (b != 0).then(|| int_mod(a, b)), float_mod)
+    }
+
+    #[inline(always)]
+    pub(super) fn min(&mut self, i: Instruction) -> bool {
+        self.arith(i, |a, b| Some(a.min(b)), float_min)
+    }
+
+    #[inline(always)]
+    pub(super) fn max(&mut self, i: Instruction) -> bool {
+        self.arith(i, |a, b| Some(a.max(b)), float_max)
+    }
+
+    #[inline(always)]
+    pub(super) fn neg(&mut self, i: Instruction) -> bool {
+        let a = self.get(i.b);
+        match (a.tag, (a.bits as i64).checked_neg()) {
+            (INT, Some(result)) => self.set(i.a, Value::int(result)),
+            (FLOAT, _) => self.set(i.a, Value::float(-f64::from_bits(a.bits))),
+            _ => false,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn add_imm(&mut self, i: Instruction) -> bool {
+        self.arith_imm(i, i64::checked_add, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    pub(super) fn sub_imm(&mut self, i: Instruction) -> bool {
+        self.arith_imm(i, i64::checked_sub, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    pub(super) fn mul_imm(&mut self, i: Instruction) -> bool {
+        self.arith_imm(i, i64::checked_mul, |a, b| a * b)
+    }
+
+    /// An operation on Ints that always has a result.
+    #[inline(always)]
+    pub(super) fn bits(&mut self, i: Instruction, result: impl FnOnce(i64, i64) -> i64) -> bool {
+        match ints(self.get(i.b), self.get(i.c)) {
+            Some((a, b)) => self.set(i.a, Value::int(result(a, b))),
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn bits_imm(
+        &mut self,
+        i: Instruction,
+        result: impl FnOnce(i64, i64) -> i64,
+    ) -> bool {
+        let a = self.get(i.b);
+        a.tag == INT && self.set(i.a, Value::int(result(a.bits as i64, i64::from(i.imm))))
+    }
+
+    #[inline(always)]
+    pub(super) fn set_float(&mut self, i: Instruction) -> bool {
+        match Number::of(self.get(i.b)) {
+            Some(number) => self.set(i.a, Value::float(number.to_float())),
+            None => false,
+        }
+    }
+
+    /// The machine's square root is exact, like the library's.
+    #[inline(always)]
+    pub(super) fn sqrt(&mut self, i: Instruction) -> bool {
+        match Number::of(self.get(i.b)) {
+            Some(number) => self.set(i.a, Value::float(number.to_float().sqrt())),
+            None => false,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Jumps, branches, returns, moves and constants.
+//!
+//! Handlers that go on elsewhere charge the block they enter; when it cannot be paid for they answer
+//! false with `pc` already there, so that the loop stops before its first instruction.
+
+use super::form::{Instruction, UNLESS};
+use super::hot::Hot;
+use crate::value::Value;
+
+impl Hot<'_> {
+    /// Goes on at `pc`, which begins a block.
+    #[inline(always)]
+    pub(super) fn enter_block(&mut self, pc: *const Instruction) -> bool {
+        self.pc = pc;
+        self.gas -= i64::from(self.fetch().rest);
+        self.gas >= 0
+    }
+
+    #[inline(always)]
+    fn position(&self, target: i32) -> *const Instruction {
+        self.function()
+            .code
+            .as_ptr()
+            .wrapping_add(target as u32 as usize)
+    }
+
+    #[inline(always)]
+    pub(super) fn jump(&mut self, i: Instruction) -> bool {
+        self.enter_block(self.position(i.imm))
+    }
+
+    /// The counter of a loop.
+    #[inline(always)]
+    pub(super) fn count(&mut self, site: u32) {
+        // SAFETY: sites were numbered with the program, and there is a counter for each.
+        let counter = unsafe { &mut *self.counters.wrapping_add(site as usize) };
+        *counter = counter.wrapping_add(1);
+    }
+
+    #[inline(always)]
+    pub(super) fn count_loop(&mut self, i: Instruction) -> bool {
+        self.count(u32::from(i.b) | u32::from(i.c) << 16);
+        true
+    }
+
+    /// A jump to a `loop`, and that.
+    #[inline(always)]
+    pub(super) fn jump_loop(&mut self, i: Instruction) -> bool {
+        if !self.jump(i) {
+            return false;
+        }
+        self.count_loop(i);
+        self.skip(1);
+        true
+    }
+
+    /// Goes on at the target, or behind the branch and the parts fused with it.
+    #[inline(always)]
+    pub(super) fn branch(&mut self, taken: bool, target: i32, parts: usize) -> bool {
+        let to = if taken {
+            self.position(target)
+        } else {
+            self.pc.wrapping_add(parts)
+        };
+        self.enter_block(to)
+    }
+
+    /// `b` more parts are fused with it.
+    #[inline(always)]
+    pub(super) fn branch_truth(&mut self, i: Instruction, wanted: bool) -> bool {
+        let taken = self.get(i.a).is_true() == wanted;
+        self.branch(taken, i.imm, 1 + usize::from(i.b))
+    }
+
+    /// Branches on a test that may be negated.
+    #[inline(always)]
+    pub(super) fn branch_test(&mut self, i: Instruction, holds: bool, parts: usize) -> bool {
+        self.branch(holds != (i.b == UNLESS), i.imm, parts)
+    }
+
+    #[inline(always)]
+    pub(super) fn copy(&mut self, i: Instruction) -> bool {
+        self.set(i.a, self.get(i.b))
+    }
+
+    #[inline(always)]
+    pub(super) fn load_int(&mut self, i: Instruction) -> bool {
+        self.set(i.a, Value::int(i64::from(i.imm)))
+    }
+
+    #[inline(always)]
+    pub(super) fn load_value(&mut self, i: Instruction) -> bool {
+        // SAFETY: the rewriter put the value there.
+        let value = unsafe { *self.program.values.get_unchecked(i.imm as usize) };
+        self.set(i.a, value)
+    }
+
+    /// Returns to a caller in the same program.
+    #[inline(always)]
+    pub(super) fn leave_function(&mut self, i: Instruction) -> bool {
+        // SAFETY: every frame has a header before its registers; see `hot`.
+        let header = unsafe { *self.regs.wrapping_sub(1) };
+        if self.depth <= 1 || (header.bits >> 32) as u32 != self.program_number {
+            return false;
+        }
+        let value = self.get(i.a);
+        // SAFETY: the header's slot is the caller's window base.
+        unsafe { *self.regs.wrapping_sub(1) = value };
+        self.regs = self.regs.wrapping_sub(header.bits as u32 as usize);
+        self.depth -= 1;
+        // SAFETY: headers name functions and calls that exist; see `hot`.
+        let function = unsafe {
+            self.program
+                .functions
+                .get_unchecked((header.tag >> 32) as usize)
+        };
+        self.function = function;
+        self.enter_block(
+            function
+                .code
+                .as_ptr()
+                .wrapping_add(header.tag as u32 as usize + 1),
+        )
+    }
+
+    /// Returns the value just computed; the instruction that computed it is done, so the loop stops at
+    /// the `return` itself when it cannot go on.
+    #[inline(always)]
+    pub(super) fn leave_function_behind(&mut self, i: Instruction) -> bool {
+        self.skip(1);
+        self.leave_function(i)
+    }
+}

@@ -1,0 +1,185 @@
+//! Pairs, vectors, bytes and maps, where nothing has to grow.
+
+use super::form::Instruction;
+use super::hot::Hot;
+use crate::heap::{Heap, KeyHash};
+use crate::value::Value;
+use pw_isa::op::Work;
+use pw_isa::{Kind, cost};
+
+const INT: u64 = Kind::Int as u64;
+
+/// The longest key that is hashed here.
+const KEY_BYTES_MAX: u64 = 4096;
+
+impl Hot<'_> {
+    #[inline(always)]
+    pub(super) fn cons(&mut self, i: Instruction) -> bool {
+        if !self.can_allocate(cost::PAIR_BYTES) {
+            return false;
+        }
+        let (car, cdr) = (self.get(i.b), self.get(i.c));
+        let pair = self.arena().new_pair(car, cdr);
+        self.set(i.a, pair)
+    }
+
+    #[inline(always)]
+    fn pair(&mut self, register: u16) -> Option<(Value, Value)> {
+        let pair = self.get(register);
+        if pair.tag == Kind::Pair as u64 {
+            return Some(self.arena().pair(pair.bits));
+        }
+        self.heap().pair(pair)
+    }
+
+    #[inline(always)]
+    pub(super) fn car(&mut self, i: Instruction) -> bool {
+        match self.pair(i.b) {
+            Some((car, _)) => self.set(i.a, car),
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn cdr(&mut self, i: Instruction) -> bool {
+        match self.pair(i.b) {
+            Some((_, cdr)) => self.set(i.a, cdr),
+            None => false,
+        }
+    }
+
+    /// A vector's offset and an index within it.
+    #[inline(always)]
+    fn element(&mut self, vector: Value, index: Value) -> Option<(u64, u32)> {
+        if vector.tag != Kind::Vector as u64 || index.tag != INT {
+            return None;
+        }
+        let length = self.arena().vector_length(vector.bits);
+        (index.bits < u64::from(length)).then_some((vector.bits, index.bits as u32))
+    }
+
+    #[inline(always)]
+    pub(super) fn vector_ref(&mut self, i: Instruction) -> bool {
+        let (vector, index) = (self.get(i.b), self.get(i.c));
+        match self.element(vector, index) {
+            Some((offset, place)) => {
+                let value = self.arena().vector_get(offset, place);
+                self.set(i.a, value)
+            }
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn vector_set(&mut self, i: Instruction) -> bool {
+        let (vector, index, value) = (self.get(i.a), self.get(i.b), self.get(i.c));
+        let Some((offset, place)) = self.element(vector, index) else {
+            return false;
+        };
+        self.arena().vector_set_in_place(offset, place, value)
+    }
+
+    #[inline(always)]
+    pub(super) fn vector_length(&mut self, i: Instruction) -> bool {
+        let vector = self.get(i.b);
+        if vector.tag != Kind::Vector as u64 {
+            return false;
+        }
+        let length = self.arena().vector_length(vector.bits);
+        self.set(i.a, Value::int(i64::from(length)))
+    }
+
+    #[inline(always)]
+    pub(super) fn vector_push(&mut self, i: Instruction) -> bool {
+        let (vector, value) = (self.get(i.a), self.get(i.b));
+        vector.tag == Kind::Vector as u64 && self.arena().vector_push_in_place(vector.bits, value)
+    }
+
+    #[inline(always)]
+    pub(super) fn vector_pop(&mut self, i: Instruction) -> bool {
+        let vector = self.get(i.b);
+        if vector.tag != Kind::Vector as u64 {
+            return false;
+        }
+        match self.arena().vector_pop(vector.bits) {
+            Some(value) => self.set(i.a, value),
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn bytes_ref(&mut self, i: Instruction) -> bool {
+        let (bytes, index) = (self.get(i.b), self.get(i.c));
+        if bytes.tag != Kind::Bytes as u64 || index.tag != INT {
+            return false;
+        }
+        match self
+            .arena()
+            .bytes(bytes.bits)
+            .get(index.bits as usize)
+            .copied()
+        {
+            Some(byte) => self.set(i.a, Value::int(i64::from(byte))),
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn bytes_set(&mut self, i: Instruction) -> bool {
+        let (bytes, index, value) = (self.get(i.a), self.get(i.b), self.get(i.c));
+        if bytes.tag != Kind::Bytes as u64
+            || index.tag != INT
+            || value.tag != INT
+            || value.bits > 255
+        {
+            return false;
+        }
+        let fits = index.bits < self.arena().bytes(bytes.bits).len() as u64;
+        if fits {
+            self.arena()
+                .write_bytes(bytes.bits, index.bits as usize, &[value.bits as u8]);
+        }
+        fits
+    }
+
+    /// The entry of a key, when the work for it can be paid.
+    #[inline(always)]
+    fn map_entry(&mut self, map: Value, key: Value) -> Option<Option<u32>> {
+        if map.tag != Kind::Map as u64 {
+            return None;
+        }
+        let (entry, bytes) = find_entry(self.heap(), map, key)?;
+        self.charge(cost::work_gas(Work::Bytes, bytes)).then_some(entry)
+    }
+
+    /// The default stands in the register `imm`.
+    #[inline(always)]
+    pub(super) fn map_get(&mut self, i: Instruction) -> bool {
+        let (map, key) = (self.get(i.b), self.get(i.c));
+        let Some(entry) = self.map_entry(map, key) else { return false };
+        let found = entry.and_then(|entry| self.arena().map_entry(map.bits, entry));
+        let value = found.map_or(self.get(i.imm as u16), |(_, value)| value);
+        self.set(i.a, value)
+    }
+
+    /// Replaces the value of a key that is there; new keys are left to the reference interpreter, which
+    /// charges for them.
+    #[inline(always)]
+    pub(super) fn map_set(&mut self, i: Instruction) -> bool {
+        let (map, key, value) = (self.get(i.a), self.get(i.b), self.get(i.c));
+        let before = self.gas;
+        if let Some(Some(entry)) = self.map_entry(map, key) {
+            self.arena().map_replace(map.bits, entry, value);
+            return true;
+        }
+        self.gas = before;
+        false
+    }
+}
+
+/// The entry of a key in a map, and the bytes of the key; `None` for what cannot be a key or is long.
+fn find_entry(heap: Heap<'_>, map: Value, key: Value) -> Option<(Option<u32>, u64)> {
+    let KeyHash::Hash(hash, bytes) = heap.key_hash(key, KEY_BYTES_MAX) else { return None };
+    let entry = heap.arena.map_find(map.bits, hash, |other| heap.same_key(key, other));
+    Some((entry, bytes))
+}

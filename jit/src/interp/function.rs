@@ -1,0 +1,200 @@
+//! Calls within a program, closures, cells and globals.
+
+use super::form::{Instruction, InternalFunction};
+use super::hot::Hot;
+use crate::value::{CONSTANT, Value};
+use pw_isa::{Kind, cost};
+
+impl<'a> Hot<'a> {
+    #[inline(always)]
+    fn callee(&self, number: u32) -> &'a InternalFunction {
+        // SAFETY: links and closures name functions that exist.
+        unsafe { self.program.functions.get_unchecked(number as usize) }
+    }
+
+    /// Enters a function whose arguments stand in the window from `window + 1`.
+    #[inline(always)]
+    fn push(&mut self, callee: &InternalFunction, window: u16, args: u16) -> bool {
+        let distance = usize::from(window) + 1;
+        let regs = self.regs.wrapping_add(distance);
+        let fits = callee.is_plain
+            && callee.params == args
+            && regs.wrapping_add(usize::from(callee.registers)) <= self.stack_end
+            && self.depth < self.depth_max;
+        if !fits {
+            return false;
+        }
+        let header = Value {
+            tag: u64::from(self.pc_index()) | u64::from(self.function().number) << 32,
+            bits: distance as u64 | u64::from(self.program_number) << 32,
+        };
+        // SAFETY: the window's base is a register of the caller.
+        unsafe { *regs.wrapping_sub(1) = header };
+        self.regs = regs;
+        self.depth += 1;
+        self.start(callee)
+    }
+
+    #[inline(always)]
+    fn start(&mut self, callee: &InternalFunction) -> bool {
+        self.function = callee;
+        self.count(callee.entry_site);
+        self.enter_block(callee.code.as_ptr())
+    }
+
+    #[inline(always)]
+    pub(super) fn call(&mut self, i: Instruction) -> bool {
+        let callee = self.callee(i.imm as u32);
+        self.push(callee, i.a, i.b)
+    }
+
+    /// The function of a closure of this program.
+    #[inline(always)]
+    fn closure_callee(&mut self, value: Value) -> Option<&'a InternalFunction> {
+        let (program, function) = if value.tag == Kind::Closure as u64 {
+            self.arena().closure_function(value.bits)
+        } else if value.tag == Kind::Closure as u64 | CONSTANT {
+            self.heap().closure(value)?
+        } else {
+            return None;
+        };
+        (program == self.program_number).then(|| self.callee(function))
+    }
+
+    #[inline(always)]
+    pub(super) fn call_closure(&mut self, i: Instruction) -> bool {
+        let closure = self.get(i.a);
+        let Some(callee) = self.closure_callee(closure) else {
+            return false;
+        };
+        if !self.push(callee, i.a, i.b) {
+            // Either nothing has happened, or the callee was entered and only its gas is missing.
+            if std::ptr::eq(self.function, callee) && self.pc == callee.code.as_ptr() {
+                self.give_closure(callee, closure);
+            }
+            return false;
+        }
+        self.give_closure(callee, closure);
+        true
+    }
+
+    #[inline(always)]
+    fn give_closure(&mut self, callee: &InternalFunction, closure: Value) {
+        if callee.captures > 0 {
+            self.set(callee.params, closure);
+        }
+    }
+
+    /// Moves the arguments to the front of this frame and starts over with another function.
+    #[inline(always)]
+    fn replace(
+        &mut self,
+        callee: &InternalFunction,
+        closure: Option<Value>,
+        i: Instruction,
+    ) -> bool {
+        let fits = callee.is_plain
+            && callee.params == i.b
+            && self.regs.wrapping_add(usize::from(callee.registers)) <= self.stack_end;
+        if !fits {
+            return false;
+        }
+        for place in 0..i.b {
+            let value = self.get(i.a + 1 + place);
+            self.set(place, value);
+        }
+        if let Some(closure) = closure {
+            self.give_closure(callee, closure);
+        }
+        self.start(callee)
+    }
+
+    #[inline(always)]
+    pub(super) fn tail_call(&mut self, i: Instruction) -> bool {
+        let callee = self.callee(i.imm as u32);
+        self.replace(callee, None, i)
+    }
+
+    #[inline(always)]
+    pub(super) fn tail_call_closure(&mut self, i: Instruction) -> bool {
+        let closure = self.get(i.a);
+        let Some(callee) = self.closure_callee(closure) else {
+            return false;
+        };
+        self.replace(callee, Some(closure), i)
+    }
+
+    #[inline(always)]
+    pub(super) fn closure(&mut self, i: Instruction) -> bool {
+        if !self.can_allocate(cost::closure_bytes(u64::from(i.c))) {
+            return false;
+        }
+        let program = self.program_number;
+        let first = i.b;
+        let regs = self.regs;
+        let captures = (0..i.c).map(|place| {
+            // SAFETY: 1 of the head of `hot`.
+            unsafe { *regs.wrapping_add(usize::from(first + place)) }
+        });
+        let closure = self.arena().new_closure(program, i.imm as u32, captures);
+        self.set(i.a, closure)
+    }
+
+    #[inline(always)]
+    pub(super) fn capture(&mut self, i: Instruction) -> bool {
+        let closure = self.get(i.b);
+        if closure.tag != Kind::Closure as u64 {
+            return false;
+        }
+        match self.arena().capture(closure.bits, i.imm as u32) {
+            Some(value) => self.set(i.a, value),
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn cell(&mut self, i: Instruction) -> bool {
+        if !self.can_allocate(cost::CELL_BYTES) {
+            return false;
+        }
+        let value = self.get(i.b);
+        let cell = self.arena().new_cell(value);
+        self.set(i.a, cell)
+    }
+
+    #[inline(always)]
+    pub(super) fn cell_get(&mut self, i: Instruction) -> bool {
+        let cell = self.get(i.b);
+        if cell.tag != Kind::Cell as u64 {
+            return false;
+        }
+        let value = self.arena().cell(cell.bits);
+        self.set(i.a, value)
+    }
+
+    #[inline(always)]
+    pub(super) fn cell_set(&mut self, i: Instruction) -> bool {
+        let (cell, value) = (self.get(i.a), self.get(i.b));
+        if cell.tag != Kind::Cell as u64 {
+            return false;
+        }
+        self.arena().set_cell(cell.bits, value);
+        true
+    }
+
+    #[inline(always)]
+    pub(super) fn global_get(&mut self, i: Instruction) -> bool {
+        let program = self.program_number;
+        match self.fiber().global(program, i.imm as u32) {
+            Some(value) => self.set(i.a, value),
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn global_set(&mut self, i: Instruction) -> bool {
+        let (program, value, code) = (self.program_number, self.get(i.a), self.code());
+        self.fiber().set_global(code, program, i.imm as u32, value);
+        true
+    }
+}

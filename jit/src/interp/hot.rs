@@ -1,0 +1,218 @@
+//! What the loop keeps in machine registers, and how it gets in and out.
+//!
+//! While the loop runs, the fiber's own `pc`, `function`, `base`, `depth` and `gas_used` are stale; the
+//! truth is here. [`Hot::enter`] takes them over, [`Hot::leave`] gives them back.
+//!
+//! # Why the unsafe code is sound
+//! 1. `regs` points at r0 of the newest frame in the fiber's stack, and every frame's registers lie below
+//!    `stack_end`, which lies within the stack: a frame is entered only after that was checked. The
+//!    verifier proved that instructions name registers below the function's count.
+//! 2. The stack is resized only by the reference interpreter, while the loop is not running.
+//! 3. `pc` points into the code of `function`: the verifier proved jump targets, and that control never
+//!    runs off the end; fused instructions skip parts that exist.
+//! 4. Headers are written by calls, here or in the reference interpreter, or restored from an image
+//!    that was checked; so a header's function and pc exist.
+//! 5. `fiber` is exclusively borrowed for `'a`; handlers use it through one reference at a time.
+
+use super::form::{Instruction, InternalFunction, InternalProgram};
+use super::profile::Profile;
+use crate::code_space::CodeSpace;
+use crate::fiber::Fiber;
+use crate::fiber::arena::Arena;
+use crate::heap::Heap;
+use crate::value::Value;
+use pw_isa::cost;
+
+/// The most gas that one stay in the loop takes over.
+const BUDGET_MAX: u64 = 1 << 60;
+
+/// The state of the loop.
+#[derive(Clone, Copy)]
+pub(super) struct Hot<'a> {
+    pub(super) pc: *const Instruction,
+    pub(super) regs: *mut Value,
+    /// Gas left behind the current block.
+    pub(super) gas: i64,
+    pub(super) function: *const InternalFunction,
+    pub(super) depth: u32,
+    pub(super) depth_max: u32,
+    /// The first slot that no frame may reach without the reference interpreter's leave.
+    pub(super) stack_end: *mut Value,
+    pub(super) counters: *mut u32,
+    pub(super) program: &'a InternalProgram,
+    pub(super) program_number: u32,
+    /// Logical bytes allocated up to which no collection or limit can be due.
+    pub(super) allocated_max: u64,
+    /// What the fiber will have used when `gas` is 0 behind the current block.
+    gas_end: u64,
+    code: &'a CodeSpace,
+    fiber: *mut Fiber,
+}
+
+impl<'a> Hot<'a> {
+    /// Takes a fiber over; `None` when not even its current block can be paid for.
+    pub(super) fn enter(
+        fiber: &'a mut Fiber,
+        code: &'a CodeSpace,
+        profile: &'a mut Profile,
+        slice_end: u64,
+    ) -> Option<Hot<'a>> {
+        let budget = fiber
+            .limits
+            .gas
+            .min(slice_end)
+            .saturating_sub(fiber.gas_used)
+            .min(BUDGET_MAX);
+        let loaded = code.program(fiber.program);
+        let program = loaded.internal();
+        let function = &program.functions[fiber.function as usize];
+        let rest = function.code[fiber.pc as usize].rest;
+        if budget < u64::from(rest) {
+            return None;
+        }
+        let (stack_slots, allocated_max) = room(fiber);
+        let stack_slots = stack_slots.min(fiber.stack.len());
+        let stack = fiber.stack.as_mut_ptr();
+        Some(Hot {
+            pc: &function.code[fiber.pc as usize],
+            regs: stack.wrapping_add(fiber.base),
+            gas: (budget - u64::from(rest)) as i64,
+            function,
+            depth: fiber.depth,
+            depth_max: fiber.limits.depth,
+            stack_end: stack.wrapping_add(stack_slots),
+            counters: profile.counters(fiber.program, program).as_mut_ptr(),
+            program,
+            program_number: fiber.program,
+            allocated_max,
+            gas_end: fiber.gas_used + budget,
+            code,
+            fiber,
+        })
+    }
+
+    /// Gives the fiber back; it stands before the instruction at `pc`.
+    pub(super) fn leave(self) {
+        // SAFETY: 5 of the module's head.
+        let fiber = unsafe { &mut *self.fiber };
+        fiber.function = self.function().number;
+        fiber.pc = self.pc_index();
+        // SAFETY: `regs` points into the stack, which did not move.
+        fiber.base = unsafe { self.regs.offset_from(fiber.stack.as_mut_ptr()) } as usize;
+        fiber.depth = self.depth;
+        fiber.gas_used = self.gas_end - (self.gas + i64::from(self.fetch().rest)) as u64;
+    }
+
+    /// The position of the current instruction.
+    #[inline(always)]
+    pub(super) fn pc_index(&self) -> u32 {
+        let start = self.function().code.as_ptr();
+        // SAFETY: 3 of the module's head: both point into the same code.
+        (unsafe { self.pc.offset_from(start) }) as u32
+    }
+
+    /// The function whose code `pc` points into.
+    #[inline(always)]
+    pub(super) fn function(&self) -> &'a InternalFunction {
+        // SAFETY: it is one of `program`, which lives for `'a`.
+        unsafe { &*self.function }
+    }
+
+    #[inline(always)]
+    pub(super) fn fetch(&self) -> Instruction {
+        // SAFETY: 3 of the module's head.
+        unsafe { *self.pc }
+    }
+
+    /// Goes on behind the current instruction and the parts that are fused with it.
+    #[inline(always)]
+    pub(super) fn skip(&mut self, parts: usize) {
+        self.pc = self.pc.wrapping_add(parts);
+    }
+
+    #[inline(always)]
+    pub(super) fn get(&self, register: u16) -> Value {
+        // SAFETY: 1 of the module's head.
+        unsafe { *self.regs.wrapping_add(usize::from(register)) }
+    }
+
+    #[inline(always)]
+    pub(super) fn set(&mut self, register: u16, value: Value) -> bool {
+        // SAFETY: 1 of the module's head.
+        unsafe { *self.regs.wrapping_add(usize::from(register)) = value };
+        true
+    }
+
+    /// The arena.
+    #[inline(always)]
+    pub(super) fn arena(&mut self) -> &mut Arena {
+        &mut self.fiber().arena
+    }
+
+    /// A view of all values.
+    #[inline(always)]
+    pub(super) fn heap(&self) -> Heap<'_> {
+        // SAFETY: 5 of the module's head.
+        let fiber = unsafe { &*self.fiber };
+        Heap {
+            arena: &fiber.arena,
+            code: self.code,
+        }
+    }
+
+    /// The fiber, for what is not in the loop's own state.
+    #[inline(always)]
+    pub(super) fn fiber(&mut self) -> &mut Fiber {
+        // SAFETY: 5 of the module's head.
+        unsafe { &mut *self.fiber }
+    }
+
+    pub(super) fn code(&self) -> &'a CodeSpace {
+        self.code
+    }
+
+    /// Whether objects of `bytes` logical bytes can be made without a collection or limit.
+    #[inline(always)]
+    pub(super) fn can_allocate(&mut self, bytes: u64) -> bool {
+        let max = self.allocated_max;
+        self.arena().counters.allocated + bytes <= max
+    }
+
+    /// Charges work beyond the fixed gas; false, and nothing happens, when the gas for it and the rest of
+    /// the block is not left.
+    #[inline(always)]
+    pub(super) fn charge(&mut self, gas: u64) -> bool {
+        let after = self.gas - gas as i64;
+        let paid = after >= 0;
+        if paid {
+            self.gas = after;
+        }
+        paid
+    }
+}
+
+/// How far the stack (in slots) and the bytes allocated may grow without any chance of a collection or
+/// a limit; conservative, for the exact places are found by the reference interpreter.
+fn room(fiber: &Fiber) -> (usize, u64) {
+    let counters = fiber.arena.counters;
+    let registers = fiber.stack.len() as u64;
+    let left = fiber.limits.memory_bytes.saturating_sub(counters.live);
+    let threshold = cost::collection_threshold(counters.live);
+    let mut allocated_max = threshold.min(left);
+    let mut stack_slots = registers;
+    match fiber.limits.stack_bytes {
+        Some(limit) => stack_slots = stack_slots.min(limit / cost::SLOT_BYTES),
+        None => {
+            // What one may take, the other may not: objects first, the stack from what is left.
+            let stack_bytes = registers * cost::SLOT_BYTES;
+            if allocated_max.saturating_add(stack_bytes) > left {
+                allocated_max = allocated_max.min(left / 2);
+                stack_slots = stack_slots.min((left - allocated_max) / cost::SLOT_BYTES);
+            }
+            if counters.allocated > allocated_max {
+                stack_slots = 0;
+            }
+        }
+    }
+    (stack_slots as usize, allocated_max)
+}

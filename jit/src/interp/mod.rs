@@ -1,0 +1,197 @@
+//! The fast interpreter: where cold and deoptimised code runs.
+//!
+//! Each program is rewritten once into an [internal form](form) of fixed-size instructions with fused
+//! sequences. The loop over them handles the common case of the common instructions and nothing else:
+//! whatever is rare, dear or about to fail makes it stop *before* the instruction, and one step of the
+//! reference interpreter does it instead. So every error, limit, collection and effect happens in
+//! exactly one place, and this tier cannot differ in them.
+//!
+//! Gas is charged by blocks: entering one charges the whole of it (`rest` of its first instruction), and
+//! stopping inside gives back what has not run. A block that cannot be paid for whole is left to the
+//! reference interpreter, instruction by instruction, which finds the exact place to stop.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `form`, `rewrite` | the internal form and how it is made |
+//! | `hot` | what the loop keeps in machine registers; entering and leaving it |
+//! | `control`, `arith`, `compare`, `data`, `function`, `text` | handlers, by opcode module |
+//! | `profile` | counters and kinds that later tiers and people read |
+
+mod arith;
+mod compare;
+mod control;
+mod data;
+mod form;
+mod function;
+mod hot;
+pub mod profile;
+mod rewrite;
+mod text;
+
+pub(crate) use form::InternalProgram;
+pub(crate) use rewrite::rewrite;
+
+use crate::code_space::CodeSpace;
+use crate::fiber::{Fiber, State};
+use crate::host::Host;
+use crate::reference::{self, Outcome};
+use form::{Code, Instruction};
+use hot::Hot;
+use profile::Profile;
+
+/// Runs a fiber for at most `slice` gas, like [`reference::run`] and with the same results. What it
+/// learns on the way goes to `profile`.
+pub fn run(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    host: &mut dyn Host,
+    profile: &mut Profile,
+    slice: u64,
+) -> Outcome {
+    match fiber.state() {
+        State::Ready => {}
+        State::Waiting => return Outcome::Waiting,
+        State::Done(value) => return Outcome::Done(value),
+    }
+    let slice_end = fiber.gas_used().saturating_add(slice);
+    loop {
+        profile.observe(fiber, code);
+        if let Some(mut hot) = Hot::enter(fiber, code, profile, slice_end) {
+            execute(&mut hot);
+            hot.leave();
+        }
+        // The instruction that the loop stopped at, or one of a block that cannot be paid for whole.
+        if let Some(outcome) = reference::step(fiber, code, host, slice_end) {
+            return outcome;
+        }
+    }
+}
+
+/// The loop. Stops before an instruction that it does not handle, with everything in `hot`.
+#[inline(never)]
+fn execute(entered: &mut Hot<'_>) {
+    // A copy that never leaves this function, so that its fields live in machine registers.
+    let mut hot = *entered;
+    let hot_ref = &mut hot;
+    macro_rules! next {
+        ($parts:literal, $done:expr) => {
+            if $done {
+                hot_ref.skip($parts);
+                continue;
+            }
+        };
+    }
+    macro_rules! enter {
+        ($done:expr) => {
+            if $done {
+                continue;
+            }
+        };
+    }
+    loop {
+        let i: Instruction = hot_ref.fetch();
+        match i.code {
+            Code::Step => {}
+            Code::Loop => next!(1, hot_ref.count_loop(i)),
+            Code::Jump => enter!(hot_ref.jump(i)),
+            Code::JumpLoop => enter!(hot_ref.jump_loop(i)),
+            Code::BranchIf => enter!(hot_ref.branch_truth(i, true)),
+            Code::BranchUnless => enter!(hot_ref.branch_truth(i, false)),
+            Code::Return => enter!(hot_ref.leave_function(i)),
+            Code::Move => next!(1, hot_ref.copy(i)),
+            Code::Int => next!(1, hot_ref.load_int(i)),
+            Code::Value => next!(1, hot_ref.load_value(i)),
+            Code::Add => next!(1, hot_ref.add(i)),
+            Code::Sub => next!(1, hot_ref.sub(i)),
+            Code::Mul => next!(1, hot_ref.mul(i)),
+            Code::Div => next!(1, hot_ref.div(i)),
+            Code::Quot => next!(1, hot_ref.quot(i)),
+            Code::Rem => next!(1, hot_ref.rem(i)),
+            Code::Mod => next!(1, hot_ref.modulo(i)),
+            Code::Min => next!(1, hot_ref.min(i)),
+            Code::Max => next!(1, hot_ref.max(i)),
+            Code::Neg => next!(1, hot_ref.neg(i)),
+            Code::WrapAdd => next!(1, hot_ref.bits(i, i64::wrapping_add)),
+            Code::WrapSub => next!(1, hot_ref.bits(i, i64::wrapping_sub)),
+            Code::WrapMul => next!(1, hot_ref.bits(i, i64::wrapping_mul)),
+            Code::BitAnd => next!(1, hot_ref.bits(i, |a, b| a & b)),
+            Code::BitOr => next!(1, hot_ref.bits(i, |a, b| a | b)),
+            Code::BitXor => next!(1, hot_ref.bits(i, |a, b| a ^ b)),
+            Code::Shl => next!(1, hot_ref.bits(i, |a, b| a.wrapping_shl(b as u32))),
+            Code::Shr => next!(1, hot_ref.bits(i, |a, b| a.wrapping_shr(b as u32))),
+            Code::Ushr => next!(1, hot_ref.bits(i, arith::shift_right_zero)),
+            Code::AddImm => next!(2, hot_ref.add_imm(i)),
+            Code::SubImm => next!(2, hot_ref.sub_imm(i)),
+            Code::MulImm => next!(2, hot_ref.mul_imm(i)),
+            Code::QuotImm => next!(2, hot_ref.bits_imm(i, |a, b| a / b)),
+            Code::RemImm => next!(2, hot_ref.bits_imm(i, |a, b| a % b)),
+            Code::ModImm => next!(2, hot_ref.bits_imm(i, i64::rem_euclid)),
+            Code::BitAndImm => next!(2, hot_ref.bits_imm(i, |a, b| a & b)),
+            Code::BitOrImm => next!(2, hot_ref.bits_imm(i, |a, b| a | b)),
+            Code::BitXorImm => next!(2, hot_ref.bits_imm(i, |a, b| a ^ b)),
+            Code::WrapAddImm => next!(2, hot_ref.bits_imm(i, i64::wrapping_add)),
+            Code::WrapMulImm => next!(2, hot_ref.bits_imm(i, i64::wrapping_mul)),
+            Code::ShlImm => next!(2, hot_ref.bits_imm(i, |a, b| a.wrapping_shl(b as u32))),
+            Code::ShrImm => next!(2, hot_ref.bits_imm(i, |a, b| a.wrapping_shr(b as u32))),
+            Code::UshrImm => next!(2, hot_ref.bits_imm(i, arith::shift_right_zero)),
+            Code::AddReturn => enter!(hot_ref.add(i) && hot_ref.leave_function_behind(i)),
+            Code::ToFloat => next!(1, hot_ref.set_float(i)),
+            Code::Sqrt => next!(1, hot_ref.sqrt(i)),
+            Code::Lt => next!(1, hot_ref.set_order(i, |a, b| a < b, |a, b| a < b)),
+            Code::Le => next!(1, hot_ref.set_order(i, |a, b| a <= b, |a, b| a <= b)),
+            Code::Gt => next!(1, hot_ref.set_order(i, |a, b| a > b, |a, b| a > b)),
+            Code::Ge => next!(1, hot_ref.set_order(i, |a, b| a >= b, |a, b| a >= b)),
+            Code::NumEq => next!(1, hot_ref.set_order(i, |a, b| a == b, |a, b| a == b)),
+            Code::NumNe => next!(1, hot_ref.set_order(i, |a, b| a != b, |a, b| a != b)),
+            Code::Eq => next!(1, hot_ref.set_same(i)),
+            Code::Not => next!(1, hot_ref.not(i)),
+            Code::Is => next!(1, hot_ref.is(i)),
+            Code::BranchLt => enter!(hot_ref.branch_order(i, |a, b| a < b, |a, b| a < b)),
+            Code::BranchLe => enter!(hot_ref.branch_order(i, |a, b| a <= b, |a, b| a <= b)),
+            Code::BranchGt => enter!(hot_ref.branch_order(i, |a, b| a > b, |a, b| a > b)),
+            Code::BranchGe => enter!(hot_ref.branch_order(i, |a, b| a >= b, |a, b| a >= b)),
+            Code::BranchNumEq => enter!(hot_ref.branch_order(i, |a, b| a == b, |a, b| a == b)),
+            Code::BranchNumNe => enter!(hot_ref.branch_order(i, |a, b| a != b, |a, b| a != b)),
+            Code::BranchEq => enter!(hot_ref.branch_same(i)),
+            Code::BranchLtImm => enter!(hot_ref.branch_order_imm(i, |a, b| a < b, |a, b| a < b)),
+            Code::BranchLeImm => enter!(hot_ref.branch_order_imm(i, |a, b| a <= b, |a, b| a <= b)),
+            Code::BranchGtImm => enter!(hot_ref.branch_order_imm(i, |a, b| a > b, |a, b| a > b)),
+            Code::BranchGeImm => enter!(hot_ref.branch_order_imm(i, |a, b| a >= b, |a, b| a >= b)),
+            Code::BranchNumEqImm => {
+                enter!(hot_ref.branch_order_imm(i, |a, b| a == b, |a, b| a == b))
+            }
+            Code::BranchNumNeImm => {
+                enter!(hot_ref.branch_order_imm(i, |a, b| a != b, |a, b| a != b))
+            }
+            Code::BranchIs => enter!(hot_ref.branch_is(i)),
+            Code::Cons => next!(1, hot_ref.cons(i)),
+            Code::Car => next!(1, hot_ref.car(i)),
+            Code::Cdr => next!(1, hot_ref.cdr(i)),
+            Code::VectorRef => next!(1, hot_ref.vector_ref(i)),
+            Code::VectorSet => next!(1, hot_ref.vector_set(i)),
+            Code::VectorLength => next!(1, hot_ref.vector_length(i)),
+            Code::VectorPush => next!(1, hot_ref.vector_push(i)),
+            Code::VectorPop => next!(1, hot_ref.vector_pop(i)),
+            Code::BytesRef => next!(1, hot_ref.bytes_ref(i)),
+            Code::BytesSet => next!(1, hot_ref.bytes_set(i)),
+            Code::MapGet => next!(1, hot_ref.map_get(i)),
+            Code::MapSet => next!(1, hot_ref.map_set(i)),
+            Code::Call => enter!(hot_ref.call(i)),
+            Code::CallClosure => enter!(hot_ref.call_closure(i)),
+            Code::TailCall => enter!(hot_ref.tail_call(i)),
+            Code::TailCallClosure => enter!(hot_ref.tail_call_closure(i)),
+            Code::Closure => next!(1, hot_ref.closure(i)),
+            Code::Capture => next!(1, hot_ref.capture(i)),
+            Code::Cell => next!(1, hot_ref.cell(i)),
+            Code::CellGet => next!(1, hot_ref.cell_get(i)),
+            Code::CellSet => next!(1, hot_ref.cell_set(i)),
+            Code::GlobalGet => next!(1, hot_ref.global_get(i)),
+            Code::GlobalSet => next!(1, hot_ref.global_set(i)),
+            Code::StringLength => next!(1, hot_ref.string_length(i)),
+            Code::StringRef => next!(1, hot_ref.string_ref(i)),
+            Code::StringEq => next!(1, hot_ref.string_eq(i)),
+        }
+        break;
+    }
+    *entered = hot;
+}

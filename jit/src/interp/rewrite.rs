@@ -1,0 +1,489 @@
+//! From the external to the internal form, when a program is first run.
+//!
+//! Three passes over each function: every instruction on its own, then the gas from each instruction to
+//! the end of its block, then fusing. A sequence is fused only within a block and only where the values
+//! between its parts are dead behind it, so that nothing is lost by not writing them.
+
+use pw_isa::op::{Arith, Compare, Control, Data, Effects, Float, Function as Call, Op, Text};
+use pw_isa::operand::{Def, Use};
+use pw_isa::{Function, Kind, Link};
+
+use super::form::{Code, Instruction, InternalFunction, InternalProgram, UNLESS};
+use crate::code_space::LoadedProgram;
+use crate::value::Value;
+
+/// The internal form of a loaded program.
+pub(crate) fn rewrite(program: &LoadedProgram) -> InternalProgram {
+    let mut values = Vec::new();
+    let mut sites = Vec::new();
+    let functions = (0..program.program().functions.len() as u32)
+        .map(|number| {
+            Rewriter {
+                program,
+                number,
+                values: &mut values,
+                sites: &mut sites,
+            }
+            .function()
+        })
+        .collect();
+    InternalProgram {
+        functions,
+        values: values.into_boxed_slice(),
+        sites: sites.into_boxed_slice(),
+    }
+}
+
+struct Rewriter<'a> {
+    program: &'a LoadedProgram,
+    number: u32,
+    values: &'a mut Vec<Value>,
+    sites: &'a mut Vec<(u32, u32)>,
+}
+
+fn instruction(code: Code, a: u16, b: u16, c: u16, imm: i32) -> Instruction {
+    Instruction {
+        code,
+        a,
+        b,
+        c,
+        imm,
+        rest: 0,
+    }
+}
+
+fn three(code: Code, dst: Def, a: Use, b: Use) -> Instruction {
+    instruction(code, dst.0, a.0, b.0, 0)
+}
+
+fn two(code: Code, dst: Def, a: Use) -> Instruction {
+    instruction(code, dst.0, a.0, 0, 0)
+}
+
+const STEP: Instruction = Instruction {
+    code: Code::Step,
+    a: 0,
+    b: 0,
+    c: 0,
+    imm: 0,
+    rest: 0,
+};
+
+impl Rewriter<'_> {
+    fn source(&self) -> &Function {
+        self.program.function(self.number)
+    }
+
+    fn function(mut self) -> InternalFunction {
+        let count = self.source().code.len();
+        let mut code: Vec<Instruction> = (0..count).map(|pc| self.single(pc)).collect();
+        let leaders = leaders(self.source());
+        if self.count_gas(&mut code, &leaders) {
+            for pc in 0..count {
+                self.fuse(pc, &mut code, &leaders);
+            }
+        } else {
+            // A block too dear for the field: the reference interpreter charges every instruction.
+            code.fill(STEP);
+        }
+        self.number_sites(&mut code);
+        let source = self.source();
+        InternalFunction {
+            code: code.into_boxed_slice(),
+            registers: source.registers,
+            params: source.params,
+            captures: source.captures,
+            is_plain: !source.rest,
+            number: self.number,
+            entry_site: self.sites.len() as u32 - 1,
+        }
+    }
+
+    /// Numbers the loops of the function, and then its entry, for their counters.
+    fn number_sites(&mut self, code: &mut [Instruction]) {
+        let mut site_of = vec![0u32; code.len()];
+        for (pc, instruction) in code.iter_mut().enumerate() {
+            if instruction.code == Code::Loop {
+                let site = self.sites.len() as u32;
+                self.sites.push((self.number, pc as u32));
+                site_of[pc] = site;
+                (instruction.b, instruction.c) = (site as u16, (site >> 16) as u16);
+            }
+        }
+        for instruction in code
+            .iter_mut()
+            .filter(|instruction| instruction.code == Code::JumpLoop)
+        {
+            let site = site_of[instruction.imm as usize];
+            (instruction.b, instruction.c) = (site as u16, (site >> 16) as u16);
+        }
+        self.sites.push((self.number, 0));
+    }
+
+    /// One external instruction by itself.
+    fn single(&mut self, pc: usize) -> Instruction {
+        match self.source().code[pc] {
+            Op::Control(op) => self.control(op),
+            Op::Data(op) => self.data(op),
+            Op::Arith(op) => arith(op),
+            Op::Float(Float::ToFloat { dst, a }) => two(Code::ToFloat, dst, a),
+            Op::Float(Float::Sqrt { dst, a }) => two(Code::Sqrt, dst, a),
+            Op::Compare(op) => compare(op),
+            Op::Function(op) => self.call(op),
+            Op::Text(Text::StringLength { dst, string }) => two(Code::StringLength, dst, string),
+            Op::Text(Text::StringRef { dst, string, index }) => {
+                three(Code::StringRef, dst, string, index)
+            }
+            Op::Text(Text::StringEq { dst, a, b }) => three(Code::StringEq, dst, a, b),
+            _ => STEP,
+        }
+    }
+
+    fn control(&self, op: Control) -> Instruction {
+        match op {
+            Control::Loop {} => instruction(Code::Loop, 0, 0, 0, 0),
+            Control::Jump { to } => instruction(Code::Jump, 0, 0, 0, to.0 as i32),
+            Control::BranchIf { test, to } => {
+                instruction(Code::BranchIf, test.0, 0, 0, to.0 as i32)
+            }
+            Control::BranchUnless { test, to } => {
+                instruction(Code::BranchUnless, test.0, 0, 0, to.0 as i32)
+            }
+            Control::Return { value } => instruction(Code::Return, value.0, 0, 0, 0),
+            Control::Raise { .. } => STEP,
+        }
+    }
+
+    fn value(&mut self, dst: Def, value: Value) -> Instruction {
+        self.values.push(value);
+        instruction(Code::Value, dst.0, 0, 0, self.values.len() as i32 - 1)
+    }
+
+    fn data(&mut self, op: Data) -> Instruction {
+        match op {
+            Data::Move { dst, src } => two(Code::Move, dst, src),
+            Data::Nil { dst } => self.value(dst, Value::NIL),
+            Data::Bool { dst, value } => self.value(dst, Value::bool(value.0)),
+            Data::Int { dst, value } => match i32::try_from(value.0) {
+                Ok(imm) => instruction(Code::Int, dst.0, 0, 0, imm),
+                Err(_) => self.value(dst, Value::int(value.0)),
+            },
+            Data::Float { dst, value } => self.value(dst, Value::float(f64::from_bits(value.0))),
+            Data::Const { dst, constant } => {
+                let value = self.program.constant(self.number, constant.0);
+                self.value(dst, value)
+            }
+            Data::Cons { dst, car, cdr } => three(Code::Cons, dst, car, cdr),
+            Data::Car { dst, pair } => two(Code::Car, dst, pair),
+            Data::Cdr { dst, pair } => two(Code::Cdr, dst, pair),
+            Data::VectorRef { dst, vector, index } => three(Code::VectorRef, dst, vector, index),
+            Data::VectorSet {
+                vector,
+                index,
+                value,
+            } => instruction(Code::VectorSet, vector.0, index.0, value.0, 0),
+            Data::VectorLength { dst, vector } => two(Code::VectorLength, dst, vector),
+            Data::VectorPush { vector, value } => {
+                instruction(Code::VectorPush, vector.0, value.0, 0, 0)
+            }
+            Data::VectorPop { dst, vector } => two(Code::VectorPop, dst, vector),
+            Data::BytesRef { dst, bytes, index } => three(Code::BytesRef, dst, bytes, index),
+            Data::BytesSet {
+                bytes,
+                index,
+                value,
+            } => instruction(Code::BytesSet, bytes.0, index.0, value.0, 0),
+            Data::MapGet {
+                dst,
+                map,
+                key,
+                default,
+            } => instruction(Code::MapGet, dst.0, map.0, key.0, i32::from(default.0)),
+            Data::MapSet { map, key, value } => instruction(Code::MapSet, map.0, key.0, value.0, 0),
+            _ => STEP,
+        }
+    }
+
+    fn linked(&self, link: u32) -> i32 {
+        match self.program.link(self.number, link) {
+            Link::Function(number) | Link::Global(number) => number as i32,
+        }
+    }
+
+    fn call(&self, op: Call) -> Instruction {
+        match op {
+            Call::Call { window, function } => instruction(
+                Code::Call,
+                window.base,
+                window.args,
+                0,
+                self.linked(function.0),
+            ),
+            Call::TailCall { window, function } => instruction(
+                Code::TailCall,
+                window.base,
+                window.args,
+                0,
+                self.linked(function.0),
+            ),
+            Call::CallClosure { window } => {
+                instruction(Code::CallClosure, window.base, window.args, 0, 0)
+            }
+            Call::TailCallClosure { window } => {
+                instruction(Code::TailCallClosure, window.base, window.args, 0, 0)
+            }
+            Call::Closure {
+                dst,
+                function,
+                captures,
+            } => instruction(
+                Code::Closure,
+                dst.0,
+                captures.first,
+                captures.count,
+                self.linked(function.0),
+            ),
+            Call::Capture {
+                dst,
+                closure,
+                index,
+            } => instruction(Code::Capture, dst.0, closure.0, 0, index.0 as i32),
+            Call::Cell { dst, value } => two(Code::Cell, dst, value),
+            Call::CellGet { dst, cell } => two(Code::CellGet, dst, cell),
+            Call::CellSet { cell, value } => instruction(Code::CellSet, cell.0, value.0, 0, 0),
+            Call::GlobalGet { dst, global } => {
+                instruction(Code::GlobalGet, dst.0, 0, 0, self.linked(global.0))
+            }
+            Call::GlobalSet { global, value } => {
+                instruction(Code::GlobalSet, value.0, 0, 0, self.linked(global.0))
+            }
+            Call::Apply { .. } | Call::TailApply { .. } | Call::CaptureSet { .. } => STEP,
+        }
+    }
+
+    /// Sums the fixed gas from each instruction to the end of its block; false when a sum is too large.
+    fn count_gas(&self, code: &mut [Instruction], leaders: &[bool]) -> bool {
+        let source = self.source();
+        let mut rest = 0u32;
+        for pc in (0..code.len()).rev() {
+            if leaders[pc + 1] {
+                rest = 0;
+            }
+            let Some(sum) = rest.checked_add(source.fixed_gas(pc) as u32) else {
+                return false;
+            };
+            rest = sum;
+            code[pc].rest = rest;
+        }
+        true
+    }
+
+    /// Whether a register's value is not needed at any of these pcs.
+    fn is_dead(&self, register: u16, pcs: &[usize]) -> bool {
+        let live = self.program.live(self.number);
+        let count = self.source().code.len();
+        pcs.iter()
+            .all(|pc| *pc < count && !live.is_live(*pc as u32, register))
+    }
+
+    /// Replaces the instruction at `pc` by a fused one, if a sequence that starts there can be.
+    fn fuse(&self, pc: usize, code: &mut [Instruction], leaders: &[bool]) {
+        let source = &self.source().code;
+        // How many instructions from `pc` on belong to one block.
+        let run = (1..4)
+            .take_while(|step| pc + step < source.len() && !leaders[pc + step])
+            .count()
+            + 1;
+        if let Op::Control(Control::Jump { to }) = source[pc]
+            && matches!(source[to.0 as usize], Op::Control(Control::Loop {}))
+        {
+            code[pc].code = Code::JumpLoop;
+            return;
+        }
+        let fused = match source[pc] {
+            Op::Data(Data::Int { dst, value }) if run >= 2 => {
+                let imm = i32::try_from(value.0).ok();
+                imm.and_then(|imm| self.fuse_number(pc, dst, imm, run))
+            }
+            Op::Compare(op) if run >= 2 => self.fuse_test(pc, op),
+            Op::Arith(Arith::Add { dst, a, b }) if run >= 2 => match source[pc + 1] {
+                Op::Control(Control::Return { value }) if value.0 == dst.0 => {
+                    Some(instruction(Code::AddReturn, dst.0, a.0, b.0, 0))
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(fused) = fused {
+            code[pc] = Instruction {
+                rest: code[pc].rest,
+                ..fused
+            };
+        }
+    }
+
+    /// `int t imm` and an instruction that reads `t` last.
+    fn fuse_number(&self, pc: usize, number: Def, imm: i32, run: usize) -> Option<Instruction> {
+        let source = &self.source().code;
+        match source[pc + 1] {
+            Op::Arith(op) => {
+                let (code, dst, a) = arith_with_number(op, number, imm)?;
+                let dead = dst.0 == number.0 || self.is_dead(number.0, &[pc + 2]);
+                (dead && a.0 != number.0).then(|| instruction(code, dst.0, a.0, 0, imm))
+            }
+            Op::Compare(op) if run >= 3 => {
+                let (code, dst, a) = compare_with_number(op, number)?;
+                let (to, unless) = branch_on(source[pc + 2], dst)?;
+                let behind = [to as usize, pc + 3];
+                let imm = i16::try_from(imm).ok()?;
+                let dead = self.is_dead(number.0, &behind) && self.is_dead(dst.0, &behind);
+                (dead && a.0 != number.0)
+                    .then(|| instruction(code, a.0, unless, imm as u16, to as i32))
+            }
+            _ => None,
+        }
+    }
+
+    /// A comparison and a branch that is the only one to read its result.
+    fn fuse_test(&self, pc: usize, op: Compare) -> Option<Instruction> {
+        let source = &self.source().code;
+        let (code, dst, a, c) = match op {
+            Compare::Lt { dst, a, b } => (Code::BranchLt, dst, a, b.0),
+            Compare::Le { dst, a, b } => (Code::BranchLe, dst, a, b.0),
+            Compare::Gt { dst, a, b } => (Code::BranchGt, dst, a, b.0),
+            Compare::Ge { dst, a, b } => (Code::BranchGe, dst, a, b.0),
+            Compare::NumEq { dst, a, b } => (Code::BranchNumEq, dst, a, b.0),
+            Compare::NumNe { dst, a, b } => (Code::BranchNumNe, dst, a, b.0),
+            Compare::Eq { dst, a, b } => (Code::BranchEq, dst, a, b.0),
+            Compare::Is { dst, a, kinds } => (Code::BranchIs, dst, a, kinds.0.0 as u16),
+            Compare::Not { dst, a } => {
+                let (to, unless) = branch_on(source[pc + 1], dst)?;
+                let code = if unless == 0 {
+                    Code::BranchUnless
+                } else {
+                    Code::BranchIf
+                };
+                let dead = self.is_dead(dst.0, &[to as usize, pc + 2]);
+                // The branch alone is one instruction shorter: it must skip its second part.
+                return dead.then(|| instruction(code, a.0, 1, 0, to as i32));
+            }
+            Compare::Equal { .. } => return None,
+        };
+        let (to, unless) = branch_on(source[pc + 1], dst)?;
+        let dead = self.is_dead(dst.0, &[to as usize, pc + 2]);
+        dead.then(|| instruction(code, a.0, unless, c, to as i32))
+    }
+}
+
+const _: () = assert!(Kind::ALL.len() <= 16, "a set of kinds fits in 16 bits");
+
+/// The target of a branch on a register, and whether it is taken when the test does not hold.
+fn branch_on(op: Op, test_register: Def) -> Option<(u32, u16)> {
+    match op {
+        Op::Control(Control::BranchIf { test, to }) if test.0 == test_register.0 => Some((to.0, 0)),
+        Op::Control(Control::BranchUnless { test, to }) if test.0 == test_register.0 => {
+            Some((to.0, UNLESS))
+        }
+        _ => None,
+    }
+}
+
+fn arith(op: Arith) -> Instruction {
+    match op {
+        Arith::Add { dst, a, b } => three(Code::Add, dst, a, b),
+        Arith::Sub { dst, a, b } => three(Code::Sub, dst, a, b),
+        Arith::Mul { dst, a, b } => three(Code::Mul, dst, a, b),
+        Arith::Div { dst, a, b } => three(Code::Div, dst, a, b),
+        Arith::Quot { dst, a, b } => three(Code::Quot, dst, a, b),
+        Arith::Rem { dst, a, b } => three(Code::Rem, dst, a, b),
+        Arith::Mod { dst, a, b } => three(Code::Mod, dst, a, b),
+        Arith::Min { dst, a, b } => three(Code::Min, dst, a, b),
+        Arith::Max { dst, a, b } => three(Code::Max, dst, a, b),
+        Arith::Neg { dst, a } => two(Code::Neg, dst, a),
+        Arith::WrapAdd { dst, a, b } => three(Code::WrapAdd, dst, a, b),
+        Arith::WrapSub { dst, a, b } => three(Code::WrapSub, dst, a, b),
+        Arith::WrapMul { dst, a, b } => three(Code::WrapMul, dst, a, b),
+        Arith::BitAnd { dst, a, b } => three(Code::BitAnd, dst, a, b),
+        Arith::BitOr { dst, a, b } => three(Code::BitOr, dst, a, b),
+        Arith::BitXor { dst, a, b } => three(Code::BitXor, dst, a, b),
+        Arith::Shl { dst, a, b } => three(Code::Shl, dst, a, b),
+        Arith::Shr { dst, a, b } => three(Code::Shr, dst, a, b),
+        Arith::Ushr { dst, a, b } => three(Code::Ushr, dst, a, b),
+        Arith::Abs { .. } | Arith::BitNot { .. } | Arith::ToInt { .. } => STEP,
+    }
+}
+
+/// The form of an operation whose second operand is a number in the instruction.
+fn arith_with_number(op: Arith, number: Def, imm: i32) -> Option<(Code, Def, Use)> {
+    let (code, dst, a, b) = match op {
+        Arith::Add { dst, a, b } => (Code::AddImm, dst, a, b),
+        Arith::Sub { dst, a, b } => (Code::SubImm, dst, a, b),
+        Arith::Mul { dst, a, b } => (Code::MulImm, dst, a, b),
+        Arith::Quot { dst, a, b } | Arith::Div { dst, a, b } if imm > 0 => {
+            (Code::QuotImm, dst, a, b)
+        }
+        Arith::Rem { dst, a, b } if imm > 0 => (Code::RemImm, dst, a, b),
+        Arith::Mod { dst, a, b } if imm > 0 => (Code::ModImm, dst, a, b),
+        Arith::BitAnd { dst, a, b } => (Code::BitAndImm, dst, a, b),
+        Arith::BitOr { dst, a, b } => (Code::BitOrImm, dst, a, b),
+        Arith::BitXor { dst, a, b } => (Code::BitXorImm, dst, a, b),
+        Arith::WrapAdd { dst, a, b } => (Code::WrapAddImm, dst, a, b),
+        Arith::WrapMul { dst, a, b } => (Code::WrapMulImm, dst, a, b),
+        Arith::Shl { dst, a, b } => (Code::ShlImm, dst, a, b),
+        Arith::Shr { dst, a, b } => (Code::ShrImm, dst, a, b),
+        Arith::Ushr { dst, a, b } => (Code::UshrImm, dst, a, b),
+        _ => return None,
+    };
+    (b.0 == number.0).then_some((code, dst, a))
+}
+
+fn compare(op: Compare) -> Instruction {
+    match op {
+        Compare::Eq { dst, a, b } => three(Code::Eq, dst, a, b),
+        Compare::Lt { dst, a, b } => three(Code::Lt, dst, a, b),
+        Compare::Le { dst, a, b } => three(Code::Le, dst, a, b),
+        Compare::Gt { dst, a, b } => three(Code::Gt, dst, a, b),
+        Compare::Ge { dst, a, b } => three(Code::Ge, dst, a, b),
+        Compare::NumEq { dst, a, b } => three(Code::NumEq, dst, a, b),
+        Compare::NumNe { dst, a, b } => three(Code::NumNe, dst, a, b),
+        Compare::Not { dst, a } => two(Code::Not, dst, a),
+        Compare::Is { dst, a, kinds } => instruction(Code::Is, dst.0, a.0, kinds.0.0 as u16, 0),
+        Compare::Equal { .. } => STEP,
+    }
+}
+
+/// The branching form of a comparison whose second operand is a number in the instruction.
+fn compare_with_number(op: Compare, number: Def) -> Option<(Code, Def, Use)> {
+    let (code, dst, a, b) = match op {
+        Compare::Lt { dst, a, b } => (Code::BranchLtImm, dst, a, b),
+        Compare::Le { dst, a, b } => (Code::BranchLeImm, dst, a, b),
+        Compare::Gt { dst, a, b } => (Code::BranchGtImm, dst, a, b),
+        Compare::Ge { dst, a, b } => (Code::BranchGeImm, dst, a, b),
+        Compare::NumEq { dst, a, b } => (Code::BranchNumEqImm, dst, a, b),
+        Compare::NumNe { dst, a, b } => (Code::BranchNumNeImm, dst, a, b),
+        _ => return None,
+    };
+    (b.0 == number.0).then_some((code, dst, a))
+}
+
+/// Where blocks begin: control can come here other than from the instruction before, or the
+/// instruction before may not go on here. One entry more than there are instructions.
+fn leaders(function: &Function) -> Vec<bool> {
+    let mut leaders = vec![false; function.code.len() + 1];
+    leaders[0] = true;
+    leaders[function.code.len()] = true;
+    for (pc, op) in function.code.iter().enumerate() {
+        if let Some(label) = op.label() {
+            leaders[label as usize] = true;
+            leaders[pc + 1] = true;
+        }
+        let effects = op.info().effects;
+        if effects.has(Effects::END) || effects.has(Effects::CALL) {
+            leaders[pc + 1] = true;
+        }
+    }
+    for handler in &function.handlers {
+        leaders[handler.target as usize] = true;
+    }
+    leaders
+}
