@@ -376,7 +376,7 @@ fn a_monitor_is_told_what_the_machine_did() {
 
 #[test]
 fn memory_is_analysed_and_defragmented() {
-    let mut code = vec![OpCode::Nil, OpCode::Nil, OpCode::Cons, OpCode::Pop].repeat(20);
+    let mut code = [OpCode::Nil, OpCode::Nil, OpCode::Cons, OpCode::Pop].repeat(20);
     code.extend([
         OpCode::Int(1),
         OpCode::Int(2),

@@ -4,7 +4,7 @@
 mod v2_model;
 
 use physics_world::v2::Value;
-use physics_world::v2::vector::{self, Outcome, Vector, parse_all};
+use physics_world::v2::vector::{self, Outcome, Tier, Vector, parse_all};
 
 const FILES: [(&str, &str); 2] = [
     ("vectors.json", include_str!("v2/vectors.json")),
@@ -34,12 +34,30 @@ fn check(run: impl Fn(&Vector) -> Outcome, skip: impl Fn(&Vector) -> Option<&'st
     );
 }
 
+/// Why the machine does not have to agree with a vector.
+fn skip(vector: &Vector) -> Option<&'static str> {
+    let tagged = |tag: &str| vector.tags.iter().any(|other| other == tag);
+    tagged("locals-uncharged").then_some("local variables are memory here")
+}
+
 #[test]
 fn the_machine_agrees_with_the_vectors() {
-    check(vector::run, |vector| {
-        let tagged = |tag: &str| vector.tags.iter().any(|other| other == tag);
-        tagged("locals-uncharged").then_some("local variables are memory here")
-    });
+    check(vector::run, skip);
+}
+
+#[test]
+fn the_fast_interpreter_agrees_with_the_vectors() {
+    check(
+        |vector| vector::run_in(vector, Tier::Interpreter, u64::MAX),
+        skip,
+    );
+}
+
+#[test]
+fn slices_change_nothing() {
+    // A tail call takes two steps at once.
+    check(|vector| vector::run_in(vector, Tier::Reference, 2), skip);
+    check(|vector| vector::run_in(vector, Tier::Interpreter, 3), skip);
 }
 
 #[test]

@@ -7,6 +7,8 @@ use pw_isa::v2::{Lowered, StackPlace, lower};
 use pw_isa::verify::verify;
 use pw_jit::fiber::FrameView;
 use pw_jit::fiber::parcel::Parcel;
+use pw_jit::interp;
+use pw_jit::interp::profile::Profile;
 use pw_jit::reference::{self, Outcome};
 use pw_jit::text::{Style, value_text};
 use pw_jit::{CodeSpace, Failure, Fiber, Limits, State, Value as Register};
@@ -23,6 +25,16 @@ pub(crate) struct MachineLimits {
     pub(crate) memory_bytes: usize,
     /// Calls that may be open at once.
     pub(crate) depth: usize,
+}
+
+/// What runs the instructions. The results are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Tier {
+    /// The executable specification.
+    #[default]
+    Reference,
+    /// The fast interpreter.
+    Interpreter,
 }
 
 /// How a slice ended.
@@ -53,6 +65,8 @@ pub(crate) struct Machine {
     /// The programs of the code space; those after the first came with closures in messages.
     programs: Programs,
     fiber: Fiber,
+    pub(crate) tier: Tier,
+    profile: Profile,
     /// Logical bytes that exist before the first instruction.
     initial_bytes: u64,
 }
@@ -85,6 +99,8 @@ impl Machine {
             code: space,
             programs,
             fiber,
+            tier: Tier::default(),
+            profile: Profile::default(),
             initial_bytes,
         })
     }
@@ -189,7 +205,11 @@ impl Machine {
             inbox,
             pause: None,
         };
-        let outcome = reference::run(&mut self.fiber, &self.code, &mut bridge, steps);
+        let (fiber, code) = (&mut self.fiber, &self.code);
+        let outcome = match self.tier {
+            Tier::Reference => reference::run(fiber, code, &mut bridge, steps),
+            Tier::Interpreter => interp::run(fiber, code, &mut bridge, &mut self.profile, steps),
+        };
         match outcome {
             Outcome::Done(value) => Slice::Finished(value),
             Outcome::Preempted => Slice::Preempted,
@@ -313,6 +333,8 @@ impl Machine {
             code,
             programs,
             fiber,
+            tier: Tier::default(),
+            profile: Profile::default(),
             initial_bytes,
         })
     }

@@ -78,7 +78,7 @@ impl Rewriter<'_> {
         let count = self.source().code.len();
         let mut code: Vec<Instruction> = (0..count).map(|pc| self.single(pc)).collect();
         let leaders = leaders(self.source());
-        if self.count_gas(&mut code, &leaders) {
+        if self.count_gas(&mut code) {
             for pc in 0..count {
                 self.fuse(pc, &mut code, &leaders);
             }
@@ -261,12 +261,13 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Sums the fixed gas from each instruction to the end of its block; false when a sum is too large.
-    fn count_gas(&self, code: &mut [Instruction], leaders: &[bool]) -> bool {
+    /// Sums the fixed gas from each instruction to the next one that may go on elsewhere; false when a
+    /// sum is too large. A block that is fallen into is part of the sum: nothing else charges it.
+    fn count_gas(&self, code: &mut [Instruction]) -> bool {
         let source = self.source();
         let mut rest = 0u32;
         for pc in (0..code.len()).rev() {
-            if leaders[pc + 1] {
+            if goes_elsewhere(&source.code[pc]) {
                 rest = 0;
             }
             let Some(sum) = rest.checked_add(source.fixed_gas(pc) as u32) else {
@@ -475,10 +476,8 @@ fn leaders(function: &Function) -> Vec<bool> {
     for (pc, op) in function.code.iter().enumerate() {
         if let Some(label) = op.label() {
             leaders[label as usize] = true;
-            leaders[pc + 1] = true;
         }
-        let effects = op.info().effects;
-        if effects.has(Effects::END) || effects.has(Effects::CALL) {
+        if goes_elsewhere(op) {
             leaders[pc + 1] = true;
         }
     }
@@ -486,4 +485,10 @@ fn leaders(function: &Function) -> Vec<bool> {
         leaders[handler.target as usize] = true;
     }
     leaders
+}
+
+/// Whether control may go on elsewhere than at the next instruction, handlers apart.
+fn goes_elsewhere(op: &Op) -> bool {
+    let effects = op.info().effects;
+    op.label().is_some() || effects.has(Effects::END) || effects.has(Effects::CALL)
 }

@@ -492,7 +492,7 @@ fn every_hundredth_update_is_kept() {
 #[test]
 fn heaps_with_garbage_are_defragmented() {
     // Makes pairs and forgets them.
-    let mut code = vec![OpCode::Nil, OpCode::Nil, OpCode::Cons, OpCode::Pop].repeat(50);
+    let mut code = [OpCode::Nil, OpCode::Nil, OpCode::Cons, OpCode::Pop].repeat(50);
     code.push(OpCode::Yield);
     let mut scheduler = scheduler([actor(1, code, vec![])]);
     scheduler.tick().unwrap();
