@@ -33,7 +33,7 @@ pub enum CapOperation {
     Grant,
     /// It was taken away.
     Revoke,
-    /// An actor asked whether it holds it.
+    /// An actor asked whether it holds it; asking decides nothing, so it is not recorded.
     Check,
     /// Another actor gave it.
     Delegate,

@@ -131,15 +131,16 @@ impl VmState {
 
     /// Steps taken. A limit that stopped the program is used up.
     pub fn steps_used(&self) -> u64 {
-        if matches!(self.ended, Some(Err(VmError::CpuLimitExceeded { .. }))) {
-            return self.limits.steps;
+        let steps = self.machine().map_or(0, Machine::steps);
+        match self.ended {
+            Some(Err(VmError::CpuLimitExceeded { .. })) => steps.max(self.limits.steps),
+            _ => steps,
         }
-        self.machine().map_or(0, Machine::steps)
     }
 
     /// Steps left.
     pub fn steps_remaining(&self) -> u64 {
-        self.limits.steps - self.steps_used()
+        self.limits.steps.saturating_sub(self.steps_used())
     }
 
     /// Bytes in use.

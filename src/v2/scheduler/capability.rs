@@ -117,6 +117,18 @@ impl PhysicsScheduler {
         self.next_request_id += 1;
     }
 
+    /// Gives an actor a capability by the embedding program's own power.
+    ///
+    /// # Errors
+    /// When there is no such actor.
+    pub fn endow(&mut self, actor_id: u32, capability: Capability) -> Result<(), PhysicsError> {
+        self.require(actor_id)?;
+        let granted = CapDecisionResult::Granted;
+        self.audit(actor_id, CapOperation::Grant, &capability, granted, "");
+        self.require_mut(actor_id)?.capabilities.insert(capability);
+        Ok(())
+    }
+
     /// Lets an actor give one of its capabilities to another.
     ///
     /// # Errors

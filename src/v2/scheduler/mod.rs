@@ -257,9 +257,19 @@ impl PhysicsScheduler {
 
     /// Queues a message; it is in the mailbox when the next tick begins.
     pub fn send_message(&mut self, target: u32, message: Value) {
+        self.send_message_with_objects(target, message, Arc::default());
+    }
+
+    /// Queues a message that is made of objects.
+    pub fn send_message_with_objects(
+        &mut self,
+        target: u32,
+        message: Value,
+        objects: Arc<HeapObjects>,
+    ) {
         let message = Message {
             value: message,
-            objects: Arc::default(),
+            objects,
         };
         self.message_queues.entry(target).or_default().push(message);
     }

@@ -182,6 +182,19 @@ fn pairs_and_functions_can_be_sent() {
 }
 
 #[test]
+fn embedders_can_send_structures() {
+    let mut objects = HeapObjects::new();
+    let pair = crate::v2::HeapObject::Pair(Value::Int(3), Value::Nil);
+    let message = Value::Pair(objects.add(pair));
+    let mut scheduler = scheduler([actor(1, vec![OpCode::Car], vec![])]);
+    scheduler.send_message_with_objects(1, message, Arc::new(objects));
+    assert_eq!(
+        scheduler.tick(),
+        Ok(TickResult::ActorFinished(1, Value::Int(3)))
+    );
+}
+
+#[test]
 fn a_message_waits_until_its_receiver_yields() {
     let code = vec![OpCode::Int(1), OpCode::Yield, OpCode::Add];
     let mut scheduler = scheduler([actor(1, code, vec![])]);
@@ -257,6 +270,9 @@ fn granting_and_revoking_follow_the_rules_and_are_recorded() {
     assert!(scheduler.revoke_capability(2, 1, &clock).is_err());
     scheduler.revoke_capability(1, 2, &clock).unwrap();
     scheduler.revoke_capability(2, 2, &clock).unwrap();
+    assert_eq!(scheduler.endow(9, clock.clone()), missing);
+    scheduler.endow(2, Capability::IoPersist).unwrap();
+    assert!(scheduler.actor_has_capability(2, &Capability::IoPersist));
     assert!(!scheduler.actor_has_capability(2, &clock));
     assert!(scheduler.revoke_capability(9, 2, &clock).is_err());
     let log = scheduler.get_capability_audit_log();
@@ -272,7 +288,8 @@ fn granting_and_revoking_follow_the_rules_and_are_recorded() {
             (2, delegate),
             (1, revoke),
             (2, revoke),
-            (2, revoke)
+            (2, revoke),
+            (2, CapOperation::Grant)
         ]
     );
 }
@@ -441,6 +458,15 @@ fn quotas_bind_actors_and_reservations() {
         panic!("the quota is used up")
     };
     assert_eq!(error.kind().unwrap().name(), "CpuLimitExceeded");
+    // A quota below what is used already stops it at once.
+    let mut late = endless(3);
+    late.vm_mut().run_until_pause().unwrap();
+    scheduler.add_actor(late);
+    scheduler.set_actor_resource_quota(3, 100, 0).unwrap();
+    assert!(matches!(
+        scheduler.tick_actor(3),
+        Ok(TickResult::ActorErrored(3, _))
+    ));
     // An actor without a quota of its own has a default one for reservations.
     let unset = scheduler.allocate_resources_to_actor(2, 1 << 20, 1_000_000);
     assert_eq!(unset, ResourceAllocationResult::Success);
