@@ -5,7 +5,7 @@ mod v2_model;
 #[path = "v2/programs.rs"]
 mod v2_programs;
 
-use physics_world::v2::vector::{self, Outcome, Vector};
+use physics_world::v2::vector::{self, Outcome, Tier, Vector};
 use physics_world::v2::{HeapObjects, Value};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -111,6 +111,19 @@ fn random_programs_run_the_same_lowered_as_in_the_model() {
         .and_then(|cases| cases.parse().ok());
     let outcome = runner(cases.unwrap_or(1500)).run(&v2_programs::program(), |vector| {
         agree(&vector, vector::run)
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
+fn random_programs_run_the_same_in_the_fast_interpreter() {
+    let outcome = runner(500).run(&v2_programs::program(), |vector| {
+        agree(&vector, |vector| {
+            vector::run_in(vector, Tier::Interpreter, u64::MAX)
+        })?;
+        agree(&vector, |vector| {
+            vector::run_in(vector, Tier::Interpreter, 4)
+        })
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
 }

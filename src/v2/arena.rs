@@ -77,13 +77,15 @@ pub struct DefragmentationResult {
 #[derive(Debug, Clone)]
 struct Object {
     header: ObjectHeader,
+    /// Bytes of data, whatever the header is made to say.
+    size: u32,
     offset: u32,
     references: Vec<HeapPtr>,
 }
 
 impl Object {
     fn total_bytes(&self) -> u32 {
-        HEADER_BYTES + self.header.size.next_multiple_of(8)
+        HEADER_BYTES + self.size.next_multiple_of(8)
     }
 }
 
@@ -158,6 +160,7 @@ impl ObjectArena {
                     tag,
                     marked: false,
                 },
+                size,
                 offset: self.next_free,
                 references: Vec::new(),
             },
@@ -182,15 +185,11 @@ impl ObjectArena {
         self.objects.get(&pointer).map(|object| &object.header)
     }
 
-    /// The header of an object, to change its tag. Changing the size is refused by being ignored.
-    pub fn set_tag(&mut self, pointer: HeapPtr, tag: u8) -> bool {
-        match self.objects.get_mut(&pointer) {
-            Some(object) => {
-                object.header.tag = tag;
-                true
-            }
-            None => false,
-        }
+    /// The header of an object, to change it. Writing another size there does not resize the object.
+    pub fn get_header_mut(&mut self, pointer: HeapPtr) -> Option<&mut ObjectHeader> {
+        self.objects
+            .get_mut(&pointer)
+            .map(|object| &mut object.header)
     }
 
     /// The bytes of an object; `None` when the pointer names none.
@@ -208,7 +207,7 @@ impl ObjectArena {
     fn data_range(&self, pointer: HeapPtr) -> Option<std::ops::Range<usize>> {
         let object = self.objects.get(&pointer)?;
         let start = (object.offset + HEADER_BYTES) as usize;
-        Some(start..start + object.header.size as usize)
+        Some(start..start + object.size as usize)
     }
 
     /// Says which objects an object refers to: they live as long as it does.
@@ -356,7 +355,9 @@ mod tests {
         assert_eq!(arena.get_data(second), Some(&[0; 16][..]));
         arena.get_data_mut(first).unwrap()[0] = 7;
         assert_eq!(arena.get_data(first), Some(&[7][..]));
-        assert!(arena.set_tag(third, TAG_CLOSURE));
+        let header = arena.get_header_mut(third).unwrap();
+        (header.tag, header.size) = (TAG_CLOSURE, 1000);
+        assert_eq!(arena.get_data(third), Some(&[][..]));
         assert_eq!(arena.get_header(third).unwrap().tag, TAG_CLOSURE);
     }
 
@@ -390,7 +391,7 @@ mod tests {
         assert!(!arena.mark_object(nowhere));
         assert!(!arena.is_marked(nowhere));
         assert!(!arena.set_references(nowhere, &[]));
-        assert!(!arena.set_tag(nowhere, 0));
+        assert!(arena.get_header_mut(nowhere).is_none());
         assert_eq!(arena.collect_garbage(&[nowhere]), 16);
     }
 

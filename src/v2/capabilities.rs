@@ -33,7 +33,7 @@ pub enum CapOperation {
     Grant,
     /// It was taken away.
     Revoke,
-    /// An actor asked whether it holds it.
+    /// An actor asked whether it holds it; asking decides nothing, so it is not recorded.
     Check,
     /// Another actor gave it.
     Delegate,
@@ -237,6 +237,21 @@ impl Ballots {
             .entry((requester, capability.clone()))
             .or_default();
         votes.insert(voter, approve);
+        self.count(requester, capability, electorate)
+    }
+
+    /// The votes so far of those who may vote now.
+    pub(crate) fn count(
+        &self,
+        requester: u32,
+        capability: &Capability,
+        electorate: &[u32],
+    ) -> ConsensusVoteResult {
+        let none = BTreeMap::new();
+        let votes = self
+            .votes
+            .get(&(requester, capability.clone()))
+            .unwrap_or(&none);
         let count = |wanted: bool| {
             let counted = electorate
                 .iter()

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use pw_isa::cost;
-use pw_isa::v2::{StackPlace, lower};
+use pw_isa::v2::{Lowered, StackPlace, lower};
 use pw_isa::verify::verify;
 use pw_jit::fiber::FrameView;
 use pw_jit::fiber::parcel::Parcel;
+use pw_jit::interp;
+use pw_jit::interp::profile::Profile;
 use pw_jit::reference::{self, Outcome};
 use pw_jit::text::{Style, value_text};
 use pw_jit::{CodeSpace, Failure, Fiber, Limits, State, Value as Register};
 
+use super::performance::MachineCounts;
 use super::surroundings::{Bridge, Pause, Surroundings};
 use super::transfer::{Exporter, Message, Programs, programs_of};
 use super::{HeapObjects, OpCode, Value};
@@ -22,6 +25,16 @@ pub(crate) struct MachineLimits {
     pub(crate) memory_bytes: usize,
     /// Calls that may be open at once.
     pub(crate) depth: usize,
+}
+
+/// What runs the instructions. The results are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Tier {
+    /// The executable specification.
+    #[default]
+    Reference,
+    /// The fast interpreter.
+    Interpreter,
 }
 
 /// How a slice ended.
@@ -40,7 +53,8 @@ pub(crate) struct V2Frame {
     pub(crate) constant: Option<usize>,
     /// The instruction that runs next, or the call in progress.
     pub(crate) ip: usize,
-    pub(crate) locals: Vec<Value>,
+    /// The local variables, unless nothing will read them any more.
+    pub(crate) locals: Option<Vec<Value>>,
     pub(crate) stack: Vec<Value>,
 }
 
@@ -51,6 +65,8 @@ pub(crate) struct Machine {
     /// The programs of the code space; those after the first came with closures in messages.
     programs: Programs,
     fiber: Fiber,
+    pub(crate) tier: Tier,
+    profile: Profile,
     /// Logical bytes that exist before the first instruction.
     initial_bytes: u64,
 }
@@ -75,10 +91,7 @@ impl Machine {
         let verified = verify(lowered.program.clone()).map_err(|error| error.to_string())?;
         let program = space.load(verified);
         // The local variables and, where it is one, the Vector of the operand stack.
-        let layout = &lowered.functions[0];
-        let stack_is_vector = matches!(layout.stack, StackPlace::Vector { .. });
-        let vectors = u64::from(layout.has_locals) + u64::from(stack_is_vector);
-        let initial_bytes = vectors * cost::VECTOR_BYTES;
+        let initial_bytes = initial_bytes(&lowered);
         let fiber = Fiber::new(&space, program, fiber_limits(limits, initial_bytes));
         let mut programs = Programs::default();
         programs.admit(Arc::new(lowered), program);
@@ -86,6 +99,8 @@ impl Machine {
             code: space,
             programs,
             fiber,
+            tier: Tier::default(),
+            profile: Profile::default(),
             initial_bytes,
         })
     }
@@ -119,6 +134,19 @@ impl Machine {
         let before = self.memory_bytes();
         self.fiber.collect(&self.code);
         before - self.memory_bytes()
+    }
+
+    /// Bytes that a collection would free, as a share of those in use.
+    pub(crate) fn dead_share(&self) -> f32 {
+        let used = self.memory_bytes();
+        if used == 0 {
+            return 0.0;
+        }
+        let mut copy = self.fiber.clone();
+        copy.collect(&self.code);
+        let counters = copy.arena().counters();
+        let live = (counters.live + counters.allocated).saturating_sub(self.initial_bytes);
+        (used - live as usize) as f32 / used as f32
     }
 
     /// Objects and fragmentation of the heap.
@@ -177,7 +205,11 @@ impl Machine {
             inbox,
             pause: None,
         };
-        let outcome = reference::run(&mut self.fiber, &self.code, &mut bridge, steps);
+        let (fiber, code) = (&mut self.fiber, &self.code);
+        let outcome = match self.tier {
+            Tier::Reference => reference::run(fiber, code, &mut bridge, steps),
+            Tier::Interpreter => interp::run(fiber, code, &mut bridge, &mut self.profile, steps),
+        };
         match outcome {
             Outcome::Done(value) => Slice::Finished(value),
             Outcome::Preempted => Slice::Preempted,
@@ -245,7 +277,8 @@ impl Machine {
             let elements = heap.vector(at(register)).into_iter().flatten();
             elements.map(|element| exporter.export(element)).collect()
         };
-        let locals = vector(0);
+        let known = !layout.has_locals || live.iter().any(|(register, _)| *register == 0);
+        let locals = known.then(|| vector(0));
         let stack = match &layout.stack {
             StackPlace::Vector { register } => vector(*register),
             StackPlace::Registers { first, heights } => {
@@ -263,14 +296,77 @@ impl Machine {
         }
     }
 
-    /// The fiber and its programs as bytes.
-    pub(crate) fn parts(&self) -> (Vec<Vec<u8>>, Vec<u8>) {
-        let programs = self.programs.iter();
-        let programs = programs
-            .map(|lowered| pw_isa::codec::encode(&lowered.program))
-            .collect();
+    /// What a snapshot of the machine consists of: its programs by number, and the fiber's image.
+    pub(crate) fn parts(&self) -> (Vec<&Lowered>, Vec<u8>) {
+        let programs = self.programs.iter().map(|lowered| &**lowered).collect();
         (programs, self.fiber.to_image(&self.code))
     }
+
+    /// The machine made of such parts.
+    ///
+    /// # Errors
+    /// When they do not fit together.
+    pub(crate) fn from_parts(
+        parts: Vec<Lowered>,
+        image: &[u8],
+        limits: MachineLimits,
+    ) -> Result<Machine, String> {
+        let mut code = CodeSpace::default();
+        let mut programs = Programs::default();
+        let initial_bytes = parts.first().map_or(0, initial_bytes);
+        for (number, lowered) in parts.into_iter().enumerate() {
+            if lowered.functions.len() != lowered.program.functions.len() {
+                return Err("a program without the layout of its functions".to_owned());
+            }
+            let verified = verify(lowered.program.clone()).map_err(|error| error.to_string())?;
+            if code.load(verified) as usize != number {
+                return Err("the same program twice".to_owned());
+            }
+            programs.admit(Arc::new(lowered), number as u32);
+        }
+        let fiber_limits = fiber_limits(limits, initial_bytes);
+        let stack_bytes_max = fiber_limits.stack_bytes.unwrap_or(STACK_BYTES);
+        let mut fiber =
+            Fiber::from_image(&code, image, stack_bytes_max).map_err(|error| error.to_string())?;
+        fiber.set_limits(fiber_limits);
+        Ok(Machine {
+            code,
+            programs,
+            fiber,
+            tier: Tier::default(),
+            profile: Profile::default(),
+            initial_bytes,
+        })
+    }
+
+    /// The value that the program ended with.
+    pub(crate) fn result(&self) -> Option<Register> {
+        match self.fiber.state() {
+            State::Done(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// What the machine has done in total.
+    pub(crate) fn counts(&self) -> MachineCounts {
+        let statistics = self.fiber.arena().statistics();
+        MachineCounts {
+            steps: self.steps(),
+            allocations: statistics.allocations,
+            collections: statistics.collections,
+        }
+    }
+}
+
+/// The Vectors that exist before the first instruction: local variables, and the operand stack where
+/// it is one.
+fn initial_bytes(lowered: &Lowered) -> u64 {
+    let Some(layout) = lowered.functions.first() else {
+        return 0;
+    };
+    let stack_is_vector = matches!(layout.stack, StackPlace::Vector { .. });
+    let vectors = u64::from(layout.has_locals) + u64::from(stack_is_vector);
+    vectors * cost::VECTOR_BYTES
 }
 
 fn fiber_limits(limits: MachineLimits, initial_bytes: u64) -> Limits {

@@ -5,7 +5,7 @@ use std::fmt;
 use pw_isa::ErrorKind;
 use serde::{Deserialize, Serialize};
 
-use super::Value;
+use super::{HeapObjects, Value};
 
 /// Everything that one execution of an actor gave.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,6 +20,9 @@ pub struct ExecutionResult {
     pub final_state_snapshot: Vec<u8>,
     /// What it used.
     pub metrics: ResourceMetrics,
+    /// The objects that output and messages point to.
+    #[serde(skip)]
+    pub objects: HeapObjects,
 }
 
 /// What an execution used.
@@ -125,6 +128,20 @@ pub enum VmErrorKind {
 }
 
 impl VmErrorKind {
+    /// All kinds, in their order.
+    pub const ALL: [VmErrorKind; 10] = [
+        VmErrorKind::CpuLimitExceeded,
+        VmErrorKind::MemoryLimitExceeded,
+        VmErrorKind::StackUnderflow,
+        VmErrorKind::InvalidHeapPtr,
+        VmErrorKind::UnknownOpCode,
+        VmErrorKind::TypeMismatch,
+        VmErrorKind::DivisionByZero,
+        VmErrorKind::ArithmeticOverflow,
+        VmErrorKind::CapabilityDenied,
+        VmErrorKind::RecursionLimitExceeded,
+    ];
+
     /// The name, as conformance vectors have it.
     pub fn name(self) -> &'static str {
         match self {

@@ -14,6 +14,7 @@ use pw_jit::Failure;
 use serde_json::Value as Json;
 
 use super::alone::{Alone, Decisions};
+pub use super::machine::Tier;
 use super::machine::{Machine, MachineLimits, Slice};
 use super::surroundings::Pause;
 use super::{Capability, HeapObjects, OpCode, Value, VmErrorKind};
@@ -250,6 +251,11 @@ const ACTOR: u32 = 1;
 
 /// Runs a vector: actor 1, alone in its world, resumed at once without messages when it yields.
 pub fn run(vector: &Vector) -> Outcome {
+    run_in(vector, Tier::default(), u64::MAX)
+}
+
+/// Runs a vector like [`run`], by a tier and in slices of at most this many steps.
+pub fn run_in(vector: &Vector, tier: Tier, slice: u64) -> Outcome {
     let mut outcome = Outcome {
         result: Err(VmErrorKind::MemoryLimitExceeded.name()),
         objects: HeapObjects::new(),
@@ -267,9 +273,10 @@ pub fn run(vector: &Vector) -> Outcome {
     let Ok(mut machine) = Machine::new(&vector.code, &vector.constants, limits, false) else {
         return outcome;
     };
+    machine.tier = tier;
     let mut alone = Alone::new(ACTOR, vector.caps.iter().cloned(), Decisions::ByRules);
     outcome.result = loop {
-        match machine.run(u64::MAX, &mut Vec::new(), &mut alone) {
+        match machine.run(slice, &mut Vec::new(), &mut alone) {
             Slice::Preempted => {}
             Slice::Paused(pause) => {
                 outcome.yields += u64::from(pause == Pause::Yield);

@@ -140,8 +140,8 @@ pub(crate) struct Instruction {
     pub(crate) c: u16,
     /// A small number, an index, or the distance of a jump target.
     pub(crate) imm: i32,
-    /// Gas of this instruction and the ones behind it up to the end of its block: charged when control
-    /// enters here.
+    /// Gas of this instruction and the ones behind it up to the next that may go on elsewhere: charged
+    /// when control enters here.
     pub(crate) rest: u32,
 }
 

@@ -521,12 +521,6 @@ fn make_jumps_relative(code: &mut [Instruction]) {
     }
 }
 
-/// Whether what comes behind an instruction is another block.
-fn ends_block(op: &Op) -> bool {
-    let effects = op.info().effects;
-    op.label().is_some() || effects.has(Effects::END) || effects.has(Effects::CALL)
-}
-
 /// Where blocks begin: control can come here other than from the instruction before, or the
 /// instruction before may not go on here. One entry more than there are instructions.
 fn leaders(function: &Function) -> Vec<bool> {

@@ -9,12 +9,13 @@
 //! | `resolve` | one instruction with its constants looked up |
 //! | `heights` | the height of the operand stack before each instruction, where it is known |
 //! | `lower` | which functions a program has, and the program made of them |
-//! | `emit` | the instructions of one function |
+//! | `emit`, `emit_calls` | the instructions of one function |
 
 mod capability;
 pub mod closure_body;
 mod constant;
 mod emit;
+mod emit_calls;
 mod heights;
 mod host_function;
 mod lower;
