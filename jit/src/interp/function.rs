@@ -43,7 +43,7 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn call(&mut self, i: Instruction) -> bool {
+    pub(super) fn call(&mut self, i: &Instruction) -> bool {
         let callee = self.callee(i.imm as u32);
         self.push(callee, i.a, i.b)
     }
@@ -62,7 +62,7 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn call_closure(&mut self, i: Instruction) -> bool {
+    pub(super) fn call_closure(&mut self, i: &Instruction) -> bool {
         let closure = self.get(i.a);
         let Some(callee) = self.closure_callee(closure) else {
             return false;
@@ -89,7 +89,7 @@ impl<'a> Hot<'a> {
         &mut self,
         callee: &InternalFunction,
         closure: Option<Value>,
-        i: Instruction,
+        i: &Instruction,
     ) -> bool {
         let fits = callee.is_plain
             && callee.params == i.b
@@ -108,13 +108,13 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn tail_call(&mut self, i: Instruction) -> bool {
+    pub(super) fn tail_call(&mut self, i: &Instruction) -> bool {
         let callee = self.callee(i.imm as u32);
         self.replace(callee, None, i)
     }
 
     #[inline(always)]
-    pub(super) fn tail_call_closure(&mut self, i: Instruction) -> bool {
+    pub(super) fn tail_call_closure(&mut self, i: &Instruction) -> bool {
         let closure = self.get(i.a);
         let Some(callee) = self.closure_callee(closure) else {
             return false;
@@ -123,7 +123,7 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn closure(&mut self, i: Instruction) -> bool {
+    pub(super) fn closure(&mut self, i: &Instruction) -> bool {
         if !self.can_allocate(cost::closure_bytes(u64::from(i.c))) {
             return false;
         }
@@ -139,7 +139,7 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn capture(&mut self, i: Instruction) -> bool {
+    pub(super) fn capture(&mut self, i: &Instruction) -> bool {
         let closure = self.get(i.b);
         if closure.tag != Kind::Closure as u64 {
             return false;
@@ -151,7 +151,7 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn cell(&mut self, i: Instruction) -> bool {
+    pub(super) fn cell(&mut self, i: &Instruction) -> bool {
         if !self.can_allocate(cost::CELL_BYTES) {
             return false;
         }
@@ -161,7 +161,7 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn cell_get(&mut self, i: Instruction) -> bool {
+    pub(super) fn cell_get(&mut self, i: &Instruction) -> bool {
         let cell = self.get(i.b);
         if cell.tag != Kind::Cell as u64 {
             return false;
@@ -171,7 +171,7 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn cell_set(&mut self, i: Instruction) -> bool {
+    pub(super) fn cell_set(&mut self, i: &Instruction) -> bool {
         let (cell, value) = (self.get(i.a), self.get(i.b));
         if cell.tag != Kind::Cell as u64 {
             return false;
@@ -181,7 +181,7 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn global_get(&mut self, i: Instruction) -> bool {
+    pub(super) fn global_get(&mut self, i: &Instruction) -> bool {
         let program = self.program_number;
         match self.fiber().global(program, i.imm as u32) {
             Some(value) => self.set(i.a, value),
@@ -190,7 +190,7 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn global_set(&mut self, i: Instruction) -> bool {
+    pub(super) fn global_set(&mut self, i: &Instruction) -> bool {
         let (program, value, code) = (self.program_number, self.get(i.a), self.code());
         self.fiber().set_global(code, program, i.imm as u32, value);
         true

@@ -119,9 +119,9 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn fetch(&self) -> Instruction {
-        // SAFETY: 3 of the module's head.
-        unsafe { *self.pc }
+    pub(super) fn fetch(&self) -> &'a Instruction {
+        // SAFETY: 3 of the module's head; `function` is one of `program`, which lives for `'a`.
+        unsafe { &*self.pc }
     }
 
     /// Goes on behind the current instruction and the parts that are fused with it.

@@ -89,7 +89,7 @@ fn execute(entered: &mut Hot<'_>) {
         };
     }
     loop {
-        let i: Instruction = hot_ref.fetch();
+        let i: &Instruction = hot_ref.fetch();
         match i.code {
             Code::Step => {}
             Code::Loop => next!(1, hot_ref.count_loop(i)),

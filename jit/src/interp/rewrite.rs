@@ -87,6 +87,7 @@ impl Rewriter<'_> {
             code.fill(STEP);
         }
         self.number_sites(&mut code);
+        make_jumps_relative(&mut code);
         let source = self.source();
         InternalFunction {
             code: code.into_boxed_slice(),
@@ -472,6 +473,15 @@ fn compare_with_number(op: Compare, number: Def) -> Option<(Code, Def, Use)> {
 fn ends_block(op: &Op) -> bool {
     let effects = op.info().effects;
     op.label().is_some() || effects.has(Effects::END) || effects.has(Effects::CALL)
+}
+
+/// Jump targets are positions until everything else is done, and distances from then on.
+fn make_jumps_relative(code: &mut [Instruction]) {
+    for (pc, instruction) in code.iter_mut().enumerate() {
+        if instruction.code.jumps() {
+            instruction.imm -= pc as i32;
+        }
+    }
 }
 
 /// Where blocks begin: control can come here other than from the instruction before, or the
