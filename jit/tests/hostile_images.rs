@@ -91,7 +91,7 @@ fn images_with_a_bit_flipped_are_refused_or_run() {
         let mut flip = 0;
         mutate::bit_flips(&body, |flipped| {
             flip += 1;
-            if (flip + number).is_multiple_of(7) {
+            if (flip + number).is_multiple_of(13) {
                 check(flipped);
             }
         });
@@ -102,7 +102,7 @@ fn images_with_a_bit_flipped_are_refused_or_run() {
 fn images_with_a_byte_replaced_are_refused_or_run() {
     for (number, body) in samples().into_iter().enumerate() {
         let mut edited = body.clone();
-        for at in 0..body.len() {
+        for at in (number % 2..body.len()).step_by(2) {
             let byte = [0, 1, 0x7f, 0x80, 0xff, body[at].wrapping_add(1)][(at + number) % 6];
             edited[at] = byte;
             check(&edited);
@@ -112,7 +112,7 @@ fn images_with_a_byte_replaced_are_refused_or_run() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
     #[test]
     fn images_changed_at_random_are_refused_or_run(
         sample in any::<prop::sample::Index>(),
