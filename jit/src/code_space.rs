@@ -130,7 +130,7 @@ impl CodeSpace {
     }
 }
 
-/// Builds the constants of one program. Equal texts and pairs of equal constants become one object.
+/// Builds the constants of one program. Equal texts become one object.
 struct Loader {
     number: u32,
     arena: Arena,

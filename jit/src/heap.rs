@@ -24,10 +24,15 @@ pub struct Heap<'a> {
 /// Comparisons after which [`Heap::equal`] begins to remember what it has compared.
 const REMEMBER_AFTER: u64 = 10_000;
 
+/// Bytes that are compared as fast as an object.
+const NODE_BYTES: u64 = 16;
 /// Bytes of a key after which [`Heap::key_hash`] begins to remember the hashes of pairs.
 const REMEMBER_PAIRS_AFTER_BYTES: u64 = 1024;
 /// Capabilities whose parameters are larger than this are never the same.
 const PARAMETER_NODES_MAX: u64 = 10_000;
+
+/// Hashes of objects by tag and bits.
+pub(crate) type KnownHashes = HashMap<(u64, u64), u64>;
 
 /// What hashing a map key gave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,6 +78,12 @@ impl<'a> Heap<'a> {
         arena.text(offset)
     }
 
+    /// The bytes of a String or Symbol, unchecked UTF-8: much cheaper than the text.
+    pub(crate) fn text_bytes(&self, value: Value) -> &'a [u8] {
+        let (arena, offset) = self.place(value);
+        arena.text_bytes(offset)
+    }
+
     /// The contents of Bytes.
     pub fn bytes(&self, value: Value) -> Option<&'a [u8]> {
         (value.kind() == Kind::Bytes).then(|| {
@@ -95,6 +106,18 @@ impl<'a> Heap<'a> {
             let (arena, offset) = self.place(value);
             (0..arena.map_used(offset)).filter_map(move |entry| arena.map_entry(offset, entry))
         })
+    }
+
+    /// An element of a Vector, if it exists.
+    pub(crate) fn element(&self, vector: Value, place: u32) -> Option<Value> {
+        let (arena, offset) = self.place(vector);
+        (place < arena.vector_length(offset)).then(|| arena.vector_get(offset, place))
+    }
+
+    /// An entry of a Map, if it exists; `Some(None)` is a deleted one.
+    pub(crate) fn entry(&self, map: Value, entry: u32) -> Option<Option<(Value, Value)>> {
+        let (arena, offset) = self.place(map);
+        (entry < arena.map_used(offset)).then(|| arena.map_entry(offset, entry))
     }
 
     /// Kind, message and values of an Error.
@@ -152,20 +175,37 @@ impl<'a> Heap<'a> {
         })
     }
 
-    /// Bytes of text that [`Heap::same`] may compare.
+    /// Bytes that [`Heap::same`] may compare.
     pub(crate) fn same_work(&self, a: Value, b: Value) -> u64 {
+        if a == b {
+            return 0;
+        }
         match (a.kind(), b.kind()) {
-            (Kind::String, Kind::String) | (Kind::Symbol, Kind::Symbol) if a != b => {
-                let (arena, offset) = self.place(a);
-                let (other, other_offset) = self.place(b);
-                let length = arena.text_length(offset);
-                if length == other.text_length(other_offset) {
-                    u64::from(length)
-                } else {
-                    0
+            (Kind::String, Kind::String) | (Kind::Symbol, Kind::Symbol) => {
+                self.equal_length(self.text_bytes(a), self.text_bytes(b))
+            }
+            (Kind::Error, Kind::Error) => match (self.error(a), self.error(b)) {
+                (Some(a), Some(b)) => self.equal_length(self.text_bytes(a.1), self.text_bytes(b.1)),
+                _ => 0,
+            },
+            (Kind::Capability, Kind::Capability) => {
+                match (self.capability(a), self.capability(b)) {
+                    (Some(a), Some(b)) => {
+                        self.equal_length(self.text_bytes(a.0), self.text_bytes(b.0))
+                    }
+                    _ => 0,
                 }
             }
             _ => 0,
+        }
+    }
+
+    /// The bytes that comparing two byte strings reads.
+    fn equal_length(&self, a: &[u8], b: &[u8]) -> u64 {
+        if a.len() == b.len() {
+            a.len() as u64
+        } else {
+            0
         }
     }
 
@@ -176,7 +216,7 @@ impl<'a> Heap<'a> {
         }
         match a.kind() {
             Kind::Float => canonical_bits(a.bits) == canonical_bits(b.bits),
-            Kind::String | Kind::Symbol => a == b || self.text(a) == self.text(b),
+            Kind::String | Kind::Symbol => a == b || self.text_bytes(a) == self.text_bytes(b),
             Kind::Error => a == b || self.same_error(a, b),
             Kind::Capability => a == b || self.same_capability(a, b),
             _ => a == b,
@@ -187,24 +227,21 @@ impl<'a> Heap<'a> {
         let (Some(a), Some(b)) = (self.error(a), self.error(b)) else {
             return false;
         };
-        a.0 == b.0 && self.text(a.1) == self.text(b.1) && a.2 == b.2
+        a.0 == b.0 && self.text_bytes(a.1) == self.text_bytes(b.1) && a.2 == b.2
     }
 
     fn same_capability(&self, a: Value, b: Value) -> bool {
-        let (Some(a), Some(b)) = (self.capability(a), self.capability(b)) else {
-            return false;
-        };
         let mut left = PARAMETER_NODES_MAX;
         let mut charge = |nodes: u64| {
             left = left.saturating_sub(nodes);
             left > 0
         };
-        self.text(a.0) == self.text(b.0) && self.equal(a.1, b.1, &mut charge) == Some(true)
+        self.equal(a, b, &mut charge) == Some(true)
     }
 
-    /// `equal?`: the same, or the same structure. `charge` is told every 64 comparisons and ends the
-    /// walk with `None` when it answers false. Two cyclic structures are equal when no difference can
-    /// be found.
+    /// `equal?`: the same, or the same structure. `charge` is told every 64 comparisons, and of every 16
+    /// bytes of text that are compared before they are, and ends the walk with `None` when it answers
+    /// false. Two cyclic structures are equal when no difference can be found.
     pub fn equal(&self, a: Value, b: Value, charge: &mut dyn FnMut(u64) -> bool) -> Option<bool> {
         let mut pending = vec![(a, b)];
         let mut compared = 0u64;
@@ -214,13 +251,21 @@ impl<'a> Heap<'a> {
             if compared.is_multiple_of(64) && !charge(64) {
                 return None;
             }
-            if a == b || self.same(a, b) {
-                continue;
-            }
             if a.kind() != b.kind() {
                 return Some(false);
             }
-            let compound = matches!(a.kind(), Kind::Pair | Kind::Vector | Kind::Map);
+            let bytes = self.same_work(a, b);
+            if bytes >= NODE_BYTES && !charge(bytes / NODE_BYTES) {
+                return None;
+            }
+            // The parts of capabilities are compared by this walk, so that nested ones need no stack.
+            if a == b || a.kind() != Kind::Capability && self.same(a, b) {
+                continue;
+            }
+            let compound = matches!(
+                a.kind(),
+                Kind::Pair | Kind::Vector | Kind::Map | Kind::Error | Kind::Capability
+            );
             if compared > REMEMBER_AFTER && compound && !seen.insert((a.bits, a.tag, b.bits, b.tag))
             {
                 continue;
@@ -247,7 +292,13 @@ impl<'a> Heap<'a> {
                 pending.push((a.0, b.0));
                 true
             }
-            Kind::Bytes => self.bytes(a) == self.bytes(b),
+            Kind::Bytes => {
+                let (a, b) = (self.bytes(a)?, self.bytes(b)?);
+                if !charge(self.equal_length(a, b) / NODE_BYTES) {
+                    return None;
+                }
+                a == b
+            }
             Kind::Vector => {
                 let (a, b) = (self.vector(a)?, self.vector(b)?);
                 let same_length = a.len() == b.len();
@@ -260,7 +311,12 @@ impl<'a> Heap<'a> {
             Kind::Error => {
                 let (a, b) = (self.error(a)?, self.error(b)?);
                 pending.push((a.2, b.2));
-                a.0 == b.0 && self.text(a.1) == self.text(b.1)
+                a.0 == b.0 && self.text_bytes(a.1) == self.text_bytes(b.1)
+            }
+            Kind::Capability => {
+                let (a, b) = (self.capability(a)?, self.capability(b)?);
+                pending.push((a.1, b.1));
+                self.text_bytes(a.0) == self.text_bytes(b.0)
             }
             _ => false,
         };
@@ -284,7 +340,7 @@ impl<'a> Heap<'a> {
             let KeyHash::Hash(hash, bytes) = self.key_hash(key, u64::MAX) else {
                 return Some(false);
             };
-            if !charge(bytes / 16) {
+            if !charge(bytes / NODE_BYTES) {
                 return None;
             }
             let found = right.map_find(right_offset, hash, |other| self.same_key(key, other));
@@ -306,26 +362,52 @@ impl<'a> Heap<'a> {
             }
             Kind::Float => KeyHash::Hash(keys.number(key.tag, canonical_bits(key.bits)), 8),
             Kind::String | Kind::Symbol => {
-                let text = self.text(key);
+                let text = self.text_bytes(key);
                 let mut hasher = keys.start();
                 hasher.write_u8(key.kind() as u8);
-                hasher.write(text.as_bytes());
+                hasher.write(text);
                 KeyHash::Hash(KeyHasher::finish(&hasher), text.len() as u64)
             }
-            Kind::Pair => self.structure_hash(key, bytes_max),
+            Kind::Pair => self.structure_hash(
+                key,
+                bytes_max,
+                REMEMBER_PAIRS_AFTER_BYTES,
+                &mut HashMap::new(),
+            ),
             _ => KeyHash::Mutable,
         }
     }
 
+    /// The hash of one of many keys that may share parts: `known` are the hashes of objects that were
+    /// walked already.
+    pub(crate) fn key_hash_knowing(&self, key: Value, known: &mut KnownHashes) -> KeyHash {
+        if let Some(hash) = known.get(&(key.tag, key.bits)) {
+            return KeyHash::Hash(*hash, 0);
+        }
+        let hash = match key.kind() {
+            Kind::Pair => return self.structure_hash(key, u64::MAX, 0, known),
+            _ => self.key_hash(key, u64::MAX),
+        };
+        if let (Kind::String | Kind::Symbol, KeyHash::Hash(hash, _)) = (key.kind(), hash) {
+            known.insert((key.tag, key.bits), hash);
+        }
+        hash
+    }
+
     /// The hash of a pair combines those of its parts, so that shared parts are walked once: the hash
     /// of a pair is remembered when the walk gets long.
-    fn structure_hash(&self, key: Value, bytes_max: u64) -> KeyHash {
+    fn structure_hash(
+        &self,
+        key: Value,
+        bytes_max: u64,
+        remember_after: u64,
+        known: &mut KnownHashes,
+    ) -> KeyHash {
         enum Step {
             Visit(Value),
             Combine(Value),
         }
         let keys = self.code.keys;
-        let mut known: HashMap<(u64, u64), u64> = HashMap::new();
         let mut hashes = Vec::new();
         let mut bytes = 0;
         let mut steps = vec![Step::Visit(key)];
@@ -341,17 +423,24 @@ impl<'a> Heap<'a> {
                     let (car, cdr) = arena.pair(offset);
                     steps.extend([Step::Combine(value), Step::Visit(cdr), Step::Visit(car)]);
                 }
-                Step::Visit(value) => match self.key_hash(value, bytes_max) {
-                    KeyHash::Hash(hash, leaf_bytes) => {
-                        bytes += leaf_bytes;
-                        hashes.push(hash);
+                Step::Visit(value) => {
+                    let leaf = if remember_after == 0 {
+                        self.key_hash_knowing(value, known)
+                    } else {
+                        self.key_hash(value, bytes_max)
+                    };
+                    match leaf {
+                        KeyHash::Hash(hash, leaf_bytes) => {
+                            bytes += leaf_bytes;
+                            hashes.push(hash);
+                        }
+                        other => return other,
                     }
-                    other => return other,
-                },
+                }
                 Step::Combine(value) => {
                     let (cdr, car) = (hashes.pop().unwrap_or(0), hashes.pop().unwrap_or(0));
                     let hash = keys.number(Kind::Pair as u64, car.rotate_left(23) ^ cdr);
-                    if bytes > REMEMBER_PAIRS_AFTER_BYTES {
+                    if bytes > remember_after {
                         known.insert((value.tag, value.bits), hash);
                     }
                     hashes.push(hash);

@@ -18,6 +18,14 @@ pub struct CapabilityName {
     pub parameter: Option<Parcel>,
 }
 
+impl CapabilityName {
+    /// Bytes to charge for copying it.
+    pub fn size_bytes(&self) -> u64 {
+        let parameter = self.parameter.as_ref().map_or(0, Parcel::size_bytes);
+        self.name.len() as u64 + parameter
+    }
+}
+
 /// What a program asks of its surroundings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {

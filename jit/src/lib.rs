@@ -11,12 +11,17 @@
 //! | `interp` | the fast interpreter |
 //! | `code_space` | loaded programs and their constants |
 //! | `heap`, `numbers`, `text` | what values mean, shared by all tiers |
+#![deny(unsafe_code)]
 
 pub mod code_space;
 pub mod failure;
 pub mod fiber;
 pub mod heap;
 pub mod host;
+#[allow(
+    unsafe_code,
+    reason = "its loop works on raw registers; see `interp/hot.rs`"
+)]
 pub mod interp;
 pub mod numbers;
 pub mod reference;

@@ -23,8 +23,9 @@ pub const fn collection_gas(live_bytes: u64) -> u64 {
     live_bytes / 64
 }
 
-/// A collection happens when more than this was allocated since the last one; `live_bytes` are the
-/// objects found live then and the stack as it is now.
+/// A collection happens when an instruction allocates and would bring what was allocated since the last
+/// one beyond this, unless nothing was; `live_bytes` are the objects found live then and the stack as it
+/// is now.
 pub const fn collection_threshold(live_bytes: u64) -> u64 {
     if live_bytes < COLLECTION_MIN_BYTES {
         COLLECTION_MIN_BYTES

@@ -185,7 +185,7 @@ declare_opcodes! {
     module "compare" Compare {
         /// Identity for pairs, vectors, maps, bytes and functions; value for everything else of the same kind.
         Eq "eq" { dst: Def, a: Use, b: Use } [] -> Bool, work Bytes;
-        /// Equality of structure. The work is the objects compared.
+        /// Equality of structure. The work is the objects compared, and one for every 16 bytes of text and bytes.
         Equal "equal" { dst: Def, a: Use, b: Use } [READ] -> Bool, work Nodes;
         /// `a < b`.
         Lt "lt" { dst: Def, a: Use, b: Use } [TRAP] -> Bool;
@@ -289,7 +289,7 @@ declare_opcodes! {
         /// Starts a supervised actor; `options` is a list of alternating keys and values.
         Supervise "supervise" { dst: Def, function: Use, options: Use } [TRAP SAFEPOINT SUSPEND HOST ALLOCATE] -> ActorId, work Bytes;
         /// Changes the mailbox; `options` is a list of alternating keys and values.
-        SetMailbox "set-mailbox" { options: Use } [TRAP HOST];
+        SetMailbox "set-mailbox" { options: Use } [TRAP HOST], work Bytes;
     }
 
     /// Messages between actors. Values are copied; the work is the bytes copied. Delivered to the host.
@@ -311,27 +311,27 @@ declare_opcodes! {
         /// Sends a value to every actor of a list.
         Broadcast "broadcast" { actors: Use, value: Use } [TRAP HOST], work Bytes;
         /// Asks for the events of a topic (a Symbol).
-        Subscribe "subscribe" { topic: Use } [TRAP HOST];
+        Subscribe "subscribe" { topic: Use } [TRAP HOST], work Bytes;
         /// Ends a subscription.
-        Unsubscribe "unsubscribe" { topic: Use } [TRAP HOST];
+        Unsubscribe "unsubscribe" { topic: Use } [TRAP HOST], work Bytes;
         /// Sends a value to all subscribers of a topic.
         Publish "publish" { topic: Use, value: Use } [TRAP HOST], work Bytes;
     }
 
-    /// Powers. A capability is named by a Symbol, a list of a Symbol and its parameter, or a Capability. Delivered to the host.
+    /// Powers. A capability is named by a Symbol, a list of a Symbol and its parameter, or a Capability. The work is the bytes copied. Delivered to the host.
     module "capability" Capability {
         /// Whether this actor holds a capability.
-        HasCapability "has-capability" { dst: Def, capability: Use } [TRAP HOST] -> Bool;
+        HasCapability "has-capability" { dst: Def, capability: Use } [TRAP HOST] -> Bool, work Bytes;
         /// Asks for a capability and waits for the decision.
-        RequestCapability "request-capability" { dst: Def, capability: Use, reason: Use } [TRAP SAFEPOINT SUSPEND HOST] -> Bool;
+        RequestCapability "request-capability" { dst: Def, capability: Use, reason: Use } [TRAP SAFEPOINT SUSPEND HOST] -> Bool, work Bytes;
         /// Gives a capability to another actor.
-        GrantCapability "grant-capability" { dst: Def, to: Use, capability: Use } [TRAP SAFEPOINT SUSPEND HOST] -> Bool;
+        GrantCapability "grant-capability" { dst: Def, to: Use, capability: Use } [TRAP SAFEPOINT SUSPEND HOST] -> Bool, work Bytes;
         /// Gives a capability with a budget of uses and an end in milliseconds, either of which may be nil.
-        DelegateCapability "delegate-capability" { dst: Def, to: Use, capability: Use, budget: Use, expires: Use } [TRAP SAFEPOINT SUSPEND HOST] -> Bool;
+        DelegateCapability "delegate-capability" { dst: Def, to: Use, capability: Use, budget: Use, expires: Use } [TRAP SAFEPOINT SUSPEND HOST] -> Bool, work Bytes;
         /// Takes a capability and all that was derived from it away.
-        RevokeCapability "revoke-capability" { dst: Def, to: Use, capability: Use } [TRAP SAFEPOINT SUSPEND HOST] -> Bool;
+        RevokeCapability "revoke-capability" { dst: Def, to: Use, capability: Use } [TRAP SAFEPOINT SUSPEND HOST] -> Bool, work Bytes;
         /// Votes on a pending request.
-        VoteCapability "vote-capability" { dst: Def, request: Use, approve: Use } [TRAP SAFEPOINT SUSPEND HOST] -> Bool;
+        VoteCapability "vote-capability" { dst: Def, request: Use, approve: Use } [TRAP SAFEPOINT SUSPEND HOST] -> Bool, work Bytes;
     }
 
     /// The way out of the world.
@@ -343,7 +343,7 @@ declare_opcodes! {
     /// A sandbox within an actor: own limits, fewer capabilities. Delivered to the host.
     module "sandbox" Sandbox {
         /// Opens a sandbox that may use this much gas and memory and keeps only these capabilities (a list).
-        SandboxOpen "sandbox-open" { gas: Use, memory: Use, capabilities: Use } [TRAP SAFEPOINT HOST];
+        SandboxOpen "sandbox-open" { gas: Use, memory: Use, capabilities: Use } [TRAP SAFEPOINT HOST], work Bytes;
         /// Closes the innermost sandbox; Error when none is open.
         SandboxClose "sandbox-close" {} [TRAP SAFEPOINT HOST];
     }

@@ -5,13 +5,12 @@
 //! a value is a tag and, for an object, its number (in the arena) or its program and position (a
 //! constant). Sharing is kept, cycles are fine. Decoding trusts nothing: see [`Decoder`].
 
+mod check;
 mod decode;
 mod encode;
 
 pub(crate) use decode::Decoder;
 pub(crate) use encode::Encoder;
-
-use crate::code_space::CodeSpace;
 
 /// Set in the tag of an encoded value that is a constant.
 const CONSTANT_TAG: u8 = 0x80;
@@ -23,13 +22,6 @@ pub(crate) struct ProgramTable {
 }
 
 impl ProgramTable {
-    /// The table that names every program by its own number.
-    pub(crate) fn of_all(code: &CodeSpace) -> ProgramTable {
-        ProgramTable {
-            programs: (0..code.len()).collect(),
-        }
-    }
-
     fn position(&mut self, program: u32) -> u64 {
         match self.programs.iter().position(|known| *known == program) {
             Some(position) => position as u64,

@@ -6,7 +6,7 @@
 
 use pw_isa::op::{Effects, Op};
 use pw_isa::operand::{ClosureFrame, Frame, Operand, OperandKind};
-use pw_isa::wire::{Decoded, Reader, Writer};
+use pw_isa::wire::{DecodeError, Decoded, Reader, Writer};
 use pw_isa::{ProgramSignature, cost};
 
 use super::arena::{Arena, Counters};
@@ -40,6 +40,19 @@ impl std::fmt::Debug for StateHash {
     }
 }
 
+/// The bytes in front of the body: magic, version, hash of the body.
+pub const HEAD_BYTES: usize = 4 + 2 + 32;
+
+/// An image with this body, whose checksum fits.
+pub fn image_of(body: &[u8]) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.bytes.extend_from_slice(&MAGIC);
+    out.u16(VERSION);
+    out.bytes.extend_from_slice(blake3::hash(body).as_bytes());
+    out.bytes.extend_from_slice(body);
+    out.bytes
+}
+
 impl Fiber {
     /// The hash of the state.
     pub fn state_hash(&self, code: &CodeSpace) -> StateHash {
@@ -48,13 +61,7 @@ impl Fiber {
 
     /// The state as an image.
     pub fn to_image(&self, code: &CodeSpace) -> Vec<u8> {
-        let body = self.body(code);
-        let mut out = Writer::default();
-        out.bytes.extend_from_slice(&MAGIC);
-        out.u16(VERSION);
-        out.bytes.extend_from_slice(blake3::hash(&body).as_bytes());
-        out.bytes.extend_from_slice(&body);
-        out.bytes
+        image_of(&self.body(code))
     }
 
     /// The table of programs, then the state.
@@ -130,7 +137,8 @@ impl Fiber {
     }
 
     /// Restores a fiber. The programs it refers to must be loaded. Its stack may take at most
-    /// `stack_bytes_max` bytes, whatever limits the image itself claims.
+    /// `stack_bytes_max` bytes, whatever limits the image itself claims. Whoever does not trust the
+    /// image sets limits of its own ([`Fiber::set_limits`]) before it runs the fiber.
     ///
     /// # Errors
     /// What is wrong, and where. Bytes that no fiber wrote may be refused or give a fiber that no
@@ -151,7 +159,7 @@ impl Fiber {
         if *blake3::hash(body).as_bytes() != hash {
             return Err(header.error("the checksum does not match"));
         }
-        let shift = |mut error: pw_isa::wire::DecodeError| {
+        let shift = |mut error: DecodeError| {
             error.offset += start;
             error
         };
@@ -190,6 +198,14 @@ fn read_body(code: &CodeSpace, body: &[u8], stack_bytes_max: u64) -> Decoded<Fib
     let frame = read_frames(code, &programs, &decoder, &mut input, &mut stack, state)?;
     let globals = read_globals(code, &programs, &decoder, &mut input)?;
     input.finish()?;
+    // Everything in the image was allocated once, so a fiber's counters cannot know of less.
+    let present = arena.counters.allocated;
+    if present > counters.live.saturating_add(counters.allocated) {
+        return Err(DecodeError {
+            offset: body.len(),
+            what: format!("objects of {present} bytes, where {counters:?} say there are less"),
+        });
+    }
     arena.counters = counters;
     arena.statistics = Default::default();
     Ok(Fiber {
@@ -283,7 +299,8 @@ fn read_frames(
         if end as u64 > stack.slots_max {
             return Err(input.error(format!("a stack of more than {} slots", stack.slots_max)));
         }
-        stack.slots.resize(end, Value::NIL);
+        // A caller may have more registers than its callee reaches.
+        stack.slots.resize(end.max(stack.slots.len()), Value::NIL);
         if let Some(caller) = &newest {
             stack.slots[base - 1] = Value {
                 tag: u64::from(caller.pc) | u64::from(caller.function) << 32,

@@ -315,10 +315,15 @@ impl Fiber {
         *peak = (*peak).max(wanted.min(self.limits.memory_bytes));
         // The stack is scanned by every collection, so a deep one makes collections rarer and dearer.
         let threshold = cost::collection_threshold(counters.live.saturating_add(stack_bytes));
-        let due = bytes > 0 && counters.allocated.saturating_add(bytes) > threshold;
+        // What was collected and not allocated since is not collected again: an instruction that hit the
+        // gas limit by its collection goes on, under a higher one, as if it had not been stopped.
+        let due = bytes > 0
+            && counters.allocated > 0
+            && counters.allocated.saturating_add(bytes) > threshold;
         if due || wanted > self.limits.memory_bytes {
-            return self.collect_for(code, bytes, stack_counted, stack_bytes);
+            self.collect_for(code, bytes, stack_counted, stack_bytes)?;
         }
+        self.arena.allow(Some(bytes));
         Ok(())
     }
 
@@ -383,9 +388,24 @@ impl Fiber {
         self.arena.trim();
         self.arena.counters = counters;
         self.arena.statistics = statistics;
-        self.stack
-            .truncate(self.base + usize::from(self.current(code).1.registers));
+        self.stack.truncate(self.stack_slots_needed(code));
         self.stack.shrink_to_fit();
+    }
+
+    /// Slots up to the last register of any frame: a caller may have more than its callee reaches.
+    fn stack_slots_needed(&self, code: &CodeSpace) -> usize {
+        let ends = self.frames().map(|frame| {
+            let function = code.program(frame.program).function(frame.function);
+            frame.base + usize::from(function.registers)
+        });
+        ends.max().unwrap_or(0)
+    }
+
+    /// Gas used after `gas` more; `None` when the limit does not allow it. Gas that cannot be counted is
+    /// beyond any limit.
+    pub(crate) fn gas_after(&self, gas: u64) -> Option<u64> {
+        let after = self.gas_used.checked_add(gas)?;
+        (after <= self.limits.gas).then_some(after)
     }
 
     /// The program and function of the newest frame.

@@ -16,8 +16,17 @@ use crate::value::Value;
 pub enum Parcel {
     /// A value without objects of its own.
     Plain(Value),
-    /// The canonical form of a graph: objects, then the value.
-    Graph(Arc<[u8]>),
+    /// A value with objects.
+    Graph(Arc<Graph>),
+}
+
+/// The canonical form of a graph. It names programs by their positions in a table, so that its size does
+/// not depend on what else a process has loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Graph {
+    programs: Vec<u32>,
+    /// Objects, then the value.
+    bytes: Vec<u8>,
 }
 
 impl Parcel {
@@ -26,13 +35,28 @@ impl Parcel {
         if !value.is_in_arena() {
             return Parcel::Plain(value);
         }
-        let mut encoder = Encoder::new(heap, ProgramTable::of_all(heap.code));
-        let mut root = Writer::default();
-        encoder.value(&mut root, value);
+        Self::graph(heap, |encoder, out| encoder.value(out, value))
+    }
+
+    /// Packs a list of values as if it were one, so that what they share stays shared.
+    pub fn pack_list(heap: Heap<'_>, values: &[Value]) -> Parcel {
+        if values.is_empty() {
+            return Parcel::Plain(Value::NIL);
+        }
+        Self::graph(heap, |encoder, out| encoder.list(out, values))
+    }
+
+    fn graph<'a>(heap: Heap<'a>, root: impl FnOnce(&mut Encoder<'a>, &mut Writer)) -> Parcel {
+        let mut encoder = Encoder::new(heap, ProgramTable::default());
+        let mut value = Writer::default();
+        root(&mut encoder, &mut value);
         let mut out = Writer::default();
         encoder.objects(&mut out);
-        out.bytes.extend_from_slice(&root.bytes);
-        Parcel::Graph(out.bytes.into())
+        out.bytes.extend_from_slice(&value.bytes);
+        Parcel::Graph(Arc::new(Graph {
+            programs: encoder.programs.programs,
+            bytes: out.bytes,
+        }))
     }
 
     /// A string.
@@ -69,7 +93,7 @@ impl Parcel {
     pub fn size_bytes(&self) -> u64 {
         match self {
             Parcel::Plain(_) => 16,
-            Parcel::Graph(bytes) => bytes.len() as u64,
+            Parcel::Graph(graph) => graph.bytes.len() as u64,
         }
     }
 
@@ -92,7 +116,7 @@ impl Parcel {
     pub fn unpack(&self, code: &CodeSpace, arena: &mut Arena) -> Value {
         match self {
             Parcel::Plain(value) => *value,
-            Parcel::Graph(bytes) => match read_graph(code, arena, bytes) {
+            Parcel::Graph(graph) => match read_graph(code, arena, graph) {
                 Ok(value) => value,
                 Err(error) => panic!("a parcel of another code space: {error}"),
             },
@@ -100,10 +124,12 @@ impl Parcel {
     }
 }
 
-fn read_graph(code: &CodeSpace, arena: &mut Arena, bytes: &[u8]) -> Decoded<Value> {
-    let programs = ProgramTable::of_all(code);
-    let mut input = Reader::new(bytes);
-    let decoder = Decoder::new(arena, code, &programs, bytes, &mut input)?;
+fn read_graph(code: &CodeSpace, arena: &mut Arena, graph: &Graph) -> Decoded<Value> {
+    let programs = ProgramTable {
+        programs: graph.programs.clone(),
+    };
+    let mut input = Reader::new(&graph.bytes);
+    let decoder = Decoder::new(arena, code, &programs, &graph.bytes, &mut input)?;
     let value = decoder.value(&mut input)?;
     input.finish()?;
     Ok(value)

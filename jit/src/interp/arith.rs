@@ -14,6 +14,13 @@ pub(super) fn shift_right_zero(a: i64, b: i64) -> i64 {
     (a as u64).wrapping_shr(b as u32) as i64
 }
 
+/// `mod` by a number above 0.
+#[inline(always)]
+pub(super) fn positive_mod(a: i64, b: i64) -> i64 {
+    let rest = a % b;
+    if rest < 0 { rest + b } else { rest }
+}
+
 /// Two values as Ints.
 #[inline(always)]
 pub(super) fn ints(a: Value, b: Value) -> Option<(i64, i64)> {
@@ -33,7 +40,7 @@ impl Hot<'_> {
     #[inline(always)]
     fn arith(
         &mut self,
-        i: Instruction,
+        i: &Instruction,
         int: impl FnOnce(i64, i64) -> Option<i64>,
         float: impl FnOnce(f64, f64) -> f64,
     ) -> bool {
@@ -53,7 +60,7 @@ impl Hot<'_> {
     #[inline(always)]
     fn arith_imm(
         &mut self,
-        i: Instruction,
+        i: &Instruction,
         int: impl FnOnce(i64, i64) -> Option<i64>,
         float: impl FnOnce(f64, f64) -> f64,
     ) -> bool {
@@ -72,52 +79,52 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn add(&mut self, i: Instruction) -> bool {
+    pub(super) fn add(&mut self, i: &Instruction) -> bool {
         self.arith(i, i64::checked_add, |a, b| a + b)
     }
 
     #[inline(always)]
-    pub(super) fn sub(&mut self, i: Instruction) -> bool {
+    pub(super) fn sub(&mut self, i: &Instruction) -> bool {
         self.arith(i, i64::checked_sub, |a, b| a - b)
     }
 
     #[inline(always)]
-    pub(super) fn mul(&mut self, i: Instruction) -> bool {
+    pub(super) fn mul(&mut self, i: &Instruction) -> bool {
         self.arith(i, i64::checked_mul, |a, b| a * b)
     }
 
     #[inline(always)]
-    pub(super) fn div(&mut self, i: Instruction) -> bool {
+    pub(super) fn div(&mut self, i: &Instruction) -> bool {
         self.arith(i, i64::checked_div, |a, b| a / b)
     }
 
     #[inline(always)]
-    pub(super) fn quot(&mut self, i: Instruction) -> bool {
+    pub(super) fn quot(&mut self, i: &Instruction) -> bool {
         self.arith(i, i64::checked_div, |a, b| libm::trunc(a / b))
     }
 
     #[inline(always)]
-    pub(super) fn rem(&mut self, i: Instruction) -> bool {
+    pub(super) fn rem(&mut self, i: &Instruction) -> bool {
         self.arith(i, |a, b| (b != 0).then(|| a.wrapping_rem(b)), libm::fmod)
     }
 
     #[inline(always)]
-    pub(super) fn modulo(&mut self, i: Instruction) -> bool {
+    pub(super) fn modulo(&mut self, i: &Instruction) -> bool {
         self.arith(i, |a, b| (b != 0).then(|| int_mod(a, b)), float_mod)
     }
 
     #[inline(always)]
-    pub(super) fn min(&mut self, i: Instruction) -> bool {
+    pub(super) fn min(&mut self, i: &Instruction) -> bool {
         self.arith(i, |a, b| Some(a.min(b)), float_min)
     }
 
     #[inline(always)]
-    pub(super) fn max(&mut self, i: Instruction) -> bool {
+    pub(super) fn max(&mut self, i: &Instruction) -> bool {
         self.arith(i, |a, b| Some(a.max(b)), float_max)
     }
 
     #[inline(always)]
-    pub(super) fn neg(&mut self, i: Instruction) -> bool {
+    pub(super) fn neg(&mut self, i: &Instruction) -> bool {
         let a = self.get(i.b);
         match (a.tag, (a.bits as i64).checked_neg()) {
             (INT, Some(result)) => self.set(i.a, Value::int(result)),
@@ -127,23 +134,23 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn add_imm(&mut self, i: Instruction) -> bool {
+    pub(super) fn add_imm(&mut self, i: &Instruction) -> bool {
         self.arith_imm(i, i64::checked_add, |a, b| a + b)
     }
 
     #[inline(always)]
-    pub(super) fn sub_imm(&mut self, i: Instruction) -> bool {
+    pub(super) fn sub_imm(&mut self, i: &Instruction) -> bool {
         self.arith_imm(i, i64::checked_sub, |a, b| a - b)
     }
 
     #[inline(always)]
-    pub(super) fn mul_imm(&mut self, i: Instruction) -> bool {
+    pub(super) fn mul_imm(&mut self, i: &Instruction) -> bool {
         self.arith_imm(i, i64::checked_mul, |a, b| a * b)
     }
 
     /// An operation on Ints that always has a result.
     #[inline(always)]
-    pub(super) fn bits(&mut self, i: Instruction, result: impl FnOnce(i64, i64) -> i64) -> bool {
+    pub(super) fn bits(&mut self, i: &Instruction, result: impl FnOnce(i64, i64) -> i64) -> bool {
         match ints(self.get(i.b), self.get(i.c)) {
             Some((a, b)) => self.set(i.a, Value::int(result(a, b))),
             None => false,
@@ -153,7 +160,7 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn bits_imm(
         &mut self,
-        i: Instruction,
+        i: &Instruction,
         result: impl FnOnce(i64, i64) -> i64,
     ) -> bool {
         let a = self.get(i.b);
@@ -161,7 +168,7 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn set_float(&mut self, i: Instruction) -> bool {
+    pub(super) fn set_float(&mut self, i: &Instruction) -> bool {
         match Number::of(self.get(i.b)) {
             Some(number) => self.set(i.a, Value::float(number.to_float())),
             None => false,
@@ -170,7 +177,7 @@ impl Hot<'_> {
 
     /// The machine's square root is exact, like the library's.
     #[inline(always)]
-    pub(super) fn sqrt(&mut self, i: Instruction) -> bool {
+    pub(super) fn sqrt(&mut self, i: &Instruction) -> bool {
         match Number::of(self.get(i.b)) {
             Some(number) => self.set(i.a, Value::float(number.to_float().sqrt())),
             None => false,

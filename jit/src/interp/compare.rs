@@ -38,7 +38,7 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn set_order(
         &mut self,
-        i: Instruction,
+        i: &Instruction,
         int: impl FnOnce(i64, i64) -> bool,
         float: impl FnOnce(f64, f64) -> bool,
     ) -> bool {
@@ -49,7 +49,7 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn set_same(&mut self, i: Instruction) -> bool {
+    pub(super) fn set_same(&mut self, i: &Instruction) -> bool {
         match same(self.get(i.b), self.get(i.c)) {
             Some(holds) => self.set(i.a, Value::bool(holds)),
             None => false,
@@ -57,7 +57,7 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn not(&mut self, i: Instruction) -> bool {
+    pub(super) fn not(&mut self, i: &Instruction) -> bool {
         self.set(i.a, Value::bool(!self.get(i.b).is_true()))
     }
 
@@ -67,14 +67,14 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn is(&mut self, i: Instruction) -> bool {
+    pub(super) fn is(&mut self, i: &Instruction) -> bool {
         self.set(i.a, Value::bool(self.is_one_of(i.b, i.c)))
     }
 
     #[inline(always)]
     pub(super) fn branch_order(
         &mut self,
-        i: Instruction,
+        i: &Instruction,
         int: impl FnOnce(i64, i64) -> bool,
         float: impl FnOnce(f64, f64) -> bool,
     ) -> bool {
@@ -88,7 +88,7 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn branch_order_imm(
         &mut self,
-        i: Instruction,
+        i: &Instruction,
         int: impl FnOnce(i64, i64) -> bool,
         float: impl FnOnce(f64, f64) -> bool,
     ) -> bool {
@@ -101,7 +101,7 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn branch_same(&mut self, i: Instruction) -> bool {
+    pub(super) fn branch_same(&mut self, i: &Instruction) -> bool {
         match same(self.get(i.a), self.get(i.c)) {
             Some(holds) => self.branch_test(i, holds, 2),
             None => false,
@@ -109,7 +109,7 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn branch_is(&mut self, i: Instruction) -> bool {
+    pub(super) fn branch_is(&mut self, i: &Instruction) -> bool {
         let holds = self.is_one_of(i.a, i.c);
         self.branch_test(i, holds, 2)
     }

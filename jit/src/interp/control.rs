@@ -16,16 +16,14 @@ impl Hot<'_> {
         self.gas >= 0
     }
 
+    /// The target of a jump, which is relative to the jump itself.
     #[inline(always)]
     fn position(&self, target: i32) -> *const Instruction {
-        self.function()
-            .code
-            .as_ptr()
-            .wrapping_add(target as u32 as usize)
+        self.pc.wrapping_offset(target as isize)
     }
 
     #[inline(always)]
-    pub(super) fn jump(&mut self, i: Instruction) -> bool {
+    pub(super) fn jump(&mut self, i: &Instruction) -> bool {
         self.enter_block(self.position(i.imm))
     }
 
@@ -38,14 +36,14 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn count_loop(&mut self, i: Instruction) -> bool {
+    pub(super) fn count_loop(&mut self, i: &Instruction) -> bool {
         self.count(u32::from(i.b) | u32::from(i.c) << 16);
         true
     }
 
     /// A jump to a `loop`, and that.
     #[inline(always)]
-    pub(super) fn jump_loop(&mut self, i: Instruction) -> bool {
+    pub(super) fn jump_loop(&mut self, i: &Instruction) -> bool {
         if !self.jump(i) {
             return false;
         }
@@ -57,39 +55,39 @@ impl Hot<'_> {
     /// Goes on at the target, or behind the branch and the parts fused with it.
     #[inline(always)]
     pub(super) fn branch(&mut self, taken: bool, target: i32, parts: usize) -> bool {
-        let to = if taken {
-            self.position(target)
+        // Two ways rather than one computed place: the processor predicts a branch.
+        if taken {
+            self.enter_block(self.position(target))
         } else {
-            self.pc.wrapping_add(parts)
-        };
-        self.enter_block(to)
+            self.enter_block(self.pc.wrapping_add(parts))
+        }
     }
 
     /// `b` more parts are fused with it.
     #[inline(always)]
-    pub(super) fn branch_truth(&mut self, i: Instruction, wanted: bool) -> bool {
+    pub(super) fn branch_truth(&mut self, i: &Instruction, wanted: bool) -> bool {
         let taken = self.get(i.a).is_true() == wanted;
         self.branch(taken, i.imm, 1 + usize::from(i.b))
     }
 
     /// Branches on a test that may be negated.
     #[inline(always)]
-    pub(super) fn branch_test(&mut self, i: Instruction, holds: bool, parts: usize) -> bool {
+    pub(super) fn branch_test(&mut self, i: &Instruction, holds: bool, parts: usize) -> bool {
         self.branch(holds != (i.b == UNLESS), i.imm, parts)
     }
 
     #[inline(always)]
-    pub(super) fn copy(&mut self, i: Instruction) -> bool {
+    pub(super) fn copy(&mut self, i: &Instruction) -> bool {
         self.set(i.a, self.get(i.b))
     }
 
     #[inline(always)]
-    pub(super) fn load_int(&mut self, i: Instruction) -> bool {
+    pub(super) fn load_int(&mut self, i: &Instruction) -> bool {
         self.set(i.a, Value::int(i64::from(i.imm)))
     }
 
     #[inline(always)]
-    pub(super) fn load_value(&mut self, i: Instruction) -> bool {
+    pub(super) fn load_value(&mut self, i: &Instruction) -> bool {
         // SAFETY: the rewriter put the value there.
         let value = unsafe { *self.program.values.get_unchecked(i.imm as usize) };
         self.set(i.a, value)
@@ -97,7 +95,7 @@ impl Hot<'_> {
 
     /// Returns to a caller in the same program.
     #[inline(always)]
-    pub(super) fn leave_function(&mut self, i: Instruction) -> bool {
+    pub(super) fn leave_function(&mut self, i: &Instruction) -> bool {
         // SAFETY: every frame has a header before its registers; see `hot`.
         let header = unsafe { *self.regs.wrapping_sub(1) };
         if self.depth <= 1 || (header.bits >> 32) as u32 != self.program_number {
@@ -126,7 +124,7 @@ impl Hot<'_> {
     /// Returns the value just computed; the instruction that computed it is done, so the loop stops at
     /// the `return` itself when it cannot go on.
     #[inline(always)]
-    pub(super) fn leave_function_behind(&mut self, i: Instruction) -> bool {
+    pub(super) fn leave_function_behind(&mut self, i: &Instruction) -> bool {
         self.skip(1);
         self.leave_function(i)
     }

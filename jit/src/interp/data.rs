@@ -14,7 +14,7 @@ const KEY_BYTES_MAX: u64 = 4096;
 
 impl Hot<'_> {
     #[inline(always)]
-    pub(super) fn cons(&mut self, i: Instruction) -> bool {
+    pub(super) fn cons(&mut self, i: &Instruction) -> bool {
         if !self.can_allocate(cost::PAIR_BYTES) {
             return false;
         }
@@ -33,7 +33,7 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn car(&mut self, i: Instruction) -> bool {
+    pub(super) fn car(&mut self, i: &Instruction) -> bool {
         match self.pair(i.b) {
             Some((car, _)) => self.set(i.a, car),
             None => false,
@@ -41,7 +41,7 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn cdr(&mut self, i: Instruction) -> bool {
+    pub(super) fn cdr(&mut self, i: &Instruction) -> bool {
         match self.pair(i.b) {
             Some((_, cdr)) => self.set(i.a, cdr),
             None => false,
@@ -59,7 +59,7 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn vector_ref(&mut self, i: Instruction) -> bool {
+    pub(super) fn vector_ref(&mut self, i: &Instruction) -> bool {
         let (vector, index) = (self.get(i.b), self.get(i.c));
         match self.element(vector, index) {
             Some((offset, place)) => {
@@ -71,7 +71,7 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn vector_set(&mut self, i: Instruction) -> bool {
+    pub(super) fn vector_set(&mut self, i: &Instruction) -> bool {
         let (vector, index, value) = (self.get(i.a), self.get(i.b), self.get(i.c));
         let Some((offset, place)) = self.element(vector, index) else {
             return false;
@@ -80,7 +80,7 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn vector_length(&mut self, i: Instruction) -> bool {
+    pub(super) fn vector_length(&mut self, i: &Instruction) -> bool {
         let vector = self.get(i.b);
         if vector.tag != Kind::Vector as u64 {
             return false;
@@ -90,13 +90,13 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn vector_push(&mut self, i: Instruction) -> bool {
+    pub(super) fn vector_push(&mut self, i: &Instruction) -> bool {
         let (vector, value) = (self.get(i.a), self.get(i.b));
         vector.tag == Kind::Vector as u64 && self.arena().vector_push_in_place(vector.bits, value)
     }
 
     #[inline(always)]
-    pub(super) fn vector_pop(&mut self, i: Instruction) -> bool {
+    pub(super) fn vector_pop(&mut self, i: &Instruction) -> bool {
         let vector = self.get(i.b);
         if vector.tag != Kind::Vector as u64 {
             return false;
@@ -108,7 +108,7 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn bytes_ref(&mut self, i: Instruction) -> bool {
+    pub(super) fn bytes_ref(&mut self, i: &Instruction) -> bool {
         let (bytes, index) = (self.get(i.b), self.get(i.c));
         if bytes.tag != Kind::Bytes as u64 || index.tag != INT {
             return false;
@@ -125,7 +125,7 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn bytes_set(&mut self, i: Instruction) -> bool {
+    pub(super) fn bytes_set(&mut self, i: &Instruction) -> bool {
         let (bytes, index, value) = (self.get(i.a), self.get(i.b), self.get(i.c));
         if bytes.tag != Kind::Bytes as u64
             || index.tag != INT
@@ -149,14 +149,17 @@ impl Hot<'_> {
             return None;
         }
         let (entry, bytes) = find_entry(self.heap(), map, key)?;
-        self.charge(cost::work_gas(Work::Bytes, bytes)).then_some(entry)
+        self.charge(cost::work_gas(Work::Bytes, bytes))
+            .then_some(entry)
     }
 
     /// The default stands in the register `imm`.
     #[inline(always)]
-    pub(super) fn map_get(&mut self, i: Instruction) -> bool {
+    pub(super) fn map_get(&mut self, i: &Instruction) -> bool {
         let (map, key) = (self.get(i.b), self.get(i.c));
-        let Some(entry) = self.map_entry(map, key) else { return false };
+        let Some(entry) = self.map_entry(map, key) else {
+            return false;
+        };
         let found = entry.and_then(|entry| self.arena().map_entry(map.bits, entry));
         let value = found.map_or(self.get(i.imm as u16), |(_, value)| value);
         self.set(i.a, value)
@@ -165,7 +168,7 @@ impl Hot<'_> {
     /// Replaces the value of a key that is there; new keys are left to the reference interpreter, which
     /// charges for them.
     #[inline(always)]
-    pub(super) fn map_set(&mut self, i: Instruction) -> bool {
+    pub(super) fn map_set(&mut self, i: &Instruction) -> bool {
         let (map, key, value) = (self.get(i.a), self.get(i.b), self.get(i.c));
         let before = self.gas;
         if let Some(Some(entry)) = self.map_entry(map, key) {
@@ -179,7 +182,11 @@ impl Hot<'_> {
 
 /// The entry of a key in a map, and the bytes of the key; `None` for what cannot be a key or is long.
 fn find_entry(heap: Heap<'_>, map: Value, key: Value) -> Option<(Option<u32>, u64)> {
-    let KeyHash::Hash(hash, bytes) = heap.key_hash(key, KEY_BYTES_MAX) else { return None };
-    let entry = heap.arena.map_find(map.bits, hash, |other| heap.same_key(key, other));
+    let KeyHash::Hash(hash, bytes) = heap.key_hash(key, KEY_BYTES_MAX) else {
+        return None;
+    };
+    let entry = heap
+        .arena
+        .map_find(map.bits, hash, |other| heap.same_key(key, other));
     Some((entry, bytes))
 }

@@ -116,6 +116,20 @@ pub(crate) enum Code {
     StringEq,
 }
 
+impl Code {
+    /// Whether `imm` is a jump target.
+    pub(crate) fn jumps(self) -> bool {
+        let number = self as u16;
+        matches!(
+            self,
+            Code::Jump | Code::JumpLoop | Code::BranchIf | Code::BranchUnless
+        ) || (Code::BranchLt as u16..=Code::BranchIs as u16).contains(&number)
+    }
+}
+
+/// Registers stand in instructions as byte offsets from r0: their number shifted by this.
+pub(crate) const SLOT_SHIFT: u32 = 4;
+
 /// One internal instruction. What the fields mean is up to the code; see the handlers.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(8))]
@@ -124,7 +138,7 @@ pub(crate) struct Instruction {
     pub(crate) a: u16,
     pub(crate) b: u16,
     pub(crate) c: u16,
-    /// A small number, an index, or a jump target.
+    /// A small number, an index, or the distance of a jump target.
     pub(crate) imm: i32,
     /// Gas of this instruction and the ones behind it up to the next that may go on elsewhere: charged
     /// when control enters here.
@@ -132,6 +146,7 @@ pub(crate) struct Instruction {
 }
 
 const _: () = assert!(std::mem::size_of::<Instruction>() == 16);
+const _: () = assert!(std::mem::size_of::<Value>() == 1 << SLOT_SHIFT);
 
 /// A function in internal form.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Calls within a program, closures, cells and globals.
 
-use super::form::{Instruction, InternalFunction};
+use super::form::{Instruction, InternalFunction, SLOT_SHIFT};
 use super::hot::Hot;
 use crate::value::{CONSTANT, Value};
 use pw_isa::{Kind, cost};
@@ -15,8 +15,7 @@ impl<'a> Hot<'a> {
     /// Enters a function whose arguments stand in the window from `window + 1`.
     #[inline(always)]
     fn push(&mut self, callee: &InternalFunction, window: u16, args: u16) -> bool {
-        let distance = usize::from(window) + 1;
-        let regs = self.regs.wrapping_add(distance);
+        let regs = self.register(window).wrapping_add(1);
         let fits = callee.is_plain
             && callee.params == args
             && regs.wrapping_add(usize::from(callee.registers)) <= self.stack_end
@@ -26,7 +25,7 @@ impl<'a> Hot<'a> {
         }
         let header = Value {
             tag: u64::from(self.pc_index()) | u64::from(self.function().number) << 32,
-            bits: distance as u64 | u64::from(self.program_number) << 32,
+            bits: (u64::from(window >> SLOT_SHIFT) + 1) | u64::from(self.program_number) << 32,
         };
         // SAFETY: the window's base is a register of the caller.
         unsafe { *regs.wrapping_sub(1) = header };
@@ -43,7 +42,7 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn call(&mut self, i: Instruction) -> bool {
+    pub(super) fn call(&mut self, i: &Instruction) -> bool {
         let callee = self.callee(i.imm as u32);
         self.push(callee, i.a, i.b)
     }
@@ -62,26 +61,25 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn call_closure(&mut self, i: Instruction) -> bool {
+    pub(super) fn call_closure(&mut self, i: &Instruction) -> bool {
         let closure = self.get(i.a);
         let Some(callee) = self.closure_callee(closure) else {
             return false;
         };
-        if !self.push(callee, i.a, i.b) {
-            // Either nothing has happened, or the callee was entered and only its gas is missing.
-            if std::ptr::eq(self.function, callee) && self.pc == callee.code.as_ptr() {
-                self.give_closure(callee, closure);
-            }
-            return false;
+        let depth = self.depth;
+        let goes_on = self.push(callee, i.a, i.b);
+        // Either nothing has happened, or the callee was entered, though its gas may be missing.
+        if self.depth > depth {
+            self.give_closure(callee, closure);
         }
-        self.give_closure(callee, closure);
-        true
+        goes_on
     }
 
     #[inline(always)]
     fn give_closure(&mut self, callee: &InternalFunction, closure: Value) {
         if callee.captures > 0 {
-            self.set(callee.params, closure);
+            // SAFETY: 1 of the head of `hot`: the register behind the parameters is the callee's.
+            unsafe { *self.regs.wrapping_add(usize::from(callee.params)) = closure };
         }
     }
 
@@ -91,7 +89,7 @@ impl<'a> Hot<'a> {
         &mut self,
         callee: &InternalFunction,
         closure: Option<Value>,
-        i: Instruction,
+        i: &Instruction,
     ) -> bool {
         let fits = callee.is_plain
             && callee.params == i.b
@@ -99,10 +97,9 @@ impl<'a> Hot<'a> {
         if !fits {
             return false;
         }
-        for place in 0..i.b {
-            let value = self.get(i.a + 1 + place);
-            self.set(place, value);
-        }
+        let arguments = self.register(i.a).wrapping_add(1);
+        // SAFETY: 1 of the head of `hot`; the window may overlap the parameters.
+        unsafe { std::ptr::copy(arguments, self.regs, usize::from(i.b)) };
         if let Some(closure) = closure {
             self.give_closure(callee, closure);
         }
@@ -110,13 +107,13 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn tail_call(&mut self, i: Instruction) -> bool {
+    pub(super) fn tail_call(&mut self, i: &Instruction) -> bool {
         let callee = self.callee(i.imm as u32);
         self.replace(callee, None, i)
     }
 
     #[inline(always)]
-    pub(super) fn tail_call_closure(&mut self, i: Instruction) -> bool {
+    pub(super) fn tail_call_closure(&mut self, i: &Instruction) -> bool {
         let closure = self.get(i.a);
         let Some(callee) = self.closure_callee(closure) else {
             return false;
@@ -125,23 +122,22 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn closure(&mut self, i: Instruction) -> bool {
+    pub(super) fn closure(&mut self, i: &Instruction) -> bool {
         if !self.can_allocate(cost::closure_bytes(u64::from(i.c))) {
             return false;
         }
         let program = self.program_number;
-        let first = i.b;
-        let regs = self.regs;
+        let first = self.register(i.b);
         let captures = (0..i.c).map(|place| {
             // SAFETY: 1 of the head of `hot`.
-            unsafe { *regs.wrapping_add(usize::from(first + place)) }
+            unsafe { *first.wrapping_add(usize::from(place)) }
         });
         let closure = self.arena().new_closure(program, i.imm as u32, captures);
         self.set(i.a, closure)
     }
 
     #[inline(always)]
-    pub(super) fn capture(&mut self, i: Instruction) -> bool {
+    pub(super) fn capture(&mut self, i: &Instruction) -> bool {
         let closure = self.get(i.b);
         if closure.tag != Kind::Closure as u64 {
             return false;
@@ -153,7 +149,7 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn cell(&mut self, i: Instruction) -> bool {
+    pub(super) fn cell(&mut self, i: &Instruction) -> bool {
         if !self.can_allocate(cost::CELL_BYTES) {
             return false;
         }
@@ -163,7 +159,7 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn cell_get(&mut self, i: Instruction) -> bool {
+    pub(super) fn cell_get(&mut self, i: &Instruction) -> bool {
         let cell = self.get(i.b);
         if cell.tag != Kind::Cell as u64 {
             return false;
@@ -173,7 +169,7 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn cell_set(&mut self, i: Instruction) -> bool {
+    pub(super) fn cell_set(&mut self, i: &Instruction) -> bool {
         let (cell, value) = (self.get(i.a), self.get(i.b));
         if cell.tag != Kind::Cell as u64 {
             return false;
@@ -183,7 +179,7 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn global_get(&mut self, i: Instruction) -> bool {
+    pub(super) fn global_get(&mut self, i: &Instruction) -> bool {
         let program = self.program_number;
         match self.fiber().global(program, i.imm as u32) {
             Some(value) => self.set(i.a, value),
@@ -192,7 +188,7 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn global_set(&mut self, i: Instruction) -> bool {
+    pub(super) fn global_set(&mut self, i: &Instruction) -> bool {
         let (program, value, code) = (self.program_number, self.get(i.a), self.code());
         self.fiber().set_global(code, program, i.imm as u32, value);
         true

@@ -119,9 +119,9 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    pub(super) fn fetch(&self) -> Instruction {
-        // SAFETY: 3 of the module's head.
-        unsafe { *self.pc }
+    pub(super) fn fetch(&self) -> &'a Instruction {
+        // SAFETY: 3 of the module's head; `function` is one of `program`, which lives for `'a`.
+        unsafe { &*self.pc }
     }
 
     /// Goes on behind the current instruction and the parts that are fused with it.
@@ -130,16 +130,22 @@ impl<'a> Hot<'a> {
         self.pc = self.pc.wrapping_add(parts);
     }
 
+    /// The register at a slot's byte offset, as instructions hold it.
     #[inline(always)]
-    pub(super) fn get(&self, register: u16) -> Value {
-        // SAFETY: 1 of the module's head.
-        unsafe { *self.regs.wrapping_add(usize::from(register)) }
+    pub(super) fn register(&self, slot: u16) -> *mut Value {
+        self.regs.wrapping_byte_add(usize::from(slot))
     }
 
     #[inline(always)]
-    pub(super) fn set(&mut self, register: u16, value: Value) -> bool {
+    pub(super) fn get(&self, slot: u16) -> Value {
         // SAFETY: 1 of the module's head.
-        unsafe { *self.regs.wrapping_add(usize::from(register)) = value };
+        unsafe { *self.register(slot) }
+    }
+
+    #[inline(always)]
+    pub(super) fn set(&mut self, slot: u16, value: Value) -> bool {
+        // SAFETY: 1 of the module's head.
+        unsafe { *self.register(slot) = value };
         true
     }
 
@@ -175,7 +181,7 @@ impl<'a> Hot<'a> {
     #[inline(always)]
     pub(super) fn can_allocate(&mut self, bytes: u64) -> bool {
         let max = self.allocated_max;
-        self.arena().counters.allocated + bytes <= max
+        self.arena().counters.allocated.saturating_add(bytes) <= max
     }
 
     /// Charges work beyond the fixed gas; false, and nothing happens, when the gas for it and the rest of
@@ -192,27 +198,21 @@ impl<'a> Hot<'a> {
 }
 
 /// How far the stack (in slots) and the bytes allocated may grow without any chance of a collection or
-/// a limit; conservative, for the exact places are found by the reference interpreter.
+/// a limit; conservative, for the exact places are found by the reference interpreter. A return can
+/// bring a larger frame back than the newest is, so the stack counts with all the slots it has.
 fn room(fiber: &Fiber) -> (usize, u64) {
     let counters = fiber.arena.counters;
-    let registers = fiber.stack.len() as u64;
+    let slots = fiber.stack.len() as u64;
     let left = fiber.limits.memory_bytes.saturating_sub(counters.live);
     let threshold = cost::collection_threshold(counters.live);
-    let mut allocated_max = threshold.min(left);
-    let mut stack_slots = registers;
-    match fiber.limits.stack_bytes {
-        Some(limit) => stack_slots = stack_slots.min(limit / cost::SLOT_BYTES),
-        None => {
-            // What one may take, the other may not: objects first, the stack from what is left.
-            let stack_bytes = registers * cost::SLOT_BYTES;
-            if allocated_max.saturating_add(stack_bytes) > left {
-                allocated_max = allocated_max.min(left / 2);
-                stack_slots = stack_slots.min((left - allocated_max) / cost::SLOT_BYTES);
-            }
-            if counters.allocated > allocated_max {
-                stack_slots = 0;
-            }
-        }
-    }
-    (stack_slots as usize, allocated_max)
+    let Some(limit) = fiber.limits.stack_bytes else {
+        let allocated_max = threshold.min(left.saturating_sub(slots * cost::SLOT_BYTES));
+        let left = left.saturating_sub(allocated_max.max(counters.allocated));
+        let stack_slots = slots.min(left / cost::SLOT_BYTES);
+        return (stack_slots as usize, allocated_max);
+    };
+    (
+        slots.min(limit / cost::SLOT_BYTES) as usize,
+        threshold.min(left),
+    )
 }

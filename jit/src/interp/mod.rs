@@ -89,7 +89,7 @@ fn execute(entered: &mut Hot<'_>) {
         };
     }
     loop {
-        let i: Instruction = hot_ref.fetch();
+        let i: &Instruction = hot_ref.fetch();
         match i.code {
             Code::Step => {}
             Code::Loop => next!(1, hot_ref.count_loop(i)),
@@ -125,7 +125,7 @@ fn execute(entered: &mut Hot<'_>) {
             Code::MulImm => next!(2, hot_ref.mul_imm(i)),
             Code::QuotImm => next!(2, hot_ref.bits_imm(i, |a, b| a / b)),
             Code::RemImm => next!(2, hot_ref.bits_imm(i, |a, b| a % b)),
-            Code::ModImm => next!(2, hot_ref.bits_imm(i, i64::rem_euclid)),
+            Code::ModImm => next!(2, hot_ref.bits_imm(i, arith::positive_mod)),
             Code::BitAndImm => next!(2, hot_ref.bits_imm(i, |a, b| a & b)),
             Code::BitOrImm => next!(2, hot_ref.bits_imm(i, |a, b| a | b)),
             Code::BitXorImm => next!(2, hot_ref.bits_imm(i, |a, b| a ^ b)),

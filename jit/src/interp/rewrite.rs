@@ -8,7 +8,7 @@ use pw_isa::op::{Arith, Compare, Control, Data, Effects, Float, Function as Call
 use pw_isa::operand::{Def, Use};
 use pw_isa::{Function, Kind, Link};
 
-use super::form::{Code, Instruction, InternalFunction, InternalProgram, UNLESS};
+use super::form::{Code, Instruction, InternalFunction, InternalProgram, SLOT_SHIFT, UNLESS};
 use crate::code_space::LoadedProgram;
 use crate::value::Value;
 
@@ -52,12 +52,17 @@ fn instruction(code: Code, a: u16, b: u16, c: u16, imm: i32) -> Instruction {
     }
 }
 
+/// A register as the loop addresses it: the byte offset of its slot.
+const fn slot(register: u16) -> u16 {
+    register << SLOT_SHIFT
+}
+
 fn three(code: Code, dst: Def, a: Use, b: Use) -> Instruction {
-    instruction(code, dst.0, a.0, b.0, 0)
+    instruction(code, slot(dst.0), slot(a.0), slot(b.0), 0)
 }
 
 fn two(code: Code, dst: Def, a: Use) -> Instruction {
-    instruction(code, dst.0, a.0, 0, 0)
+    instruction(code, slot(dst.0), slot(a.0), 0, 0)
 }
 
 const STEP: Instruction = Instruction {
@@ -78,15 +83,17 @@ impl Rewriter<'_> {
         let count = self.source().code.len();
         let mut code: Vec<Instruction> = (0..count).map(|pc| self.single(pc)).collect();
         let leaders = leaders(self.source());
-        if self.count_gas(&mut code) {
+        let addressable = self.source().registers < 1 << (16 - SLOT_SHIFT);
+        if addressable && self.count_gas(&mut code) {
             for pc in 0..count {
                 self.fuse(pc, &mut code, &leaders);
             }
         } else {
-            // A block too dear for the field: the reference interpreter charges every instruction.
+            // Too many registers or a block too dear for the fields: left to the reference interpreter.
             code.fill(STEP);
         }
         self.number_sites(&mut code);
+        make_jumps_relative(&mut code);
         let source = self.source();
         InternalFunction {
             code: code.into_boxed_slice(),
@@ -144,19 +151,19 @@ impl Rewriter<'_> {
             Control::Loop {} => instruction(Code::Loop, 0, 0, 0, 0),
             Control::Jump { to } => instruction(Code::Jump, 0, 0, 0, to.0 as i32),
             Control::BranchIf { test, to } => {
-                instruction(Code::BranchIf, test.0, 0, 0, to.0 as i32)
+                instruction(Code::BranchIf, slot(test.0), 0, 0, to.0 as i32)
             }
             Control::BranchUnless { test, to } => {
-                instruction(Code::BranchUnless, test.0, 0, 0, to.0 as i32)
+                instruction(Code::BranchUnless, slot(test.0), 0, 0, to.0 as i32)
             }
-            Control::Return { value } => instruction(Code::Return, value.0, 0, 0, 0),
+            Control::Return { value } => instruction(Code::Return, slot(value.0), 0, 0, 0),
             Control::Raise { .. } => STEP,
         }
     }
 
     fn value(&mut self, dst: Def, value: Value) -> Instruction {
         self.values.push(value);
-        instruction(Code::Value, dst.0, 0, 0, self.values.len() as i32 - 1)
+        instruction(Code::Value, slot(dst.0), 0, 0, self.values.len() as i32 - 1)
     }
 
     fn data(&mut self, op: Data) -> Instruction {
@@ -165,7 +172,7 @@ impl Rewriter<'_> {
             Data::Nil { dst } => self.value(dst, Value::NIL),
             Data::Bool { dst, value } => self.value(dst, Value::bool(value.0)),
             Data::Int { dst, value } => match i32::try_from(value.0) {
-                Ok(imm) => instruction(Code::Int, dst.0, 0, 0, imm),
+                Ok(imm) => instruction(Code::Int, slot(dst.0), 0, 0, imm),
                 Err(_) => self.value(dst, Value::int(value.0)),
             },
             Data::Float { dst, value } => self.value(dst, Value::float(f64::from_bits(value.0))),
@@ -181,10 +188,16 @@ impl Rewriter<'_> {
                 vector,
                 index,
                 value,
-            } => instruction(Code::VectorSet, vector.0, index.0, value.0, 0),
+            } => instruction(
+                Code::VectorSet,
+                slot(vector.0),
+                slot(index.0),
+                slot(value.0),
+                0,
+            ),
             Data::VectorLength { dst, vector } => two(Code::VectorLength, dst, vector),
             Data::VectorPush { vector, value } => {
-                instruction(Code::VectorPush, vector.0, value.0, 0, 0)
+                instruction(Code::VectorPush, slot(vector.0), slot(value.0), 0, 0)
             }
             Data::VectorPop { dst, vector } => two(Code::VectorPop, dst, vector),
             Data::BytesRef { dst, bytes, index } => three(Code::BytesRef, dst, bytes, index),
@@ -192,14 +205,28 @@ impl Rewriter<'_> {
                 bytes,
                 index,
                 value,
-            } => instruction(Code::BytesSet, bytes.0, index.0, value.0, 0),
+            } => instruction(
+                Code::BytesSet,
+                slot(bytes.0),
+                slot(index.0),
+                slot(value.0),
+                0,
+            ),
             Data::MapGet {
                 dst,
                 map,
                 key,
                 default,
-            } => instruction(Code::MapGet, dst.0, map.0, key.0, i32::from(default.0)),
-            Data::MapSet { map, key, value } => instruction(Code::MapSet, map.0, key.0, value.0, 0),
+            } => instruction(
+                Code::MapGet,
+                slot(dst.0),
+                slot(map.0),
+                slot(key.0),
+                i32::from(slot(default.0)),
+            ),
+            Data::MapSet { map, key, value } => {
+                instruction(Code::MapSet, slot(map.0), slot(key.0), slot(value.0), 0)
+            }
             _ => STEP,
         }
     }
@@ -214,23 +241,23 @@ impl Rewriter<'_> {
         match op {
             Call::Call { window, function } => instruction(
                 Code::Call,
-                window.base,
+                slot(window.base),
                 window.args,
                 0,
                 self.linked(function.0),
             ),
             Call::TailCall { window, function } => instruction(
                 Code::TailCall,
-                window.base,
+                slot(window.base),
                 window.args,
                 0,
                 self.linked(function.0),
             ),
             Call::CallClosure { window } => {
-                instruction(Code::CallClosure, window.base, window.args, 0, 0)
+                instruction(Code::CallClosure, slot(window.base), window.args, 0, 0)
             }
             Call::TailCallClosure { window } => {
-                instruction(Code::TailCallClosure, window.base, window.args, 0, 0)
+                instruction(Code::TailCallClosure, slot(window.base), window.args, 0, 0)
             }
             Call::Closure {
                 dst,
@@ -238,8 +265,8 @@ impl Rewriter<'_> {
                 captures,
             } => instruction(
                 Code::Closure,
-                dst.0,
-                captures.first,
+                slot(dst.0),
+                slot(captures.first),
                 captures.count,
                 self.linked(function.0),
             ),
@@ -247,27 +274,36 @@ impl Rewriter<'_> {
                 dst,
                 closure,
                 index,
-            } => instruction(Code::Capture, dst.0, closure.0, 0, index.0 as i32),
+            } => instruction(
+                Code::Capture,
+                slot(dst.0),
+                slot(closure.0),
+                0,
+                index.0 as i32,
+            ),
             Call::Cell { dst, value } => two(Code::Cell, dst, value),
             Call::CellGet { dst, cell } => two(Code::CellGet, dst, cell),
-            Call::CellSet { cell, value } => instruction(Code::CellSet, cell.0, value.0, 0, 0),
+            Call::CellSet { cell, value } => {
+                instruction(Code::CellSet, slot(cell.0), slot(value.0), 0, 0)
+            }
             Call::GlobalGet { dst, global } => {
-                instruction(Code::GlobalGet, dst.0, 0, 0, self.linked(global.0))
+                instruction(Code::GlobalGet, slot(dst.0), 0, 0, self.linked(global.0))
             }
             Call::GlobalSet { global, value } => {
-                instruction(Code::GlobalSet, value.0, 0, 0, self.linked(global.0))
+                instruction(Code::GlobalSet, slot(value.0), 0, 0, self.linked(global.0))
             }
             Call::Apply { .. } | Call::TailApply { .. } | Call::CaptureSet { .. } => STEP,
         }
     }
 
-    /// Sums the fixed gas from each instruction to the next one that may go on elsewhere; false when a
-    /// sum is too large. A block that is fallen into is part of the sum: nothing else charges it.
+    /// Sums the fixed gas from each instruction to the next one that charges what it goes on to: a jump,
+    /// branch, call or end. Control that runs into a jump target has paid for what is there. False when a
+    /// sum is too large.
     fn count_gas(&self, code: &mut [Instruction]) -> bool {
         let source = self.source();
         let mut rest = 0u32;
         for pc in (0..code.len()).rev() {
-            if goes_elsewhere(&source.code[pc]) {
+            if ends_block(&source.code[pc]) {
                 rest = 0;
             }
             let Some(sum) = rest.checked_add(source.fixed_gas(pc) as u32) else {
@@ -301,20 +337,21 @@ impl Rewriter<'_> {
             code[pc].code = Code::JumpLoop;
             return;
         }
-        let fused = match source[pc] {
-            Op::Data(Data::Int { dst, value }) if run >= 2 => {
-                let imm = i32::try_from(value.0).ok();
-                imm.and_then(|imm| self.fuse_number(pc, dst, imm, run))
-            }
-            Op::Compare(op) if run >= 2 => self.fuse_test(pc, op),
-            Op::Arith(Arith::Add { dst, a, b }) if run >= 2 => match source[pc + 1] {
-                Op::Control(Control::Return { value }) if value.0 == dst.0 => {
-                    Some(instruction(Code::AddReturn, dst.0, a.0, b.0, 0))
+        let fused =
+            match source[pc] {
+                Op::Data(Data::Int { dst, value }) if run >= 2 => {
+                    let imm = i32::try_from(value.0).ok();
+                    imm.and_then(|imm| self.fuse_number(pc, dst, imm, run))
                 }
+                Op::Compare(op) if run >= 2 => self.fuse_test(pc, op),
+                Op::Arith(Arith::Add { dst, a, b }) if run >= 2 => match source[pc + 1] {
+                    Op::Control(Control::Return { value }) if value.0 == dst.0 => Some(
+                        instruction(Code::AddReturn, slot(dst.0), slot(a.0), slot(b.0), 0),
+                    ),
+                    _ => None,
+                },
                 _ => None,
-            },
-            _ => None,
-        };
+            };
         if let Some(fused) = fused {
             code[pc] = Instruction {
                 rest: code[pc].rest,
@@ -330,7 +367,7 @@ impl Rewriter<'_> {
             Op::Arith(op) => {
                 let (code, dst, a) = arith_with_number(op, number, imm)?;
                 let dead = dst.0 == number.0 || self.is_dead(number.0, &[pc + 2]);
-                (dead && a.0 != number.0).then(|| instruction(code, dst.0, a.0, 0, imm))
+                (dead && a.0 != number.0).then(|| instruction(code, slot(dst.0), slot(a.0), 0, imm))
             }
             Op::Compare(op) if run >= 3 => {
                 let (code, dst, a) = compare_with_number(op, number)?;
@@ -339,7 +376,7 @@ impl Rewriter<'_> {
                 let imm = i16::try_from(imm).ok()?;
                 let dead = self.is_dead(number.0, &behind) && self.is_dead(dst.0, &behind);
                 (dead && a.0 != number.0)
-                    .then(|| instruction(code, a.0, unless, imm as u16, to as i32))
+                    .then(|| instruction(code, slot(a.0), unless, imm as u16, to as i32))
             }
             _ => None,
         }
@@ -349,13 +386,13 @@ impl Rewriter<'_> {
     fn fuse_test(&self, pc: usize, op: Compare) -> Option<Instruction> {
         let source = &self.source().code;
         let (code, dst, a, c) = match op {
-            Compare::Lt { dst, a, b } => (Code::BranchLt, dst, a, b.0),
-            Compare::Le { dst, a, b } => (Code::BranchLe, dst, a, b.0),
-            Compare::Gt { dst, a, b } => (Code::BranchGt, dst, a, b.0),
-            Compare::Ge { dst, a, b } => (Code::BranchGe, dst, a, b.0),
-            Compare::NumEq { dst, a, b } => (Code::BranchNumEq, dst, a, b.0),
-            Compare::NumNe { dst, a, b } => (Code::BranchNumNe, dst, a, b.0),
-            Compare::Eq { dst, a, b } => (Code::BranchEq, dst, a, b.0),
+            Compare::Lt { dst, a, b } => (Code::BranchLt, dst, a, slot(b.0)),
+            Compare::Le { dst, a, b } => (Code::BranchLe, dst, a, slot(b.0)),
+            Compare::Gt { dst, a, b } => (Code::BranchGt, dst, a, slot(b.0)),
+            Compare::Ge { dst, a, b } => (Code::BranchGe, dst, a, slot(b.0)),
+            Compare::NumEq { dst, a, b } => (Code::BranchNumEq, dst, a, slot(b.0)),
+            Compare::NumNe { dst, a, b } => (Code::BranchNumNe, dst, a, slot(b.0)),
+            Compare::Eq { dst, a, b } => (Code::BranchEq, dst, a, slot(b.0)),
             Compare::Is { dst, a, kinds } => (Code::BranchIs, dst, a, kinds.0.0 as u16),
             Compare::Not { dst, a } => {
                 let (to, unless) = branch_on(source[pc + 1], dst)?;
@@ -366,13 +403,13 @@ impl Rewriter<'_> {
                 };
                 let dead = self.is_dead(dst.0, &[to as usize, pc + 2]);
                 // The branch alone is one instruction shorter: it must skip its second part.
-                return dead.then(|| instruction(code, a.0, 1, 0, to as i32));
+                return dead.then(|| instruction(code, slot(a.0), 1, 0, to as i32));
             }
             Compare::Equal { .. } => return None,
         };
         let (to, unless) = branch_on(source[pc + 1], dst)?;
         let dead = self.is_dead(dst.0, &[to as usize, pc + 2]);
-        dead.then(|| instruction(code, a.0, unless, c, to as i32))
+        dead.then(|| instruction(code, slot(a.0), unless, c, to as i32))
     }
 }
 
@@ -448,7 +485,9 @@ fn compare(op: Compare) -> Instruction {
         Compare::NumEq { dst, a, b } => three(Code::NumEq, dst, a, b),
         Compare::NumNe { dst, a, b } => three(Code::NumNe, dst, a, b),
         Compare::Not { dst, a } => two(Code::Not, dst, a),
-        Compare::Is { dst, a, kinds } => instruction(Code::Is, dst.0, a.0, kinds.0.0 as u16, 0),
+        Compare::Is { dst, a, kinds } => {
+            instruction(Code::Is, slot(dst.0), slot(a.0), kinds.0.0 as u16, 0)
+        }
         Compare::Equal { .. } => STEP,
     }
 }
@@ -467,6 +506,21 @@ fn compare_with_number(op: Compare, number: Def) -> Option<(Code, Def, Use)> {
     (b.0 == number.0).then_some((code, dst, a))
 }
 
+/// Whether what comes behind an instruction is another block.
+fn ends_block(op: &Op) -> bool {
+    let effects = op.info().effects;
+    op.label().is_some() || effects.has(Effects::END) || effects.has(Effects::CALL)
+}
+
+/// Jump targets are positions until everything else is done, and distances from then on.
+fn make_jumps_relative(code: &mut [Instruction]) {
+    for (pc, instruction) in code.iter_mut().enumerate() {
+        if instruction.code.jumps() {
+            instruction.imm -= pc as i32;
+        }
+    }
+}
+
 /// Where blocks begin: control can come here other than from the instruction before, or the
 /// instruction before may not go on here. One entry more than there are instructions.
 fn leaders(function: &Function) -> Vec<bool> {
@@ -477,18 +531,10 @@ fn leaders(function: &Function) -> Vec<bool> {
         if let Some(label) = op.label() {
             leaders[label as usize] = true;
         }
-        if goes_elsewhere(op) {
-            leaders[pc + 1] = true;
-        }
+        leaders[pc + 1] |= ends_block(op);
     }
     for handler in &function.handlers {
         leaders[handler.target as usize] = true;
     }
     leaders
-}
-
-/// Whether control may go on elsewhere than at the next instruction, handlers apart.
-fn goes_elsewhere(op: &Op) -> bool {
-    let effects = op.info().effects;
-    op.label().is_some() || effects.has(Effects::END) || effects.has(Effects::CALL)
 }

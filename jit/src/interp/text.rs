@@ -8,7 +8,7 @@ use pw_isa::{Kind, cost};
 
 impl Hot<'_> {
     #[inline(always)]
-    pub(super) fn string_length(&mut self, i: Instruction) -> bool {
+    pub(super) fn string_length(&mut self, i: &Instruction) -> bool {
         let string = self.get(i.b);
         if string.kind() != Kind::String {
             return false;
@@ -20,7 +20,7 @@ impl Hot<'_> {
 
     /// A character of an ASCII string.
     #[inline(always)]
-    pub(super) fn string_ref(&mut self, i: Instruction) -> bool {
+    pub(super) fn string_ref(&mut self, i: &Instruction) -> bool {
         let (string, index) = (self.get(i.b), self.get(i.c));
         let bytes = cost::short_text_bytes(1);
         if string.kind() != Kind::String || index.kind() != Kind::Int || !self.can_allocate(bytes) {
@@ -37,11 +37,13 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn string_eq(&mut self, i: Instruction) -> bool {
+    pub(super) fn string_eq(&mut self, i: &Instruction) -> bool {
         let (a, b) = (self.get(i.b), self.get(i.c));
-        let (Some(left), Some(right)) = (self.heap().string(a), self.heap().string(b)) else {
+        if a.kind() != Kind::String || b.kind() != Kind::String {
             return false;
-        };
+        }
+        let heap = self.heap();
+        let (left, right) = (heap.text_bytes(a), heap.text_bytes(b));
         let equal = left == right;
         let work = if left.len() == right.len() {
             left.len() as u64

@@ -1,8 +1,8 @@
 //! Actors: their lives and how they depend on each other.
 
+use pw_isa::Kind;
 use pw_isa::op::Actor;
 use pw_isa::operand::{Span, Use};
-use pw_isa::{Kind, cost};
 
 use super::{Machine, Next, Step, Stop};
 use crate::fiber::parcel::Parcel;
@@ -51,7 +51,7 @@ impl Machine<'_> {
                 self.effect(Effect::Supervise { function, options })
             }
             Actor::SetMailbox { options } => {
-                let options = Parcel::pack(self.heap(), self.get(options));
+                let options = self.pack(self.get(options))?;
                 self.effect(Effect::SetMailbox { options })
             }
         }
@@ -71,14 +71,11 @@ impl Machine<'_> {
             return Err(self.mismatch("a function", Value::NIL));
         }
         self.function_operand(self.get(Use(values.first)))?;
-        self.reserve(u64::from(values.count) * cost::PAIR_BYTES)?;
-        let mut list = Value::NIL;
-        for place in (0..values.count).rev() {
-            list = self
-                .fiber
-                .arena
-                .new_pair(self.get(Use(values.first + place)), list);
-        }
-        self.pack(list)
+        let list: Vec<Value> = (0..values.count)
+            .map(|place| self.get(Use(values.first + place)))
+            .collect();
+        let parcel = Parcel::pack_list(self.heap(), &list);
+        self.charge(parcel.size_bytes())?;
+        Ok(parcel)
     }
 }

@@ -3,7 +3,6 @@
 use pw_isa::op::Capability;
 
 use super::{Machine, Step};
-use crate::fiber::parcel::Parcel;
 use crate::host::Effect;
 
 impl Machine<'_> {
@@ -51,7 +50,7 @@ impl Machine<'_> {
             Capability::VoteCapability {
                 request, approve, ..
             } => {
-                let request = Parcel::pack(self.heap(), self.get(request));
+                let request = self.pack(self.get(request))?;
                 let approve = self.get(approve).is_true();
                 self.effect(Effect::VoteCapability { request, approve })
             }

@@ -191,7 +191,7 @@ impl Machine<'_> {
     fn make_vector(&mut self, dst: Def, length: Use, value: Use) -> Step {
         let length = self.length(length)?;
         self.charge(u64::from(length))?;
-        let elements = Arena::common_elements([self.get(value)]);
+        let elements = Arena::filled_elements(length, self.get(value));
         self.reserve(Arena::vector_logical(elements, u64::from(length)))?;
         let vector = self.fiber.arena.new_filled_vector(length, self.get(value));
         self.set(dst, vector)

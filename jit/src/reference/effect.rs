@@ -1,5 +1,6 @@
 //! Delivering effects to the host, and its answers to registers; reading operands of effects.
 
+use pw_isa::op::Effects;
 use pw_isa::operand::{Operand, OperandKind, Use};
 use pw_isa::{ErrorKind, Kind};
 
@@ -15,7 +16,15 @@ impl Machine<'_> {
         match self.host.effect(self.code, effect) {
             Answer::Done(parcel) => self.deliver(&parcel),
             Answer::Refused { kind, message } => Err(Stop::Error(kind, message)),
-            Answer::Pending => Ok(Next::Wait),
+            Answer::Pending => {
+                let (_, function) = self.fiber.current(self.code);
+                let effects = function.code[self.fiber.pc as usize].info().effects;
+                assert!(
+                    effects.has(Effects::SUSPEND),
+                    "a host lets wait an instruction that cannot"
+                );
+                Ok(Next::Wait)
+            }
         }
     }
 
@@ -66,13 +75,18 @@ impl Machine<'_> {
         }
     }
 
-    pub(super) fn symbol(&self, register: Use) -> Result<String, Stop> {
+    /// A copy of the text of a symbol, charged for.
+    pub(super) fn symbol(&mut self, register: Use) -> Result<String, Stop> {
         let value = self.get(register);
-        let text = self
-            .heap()
-            .symbol(value)
-            .ok_or_else(|| self.mismatch("a symbol", value))?;
-        Ok(text.to_owned())
+        if value.kind() != Kind::Symbol {
+            return Err(self.mismatch("a symbol", value));
+        }
+        self.owned_text(value)
+    }
+
+    fn owned_text(&mut self, value: Value) -> Result<String, Stop> {
+        self.charge(self.heap().text_bytes(value).len() as u64)?;
+        Ok(self.heap().text(value).to_owned())
     }
 
     /// A list whose elements are all accepted; charges for its length.
@@ -94,11 +108,14 @@ impl Machine<'_> {
         Ok(parts)
     }
 
-    /// A capability: a Symbol, a list of a Symbol and a parameter, or a Capability.
-    pub(super) fn capability_operand(&self, register: Use) -> Result<CapabilityName, Stop> {
+    /// A capability: a Symbol, a list of a Symbol and a parameter, or a Capability. Charged for.
+    pub(super) fn capability_operand(&mut self, register: Use) -> Result<CapabilityName, Stop> {
         let value = self.get(register);
-        self.capability_name(value)
-            .ok_or_else(|| self.mismatch("a capability", value))
+        let capability = self
+            .capability_name(value)
+            .ok_or_else(|| self.mismatch("a capability", value))?;
+        self.charge(capability.size_bytes())?;
+        Ok(capability)
     }
 
     pub(super) fn capability_name(&self, value: Value) -> Option<CapabilityName> {
@@ -123,9 +140,13 @@ impl Machine<'_> {
         })
     }
 
-    /// The text of a string operand.
-    pub(super) fn owned_string(&self, register: Use) -> Result<String, Stop> {
-        Ok(self.string(register)?.to_owned())
+    /// A copy of the text of a string operand, charged for.
+    pub(super) fn owned_string(&mut self, register: Use) -> Result<String, Stop> {
+        let value = self.get(register);
+        if value.kind() != Kind::String {
+            return Err(self.mismatch("a string", value));
+        }
+        self.owned_text(value)
     }
 
     /// A priority, 0 to 7.

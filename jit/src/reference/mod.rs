@@ -127,7 +127,7 @@ pub(crate) fn step(
 }
 
 /// Gives a waiting fiber its answer: a value, or an error that the waiting instruction raises. `Err`
-/// when that ends the program.
+/// when that ends the program; a fiber at a limit still waits.
 ///
 /// # Panics
 /// When the fiber does not wait.
@@ -153,13 +153,22 @@ pub fn answer(
         Ok(parcel) => machine.deliver(&parcel),
         Err((kind, message)) => Err(Stop::Error(kind, message)),
     };
-    match step {
+    let answered = match step {
         Ok(_) => {
             machine.fiber.pc += 1;
             Ok(())
         }
         Err(stop) => machine.raise(stop),
+    };
+    // At a limit it goes on waiting: under a higher one the answer can be given again.
+    if answered
+        .as_ref()
+        .is_err_and(|failure| failure.value.is_none())
+    {
+        machine.fiber.state = State::Waiting;
     }
+    machine.fiber.arena.allow(None);
+    answered
 }
 
 /// A fiber at work.
@@ -180,19 +189,27 @@ impl<'a> Machine<'a> {
         let pc = self.fiber.pc as usize;
         let op = &function.code[pc];
         let gas = function.fixed_gas(pc);
-        let after = self.fiber.gas_used.saturating_add(gas);
         self.charged = 0;
-        if after > self.fiber.limits.gas {
+        let Some(after) = self.fiber.gas_after(gas) else {
             let failed = self.raise(Stop::Limit(ErrorKind::GasLimitExceeded));
             return failed.err().map(Outcome::Failed);
-        }
+        };
         if after > slice_end {
             return Some(Outcome::Preempted);
         }
         self.fiber.gas_used = after;
         self.charged = gas;
         self.work = op.info().work;
-        match self.execute(op) {
+        self.fiber.arena.allow(Some(0));
+        let step = self.execute(op);
+        let outcome = self.finish(step);
+        self.fiber.arena.allow(None);
+        outcome
+    }
+
+    /// Goes where an instruction leads; tells when the slice is over.
+    fn finish(&mut self, step: Step) -> Option<Outcome> {
+        match step {
             Ok(Next::Advance) => self.fiber.pc += 1,
             Ok(Next::Jump(target)) => self.fiber.pc = target,
             Ok(Next::Entered) => {}
@@ -250,18 +267,15 @@ impl<'a> Machine<'a> {
     /// Charges the size-proportional part of the instruction's gas.
     fn charge(&mut self, amount: u64) -> Result<(), Stop> {
         let gas = cost::work_gas(self.work, amount);
-        let after = self.fiber.gas_used.saturating_add(gas);
-        if after > self.fiber.limits.gas {
-            return Err(Stop::Limit(ErrorKind::GasLimitExceeded));
-        }
-        self.fiber.gas_used = after;
+        let after = self.fiber.gas_after(gas);
+        self.fiber.gas_used = after.ok_or(Stop::Limit(ErrorKind::GasLimitExceeded))?;
         self.charged += gas;
         Ok(())
     }
 
     /// Units of work that the gas limit still allows.
     fn affordable_work(&self) -> u64 {
-        let left = self.fiber.limits.gas - self.fiber.gas_used;
+        let left = self.fiber.limits.gas.saturating_sub(self.fiber.gas_used);
         let unit = [64, 8, 4]
             .into_iter()
             .find(|unit| cost::work_gas(self.work, *unit) == 1)

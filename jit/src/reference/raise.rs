@@ -11,6 +11,8 @@ use crate::fiber::parcel::Parcel;
 use crate::text::{Style, value_text_within};
 use crate::value::Value;
 
+/// The bytes of a failure's message after which no more values of its Error are told.
+const MESSAGE_MAX: usize = 64 << 10;
 /// The longest text of an operand in a failure, in bytes.
 const OPERAND_TEXT_MAX: usize = 200;
 
@@ -103,6 +105,10 @@ impl Machine<'_> {
                     Some((kind, message, values)) => {
                         let mut text = heap.string(message).unwrap_or("").to_owned();
                         for value in heap.list(values).flatten() {
+                            if text.len() > MESSAGE_MAX {
+                                text.push('…');
+                                break;
+                            }
                             text.push(' ');
                             text +=
                                 &value_text_within(heap, value, Style::Quoted, OPERAND_TEXT_MAX);

@@ -19,6 +19,7 @@ impl Machine<'_> {
                     self.elements(capabilities, "a list of capabilities", |machine, name| {
                         machine.capability_name(name)
                     })?;
+                self.charge(capabilities.iter().map(|name| name.size_bytes()).sum())?;
                 self.effect(Effect::SandboxOpen {
                     gas,
                     memory_bytes,

@@ -29,27 +29,26 @@ impl Machine<'_> {
                 to,
             } => self.substring(dst, string, from, to),
             Text::StringIndex { dst, string, part } => {
-                self.charge((self.string(string)?.len() + self.string(part)?.len()) as u64)?;
+                self.charge(self.string_bytes(string)? + self.string_bytes(part)?)?;
                 let (string, part) = (self.string(string)?, self.string(part)?);
                 let found = string.find(part).map(|at| string[..at].chars().count());
                 self.set(dst, found.map_or(Value::NIL, |at| Value::int(at as i64)))
             }
             Text::StringEq { dst, a, b } => {
-                let (left, right) = (self.string(a)?, self.string(b)?);
-                let equal = left == right;
-                let work = if left.len() == right.len() {
-                    left.len()
-                } else {
-                    0
-                };
-                self.charge(work as u64)?;
+                let (left, right) = (self.string_bytes(a)?, self.string_bytes(b)?);
+                if left != right {
+                    return self.set(dst, Value::bool(false));
+                }
+                self.charge(left)?;
+                let heap = self.heap();
+                let equal = heap.text_bytes(self.get(a)) == heap.text_bytes(self.get(b));
                 self.set(dst, Value::bool(equal))
             }
             Text::StringLt { dst, a, b } => {
-                let (left, right) = (self.string(a)?, self.string(b)?);
-                let less = left < right;
-                let work = left.len().min(right.len());
-                self.charge(work as u64)?;
+                // The bytes of UTF-8 are in the order of the code points.
+                self.charge(self.string_bytes(a)?.min(self.string_bytes(b)?))?;
+                let heap = self.heap();
+                let less = heap.text_bytes(self.get(a)) < heap.text_bytes(self.get(b));
                 self.set(dst, Value::bool(less))
             }
             Text::NumberToString { dst, number } => {
@@ -60,7 +59,7 @@ impl Machine<'_> {
                 self.new_text(dst, Kind::String, &text)
             }
             Text::StringToNumber { dst, string } => {
-                self.charge(self.string(string)?.len() as u64)?;
+                self.charge(self.string_bytes(string)?)?;
                 let number = parse_number(self.string(string)?);
                 self.set(dst, number.unwrap_or(Value::NIL))
             }
@@ -83,8 +82,17 @@ impl Machine<'_> {
             .ok_or_else(|| self.mismatch("a string", value))
     }
 
+    /// How many bytes a string has, without looking at them.
+    pub(super) fn string_bytes(&self, register: Use) -> Result<u64, Stop> {
+        let value = self.get(register);
+        if value.kind() != Kind::String {
+            return Err(self.mismatch("a string", value));
+        }
+        Ok(self.heap().text_bytes(value).len() as u64)
+    }
+
     pub(super) fn characters(&self, register: Use) -> Result<u32, Stop> {
-        self.string(register)?;
+        self.string_bytes(register)?;
         let (arena, offset) = self.heap().place(self.get(register));
         Ok(arena.text_characters(offset))
     }
@@ -96,7 +104,7 @@ impl Machine<'_> {
     }
 
     pub(super) fn append(&mut self, dst: Def, a: Use, b: Use) -> Step {
-        let (length, added) = (self.string(a)?.len() as u32, self.string(b)?.len() as u32);
+        let (length, added) = (self.string_bytes(a)? as u32, self.string_bytes(b)? as u32);
         let left = self.get(a);
         let own = left
             .is_in_arena()
@@ -124,10 +132,10 @@ impl Machine<'_> {
     /// The byte positions of two character positions; charges for finding them.
     fn byte_range(&mut self, string: Use, from: u32, to: u32) -> Result<(usize, usize), Stop> {
         let characters = self.characters(string)?;
-        let text = self.string(string)?;
-        if characters as usize == text.len() {
+        if u64::from(characters) == self.string_bytes(string)? {
             return Ok((from as usize, to as usize));
         }
+        let text = self.string(string)?;
         let mut positions = text.char_indices().map(|(at, _)| at).chain([text.len()]);
         let start = positions.nth(from as usize).unwrap_or(text.len());
         let end = if to == from {
@@ -172,7 +180,9 @@ impl Machine<'_> {
         let (start, end) = self.byte_range(string, from, to)?;
         self.charge((end - start) as u64)?;
         self.reserve(cost::text_bytes((end - start) as u64))?;
-        let part = self.string(string)?[start..end].to_owned();
+        let part = &self.heap().text_bytes(self.get(string))[start..end];
+        // The range begins and ends between characters, so nothing is lost.
+        let part = String::from_utf8_lossy(part).into_owned();
         let value = self.fiber.arena.new_text(Kind::String, &part);
         self.set(dst, value)
     }
@@ -187,9 +197,9 @@ impl Machine<'_> {
     }
 
     fn string_to_bytes(&mut self, dst: Def, string: Use) -> Step {
-        let length = self.string(string)?.len();
-        self.charge(length as u64)?;
-        self.reserve(bytes_logical(length as u64))?;
+        let length = self.string_bytes(string)?;
+        self.charge(length)?;
+        self.reserve(bytes_logical(length))?;
         let text = self.string(string)?.to_owned();
         let bytes = self.fiber.arena.new_bytes(length as u32, 0);
         self.fiber.arena.write_bytes(bytes.bits, 0, text.as_bytes());

@@ -50,7 +50,7 @@ impl Machine<'_> {
             V2::Eq { dst, a, b } => self.set(dst, Value::bool(self.v2_same(a, b))),
             V2::Ne { dst, a, b } => self.set(dst, Value::bool(!self.v2_same(a, b))),
             V2::StringLength { dst, string } => {
-                let length = self.string(string)?.len();
+                let length = self.string_bytes(string)?;
                 self.set(dst, Value::int(length as i64))
             }
             V2::StringConcat { dst, a, b } => self.append(dst, a, b),
@@ -321,8 +321,11 @@ impl Machine<'_> {
         }
         let offset = self.vector_offset(stack)?;
         let length = u64::from(self.fiber.arena.vector_length(offset));
-        let grown = cost::vector_buffer_bytes(2 * (length + count) + 4, cost::SLOT_BYTES);
-        self.reserve(copy.counters().allocated.saturating_add(2 * grown))?;
+        let capacity = u64::from(self.fiber.arena.vector_capacity(offset));
+        // Buffers that double up to the last one take twice its size; widening takes one more.
+        let last = capacity.max(2 * (length + count) + 4);
+        let grown = cost::vector_buffer_bytes(last, cost::SLOT_BYTES);
+        self.reserve(copy.counters().allocated.saturating_add(3 * grown))?;
         let offset = self.vector_offset(stack)?;
         let list = messages.unpack(self.code, &mut self.fiber.arena);
         let values: Vec<Value> = self.heap().list(list).flatten().collect();

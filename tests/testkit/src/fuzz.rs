@@ -1,6 +1,21 @@
 //! Bodies of the fuzz targets: what must hold for any bytes. Each panics when something does not.
 
+use std::sync::OnceLock;
+
 use pw_isa::{Program, codec, text, verify};
+use pw_jit::fiber::image::image_of;
+use pw_jit::interp;
+use pw_jit::interp::profile::Profile;
+use pw_jit::reference::{Outcome, answer, run};
+use pw_jit::text::{Style, value_text_within};
+use pw_jit::{CodeSpace, Fiber, Limits};
+
+use crate::fibers::{self, Surroundings};
+
+/// Gas that a fiber from bytes gets.
+const FIBER_GAS: u64 = 20_000;
+/// Memory that it gets, whatever its image claims.
+const FIBER_MEMORY_BYTES: u64 = 4 << 20;
 
 /// Whatever decodes encodes to the same bytes, survives the verifier, and is the same program after a
 /// detour through assembly text.
@@ -66,4 +81,83 @@ fn check_live_tables(verified: &verify::Verified) {
             );
         }
     }
+}
+
+/// Whatever body of an image is accepted has one canonical image, and is a fiber that runs, fails, is
+/// looked at, collected and saved like any other.
+pub fn image(body: &[u8]) {
+    static CODE: OnceLock<CodeSpace> = OnceLock::new();
+    let code = CODE.get_or_init(fibers::code);
+    let Ok(mut fiber) = Fiber::from_image(code, &image_of(body), 1 << 20) else {
+        return;
+    };
+    restores(&fiber, code);
+    fiber.set_limits(Limits {
+        memory_bytes: fiber.limits().memory_bytes.min(FIBER_MEMORY_BYTES),
+        ..fiber.limits()
+    });
+    look_at(&fiber, code);
+    let mut fast = fiber.clone();
+    let mut profile = Profile::default();
+    let reference = advance(&mut fiber, code, |fiber, slice| {
+        run(fiber, code, &mut Surroundings, slice)
+    });
+    let other = advance(&mut fast, code, |fiber, slice| {
+        interp::run(fiber, code, &mut Surroundings, &mut profile, slice)
+    });
+    assert_eq!(reference, other, "every tier ends the same");
+    restores(&fiber, code);
+    let [expected, found] = [&fiber, &fast].map(|fiber| {
+        let counters = fiber.arena().counters();
+        (fiber.gas_used(), fiber.position(), fiber.depth(), counters)
+    });
+    assert_eq!(found, expected, "every tier stops in the same place");
+    assert!(
+        fast.to_image(code) == fiber.to_image(code),
+        "every tier has the same state"
+    );
+    fiber.collect(code);
+    fiber.compact(code);
+    look_at(&fiber, code);
+    restores(&fiber, code);
+}
+
+/// Runs a fiber for [`FIBER_GAS`]; how it fails, if it does.
+fn advance(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    mut run: impl FnMut(&mut Fiber, u64) -> Outcome,
+) -> String {
+    let before = fiber.gas_used();
+    loop {
+        let left = FIBER_GAS.saturating_sub(fiber.gas_used() - before);
+        match run(fiber, left) {
+            Outcome::Waiting => {
+                let reply = Ok(fibers::reply(code));
+                if let Err(failure) = answer(fiber, code, &mut Surroundings, reply) {
+                    return failure.to_string();
+                }
+            }
+            Outcome::Failed(failure) => return failure.to_string(),
+            Outcome::Preempted | Outcome::Done(_) => return String::new(),
+        }
+    }
+}
+
+fn restores(fiber: &Fiber, code: &CodeSpace) {
+    let image = fiber.to_image(code);
+    match Fiber::from_image(code, &image, u64::MAX) {
+        Ok(restored) => assert!(restored.to_image(code) == image, "one state has one image"),
+        Err(error) => panic!("a fiber that cannot be restored: {error}"),
+    }
+}
+
+fn look_at(fiber: &Fiber, code: &CodeSpace) {
+    for frame in fiber.frames().take(100) {
+        for (_, value) in fiber.live_registers(code, &frame).take(100) {
+            let text = value_text_within(fiber.heap(code), value, Style::Quoted, 60);
+            assert!(text.len() < 64);
+        }
+    }
+    assert!(fiber.arena().report().used_bytes <= fiber.arena().report().held_bytes);
 }

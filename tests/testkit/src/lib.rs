@@ -3,9 +3,11 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `programs` | arbitrary programs, well-formed but not verified; one sample with everything in it |
+//! | `fibers` | fibers in every kind of state, and surroundings for them |
 //! | `fuzz` | the bodies of the fuzz targets: what must hold for any bytes |
 //! | `mutate` | damaged forms of an input: truncations, flipped bits, checksums made to fit |
 
+pub mod fibers;
 pub mod fuzz;
 pub mod mutate;
 pub mod programs;

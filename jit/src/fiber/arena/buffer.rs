@@ -46,6 +46,16 @@ impl Outside {
         }
     }
 
+    /// Whether every word that differs from an older copy of the buffer lies in a marked card.
+    #[cfg(test)]
+    pub(super) fn changes_are_marked(&self, old: Option<&Outside>) -> bool {
+        let old = old.map_or(&[][..], |old| &old.words);
+        let words = self.words.iter().enumerate();
+        words
+            .filter(|(at, word)| old.get(*at) != Some(word))
+            .all(|(at, _)| self.cards[at / CARD_WORDS] == 1)
+    }
+
     pub(super) fn physical_words(&self) -> usize {
         self.words.len()
     }
@@ -76,8 +86,7 @@ impl Arena {
             self.words[index + 2..index + 2 + words].fill(0);
             return index as u64 * 8;
         }
-        self.counters.allocated += logical;
-        self.statistics.allocated_bytes += logical;
+        self.count(logical);
         self.statistics.allocations += 1;
         let outside = Outside {
             words: Arc::new(vec![0; words]),

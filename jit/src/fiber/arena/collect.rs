@@ -42,7 +42,7 @@ impl Arena {
         self.close_segment();
         let mut marks = Vec::new();
         let mut source = None;
-        if self.is_small() || self.estimated_live_words() <= SMALL_WORDS / 2 {
+        if self.is_small() || self.used_words() <= SMALL_WORDS {
             // An arena that has shrunk to a block's size becomes a single block again.
             source = Some(std::mem::take(&mut self.words));
             self.segments.clear();
@@ -93,9 +93,10 @@ impl Arena {
         self.outside.shrink_to_fit();
     }
 
-    /// An upper bound of what a single block would have to hold, from the logical counters.
-    fn estimated_live_words(&self) -> usize {
-        ((self.counters.live + self.counters.allocated) / 8) as usize
+    /// Words of closed segments that objects take, live or dead.
+    fn used_words(&self) -> usize {
+        let used = self.segments.iter().filter(|segment| !segment.is_free());
+        used.map(|segment| segment.used).sum()
     }
 
     fn choose_evacuated(&mut self) {
@@ -322,9 +323,6 @@ impl Collector<'_> {
         if self.source.is_some() {
             arena.top = arena.words.len();
             arena.end = arena.words.len();
-            if arena.words.len() > SMALL_WORDS {
-                arena.segment_again();
-            }
         } else {
             for (number, segment) in arena.segments.iter_mut().enumerate() {
                 let dead_old = segment.age == Age::Old && segment.live == 0;
@@ -358,18 +356,4 @@ impl Collector<'_> {
 
 fn forward_to(index: usize) -> u64 {
     ObjectKind::Forward as u64 | (index as u64) << 8
-}
-
-impl Arena {
-    /// Cuts a copied block that is longer than a block may be into segments. Objects do not cross the
-    /// borders of segments, so the block must fit in the first one.
-    fn segment_again(&mut self) {
-        let used = self.words.len();
-        assert!(
-            used <= SEGMENT_WORDS,
-            "a block is copied only when its live objects fit"
-        );
-        self.become_segmented();
-        self.top = used;
-    }
 }

@@ -3,6 +3,7 @@
 //! Entries are logical state, deleted ones included until they are squeezed out; the index is derived
 //! from them and rebuilt at will. It is an open-addressing table of `hash<<32 | entry + 1`, with at
 //! least twice as many slots as there is room for entries; small maps have none and are searched.
+//! Only the upper half of a hash is used, so that a table that grows needs no key hashed again.
 
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
@@ -116,7 +117,7 @@ impl Arena {
         }
         let index = self.buffer(self.word(index_of(offset) + 4));
         let mask = index.len() - 1;
-        let mut slot = hash as usize & mask;
+        let mut slot = (hash >> 32) as usize & mask;
         while index[slot] != 0 {
             let entry = index[slot] as u32 - 1;
             if index[slot] >> 32 == hash >> 32 && found(entry) {
@@ -169,10 +170,7 @@ impl Arena {
         hash: u64,
         hash_of: impl Fn(&Arena, Value) -> u64,
     ) {
-        if place.bytes > 0 {
-            self.counters.allocated += place.bytes;
-            self.statistics.allocated_bytes += place.bytes;
-        }
+        self.count(place.bytes);
         let room = self.entries(offset).len() / ENTRY_WORDS;
         if place.squeeze || room <= self.map_used(offset) as usize {
             self.rebuild_map(offset, place.capacity, place.squeeze, hash_of);
@@ -196,11 +194,20 @@ impl Arena {
         hash_of: impl Fn(&Arena, Value) -> u64,
     ) {
         let used = self.map_used(offset) as usize;
+        let known = self.indexed_hashes(offset);
         let mut words = Vec::with_capacity(used * ENTRY_WORDS);
-        for entry in self.entries(offset)[..used * ENTRY_WORDS].chunks_exact(ENTRY_WORDS) {
-            if !squeeze || entry[0] != DELETED {
-                words.extend_from_slice(entry);
+        let mut hashes = Vec::new();
+        for entry in 0..used {
+            let kept = self.map_entry(offset, entry as u32);
+            if squeeze && kept.is_none() {
+                continue;
             }
+            if let Some((key, _)) = kept.filter(|_| capacity > SEARCHED_MAX) {
+                let hash = known.get(entry).copied();
+                let place = (words.len() / ENTRY_WORDS) as u32;
+                hashes.push((place, hash.unwrap_or_else(|| hash_of(self, key))));
+            }
+            words.extend_from_slice(&self.entries(offset)[entry * ENTRY_WORDS..][..ENTRY_WORDS]);
         }
         // A capacity that came from an image is only a number: room doubles up to it.
         let room = (capacity as usize).min((words.len() / ENTRY_WORDS * 2).max(4));
@@ -212,23 +219,32 @@ impl Arena {
         self.store(index + 1, join(count, (words.len() / ENTRY_WORDS) as u32));
         self.store(index + 2, u64::from(capacity));
         self.store(index + 3, entries);
-        self.rebuild_index(offset, hash_of);
+        self.rebuild_index(offset, &hashes);
     }
 
-    /// Makes the index anew.
-    pub(crate) fn rebuild_index(&mut self, offset: u64, hash_of: impl Fn(&Arena, Value) -> u64) {
-        let capacity = self.map_capacity(offset);
-        if capacity <= SEARCHED_MAX {
+    /// The hashes of all entries, as far as the index knows them; those of deleted ones mean nothing.
+    fn indexed_hashes(&self, offset: u64) -> Vec<u64> {
+        if self.map_capacity(offset) <= SEARCHED_MAX {
+            return Vec::new();
+        }
+        let mut hashes = vec![0; self.map_used(offset) as usize];
+        let index = self.buffer(self.word(index_of(offset) + 4));
+        for word in index.iter().filter(|word| **word != 0) {
+            hashes[*word as u32 as usize - 1] = *word >> 32 << 32;
+        }
+        hashes
+    }
+
+    /// Makes the index anew from entries and their hashes.
+    pub(crate) fn rebuild_index(&mut self, offset: u64, hashes: &[(u32, u64)]) {
+        if self.map_capacity(offset) <= SEARCHED_MAX {
             return;
         }
-        let hashes: Vec<(u32, u64)> = (0..self.map_used(offset))
-            .filter_map(|entry| Some((entry, hash_of(self, self.map_entry(offset, entry)?.0))))
-            .collect();
         let room = self.entries(offset).len() / ENTRY_WORDS;
         let buffer = self.new_buffer((room * 2).next_power_of_two().max(16));
         self.store(index_of(offset) + 4, buffer);
         for (entry, hash) in hashes {
-            self.index_entry(offset, hash, entry);
+            self.index_entry(offset, *hash, *entry);
         }
     }
 
@@ -239,7 +255,7 @@ impl Arena {
         let buffer = self.word(index_of(offset) + 4);
         let index = self.buffer(buffer);
         let mask = index.len() - 1;
-        let mut slot = hash as usize & mask;
+        let mut slot = (hash >> 32) as usize & mask;
         while index[slot] != 0 {
             slot = (slot + 1) & mask;
         }
@@ -265,26 +281,33 @@ impl Arena {
             .copy_from_slice(&words);
     }
 
-    /// Restores a map's entries from an image; the index must be rebuilt afterwards.
-    pub(crate) fn restore_map(
-        &mut self,
-        offset: u64,
-        capacity: u32,
-        entries: &[Option<(Value, Value)>],
-    ) {
-        let buffer = self.new_buffer(entries.len() * ENTRY_WORDS);
-        for (place, entry) in entries.iter().enumerate() {
-            let words = match entry {
-                Some((key, value)) => [key.tag, key.bits, value.tag, value.bits],
-                None => [DELETED, 0, 0, 0],
-            };
-            self.buffer_mut(buffer, place * ENTRY_WORDS, ENTRY_WORDS)
-                .copy_from_slice(&words);
-        }
-        let count = entries.iter().flatten().count() as u32;
+    /// Gives a new map its capacity and room for `used` entries, which must be restored; the index must be
+    /// rebuilt afterwards.
+    pub(crate) fn restore_map(&mut self, offset: u64, capacity: u32, used: u32) {
+        self.count(cost::map_buffer_bytes(u64::from(capacity)));
+        let buffer = self.new_buffer(used as usize * ENTRY_WORDS);
         let index = index_of(offset);
-        self.store(index + 1, join(count, entries.len() as u32));
+        self.store(index + 1, join(0, used));
         self.store(index + 2, u64::from(capacity));
         self.store(index + 3, buffer);
+    }
+
+    /// Restores an entry; `None` is a deleted one.
+    pub(crate) fn restore_map_entry(
+        &mut self,
+        offset: u64,
+        entry: u32,
+        content: Option<(Value, Value)>,
+    ) {
+        let index = index_of(offset);
+        let (count, used) = halves(self.word(index + 1));
+        let words = match content {
+            Some((key, value)) => [key.tag, key.bits, value.tag, value.bits],
+            None => [DELETED, 0, 0, 0],
+        };
+        let buffer = self.word(index + 3);
+        self.buffer_mut(buffer, entry as usize * ENTRY_WORDS, ENTRY_WORDS)
+            .copy_from_slice(&words);
+        self.store(index + 1, join(count + u32::from(content.is_some()), used));
     }
 }

@@ -12,6 +12,8 @@
 //! Every store into an existing object goes through [`Arena::barrier`], which marks the object's
 //! 4 KiB page (card) as changed since the last capture.
 
+#[cfg(test)]
+mod barrier_tests;
 mod buffer;
 mod collect;
 mod data;
@@ -83,6 +85,9 @@ pub struct Arena {
     segments_free: Vec<u32>,
     pub(crate) counters: Counters,
     pub(crate) statistics: Statistics,
+    /// What the running instruction may still allocate; `None` while none runs.
+    #[cfg(debug_assertions)]
+    allowance: Option<u64>,
 }
 
 impl Default for Arena {
@@ -105,6 +110,8 @@ impl Arena {
             segments_free: Vec::new(),
             counters: Counters::default(),
             statistics: Statistics::default(),
+            #[cfg(debug_assertions)]
+            allowance: None,
         }
     }
 
@@ -122,10 +129,40 @@ impl Arena {
         self.segments.is_empty()
     }
 
+    /// From here on an instruction may allocate this many logical bytes and no more, as builds with
+    /// debug assertions check; `None` when no instruction runs.
+    #[cfg_attr(
+        not(debug_assertions),
+        allow(
+            unused_variables,
+            clippy::unused_self,
+            reason = "a check of debug builds"
+        )
+    )]
+    pub(crate) fn allow(&mut self, bytes: Option<u64>) {
+        #[cfg(debug_assertions)]
+        {
+            self.allowance = bytes;
+        }
+    }
+
+    /// Counts logical bytes as allocated. They were reserved before.
+    fn count(&mut self, logical: u64) {
+        #[cfg(debug_assertions)]
+        if let Some(left) = &mut self.allowance {
+            assert!(
+                logical <= *left,
+                "an instruction allocates {logical} bytes where it has {left} left of its reservation"
+            );
+            *left -= logical;
+        }
+        self.counters.allocated = self.counters.allocated.saturating_add(logical);
+        self.statistics.allocated_bytes = self.statistics.allocated_bytes.saturating_add(logical);
+    }
+
     /// Room for an object of `words` words whose allocation counts `logical` bytes; its index.
     fn allocate(&mut self, words: usize, logical: u64) -> usize {
-        self.counters.allocated += logical;
-        self.statistics.allocated_bytes += logical;
+        self.count(logical);
         self.statistics.allocations += 1;
         if self.top + words > self.end {
             self.make_room(words);
@@ -215,21 +252,14 @@ impl Arena {
 
     /// Bytes that changed since [`Arena::mark_captured`], by cards.
     pub fn changed_bytes(&self) -> u64 {
-        let inside = if self.is_small() {
+        let inside: usize = if self.is_small() {
             self.top
         } else {
-            let live_cards = self
-                .segments
-                .iter()
-                .enumerate()
-                .filter(|(_, segment)| !segment.is_free());
-            live_cards
-                .map(|(number, _)| {
-                    let first = number * SEGMENT_WORDS / CARD_WORDS;
-                    let cards = &self.cards[first..first + SEGMENT_WORDS / CARD_WORDS];
-                    cards.iter().map(|card| usize::from(*card)).sum::<usize>() * CARD_WORDS
-                })
-                .sum()
+            let cards = self.used_ranges().into_iter().map(|(start, end)| {
+                let cards = &self.cards[start / CARD_WORDS..end.div_ceil(CARD_WORDS)];
+                cards.iter().map(|card| usize::from(*card)).sum::<usize>()
+            });
+            cards.sum::<usize>() * CARD_WORDS
         };
         let outside: usize = self
             .outside
@@ -240,9 +270,13 @@ impl Arena {
         (inside + outside) as u64 * 8
     }
 
-    /// Everything counts as captured from here on: only later stores mark their cards.
+    /// Everything counts as captured from here on: only later stores mark their cards. New objects mark
+    /// none, so the cards where they will lie stay marked.
     pub fn mark_captured(&mut self) {
         self.cards.fill(0);
+        if !self.is_small() && self.end > 0 {
+            self.cards[self.top / CARD_WORDS..self.end / CARD_WORDS].fill(1);
+        }
         self.outside
             .iter_mut()
             .flatten()

@@ -53,7 +53,7 @@ impl Arena {
         ArenaReport {
             used_bytes: (used_words + outside) as u64 * 8,
             held_bytes: (self.words.capacity() + outside) as u64 * 8,
-            logical_bytes: self.counters.live + self.counters.allocated,
+            logical_bytes: self.counters.live.saturating_add(self.counters.allocated),
             objects,
             fragmentation: self.fragmentation(),
             segments: self
@@ -66,7 +66,7 @@ impl Arena {
     }
 
     /// Where objects lie, as ranges of words without gaps.
-    fn used_ranges(&self) -> Vec<(usize, usize)> {
+    pub(super) fn used_ranges(&self) -> Vec<(usize, usize)> {
         if self.is_small() {
             return vec![(1.min(self.top), self.top)];
         }

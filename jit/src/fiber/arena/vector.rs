@@ -36,6 +36,11 @@ fn buffer_words(elements: Elements, count: u32) -> usize {
     elements.words() * count as usize
 }
 
+/// Elements to make room for. A capacity that came from an image is only a number: room doubles up to it.
+fn room_for(length: u32, capacity: u32) -> u32 {
+    capacity.min(length.saturating_mul(2).max(4))
+}
+
 impl Arena {
     /// The logical size of a new vector of these values.
     pub(crate) fn vector_logical(elements: Elements, capacity: u64) -> u64 {
@@ -56,6 +61,15 @@ impl Arena {
         }
     }
 
+    /// The elements of a vector of `length` times `value`; one of length 0 has had no element yet.
+    pub(crate) fn filled_elements(length: u32, value: Value) -> Elements {
+        if length == 0 {
+            Elements::Any
+        } else {
+            elements_for(value)
+        }
+    }
+
     /// A new vector of `length` elements, all zero bits, to be filled by the caller.
     pub(crate) fn new_vector(&mut self, elements: Elements, length: u32, capacity: u32) -> Value {
         let buffer = self.new_buffer(buffer_words(elements, length));
@@ -68,7 +82,7 @@ impl Arena {
 
     /// A new vector of `length` times `value`.
     pub(crate) fn new_filled_vector(&mut self, length: u32, value: Value) -> Value {
-        let elements = elements_for(value);
+        let elements = Self::filled_elements(length, value);
         let vector = self.new_vector(elements, length, length);
         if value.bits != 0 || elements == Elements::Any {
             self.fill_vector(vector.bits, value);
@@ -172,10 +186,14 @@ impl Arena {
         if plan.bytes == 0 {
             return;
         }
-        self.counters.allocated += plan.bytes;
-        self.statistics.allocated_bytes += plan.bytes;
+        self.count(plan.bytes);
         let length = self.vector_length(offset);
-        self.rebuild_buffer(offset, plan.elements, length, plan.capacity);
+        self.rebuild_buffer(
+            offset,
+            plan.elements,
+            length,
+            room_for(length, plan.capacity),
+        );
         self.store(index_of(offset) + 1, join(length, plan.capacity));
     }
 
@@ -213,12 +231,7 @@ impl Arena {
         let elements = self.vector_elements(offset);
         // A buffer that came from an image may have less room than the capacity says.
         if self.buffer(self.vector_buffer(offset)).len() < buffer_words(elements, length + 1) {
-            self.rebuild_buffer(
-                offset,
-                elements,
-                length,
-                capacity.min(length.saturating_mul(2).max(4)),
-            );
+            self.rebuild_buffer(offset, elements, length, room_for(length, capacity));
         }
         self.store(index_of(offset) + 1, join(length + 1, capacity));
         self.vector_write(offset, length, value);

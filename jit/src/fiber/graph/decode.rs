@@ -5,8 +5,6 @@
 //! tiers rely on is checked: kinds of objects behind kinds of values, bounds, UTF-8, keys of maps, and
 //! that pairs are not cyclic. Memory is proportional to the input: a capacity is a number, not room.
 
-use std::collections::HashMap;
-
 use pw_isa::wire::{DecodeError, Decoded, Reader};
 use pw_isa::{ErrorKind, Kind, cost};
 
@@ -14,26 +12,25 @@ use super::{CONSTANT_TAG, ProgramTable};
 use crate::code_space::CodeSpace;
 use crate::fiber::arena::Arena;
 use crate::fiber::arena::object::{Elements, ObjectKind};
-use crate::heap::{Heap, KeyHash};
 use crate::value::Value;
 
 /// An object that was made.
 #[derive(Clone, Copy)]
-struct Made {
-    kind: ObjectKind,
+pub(super) struct Made {
+    pub(super) kind: ObjectKind,
     /// The offset of an object, or the word that names a text buffer.
-    place: u64,
+    pub(super) place: u64,
     /// Where the parts that need a second look start in the input.
-    fields: usize,
+    pub(super) fields: usize,
 }
 
 /// Reads objects into an arena, then values that refer to them.
 pub(crate) struct Decoder<'a> {
-    arena: &'a mut Arena,
-    code: &'a CodeSpace,
+    pub(super) arena: &'a mut Arena,
+    pub(super) code: &'a CodeSpace,
     programs: &'a ProgramTable,
     input: &'a [u8],
-    made: Vec<Made>,
+    pub(super) made: Vec<Made>,
     /// Long texts to make once their buffers exist: number, length, buffer, place in the input.
     long_texts: Vec<(usize, u32, u32, usize)>,
 }
@@ -68,7 +65,7 @@ impl<'a> Decoder<'a> {
         Ok(decoder)
     }
 
-    fn error_at(offset: usize, what: impl Into<String>) -> DecodeError {
+    pub(super) fn error_at(offset: usize, what: impl Into<String>) -> DecodeError {
         DecodeError {
             offset,
             what: what.into(),
@@ -281,7 +278,8 @@ impl<'a> Decoder<'a> {
             };
             let bytes = self.arena.text_buffer_bytes(place);
             let end = length as usize;
-            let whole = std::str::from_utf8(bytes).is_ok_and(|text| text.is_char_boundary(end));
+            // The buffer is UTF-8: it was read as a text.
+            let whole = bytes.get(end).is_none_or(|byte| starts_character(*byte));
             if u64::from(length) <= cost::TEXT_INLINE_MAX || end > bytes.len() || !whole {
                 return Err(Self::error_at(
                     at,
@@ -293,7 +291,7 @@ impl<'a> Decoder<'a> {
             }
             let added = bytes[counted.1..end]
                 .iter()
-                .filter(|byte| (**byte as i8) >= -0x40)
+                .filter(|byte| starts_character(**byte))
                 .count();
             counted = (buffer, end, counted.2 + added);
             let value = self
@@ -356,15 +354,15 @@ impl<'a> Decoder<'a> {
     fn fill_map(&mut self, place: u64, input: &mut Reader<'_>) -> Decoded<()> {
         let capacity = input.varint32()?;
         let used = input.varint32()?;
-        let mut entries = Vec::with_capacity(used as usize);
-        for _ in 0..used {
-            entries.push(if input.flag()? {
+        self.arena.restore_map(place, capacity, used);
+        for entry in 0..used {
+            let content = if input.flag()? {
                 Some((self.value(input)?, self.value(input)?))
             } else {
                 None
-            });
+            };
+            self.arena.restore_map_entry(place, entry, content);
         }
-        self.arena.restore_map(place, capacity, &entries);
         Ok(())
     }
 
@@ -435,111 +433,11 @@ impl<'a> Decoder<'a> {
             ))),
         }
     }
+}
 
-    /// Pairs, errors and capabilities are immutable, so nothing made by a program refers to itself
-    /// through them alone; walks over lists rely on that.
-    fn refuse_cyclic_pairs(&self) -> Decoded<()> {
-        const NEW: u8 = 0;
-        const OPEN: u8 = 1;
-        const DONE: u8 = 2;
-        let by_place: HashMap<u64, usize> = self
-            .made
-            .iter()
-            .enumerate()
-            .map(|(number, made)| (made.place, number))
-            .collect();
-        let mut states = vec![NEW; self.made.len()];
-        for start in 0..self.made.len() {
-            let mut path = vec![start];
-            while let Some(number) = path.last().copied() {
-                if states[number] == OPEN {
-                    states[number] = DONE;
-                    path.pop();
-                    continue;
-                }
-                if states[number] == DONE {
-                    path.pop();
-                    continue;
-                }
-                states[number] = OPEN;
-                for part in self
-                    .immutable_parts(self.made[number])
-                    .into_iter()
-                    .flatten()
-                {
-                    let Some(part) = by_place
-                        .get(&part.bits)
-                        .copied()
-                        .filter(|_| part.is_in_arena())
-                    else {
-                        continue;
-                    };
-                    match states[part] {
-                        OPEN => {
-                            let at = self.made[number].fields;
-                            return Err(Self::error_at(
-                                at,
-                                "an immutable object that contains itself",
-                            ));
-                        }
-                        NEW => path.push(part),
-                        _ => {}
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn immutable_parts(&self, made: Made) -> [Option<Value>; 2] {
-        let (first, second) = match made.kind {
-            ObjectKind::Pair => self.arena.pair(made.place),
-            ObjectKind::Error => {
-                let (_, message, values) = self.arena.error(made.place);
-                (message, values)
-            }
-            ObjectKind::Capability => self.arena.capability(made.place),
-            _ => return [None, None],
-        };
-        [Some(first), Some(second)]
-    }
-
-    /// Checks the keys of all maps and makes their indexes.
-    fn index_maps(&mut self) -> Decoded<()> {
-        for number in 0..self.made.len() {
-            let made = self.made[number];
-            if made.kind != ObjectKind::Map {
-                continue;
-            }
-            let heap = Heap {
-                arena: self.arena,
-                code: self.code,
-            };
-            let mut hashes = HashMap::new();
-            for entry in 0..self.arena.map_used(made.place) {
-                let Some((key, _)) = self.arena.map_entry(made.place, entry) else {
-                    continue;
-                };
-                match heap.key_hash(key, u64::MAX) {
-                    KeyHash::Hash(hash, _) => {
-                        let equals: &mut Vec<Value> = hashes.entry(hash).or_default();
-                        if equals.iter().any(|other| heap.same_key(key, *other)) {
-                            return Err(Self::error_at(made.fields, "a map that has a key twice"));
-                        }
-                        equals.push(key);
-                    }
-                    KeyHash::Mutable | KeyHash::TooLong => {
-                        return Err(Self::error_at(made.fields, "a map with a mutable key"));
-                    }
-                }
-            }
-            let code = self.code;
-            self.arena.rebuild_index(made.place, |arena, key| {
-                Heap { arena, code }.hash_of_key(key)
-            });
-        }
-        Ok(())
-    }
+/// Whether a byte of UTF-8 is the first of a character.
+fn starts_character(byte: u8) -> bool {
+    byte as i8 >= -0x40
 }
 
 /// Whether a value of this kind may name an object of that kind.

@@ -11,11 +11,13 @@ use crate::fiber::arena::object::{Elements, ObjectKind};
 use crate::heap::Heap;
 use crate::value::{Value, canonical_bits};
 
-/// What has a number: an object of the arena, or the buffer of long texts.
+/// What has a number: an object of the arena, the buffer of long texts, or a pair of a list that stands
+/// in no arena, by its first element.
 #[derive(Clone, Copy)]
 enum Numbered {
     Object(u64),
     TextBuffer(u64),
+    ListFrom(usize),
 }
 
 /// Writes values, and then the objects they refer to.
@@ -24,6 +26,7 @@ pub(crate) struct Encoder<'a> {
     pub(crate) programs: ProgramTable,
     numbers: HashMap<u64, u64>,
     queue: Vec<Numbered>,
+    list: Vec<Value>,
 }
 
 impl<'a> Encoder<'a> {
@@ -33,6 +36,7 @@ impl<'a> Encoder<'a> {
             programs,
             numbers: HashMap::new(),
             queue: Vec::new(),
+            list: Vec::new(),
         }
     }
 
@@ -68,6 +72,22 @@ impl<'a> Encoder<'a> {
         }
     }
 
+    /// Writes a list of values, in place of the one value that is encoded.
+    pub(crate) fn list(&mut self, out: &mut Writer, values: &[Value]) {
+        self.list = values.to_vec();
+        self.list_from(out, 0);
+    }
+
+    fn list_from(&mut self, out: &mut Writer, first: usize) {
+        if first == self.list.len() {
+            return self.value(out, Value::NIL);
+        }
+        out.u8(Kind::Pair as u8);
+        // No object and no buffer lies at the end of the address space.
+        let number = self.number(u64::MAX - first as u64, Numbered::ListFrom(first));
+        out.varint(number);
+    }
+
     fn number(&mut self, place: u64, what: Numbered) -> u64 {
         let next = self.queue.len() as u64;
         let number = *self.numbers.entry(place).or_insert(next);
@@ -85,6 +105,11 @@ impl<'a> Encoder<'a> {
             match what {
                 Numbered::Object(offset) => self.object(&mut records, offset),
                 Numbered::TextBuffer(buffer) => self.text_buffer(&mut records, buffer),
+                Numbered::ListFrom(first) => {
+                    records.u8(ObjectKind::Pair as u8);
+                    self.value(&mut records, self.list[first]);
+                    self.list_from(&mut records, first + 1);
+                }
             }
             next += 1;
         }
