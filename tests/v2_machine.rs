@@ -93,6 +93,45 @@ fn a_machine_that_is_saved_and_restored_at_every_step_notices_nothing() {
 }
 
 #[test]
+fn a_damaged_snapshot_is_refused_or_runs_within_its_limits() {
+    let body = Value::Code(vec![OpCode::GetLocal(0), OpCode::Yield, OpCode::Ret]);
+    let capability = Value::Capability(Capability::MetaGrant);
+    let code = vec![
+        OpCode::Int(1),
+        OpCode::Nil,
+        OpCode::MakeClosure(0, 1),
+        OpCode::Call(1),
+        OpCode::RequestCap(1, 2),
+        OpCode::HasCap(1),
+    ];
+    let constants = vec![body, capability, Value::Symbol(1)];
+    let mut vm = VmState::new(code, constants, 100, 10_000, 1, 100);
+    let mut snapshots = vec![vm.snapshot()];
+    for _ in 0..2 {
+        vm.run_until_pause().unwrap();
+        snapshots.push(vm.snapshot());
+    }
+    for snapshot in snapshots {
+        for place in 0..snapshot.len() {
+            for flip in [0x01, 0x80, 0xff] {
+                let mut damaged = snapshot.clone();
+                damaged[place] ^= flip;
+                let Ok(mut vm) = VmState::from_snapshot(&damaged) else {
+                    continue;
+                };
+                vm.set_limits(200, 10_000);
+                vm.resolve_capability(true);
+                for _ in 0..3 {
+                    // Whatever it gives, it gives it soon.
+                    let _ending = vm.run_until_pause();
+                }
+                vm.create_error_context();
+            }
+        }
+    }
+}
+
+#[test]
 fn a_step_is_one_instruction() {
     let mut vm = machine(&[OpCode::Int(1), OpCode::Int(2), OpCode::Add]);
     assert_eq!((vm.ip(), vm.stack()), (0, vec![]));

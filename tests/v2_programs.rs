@@ -1,4 +1,5 @@
 //! Random V2 programs run the same lowered as in the model, at every step limit that is tried.
+//! `PW_V2_CASES=100000 cargo test --test v2_programs` tries more of them.
 
 #[path = "v2/model.rs"]
 mod v2_model;

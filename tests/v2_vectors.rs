@@ -100,6 +100,7 @@ fn a_capability_that_anyone_may_have_is_granted_on_request() {
         let vector = vector(reason);
         assert_eq!(vector::run(&vector).difference(&vector), None);
     }
+    assert!(physics_world::v2::run_vector("[]").is_err());
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub use result::{ExecutionResult, ResourceMetrics, StructuredError, VmErrorKind}
 pub use scheduler::{Actor, PhysicsError, PhysicsScheduler, TickResult};
 pub use surroundings::{DocumentedHost, HostProvider};
 pub use value::{ClosureObject, GcPtr, HeapObject, HeapObjects, HeapPtr, Value};
+pub use vector::run_vector;
 pub use vm_error::{ErrorContext, StackFrame, VmError};
 pub use vm_inspect::{CallFrame, MemoryAnalysis};
 pub use vm_state::{InstructionResult, VmState};

@@ -249,6 +249,14 @@ pub struct Outcome {
 /// The address of the actor that runs a vector.
 const ACTOR: u32 = 1;
 
+/// Parses the vector in a text and runs it.
+///
+/// # Errors
+/// When the text is not exactly one vector.
+pub fn run_vector(text: &str) -> Result<Outcome, VectorError> {
+    Ok(run(&parse(text)?))
+}
+
 /// Runs a vector: actor 1, alone in its world, resumed at once without messages when it yields.
 pub fn run(vector: &Vector) -> Outcome {
     run_in(vector, Tier::default(), u64::MAX)

@@ -178,7 +178,9 @@ impl VmState {
         if let (Some(alone), true) = (&mut self.alone, granted) {
             alone.capabilities.insert(capability);
         }
-        if let (Phase::Running(machine), Some(alone)) = (&mut self.phase, &mut self.alone) {
+        if let (Phase::Running(machine), Some(alone)) = (&mut self.phase, &mut self.alone)
+            && machine.is_waiting()
+        {
             machine.resume(granted, &mut **alone);
         }
     }

@@ -358,6 +358,8 @@ impl Model<'_> {
                 | Capability::IoPersist
                 | Capability::SysCreateActor
                 | Capability::SysClock => true,
+                // The programs ask for little.
+                Capability::ResourceExtraMemory(_) | Capability::ResourceExtraTime(_) => true,
                 Capability::MacroUnsafe => self.capabilities.contains(&Capability::MetaGrant),
                 _ => false,
             };
