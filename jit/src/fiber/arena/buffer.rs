@@ -1,9 +1,7 @@
 //! Buffers: the variable part of vectors, maps, bytes and long texts.
 //!
-//! Small ones are objects of the arena; from [`OUTSIDE_WORDS_MIN`] words they live outside, do not
-//! move, and are shared by copies of the arena until one of them writes.
-
-use std::sync::Arc;
+//! Small ones are objects of the arena; from [`OUTSIDE_WORDS_MIN`] words they live outside and do not
+//! move.
 
 use super::object::{OUTSIDE, OUTSIDE_WORDS_MIN, ObjectKind, halves, header, join, size_words};
 use super::{Arena, CARD_WORDS};
@@ -15,7 +13,7 @@ pub(super) const TEXT_BUFFER: u16 = 1;
 /// A buffer outside the arena.
 #[derive(Clone, Debug)]
 pub(super) struct Outside {
-    words: Arc<Vec<u64>>,
+    words: Vec<u64>,
     /// Of a text: bytes in use and logical capacity in bytes; otherwise zero.
     pub(super) used: u32,
     pub(super) capacity: u32,
@@ -89,7 +87,7 @@ impl Arena {
         self.count(logical);
         self.statistics.allocations += 1;
         let outside = Outside {
-            words: Arc::new(vec![0; words]),
+            words: vec![0; words],
             used,
             capacity,
             is_text: text.is_some(),
@@ -110,6 +108,7 @@ impl Arena {
     }
 
     /// The buffer outside the arena that a buffer word names.
+    #[inline(always)]
     pub(super) fn outside(&self, buffer: u64) -> &Outside {
         match &self.outside[(buffer & !OUTSIDE) as usize] {
             Some(outside) => outside,
@@ -117,6 +116,7 @@ impl Arena {
         }
     }
 
+    #[inline(always)]
     pub(super) fn outside_mut(&mut self, buffer: u64) -> &mut Outside {
         match &mut self.outside[(buffer & !OUTSIDE) as usize] {
             Some(outside) => outside,
@@ -125,6 +125,7 @@ impl Arena {
     }
 
     /// The words of a buffer.
+    #[inline(always)]
     pub(super) fn buffer(&self, buffer: u64) -> &[u64] {
         if buffer == 0 {
             return &[];
@@ -144,13 +145,26 @@ impl Arena {
         if buffer & OUTSIDE != 0 {
             let outside = self.outside_mut(buffer);
             outside.cards[start / CARD_WORDS..=(start + count - 1) / CARD_WORDS].fill(1);
-            return &mut Arc::make_mut(&mut outside.words)[start..start + count];
+            return &mut outside.words[start..start + count];
         }
         let first = (buffer / 8) as usize + 2 + start;
         if !self.cards.is_empty() {
             self.cards[first / CARD_WORDS..=(first + count - 1) / CARD_WORDS].fill(1);
         }
         &mut self.words[first..first + count]
+    }
+
+    /// One word of a buffer, to be written.
+    #[inline(always)]
+    pub(super) fn buffer_word_mut(&mut self, buffer: u64, at: usize) -> &mut u64 {
+        if buffer & OUTSIDE != 0 {
+            let outside = self.outside_mut(buffer);
+            outside.cards[at / CARD_WORDS] = 1;
+            return &mut outside.words[at];
+        }
+        let index = (buffer / 8) as usize + 2 + at;
+        self.barrier(index);
+        &mut self.words[index]
     }
 
     /// The bytes of a buffer.

@@ -7,10 +7,12 @@ use super::object::{ObjectKind, extra, halves, header, join, pair_header};
 use crate::value::Value;
 
 /// The index of an object's header.
+#[inline(always)]
 pub(super) fn index_of(offset: u64) -> usize {
     (offset / 8) as usize
 }
 
+#[inline(always)]
 fn offset_of(index: usize) -> u64 {
     index as u64 * 8
 }
@@ -22,6 +24,7 @@ impl Arena {
     }
 
     /// The value in two words, tag first.
+    #[inline(always)]
     pub(super) fn value_at(&self, index: usize) -> Value {
         Value {
             tag: self.word(index),
@@ -40,6 +43,7 @@ impl Arena {
     }
 
     /// A new pair.
+    #[inline(always)]
     pub fn new_pair(&mut self, car: Value, cdr: Value) -> Value {
         let index = self.allocate(3, cost::PAIR_BYTES);
         self.init(index, pair_header(car.tag, cdr.tag));
@@ -49,6 +53,7 @@ impl Arena {
     }
 
     /// The values of a pair.
+    #[inline(always)]
     pub(crate) fn pair(&self, offset: u64) -> (Value, Value) {
         let index = index_of(offset);
         let tags = self.word(index);
@@ -72,6 +77,7 @@ impl Arena {
     }
 
     /// A new cell.
+    #[inline(always)]
     pub(crate) fn new_cell(&mut self, value: Value) -> Value {
         let index = self.allocate(2, cost::CELL_BYTES);
         self.init(index, ObjectKind::Cell as u64 | value.tag << 16);
@@ -80,6 +86,7 @@ impl Arena {
     }
 
     /// The value in a cell.
+    #[inline(always)]
     pub(crate) fn cell(&self, offset: u64) -> Value {
         let index = index_of(offset);
         Value {
@@ -89,6 +96,7 @@ impl Arena {
     }
 
     /// Replaces the value in a cell.
+    #[inline(always)]
     pub(crate) fn set_cell(&mut self, offset: u64, value: Value) {
         let index = index_of(offset);
         self.store(index, ObjectKind::Cell as u64 | value.tag << 16);
@@ -114,6 +122,7 @@ impl Arena {
     }
 
     /// The program and function of a closure.
+    #[inline(always)]
     pub(crate) fn closure_function(&self, offset: u64) -> (u32, u32) {
         let (function, program) = halves(self.word(index_of(offset) + 1));
         (program, function)
@@ -125,6 +134,7 @@ impl Arena {
     }
 
     /// A captured value.
+    #[inline(always)]
     pub(crate) fn capture(&self, offset: u64, place: u32) -> Option<Value> {
         let count = u32::from(self.capture_count(offset));
         (place < count).then(|| self.value_at(index_of(offset) + 2 + 2 * place as usize))

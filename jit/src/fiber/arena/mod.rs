@@ -161,6 +161,7 @@ impl Arena {
     }
 
     /// Room for an object of `words` words whose allocation counts `logical` bytes; its index.
+    #[inline(always)]
     fn allocate(&mut self, words: usize, logical: u64) -> usize {
         self.count(logical);
         self.statistics.allocations += 1;
@@ -228,22 +229,26 @@ impl Arena {
     }
 
     /// The word at an index.
+    #[inline(always)]
     fn word(&self, index: usize) -> u64 {
         self.words[index]
     }
 
     /// Writes a word of an object that was just allocated.
+    #[inline(always)]
     fn init(&mut self, index: usize, word: u64) {
         self.words[index] = word;
     }
 
     /// Writes a word of an existing object.
+    #[inline(always)]
     fn store(&mut self, index: usize, word: u64) {
         self.barrier(index);
         self.words[index] = word;
     }
 
     /// Marks the card of a word as changed.
+    #[inline(always)]
     fn barrier(&mut self, index: usize) {
         if let Some(card) = self.cards.get_mut(index / CARD_WORDS) {
             *card = 1;

@@ -80,10 +80,14 @@ pub(crate) enum Elements {
 }
 
 impl Elements {
+    #[inline(always)]
     pub(crate) fn from_number(number: u64) -> Option<Elements> {
-        [Elements::Any, Elements::Int, Elements::Float]
-            .get(number as usize)
-            .copied()
+        match number {
+            0 => Some(Elements::Any),
+            1 => Some(Elements::Int),
+            2 => Some(Elements::Float),
+            _ => None,
+        }
     }
 
     /// The words of one element.

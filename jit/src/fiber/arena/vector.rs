@@ -24,6 +24,7 @@ pub(crate) struct StorePlan {
     pub(crate) copied: u64,
 }
 
+#[inline(always)]
 fn elements_for(value: Value) -> Elements {
     match value.kind() {
         Kind::Int => Elements::Int,
@@ -91,12 +92,14 @@ impl Arena {
     }
 
     /// The kind of a vector's elements.
+    #[inline(always)]
     pub(crate) fn vector_elements(&self, offset: u64) -> Elements {
         let number = u64::from(extra(self.word(index_of(offset))));
         Elements::from_number(number).unwrap_or(Elements::Any)
     }
 
     /// The number of elements.
+    #[inline(always)]
     pub(crate) fn vector_length(&self, offset: u64) -> u32 {
         halves(self.word(index_of(offset) + 1)).0
     }
@@ -106,11 +109,13 @@ impl Arena {
         halves(self.word(index_of(offset) + 1)).1
     }
 
+    #[inline(always)]
     fn vector_buffer(&self, offset: u64) -> u64 {
         self.word(index_of(offset) + 2)
     }
 
     /// An element that exists.
+    #[inline(always)]
     pub(crate) fn vector_get(&self, offset: u64, place: u32) -> Value {
         let words = self.buffer(self.vector_buffer(offset));
         let place = place as usize;
@@ -130,14 +135,16 @@ impl Arena {
         }
     }
 
+    #[inline(always)]
     fn vector_write(&mut self, offset: u64, place: u32, value: Value) {
         let buffer = self.vector_buffer(offset);
         let place = place as usize;
         match self.vector_elements(offset) {
-            Elements::Any => self
-                .buffer_mut(buffer, 2 * place, 2)
-                .copy_from_slice(&[value.tag, value.bits]),
-            Elements::Int | Elements::Float => self.buffer_mut(buffer, place, 1)[0] = value.bits,
+            Elements::Any => {
+                *self.buffer_word_mut(buffer, 2 * place) = value.tag;
+                *self.buffer_word_mut(buffer, 2 * place + 1) = value.bits;
+            }
+            Elements::Int | Elements::Float => *self.buffer_word_mut(buffer, place) = value.bits,
         }
     }
 
@@ -238,6 +245,7 @@ impl Arena {
     }
 
     /// Replaces an element that exists; false, and nothing happens, when the vector would have to widen.
+    #[inline(always)]
     pub(crate) fn vector_set_in_place(&mut self, offset: u64, place: u32, value: Value) -> bool {
         let elements = self.vector_elements(offset);
         let fits = elements == Elements::Any || elements == elements_for(value);
@@ -248,6 +256,7 @@ impl Arena {
     }
 
     /// Appends an element; false, and nothing happens, when the vector would have to grow or widen.
+    #[inline(always)]
     pub(crate) fn vector_push_in_place(&mut self, offset: u64, value: Value) -> bool {
         let (length, capacity) = halves(self.word(index_of(offset) + 1));
         let elements = self.vector_elements(offset);
