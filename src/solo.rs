@@ -12,7 +12,7 @@ use pw_jit::fiber::arena::Arena;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::heap::Heap;
 use pw_jit::host::{Answer, CapabilityName, Effect, Host};
-use pw_jit::text::{Style, value_text};
+use pw_jit::text::{Style, TEXT_MAX, value_text, value_text_within};
 use pw_jit::{CodeSpace, Value};
 
 /// The address of the only actor.
@@ -23,12 +23,25 @@ pub const HELD: [&str; 2] = ["io-console", "sys-create-actor"];
 const PRIORITIES: usize = 8;
 /// Messages that the mailbox holds unless `set-mailbox!` says otherwise.
 const MAILBOX_MESSAGES: u64 = 65_536;
+/// Bytes of messages that the mailbox holds.
+const MAILBOX_BYTES: u64 = 16 << 20;
+/// The longest text that `print` makes of a value, in bytes, for each byte of the value.
+const PRINTED_BYTES_EACH: u64 = 64;
+/// The longest text that `print` makes of any value, in bytes.
+const PRINTED_BYTES: u64 = 4096;
+
+/// A message with its sender.
+type Letter = (Parcel, Option<u64>);
 
 /// The surroundings of the only actor; prints to `out`.
 pub struct Solo<W> {
     out: W,
-    mailbox: [VecDeque<(Parcel, Option<u64>)>; PRIORITIES],
+    mailbox: [VecDeque<Letter>; PRIORITIES],
     mailbox_max: u64,
+    mailbox_bytes: u64,
+    /// What the last effect took out of the mailbox, by level: it goes back if it cannot be delivered.
+    taken: Vec<(usize, Letter)>,
+    held: BTreeSet<String>,
     drop_oldest: bool,
     topics: BTreeSet<String>,
     sender: Option<u64>,
@@ -41,6 +54,9 @@ impl<W: Write> Solo<W> {
             out,
             mailbox: Default::default(),
             mailbox_max: MAILBOX_MESSAGES,
+            mailbox_bytes: 0,
+            taken: Vec::new(),
+            held: HELD.into_iter().map(str::to_owned).collect(),
             drop_oldest: false,
             topics: BTreeSet::new(),
             sender: None,
@@ -53,34 +69,47 @@ impl<W: Write> Solo<W> {
     }
 
     fn holds(&self, capability: &CapabilityName) -> bool {
-        capability.parameter.is_none() && HELD.contains(&capability.name.as_str())
+        capability.parameter.is_none() && self.held.contains(&capability.name)
+    }
+
+    fn revoke(&mut self, capability: &CapabilityName) -> bool {
+        capability.parameter.is_none() && self.held.remove(&capability.name)
+    }
+
+    fn put(&mut self, level: usize, letter: Letter) {
+        self.mailbox_bytes += letter.0.size_bytes();
+        self.mailbox[level].push_back(letter);
+    }
+
+    fn take(&mut self, level: usize) -> Option<Letter> {
+        let letter = self.mailbox[level].pop_front()?;
+        self.mailbox_bytes -= letter.0.size_bytes();
+        Some(letter)
+    }
+
+    /// The oldest message of the highest level that has one.
+    fn take_next(&mut self) -> Option<Letter> {
+        let level = self.mailbox.iter().position(|queue| !queue.is_empty())?;
+        let letter = self.take(level)?;
+        self.taken.push((level, letter.clone()));
+        Some(letter)
     }
 
     fn send_to_self(&mut self, value: Parcel, priority: u8) -> Answer {
         let queued: usize = self.mailbox.iter().map(VecDeque::len).sum();
         if queued as u64 >= self.mailbox_max {
-            let oldest = self
-                .mailbox
-                .iter_mut()
-                .rev()
-                .find(|queue| !queue.is_empty());
-            match oldest {
-                Some(queue) if self.drop_oldest => {
-                    queue.pop_front();
+            let lowest = self.mailbox.iter().rposition(|queue| !queue.is_empty());
+            match lowest {
+                Some(level) if self.drop_oldest => {
+                    self.take(level);
                 }
-                _ => {
-                    let message = format!(
-                        "the mailbox holds its limit of {} messages",
-                        self.mailbox_max
-                    );
-                    return Answer::Refused {
-                        kind: ErrorKind::MailboxFull,
-                        message,
-                    };
-                }
+                _ => return full(format!("{} messages", self.mailbox_max)),
             }
         }
-        self.mailbox[usize::from(priority)].push_back((value, Some(ACTOR)));
+        if self.mailbox_bytes + value.size_bytes() > MAILBOX_BYTES {
+            return full(format!("{MAILBOX_BYTES} bytes"));
+        }
+        self.put(usize::from(priority), (value, Some(ACTOR)));
         Answer::NIL
     }
 
@@ -94,7 +123,7 @@ impl<W: Write> Solo<W> {
     }
 
     fn receive(&mut self, timeout_ms: Option<u64>) -> Answer {
-        match self.mailbox.iter_mut().find_map(VecDeque::pop_front) {
+        match self.take_next() {
             Some((value, sender)) => {
                 self.sender = sender;
                 Answer::Done(value)
@@ -112,19 +141,24 @@ impl<W: Write> Solo<W> {
                 "there is no host function `{name}`; there is `print`"
             ));
         }
+        if !self.held.contains("io-console") {
+            return Answer::Refused {
+                kind: ErrorKind::CapabilityDenied,
+                message: "print needs the capability io-console".to_owned(),
+            };
+        }
         let texts: Vec<String> = arguments
             .iter()
             .map(|argument| {
                 let mut arena = Arena::new();
                 let value = argument.unpack(code, &mut arena);
-                value_text(
-                    Heap {
-                        arena: &arena,
-                        code,
-                    },
-                    value,
-                    Style::Bare,
-                )
+                let heap = Heap {
+                    arena: &arena,
+                    code,
+                };
+                // Parts that are shared are written each time, so a small value may have a long text.
+                let bytes_max = argument.reach_bytes(code) * PRINTED_BYTES_EACH + PRINTED_BYTES;
+                value_text_within(heap, value, Style::Bare, bytes_max.min(TEXT_MAX as u64) as usize)
             })
             .collect();
         match writeln!(self.out, "{}", texts.join(" ")) {
@@ -144,13 +178,14 @@ impl<W: Write> Solo<W> {
             code,
         };
         let parts: Vec<Value> = heap.list(list).flatten().collect();
+        let (mut limit_wanted, mut drop_wanted) = (self.mailbox_max, self.drop_oldest);
         for pair in parts.chunks(2) {
             let key = heap.symbol(pair[0]).unwrap_or("");
             let value = pair.get(1).copied().unwrap_or(Value::NIL);
             match (key, value.as_int(), heap.symbol(value)) {
-                (":limit", Some(limit), _) if limit >= 0 => self.mailbox_max = limit as u64,
-                (":policy", _, Some("drop-oldest")) => self.drop_oldest = true,
-                (":policy", _, Some("refuse" | "wait")) => self.drop_oldest = false,
+                (":limit", Some(limit), _) if limit >= 0 => limit_wanted = limit as u64,
+                (":policy", _, Some("drop-oldest")) => drop_wanted = true,
+                (":policy", _, Some("refuse" | "wait")) => drop_wanted = false,
                 _ => {
                     let text = value_text(heap, list, Style::Quoted);
                     return Answer::error(format!(
@@ -159,7 +194,16 @@ impl<W: Write> Solo<W> {
                 }
             }
         }
+        (self.mailbox_max, self.drop_oldest) = (limit_wanted, drop_wanted);
         Answer::NIL
+    }
+}
+
+fn full(limit: String) -> Answer {
+    let message = format!("the mailbox holds its limit of {limit}");
+    Answer::Refused {
+        kind: ErrorKind::MailboxFull,
+        message,
     }
 }
 
@@ -179,7 +223,15 @@ fn nobody(actor: u64) -> Answer {
 }
 
 impl<W: Write> Host for Solo<W> {
+    fn take_back(&mut self, _: Parcel) {
+        for (level, letter) in std::mem::take(&mut self.taken).into_iter().rev() {
+            self.mailbox_bytes += letter.0.size_bytes();
+            self.mailbox[level].push_front(letter);
+        }
+    }
+
     fn effect(&mut self, code: &CodeSpace, effect: Effect) -> Answer {
+        self.taken.clear();
         match effect {
             Effect::SelfId => Answer::Done(Parcel::Plain(Value::actor(ACTOR))),
             Effect::Spawn { .. } | Effect::Supervise { .. } => {
@@ -199,16 +251,21 @@ impl<W: Write> Host for Solo<W> {
             } => self.send(to, value, priority),
             Effect::Receive { timeout_ms } => self.receive(timeout_ms),
             Effect::ReceiveAll => {
-                let messages = self.mailbox.iter_mut().flat_map(|queue| queue.drain(..));
-                let messages: Vec<Parcel> = messages.map(|(value, _)| value).collect();
+                let messages: Vec<Parcel> =
+                    std::iter::from_fn(|| self.take_next().map(|(value, _)| value)).collect();
                 Answer::Done(Parcel::list(code, &messages))
             }
             Effect::Sender => {
                 Answer::Done(Parcel::Plain(self.sender.map_or(Value::NIL, Value::actor)))
             }
-            Effect::Request { to, .. } if to == ACTOR => {
-                Answer::error("an actor that waits for its own reply waits for ever")
-            }
+            Effect::Request { to, timeout_ms, .. } if to == ACTOR => match timeout_ms {
+                // Nobody else can answer, so the time is up at once.
+                Some(timeout_ms) => Answer::Refused {
+                    kind: ErrorKind::Timeout,
+                    message: format!("no reply within {timeout_ms} ms"),
+                },
+                None => Answer::error("an actor that waits for its own reply waits for ever"),
+            },
             Effect::Request { to, .. } => nobody(to),
             Effect::Reply { .. } => Answer::error("there is no request to answer"),
             Effect::Broadcast { actors, value } => {
@@ -237,6 +294,11 @@ impl<W: Write> Host for Solo<W> {
             Effect::HasCapability { capability } | Effect::RequestCapability { capability, .. } => {
                 truth(self.holds(&capability))
             }
+            Effect::RevokeCapability { to, capability } if to == ACTOR => {
+                let revoked = self.revoke(&capability);
+                truth(revoked)
+            }
+            // It holds no capability that would let it give powers, to itself neither.
             Effect::GrantCapability { to, .. }
             | Effect::DelegateCapability { to, .. }
             | Effect::RevokeCapability { to, .. } => match nobody(to) {

@@ -3,15 +3,13 @@
 use std::time::{Duration, Instant};
 
 use physics_world::lang::compile;
-use pw_isa::verify::verify;
 
 /// Compiles, draws the errors or verifies the program, and tells whether there was one.
 fn survives(source: &str) -> bool {
     let start = Instant::now();
     let is_program = match compile("hostile.jue", source) {
         Ok(program) => {
-            verify(program)
-                .unwrap_or_else(|error| panic!("{}: {error}", &source[..source.len().min(200)]));
+            testkit::fuzz::jue(source, |_| Some(program));
             true
         }
         Err(errors) => {

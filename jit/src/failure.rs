@@ -56,6 +56,16 @@ impl fmt::Display for Place {
     }
 }
 
+impl Failure {
+    /// The innermost place whose source line is known: the failing instruction's own, or that of the
+    /// call that led into a library function.
+    pub fn source_place(&self) -> Option<&Place> {
+        std::iter::once(&self.place)
+            .chain(&self.backtrace)
+            .find(|place| place.line.is_some())
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.kind.name(), self.message)?;

@@ -229,4 +229,11 @@ impl Answer {
 pub trait Host {
     /// Carries out one effect, or says why not.
     fn effect(&mut self, code: &CodeSpace, effect: Effect) -> Answer;
+
+    /// An answer that could not be delivered, because a limit of the fiber was hit on the way. If the
+    /// fiber goes on under higher limits, the same effect is asked for again; a host that gave something
+    /// away keeps it for then.
+    fn take_back(&mut self, answer: Parcel) {
+        drop(answer);
+    }
 }

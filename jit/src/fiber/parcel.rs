@@ -97,6 +97,21 @@ impl Parcel {
         }
     }
 
+    /// Bytes of everything that the value can refer to, or more: its own objects, or all constants of
+    /// the program when it is one of them. For who must bound what is made of it.
+    pub fn reach_bytes(&self, code: &CodeSpace) -> u64 {
+        let constants = match self {
+            Parcel::Plain(value) => value.constant_place().map_or(0, |(program, _)| {
+                let counters = code.program(program).constants.counters();
+                counters.live + counters.allocated
+            }),
+            Parcel::Graph(_) => (0..code.len())
+                .map(|program| code.program(program).constants.counters().allocated)
+                .sum(),
+        };
+        self.size_bytes() + constants
+    }
+
     /// The logical bytes that unpacking allocates.
     pub fn logical_bytes(&self, code: &CodeSpace) -> u64 {
         match self {

@@ -53,6 +53,9 @@ pub fn run(
         State::Waiting => return Outcome::Waiting,
         State::Done(value) => return Outcome::Done(value),
     }
+    if let Some(outcome) = reference::begin(fiber, code, host) {
+        return outcome;
+    }
     let slice_end = fiber.gas_used().saturating_add(slice);
     loop {
         profile.observe(fiber, code);

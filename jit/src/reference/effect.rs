@@ -14,7 +14,13 @@ impl Machine<'_> {
     /// Asks the host, and puts its answer in the instruction's result register.
     pub(super) fn effect(&mut self, effect: Effect) -> Step {
         match self.host.effect(self.code, effect) {
-            Answer::Done(parcel) => self.deliver(&parcel),
+            Answer::Done(parcel) => {
+                let delivered = self.deliver(&parcel);
+                if matches!(delivered, Err(Stop::Limit(_))) {
+                    self.host.take_back(parcel);
+                }
+                delivered
+            }
             Answer::Refused { kind, message } => Err(Stop::Error(kind, message)),
             Answer::Pending => {
                 let (_, function) = self.fiber.current(self.code);
@@ -35,7 +41,11 @@ impl Machine<'_> {
         let Some((_, dst)) = op.operands().find(|(kind, _)| *kind == OperandKind::Def) else {
             return Ok(Next::Advance);
         };
-        self.reserve(parcel.logical_bytes(self.code))?;
+        // A plain value needs no room, so it is never the one that a limit stops.
+        let bytes = parcel.logical_bytes(self.code);
+        if bytes > 0 {
+            self.reserve(bytes)?;
+        }
         let value = parcel.unpack(self.code, &mut self.fiber.arena);
         let Some(dst) = pw_isa::operand::Def::from_raw(dst) else {
             unreachable!("it was decoded")

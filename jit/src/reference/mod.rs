@@ -94,6 +94,9 @@ pub fn run(fiber: &mut Fiber, code: &CodeSpace, host: &mut dyn Host, slice: u64)
         State::Waiting => return Outcome::Waiting,
         State::Done(value) => return Outcome::Done(value),
     }
+    if let Some(outcome) = begin(fiber, code, host) {
+        return outcome;
+    }
     let slice_end = fiber.gas_used.saturating_add(slice);
     let mut machine = Machine {
         fiber,
@@ -107,6 +110,23 @@ pub fn run(fiber: &mut Fiber, code: &CodeSpace, host: &mut dyn Host, slice: u64)
             return outcome;
         }
     }
+}
+
+/// Checks that what a fiber begins with, its frame and its arguments, is within its limits; tells when
+/// it is not. Nothing to do for a fiber that has begun.
+pub(crate) fn begin(fiber: &mut Fiber, code: &CodeSpace, host: &mut dyn Host) -> Option<Outcome> {
+    if fiber.gas_used > 0 || fiber.depth > 1 || fiber.pc > 0 {
+        return None;
+    }
+    let mut machine = Machine {
+        fiber,
+        code,
+        host,
+        charged: 0,
+        work: Work::None,
+    };
+    let stop = machine.reserve(0).err()?;
+    machine.raise(stop).err().map(Outcome::Failed)
 }
 
 /// Runs one instruction of a ready fiber; tells when the slice is over.

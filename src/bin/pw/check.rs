@@ -24,9 +24,9 @@ impl Check {
         match input::load(&self.file) {
             Ok(verified) => {
                 if self.json {
-                    println!("{}", report_json(&verified));
+                    input::say(&format!("{}\n", report_json(&verified)));
                 } else {
-                    print!("{}", report(&verified));
+                    input::say(&report(&verified));
                 }
                 ExitCode::SUCCESS
             }

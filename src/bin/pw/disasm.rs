@@ -22,7 +22,7 @@ impl Disasm {
             .and_then(|(kind, bytes)| read_program(&self.file.display().to_string(), kind, &bytes));
         match program {
             Ok(program) => {
-                print!("{}", text::print(&program));
+                input::say(&text::print(&program));
                 ExitCode::SUCCESS
             }
             Err(bad) => input::refuse(&bad, false),

@@ -46,13 +46,25 @@ pub(crate) fn refuse(bad: &BadInput, json: bool) -> ExitCode {
             .collect();
         let message = text_json(&bad.report);
         let faults = faults.join(",");
-        println!(
-            "{{\"error\":{{\"kind\":\"BadInput\",\"message\":{message},\"faults\":[{faults}]}}}}"
-        );
+        say(&format!(
+            "{{\"error\":{{\"kind\":\"BadInput\",\"message\":{message},\"faults\":[{faults}]}},\"gas\":0}}\n"
+        ));
     } else {
         eprintln!("{}", bad.report.trim_end());
     }
     ExitCode::from(BAD_INPUT)
+}
+
+/// Writes to stdout. A reader that has gone away ends the process quietly; any other failure is said.
+pub(crate) fn say(text: &str) {
+    use std::io::{ErrorKind, Write, stdout};
+    let mut out = stdout().lock();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        if error.kind() != ErrorKind::BrokenPipe {
+            eprintln!("stdout: {error}");
+        }
+        std::process::exit(i32::from(BAD_INPUT));
+    }
 }
 
 /// Writes a file, or says why not.

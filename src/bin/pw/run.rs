@@ -31,9 +31,9 @@ pub(crate) struct Run {
     /// Gas it may use; without this, as much as it likes.
     #[arg(long, value_name = "N")]
     gas: Option<u64>,
-    /// Logical bytes it may use at any time.
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().memory_bytes)]
-    memory: u64,
+    /// Logical bytes it may use at any time; without this, 1 GiB.
+    #[arg(long, value_name = "BYTES")]
+    memory: Option<u64>,
     /// Report gas, time, allocations, collections and peak memory on stderr.
     #[arg(long)]
     stats: bool,
@@ -67,6 +67,10 @@ impl Run {
         };
         let name = self.file.display().to_string();
         if kind == FileKind::V2Vector {
+            if self.stats || self.memory.is_some() || !self.arguments.is_empty() {
+                let reason = "a V2 vector brings its own limits and takes no arguments or --stats";
+                return input::refuse(&BadInput::new(format!("{name}: {reason}")), self.json);
+            }
             return vector::run(&name, &bytes, self.gas, self.json);
         }
         match self.run(&name, kind, &bytes) {
@@ -89,7 +93,7 @@ impl Run {
         let program = code.load(verified);
         let limits = Limits {
             gas: self.gas.unwrap_or(u64::MAX),
-            memory_bytes: self.memory,
+            memory_bytes: self.memory.unwrap_or(Limits::default().memory_bytes),
             ..Limits::default()
         };
         let mut fiber = Fiber::new(&code, program, limits);
@@ -142,24 +146,26 @@ impl Run {
         match &finished.outcome {
             Ok(value) if self.json => {
                 let value = value_json(heap, *value);
-                println!(
-                    "{{\"result\":{value},\"gas\":{}{}}}",
+                input::say(&format!(
+                    "{{\"result\":{value},\"gas\":{}{}}}\n",
                     finished.fiber.gas_used(),
                     self.stats_json(finished)
-                );
+                ));
             }
-            Ok(value) => println!("{}", value_text(heap, *value, Style::Quoted)),
+            Ok(value) => {
+                input::say(&format!("{}\n", value_text(heap, *value, Style::Quoted)));
+            }
             Err(failure) if self.json => {
                 let error = failure_json(failure);
-                println!(
-                    "{{\"error\":{error},\"gas\":{}{}}}",
+                input::say(&format!(
+                    "{{\"error\":{error},\"gas\":{}{}}}\n",
                     failure.gas,
                     self.stats_json(finished)
-                );
+                ));
             }
             Err(failure) => {
                 eprintln!("{failure}");
-                if let Some(line) = source_line(source, &failure.place) {
+                if let Some(line) = failure.source_place().and_then(|place| source_line(source, place)) {
                     eprintln!("{line}");
                 }
             }
@@ -228,6 +234,13 @@ fn failure_json(failure: &Failure) -> String {
         .iter()
         .map(|(name, value)| format!("[{},{}]", text_json(name), text_json(value)))
         .collect();
+    // A library function has no line of its own: the line is that of the call that led there.
+    let known = failure.source_place();
+    let place = Place {
+        file: known.and_then(|place| place.file.clone()),
+        line: known.and_then(|place| place.line),
+        ..failure.place.clone()
+    };
     let backtrace: Vec<String> = failure
         .backtrace
         .iter()
@@ -237,7 +250,7 @@ fn failure_json(failure: &Failure) -> String {
         "{{\"kind\":\"{}\",\"message\":{},{},\"instruction\":{},\"operands\":[{}],\"backtrace\":[{}],\"backtrace_omitted\":{}}}",
         failure.kind.name(),
         text_json(&failure.message),
-        place_json(&failure.place),
+        place_json(&place),
         text_json(&failure.instruction),
         operands.join(","),
         backtrace.join(","),

@@ -18,10 +18,10 @@ pub(crate) fn run(name: &str, bytes: &[u8], steps: Option<u64>, json: bool) -> E
     vector.step_limit = steps.unwrap_or(vector.step_limit);
     let outcome = vector::run(&vector);
     match (&outcome.result, json) {
-        (Ok(_), false) => println!("{}", outcome.notation),
+        (Ok(_), false) => input::say(&format!("{}\n", outcome.notation)),
         (Err(kind), false) => eprintln!("{kind}: {}", message(&outcome)),
-        (Ok(_), true) => println!("{}", outcome.to_json()),
-        (Err(kind), true) => println!("{}", failure_json(kind, &outcome)),
+        (Ok(_), true) => input::say(&format!("{}\n", outcome.to_json())),
+        (Err(kind), true) => input::say(&format!("{}\n", failure_json(kind, &outcome))),
     }
     match outcome.result {
         Ok(_) => ExitCode::SUCCESS,

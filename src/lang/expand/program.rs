@@ -80,6 +80,17 @@ impl Expander<'_> {
                 _ => tops.push(Top::Expr(node)),
             }
         }
+        // What happens before any form of the file is blamed on the first one, the call of `main` on its
+        // definition.
+        let first = nodes.first().map_or(Span::default(), |node| self.span(*node));
+        let main_span = tops.iter().rev().find_map(|top| match top {
+            Top::Define(global, _, span)
+                if &*self.text(self.module.globals[global.index()].name) == "main" =>
+            {
+                Some(*span)
+            }
+            _ => None,
+        });
         let mut statements: Vec<Statement> = tops
             .into_iter()
             .map(|top| Statement::Expr(self.top(top)))
@@ -90,17 +101,17 @@ impl Expander<'_> {
             .find("main")
             .and_then(|name| get(&self.globals, name))
         {
-            statements.push(Statement::Expr(self.call_of_main(main, arguments)));
+            let span = main_span.unwrap_or(first);
+            statements.push(Statement::Expr(self.call_of_main(main, arguments, span)));
         }
-        let span = Span::default();
         if statements.is_empty() {
-            statements.push(Statement::Expr(Expr::nil(span)));
+            statements.push(Statement::Expr(Expr::nil(first)));
         }
         self.around.pop();
         let declared = &mut self.module.functions[entry.index()];
         declared.parameters = Vec::new();
         declared.rest = Some(arguments);
-        declared.body = Expr::new(ExprKind::Block(statements), span);
+        declared.body = Expr::new(ExprKind::Block(statements), first);
     }
 
     fn declare_global(&mut self, name: NameId, span: Span) -> GlobalId {
@@ -156,8 +167,7 @@ impl Expander<'_> {
         Expr::new(ExprKind::SetGlobal(global, Box::new(value)), span)
     }
 
-    fn call_of_main(&mut self, main: GlobalId, arguments: VariableId) -> Expr {
-        let span = Span::default();
+    fn call_of_main(&mut self, main: GlobalId, arguments: VariableId, span: Span) -> Expr {
         let callee = Expr::new(ExprKind::Global(main), span);
         let list = Expr::new(ExprKind::Local(arguments), span);
         Expr::new(ExprKind::Apply(Box::new(callee), Box::new(list)), span)

@@ -83,6 +83,38 @@ fn check_live_tables(verified: &verify::Verified) {
     }
 }
 
+/// Jue source: compiling gives a program or says why not; the program verifies, and every tier runs its
+/// first 20,000 gas alike. The compiler comes from the caller, which this crate does not know.
+pub fn jue(source: &str, compile: impl FnOnce(&str) -> Option<Program>) {
+    let Some(program) = compile(source) else {
+        return;
+    };
+    let verified = match pw_isa::verify::verify(program) {
+        Ok(verified) => verified,
+        Err(error) => panic!("what the compiler makes verifies: {error}"),
+    };
+    let mut code = CodeSpace::default();
+    let program = code.load(verified);
+    let limits = Limits {
+        gas: 20_000,
+        memory_bytes: FIBER_MEMORY_BYTES,
+        ..Limits::default()
+    };
+    let mut fiber = Fiber::new(&code, program, limits);
+    assert!(fiber.set_arguments(&code, &[]), "the entry takes any arguments");
+    let mut fast = fiber.clone();
+    let reference = run(&mut fiber, &code, &mut Surroundings, u64::MAX);
+    let mut profile = Profile::default();
+    let other = interp::run(&mut fast, &code, &mut Surroundings, &mut profile, u64::MAX);
+    assert_eq!(reference, other, "every tier ends the same");
+    assert_eq!(
+        fiber.state_hash(&code),
+        fast.state_hash(&code),
+        "every tier has the same state"
+    );
+}
+
+
 /// Whatever body of an image is accepted has one canonical image, and is a fiber that runs, fails, is
 /// looked at, collected and saved like any other.
 pub fn image(body: &[u8]) {
