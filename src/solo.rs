@@ -158,7 +158,12 @@ impl<W: Write> Solo<W> {
                 };
                 // Parts that are shared are written each time, so a small value may have a long text.
                 let bytes_max = argument.reach_bytes(code) * PRINTED_BYTES_EACH + PRINTED_BYTES;
-                value_text_within(heap, value, Style::Bare, bytes_max.min(TEXT_MAX as u64) as usize)
+                value_text_within(
+                    heap,
+                    value,
+                    Style::Bare,
+                    bytes_max.min(TEXT_MAX as u64) as usize,
+                )
             })
             .collect();
         match writeln!(self.out, "{}", texts.join(" ")) {

@@ -104,8 +104,12 @@ fn a_list_of_parcels_is_the_list_of_their_values() {
     };
     assert_eq!(value_text(heap, value, Style::Quoted), "(5 \"text\" nil)");
     let values: Vec<Value> = heap.list(value).flatten().collect();
-    assert_eq!(Parcel::pack_list(heap, &values), Parcel::pack(heap, value));
-    assert_eq!(Parcel::pack_list(heap, &[]), Parcel::Plain(Value::NIL));
+    let all = u64::MAX;
+    let list = Parcel::pack_list(heap, &values, all);
+    assert_eq!(list, Some(Parcel::pack(heap, value)));
+    let empty = Parcel::pack_list(heap, &[], all);
+    assert_eq!(empty, Some(Parcel::Plain(Value::NIL)));
+    assert_eq!(Parcel::pack_within(heap, value, 2), None);
 }
 
 #[test]

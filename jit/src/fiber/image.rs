@@ -117,7 +117,8 @@ impl Fiber {
                 }
             }
         }
-        encoder.objects(out);
+        let complete = encoder.objects(out);
+        debug_assert!(complete, "a state has no bound");
         out.bytes.extend_from_slice(&roots.bytes);
         encoder.programs
     }

@@ -32,31 +32,48 @@ pub struct Graph {
 impl Parcel {
     /// Packs a value.
     pub fn pack(heap: Heap<'_>, value: Value) -> Parcel {
+        match Self::pack_within(heap, value, u64::MAX) {
+            Some(parcel) => parcel,
+            None => unreachable!("there is no bound"),
+        }
+    }
+
+    /// Packs a value; `None`, without having copied much more, when that takes more than `bytes_max`
+    /// bytes.
+    pub fn pack_within(heap: Heap<'_>, value: Value, bytes_max: u64) -> Option<Parcel> {
         if !value.is_in_arena() {
-            return Parcel::Plain(value);
+            return Some(Parcel::Plain(value));
         }
-        Self::graph(heap, |encoder, out| encoder.value(out, value))
+        Self::graph(heap, bytes_max, |encoder, out| encoder.value(out, value))
     }
 
-    /// Packs a list of values as if it were one, so that what they share stays shared.
-    pub fn pack_list(heap: Heap<'_>, values: &[Value]) -> Parcel {
+    /// Packs a list of values as if it were one, so that what they share stays shared; bounded like
+    /// [`Parcel::pack_within`].
+    pub fn pack_list(heap: Heap<'_>, values: &[Value], bytes_max: u64) -> Option<Parcel> {
         if values.is_empty() {
-            return Parcel::Plain(Value::NIL);
+            return Some(Parcel::Plain(Value::NIL));
         }
-        Self::graph(heap, |encoder, out| encoder.list(out, values))
+        Self::graph(heap, bytes_max, |encoder, out| encoder.list(out, values))
     }
 
-    fn graph<'a>(heap: Heap<'a>, root: impl FnOnce(&mut Encoder<'a>, &mut Writer)) -> Parcel {
+    fn graph<'a>(
+        heap: Heap<'a>,
+        bytes_max: u64,
+        root: impl FnOnce(&mut Encoder<'a>, &mut Writer),
+    ) -> Option<Parcel> {
         let mut encoder = Encoder::new(heap, ProgramTable::default());
+        encoder.limit(bytes_max);
         let mut value = Writer::default();
         root(&mut encoder, &mut value);
         let mut out = Writer::default();
-        encoder.objects(&mut out);
+        if !encoder.objects(&mut out) {
+            return None;
+        }
         out.bytes.extend_from_slice(&value.bytes);
-        Parcel::Graph(Arc::new(Graph {
+        Some(Parcel::Graph(Arc::new(Graph {
             programs: encoder.programs.programs,
             bytes: out.bytes,
-        }))
+        })))
     }
 
     /// A string.

@@ -74,8 +74,7 @@ impl Machine<'_> {
         let list: Vec<Value> = (0..values.count)
             .map(|place| self.get(Use(values.first + place)))
             .collect();
-        let parcel = Parcel::pack_list(self.heap(), &list);
-        self.charge(parcel.size_bytes())?;
-        Ok(parcel)
+        let parcel = Parcel::pack_list(self.heap(), &list, self.affordable_work());
+        self.charge_parcel(parcel)
     }
 }

@@ -53,9 +53,17 @@ impl Machine<'_> {
         self.set(dst, value)
     }
 
-    /// Packs a value for the host, charging for the copy.
+    /// Packs a value for the host, charging for the copy; what the gas limit cannot pay is not copied.
     pub(super) fn pack(&mut self, value: Value) -> Result<Parcel, Stop> {
-        let parcel = Parcel::pack(self.heap(), value);
+        let parcel = Parcel::pack_within(self.heap(), value, self.affordable_work());
+        self.charge_parcel(parcel)
+    }
+
+    /// Charges for a parcel that was made as far as the gas limit can pay.
+    pub(super) fn charge_parcel(&mut self, parcel: Option<Parcel>) -> Result<Parcel, Stop> {
+        let Some(parcel) = parcel else {
+            return Err(Stop::Limit(ErrorKind::GasLimitExceeded));
+        };
         self.charge(parcel.size_bytes())?;
         Ok(parcel)
     }

@@ -125,7 +125,9 @@ pub(crate) fn begin(fiber: &mut Fiber, code: &CodeSpace, host: &mut dyn Host) ->
         charged: 0,
         work: Work::None,
     };
-    let stop = machine.reserve(0).err()?;
+    let fits = machine.reserve(0);
+    machine.fiber.arena.allow(None);
+    let stop = fits.err()?;
     machine.raise(stop).err().map(Outcome::Failed)
 }
 

@@ -1,5 +1,6 @@
 //! Reading input files, and saying what is wrong with them.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,6 +13,9 @@ pub(crate) const PROGRAM_FAILED: u8 = 1;
 /// The exit code of usage errors and bad input.
 pub(crate) const BAD_INPUT: u8 = 2;
 
+/// The longest file that is read as a program.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
 /// The bytes of a file, and what it is.
 pub(crate) fn read_file(path: &Path) -> Result<(FileKind, Vec<u8>), BadInput> {
     let name = path.display();
@@ -20,7 +24,15 @@ pub(crate) fn read_file(path: &Path) -> Result<(FileKind, Vec<u8>), BadInput> {
             "{name}: its name must end in .jue, .pwa, .pwb or .v2.json"
         )));
     };
-    let bytes = std::fs::read(path).map_err(|error| BadInput::new(format!("{name}: {error}")))?;
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+    read.map_err(|error| BadInput::new(format!("{name}: {error}")))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(BadInput::new(format!(
+            "{name}: longer than the {FILE_BYTES_MAX} bytes that a program may have"
+        )));
+    }
     Ok((kind, bytes))
 }
 

@@ -165,7 +165,10 @@ impl Run {
             }
             Err(failure) => {
                 eprintln!("{failure}");
-                if let Some(line) = failure.source_place().and_then(|place| source_line(source, place)) {
+                if let Some(line) = failure
+                    .source_place()
+                    .and_then(|place| source_line(source, place))
+                {
                     eprintln!("{line}");
                 }
             }

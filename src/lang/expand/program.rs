@@ -82,7 +82,9 @@ impl Expander<'_> {
         }
         // What happens before any form of the file is blamed on the first one, the call of `main` on its
         // definition.
-        let first = nodes.first().map_or(Span::default(), |node| self.span(*node));
+        let first = nodes
+            .first()
+            .map_or(Span::default(), |node| self.span(*node));
         let main_span = tops.iter().rev().find_map(|top| match top {
             Top::Define(global, _, span)
                 if &*self.text(self.module.globals[global.index()].name) == "main" =>

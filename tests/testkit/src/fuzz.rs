@@ -101,7 +101,10 @@ pub fn jue(source: &str, compile: impl FnOnce(&str) -> Option<Program>) {
         ..Limits::default()
     };
     let mut fiber = Fiber::new(&code, program, limits);
-    assert!(fiber.set_arguments(&code, &[]), "the entry takes any arguments");
+    assert!(
+        fiber.set_arguments(&code, &[]),
+        "the entry takes any arguments"
+    );
     let mut fast = fiber.clone();
     let reference = run(&mut fiber, &code, &mut Surroundings, u64::MAX);
     let mut profile = Profile::default();
@@ -113,7 +116,6 @@ pub fn jue(source: &str, compile: impl FnOnce(&str) -> Option<Program>) {
         "every tier has the same state"
     );
 }
-
 
 /// Whatever body of an image is accepted has one canonical image, and is a fiber that runs, fails, is
 /// looked at, collected and saved like any other.

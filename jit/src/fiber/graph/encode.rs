@@ -27,6 +27,8 @@ pub(crate) struct Encoder<'a> {
     numbers: HashMap<u64, u64>,
     queue: Vec<Numbered>,
     list: Vec<Value>,
+    /// The most bytes that objects may take; beyond them writing stops.
+    bytes_max: u64,
 }
 
 impl<'a> Encoder<'a> {
@@ -36,8 +38,14 @@ impl<'a> Encoder<'a> {
             programs,
             numbers: HashMap::new(),
             queue: Vec::new(),
+            bytes_max: u64::MAX,
             list: Vec::new(),
         }
+    }
+
+    /// Lets objects take at most `bytes` bytes.
+    pub(crate) fn limit(&mut self, bytes: u64) {
+        self.bytes_max = bytes;
     }
 
     /// The position of a program in the table.
@@ -97,11 +105,16 @@ impl<'a> Encoder<'a> {
         number
     }
 
-    /// Writes every object that was met, and those that these refer to.
-    pub(crate) fn objects(&mut self, out: &mut Writer) {
+    /// Writes every object that was met, and those that these refer to; false, with the rest missing,
+    /// when they take more bytes than they may.
+    pub(crate) fn objects(&mut self, out: &mut Writer) -> bool {
         let mut records = Writer::default();
         let mut next = 0;
         while let Some(what) = self.queue.get(next).copied() {
+            let written = records.bytes.len() as u64 + self.flat_bytes(what);
+            if written > self.bytes_max {
+                return false;
+            }
             match what {
                 Numbered::Object(offset) => self.object(&mut records, offset),
                 Numbered::TextBuffer(buffer) => self.text_buffer(&mut records, buffer),
@@ -115,6 +128,22 @@ impl<'a> Encoder<'a> {
         }
         out.varint(next as u64);
         out.bytes.extend_from_slice(&records.bytes);
+        true
+    }
+
+    /// Bytes that an object takes in one piece, however many.
+    fn flat_bytes(&self, what: Numbered) -> u64 {
+        let arena = self.heap.arena;
+        match what {
+            Numbered::TextBuffer(buffer) => arena.text_buffer_bytes(buffer).len() as u64,
+            Numbered::ListFrom(_) => 0,
+            Numbered::Object(offset) => match arena.object_kind(offset) {
+                ObjectKind::Bytes => arena.bytes(offset).len() as u64,
+                ObjectKind::Vector => u64::from(arena.vector_length(offset)),
+                ObjectKind::Map => u64::from(arena.map_used(offset)),
+                _ => 0,
+            },
+        }
     }
 
     fn text_buffer(&mut self, out: &mut Writer, buffer: u64) {
