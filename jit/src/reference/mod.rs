@@ -98,13 +98,7 @@ pub fn run(fiber: &mut Fiber, code: &CodeSpace, host: &mut dyn Host, slice: u64)
         return outcome;
     }
     let slice_end = fiber.gas_used.saturating_add(slice);
-    let mut machine = Machine {
-        fiber,
-        code,
-        host,
-        charged: 0,
-        work: Work::None,
-    };
+    let mut machine = Machine::new(fiber, code, host);
     loop {
         if let Some(outcome) = machine.step(slice_end) {
             return outcome;
@@ -118,13 +112,7 @@ pub(crate) fn begin(fiber: &mut Fiber, code: &CodeSpace, host: &mut dyn Host) ->
     if fiber.gas_used > 0 || fiber.depth > 1 || fiber.pc > 0 {
         return None;
     }
-    let mut machine = Machine {
-        fiber,
-        code,
-        host,
-        charged: 0,
-        work: Work::None,
-    };
+    let mut machine = Machine::new(fiber, code, host);
     let fits = machine.reserve(0);
     machine.fiber.arena.allow(None);
     let stop = fits.err()?;
@@ -138,14 +126,7 @@ pub(crate) fn step(
     host: &mut dyn Host,
     slice_end: u64,
 ) -> Option<Outcome> {
-    Machine {
-        fiber,
-        code,
-        host,
-        charged: 0,
-        work: Work::None,
-    }
-    .step(slice_end)
+    Machine::new(fiber, code, host).step(slice_end)
 }
 
 /// Gives a waiting fiber its answer: a value, or an error that the waiting instruction raises. `Err`
@@ -164,13 +145,7 @@ pub fn answer(
         "a fiber that does not wait gets no answer"
     );
     fiber.state = State::Ready;
-    let mut machine = Machine {
-        fiber,
-        code,
-        host,
-        charged: 0,
-        work: Work::None,
-    };
+    let mut machine = Machine::new(fiber, code, host);
     let step = match answer {
         Ok(parcel) => machine.deliver(&parcel),
         Err((kind, message)) => Err(Stop::Error(kind, message)),
@@ -205,6 +180,16 @@ struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
+    fn new(fiber: &'a mut Fiber, code: &'a CodeSpace, host: &'a mut dyn Host) -> Machine<'a> {
+        Machine {
+            fiber,
+            code,
+            host,
+            charged: 0,
+            work: Work::None,
+        }
+    }
+
     /// Runs one instruction; tells when the slice is over.
     fn step(&mut self, slice_end: u64) -> Option<Outcome> {
         let (_, function) = self.fiber.current(self.code);
