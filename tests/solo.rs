@@ -149,3 +149,19 @@ fn work_that_gas_cannot_pay_is_not_done() {
         "GasLimitExceeded: the gas limit of 300000 is used up"
     );
 }
+
+#[test]
+fn receiving_costs_gas_by_the_size_of_the_message() {
+    // The same steps; only what arrives differs. Both collect nothing.
+    let gas_of = |length: u32| {
+        let source = format!(
+            "(begin (define v (make-bytes {length} 1)) (send! (self) v)
+                (define (take) (receive)) (take) 1)"
+        );
+        let mut run = Run::new(&source, Limits::default());
+        assert_eq!(run.go(), "1");
+        run.fiber.gas_used()
+    };
+    // Making, sending and receiving each charge a 64th of the bytes.
+    assert_eq!((gas_of(64_064) - gas_of(64)) / 1_000, 3);
+}

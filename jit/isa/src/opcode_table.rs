@@ -297,9 +297,9 @@ declare_opcodes! {
         /// Sends a value; `priority` from 0 (highest) to 7.
         Send "send" { to: Use, value: Use, priority: Use } [TRAP HOST], work Bytes;
         /// Waits for the next message.
-        Receive "receive" { dst: Def } [TRAP SAFEPOINT SUSPEND HOST ALLOCATE];
+        Receive "receive" { dst: Def } [TRAP SAFEPOINT SUSPEND HOST ALLOCATE], work Bytes;
         /// Waits for the next message at most `timeout` milliseconds; nil when time is up.
-        ReceiveTimeout "receive-timeout" { dst: Def, timeout: Use } [TRAP SAFEPOINT SUSPEND HOST ALLOCATE];
+        ReceiveTimeout "receive-timeout" { dst: Def, timeout: Use } [TRAP SAFEPOINT SUSPEND HOST ALLOCATE], work Bytes;
         /// The sender of the message last received, or nil.
         Sender "sender" { dst: Def } [HOST] -> Nil ActorId;
         /// Sends a request and waits for its reply.

@@ -41,6 +41,7 @@ impl Machine<'_> {
         let Some((_, dst)) = op.operands().find(|(kind, _)| *kind == OperandKind::Def) else {
             return Ok(Next::Advance);
         };
+        self.charge(parcel.size_bytes())?;
         // A plain value needs no room, so it is never the one that a limit stops.
         let bytes = parcel.logical_bytes(self.code);
         if bytes > 0 {

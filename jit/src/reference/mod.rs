@@ -146,6 +146,8 @@ pub fn answer(
     );
     fiber.state = State::Ready;
     let mut machine = Machine::new(fiber, code, host);
+    let (_, function) = machine.fiber.current(code);
+    machine.work = function.code[machine.fiber.pc as usize].info().work;
     let step = match answer {
         Ok(parcel) => machine.deliver(&parcel),
         Err((kind, message)) => Err(Stop::Error(kind, message)),
