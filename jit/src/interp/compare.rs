@@ -10,19 +10,35 @@ use pw_isa::Kind;
 const INT: u64 = Kind::Int as u64;
 const FLOAT: u64 = Kind::Float as u64;
 
-/// Whether an order of two numbers of one kind holds.
+/// An order of two numbers of one kind.
+pub(super) trait Order {
+    fn holds<T: PartialOrd>(a: T, b: T) -> bool;
+}
+
+macro_rules! orders {
+    ($($name:ident $operator:tt),*) => {
+        $(
+            pub(super) struct $name;
+            impl Order for $name {
+                #[inline(always)]
+                fn holds<T: PartialOrd>(a: T, b: T) -> bool {
+                    a $operator b
+                }
+            }
+        )*
+    };
+}
+
+orders!(Lt <, Le <=, Gt >, Ge >=, NumEq ==, NumNe !=);
+
+/// Whether an order holds between two values; `None` when they are not numbers of one kind.
 #[inline(always)]
-fn order(
-    a: Value,
-    b: Value,
-    int: impl FnOnce(i64, i64) -> bool,
-    float: impl FnOnce(f64, f64) -> bool,
-) -> Option<bool> {
+fn order<O: Order>(a: Value, b: Value) -> Option<bool> {
     if let Some((a, b)) = ints(a, b) {
-        return Some(int(a, b));
+        return Some(O::holds(a, b));
     }
     ((a.tag ^ FLOAT) | (b.tag ^ FLOAT) == 0)
-        .then(|| float(f64::from_bits(a.bits), f64::from_bits(b.bits)))
+        .then(|| O::holds(f64::from_bits(a.bits), f64::from_bits(b.bits)))
 }
 
 /// `eq?`, where a glance tells.
@@ -36,13 +52,8 @@ fn same(a: Value, b: Value) -> Option<bool> {
 
 impl Hot<'_> {
     #[inline(always)]
-    pub(super) fn set_order(
-        &mut self,
-        i: &Instruction,
-        int: impl FnOnce(i64, i64) -> bool,
-        float: impl FnOnce(f64, f64) -> bool,
-    ) -> bool {
-        match order(self.get(i.b), self.get(i.c), int, float) {
+    pub(super) fn set_order<O: Order>(&mut self, i: &Instruction) -> bool {
+        match order::<O>(self.get(i.b), self.get(i.c)) {
             Some(holds) => self.set(i.a, Value::bool(holds)),
             None => false,
         }
@@ -72,38 +83,41 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn branch_order(
-        &mut self,
-        i: &Instruction,
-        int: impl FnOnce(i64, i64) -> bool,
-        float: impl FnOnce(f64, f64) -> bool,
-    ) -> bool {
-        match order(self.get(i.a), self.get(i.c), int, float) {
-            Some(holds) => self.branch_test(i, holds, 2),
+    pub(super) fn branch_order<O: Order>(&mut self, i: &Instruction) -> bool {
+        match order::<O>(self.get(i.a), self.get(i.c)) {
+            Some(holds) => self.branch_test(i, holds),
             None => false,
         }
     }
 
     /// The number stands in `c`.
     #[inline(always)]
-    pub(super) fn branch_order_imm(
-        &mut self,
-        i: &Instruction,
-        int: impl FnOnce(i64, i64) -> bool,
-        float: impl FnOnce(f64, f64) -> bool,
-    ) -> bool {
+    pub(super) fn branch_order_imm<O: Order>(&mut self, i: &Instruction) -> bool {
         let a = self.get(i.a);
         let number = i.c as i16;
         if a.tag == INT {
-            return self.branch_test(i, int(a.bits as i64, i64::from(number)), 3);
+            return self.branch_test(i, O::holds(a.bits as i64, i64::from(number)));
         }
-        a.tag == FLOAT && self.branch_test(i, float(f64::from_bits(a.bits), f64::from(number)), 3)
+        let float = f64::from_bits(a.bits);
+        a.tag == FLOAT && self.branch_test(i, O::holds(float, f64::from(number)))
+    }
+
+    /// A jump to a `loop`, and the comparison and branch behind it.
+    #[inline(always)]
+    pub(super) fn again<O: Order>(&mut self, i: &Instruction) -> bool {
+        self.jump_loop(i) && self.branch_order::<O>(self.fetch())
+    }
+
+    /// The same with a number in the comparison.
+    #[inline(always)]
+    pub(super) fn again_imm<O: Order>(&mut self, i: &Instruction) -> bool {
+        self.jump_loop(i) && self.branch_order_imm::<O>(self.fetch())
     }
 
     #[inline(always)]
     pub(super) fn branch_same(&mut self, i: &Instruction) -> bool {
         match same(self.get(i.a), self.get(i.c)) {
-            Some(holds) => self.branch_test(i, holds, 2),
+            Some(holds) => self.branch_test(i, holds),
             None => false,
         }
     }
@@ -111,6 +125,6 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn branch_is(&mut self, i: &Instruction) -> bool {
         let holds = self.is_one_of(i.a, i.c);
-        self.branch_test(i, holds, 2)
+        self.branch_test(i, holds)
     }
 }

@@ -3,7 +3,7 @@
 //! Handlers that go on elsewhere charge the block they enter; when it cannot be paid for they answer
 //! false with `pc` already there, so that the loop stops before its first instruction.
 
-use super::form::{Instruction, UNLESS};
+use super::form::Instruction;
 use super::hot::Hot;
 use crate::value::Value;
 
@@ -27,39 +27,40 @@ impl Hot<'_> {
         self.enter_block(self.position(i.imm))
     }
 
-    /// The counter of a loop.
+    /// Counts an entry of a loop or function down; false when somebody wants to look at it now.
     #[inline(always)]
-    pub(super) fn count(&mut self, site: u32) {
+    pub(super) fn count(&mut self, site: u32) -> bool {
         // SAFETY: sites were numbered with the program, and there is a counter for each.
         let counter = unsafe { &mut *self.counters.wrapping_add(site as usize) };
-        *counter = counter.wrapping_add(1);
+        let (left, is_due) = counter.overflowing_sub(1);
+        if is_due {
+            return false;
+        }
+        *counter = left;
+        true
     }
 
     #[inline(always)]
     pub(super) fn count_loop(&mut self, i: &Instruction) -> bool {
-        self.count(u32::from(i.b) | u32::from(i.c) << 16);
-        true
+        self.count(i.loop_site())
     }
 
     /// A jump to a `loop`, and that.
     #[inline(always)]
     pub(super) fn jump_loop(&mut self, i: &Instruction) -> bool {
-        if !self.jump(i) {
-            return false;
-        }
-        self.count_loop(i);
-        self.skip(1);
-        true
+        let goes_on = self.jump(i) && self.count_loop(i);
+        self.skip(usize::from(goes_on));
+        goes_on
     }
 
-    /// Goes on at the target, or behind the branch and the parts fused with it.
+    /// Goes on at one of two distances.
     #[inline(always)]
-    pub(super) fn branch(&mut self, taken: bool, target: i32, parts: usize) -> bool {
+    fn branch(&mut self, holds: bool, there: isize, behind: isize) -> bool {
         // Two ways rather than one computed place: the processor predicts a branch.
-        if taken {
-            self.enter_block(self.position(target))
+        if holds {
+            self.enter_block(self.pc.wrapping_offset(there))
         } else {
-            self.enter_block(self.pc.wrapping_add(parts))
+            self.enter_block(self.pc.wrapping_offset(behind))
         }
     }
 
@@ -67,13 +68,13 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn branch_truth(&mut self, i: &Instruction, wanted: bool) -> bool {
         let taken = self.get(i.a).is_true() == wanted;
-        self.branch(taken, i.imm, 1 + usize::from(i.b))
+        self.branch(taken, i.imm as isize, 1 + i.b as isize)
     }
 
-    /// Branches on a test that may be negated.
+    /// Goes on where a fused branch says.
     #[inline(always)]
-    pub(super) fn branch_test(&mut self, i: &Instruction, holds: bool, parts: usize) -> bool {
-        self.branch(holds != (i.b == UNLESS), i.imm, parts)
+    pub(super) fn branch_test(&mut self, i: &Instruction, holds: bool) -> bool {
+        self.branch(holds, i.holds(), i.fails())
     }
 
     #[inline(always)]

@@ -74,6 +74,7 @@ pub(crate) enum Code {
     Eq,
     Not,
     Is,
+    /// A comparison and the branch on it; `holds` and `fails` say where it goes on.
     BranchLt,
     BranchLe,
     BranchGt,
@@ -88,6 +89,19 @@ pub(crate) enum Code {
     BranchNumEqImm,
     BranchNumNeImm,
     BranchIs,
+    /// A jump to a `loop` that a comparison and a branch follow, and all three.
+    AgainLt,
+    AgainLe,
+    AgainGt,
+    AgainGe,
+    AgainNumEq,
+    AgainNumNe,
+    AgainLtImm,
+    AgainLeImm,
+    AgainGtImm,
+    AgainGeImm,
+    AgainNumEqImm,
+    AgainNumNeImm,
     Cons,
     Car,
     Cdr,
@@ -119,11 +133,34 @@ pub(crate) enum Code {
 impl Code {
     /// Whether `imm` is a jump target.
     pub(crate) fn jumps(self) -> bool {
-        let number = self as u16;
         matches!(
             self,
             Code::Jump | Code::JumpLoop | Code::BranchIf | Code::BranchUnless
-        ) || (Code::BranchLt as u16..=Code::BranchIs as u16).contains(&number)
+        ) || self.is_again()
+    }
+
+    /// Whether this jumps to a `loop` and does the test behind it.
+    pub(crate) fn is_again(self) -> bool {
+        (Code::AgainLt as u16..=Code::AgainNumNeImm as u16).contains(&(self as u16))
+    }
+
+    /// What a jump to a `loop` becomes when this test follows the loop.
+    pub(crate) fn again(self) -> Option<Code> {
+        Some(match self {
+            Code::BranchLt => Code::AgainLt,
+            Code::BranchLe => Code::AgainLe,
+            Code::BranchGt => Code::AgainGt,
+            Code::BranchGe => Code::AgainGe,
+            Code::BranchNumEq => Code::AgainNumEq,
+            Code::BranchNumNe => Code::AgainNumNe,
+            Code::BranchLtImm => Code::AgainLtImm,
+            Code::BranchLeImm => Code::AgainLeImm,
+            Code::BranchGtImm => Code::AgainGtImm,
+            Code::BranchGeImm => Code::AgainGeImm,
+            Code::BranchNumEqImm => Code::AgainNumEqImm,
+            Code::BranchNumNeImm => Code::AgainNumNeImm,
+            _ => return None,
+        })
     }
 }
 
@@ -143,6 +180,31 @@ pub(crate) struct Instruction {
     /// Gas of this instruction and the ones behind it up to the next that may go on elsewhere: charged
     /// when control enters here.
     pub(crate) rest: u32,
+}
+
+impl Instruction {
+    /// The counter of a `loop`, or of the one that a jump leads to.
+    #[inline(always)]
+    pub(crate) fn loop_site(&self) -> u32 {
+        u32::from(self.b) | u32::from(self.c) << 16
+    }
+
+    /// Where a fused branch goes on when its test holds: a distance from itself.
+    #[inline(always)]
+    pub(crate) fn holds(&self) -> isize {
+        self.imm as i16 as isize
+    }
+
+    /// Where it goes on when its test does not hold.
+    #[inline(always)]
+    pub(crate) fn fails(&self) -> isize {
+        (self.imm >> 16) as isize
+    }
+}
+
+/// The two distances of a fused branch in one field.
+pub(crate) fn two_ways(holds: i16, fails: i16) -> i32 {
+    i32::from(holds) & 0xffff | i32::from(fails) << 16
 }
 
 const _: () = assert!(std::mem::size_of::<Instruction>() == 16);
@@ -172,9 +234,6 @@ pub(crate) struct InternalProgram {
     /// Function and pc of every counter: loops, and the entry of each function behind its loops.
     pub(crate) sites: Box<[(u32, u32)]>,
 }
-
-/// Set in `b` of a fused branch that is taken when the comparison does not hold.
-pub(crate) const UNLESS: u16 = 1;
 
 /// Whether a value of this kind is a plain word: two of them are `eq?` exactly when tag and bits are.
 pub(crate) fn is_word(kind: Kind) -> bool {

@@ -37,8 +37,7 @@ impl<'a> Hot<'a> {
     #[inline(always)]
     fn start(&mut self, callee: &InternalFunction) -> bool {
         self.function = callee;
-        self.count(callee.entry_site);
-        self.enter_block(callee.code.as_ptr())
+        self.enter_block(callee.code.as_ptr()) && self.count(callee.entry_site)
     }
 
     #[inline(always)]

@@ -136,10 +136,16 @@ impl<'a> Hot<'a> {
         self.regs.wrapping_byte_add(usize::from(slot))
     }
 
+    /// The halves are read one by one, as they are written: a processor that has just written two words
+    /// waits long for a read of both at once.
     #[inline(always)]
     pub(super) fn get(&self, slot: u16) -> Value {
+        let value = self.register(slot).cast::<u64>();
         // SAFETY: 1 of the module's head.
-        unsafe { *self.register(slot) }
+        let tag = unsafe { value.read_volatile() };
+        // SAFETY: the same.
+        let bits = unsafe { value.wrapping_add(1).read_volatile() };
+        Value { tag, bits }
     }
 
     #[inline(always)]

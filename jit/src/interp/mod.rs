@@ -35,6 +35,7 @@ use crate::code_space::CodeSpace;
 use crate::fiber::{Fiber, State};
 use crate::host::Host;
 use crate::reference::{self, Outcome};
+use compare::{Ge, Gt, Le, Lt, NumEq, NumNe};
 use form::{Code, Instruction};
 use hot::Hot;
 use profile::Profile;
@@ -58,13 +59,22 @@ pub fn run(
     }
     let slice_end = fiber.gas_used().saturating_add(slice);
     loop {
-        profile.observe(fiber, code);
         if let Some(mut hot) = Hot::enter(fiber, code, profile, slice_end) {
             execute(&mut hot);
             hot.leave();
         }
-        // The instruction that the loop stopped at, or one of a block that cannot be paid for whole.
-        if let Some(outcome) = reference::step(fiber, code, host, slice_end) {
+        // The instruction that the loop stopped at, one of a block that cannot be paid for whole, or the
+        // first of some that are looked at.
+        let observed = profile.due(fiber, code);
+        for _ in 0..observed {
+            let step = |fiber: &mut Fiber| reference::step(fiber, code, host, slice_end);
+            if let Some(outcome) = profile.observe(fiber, code, step) {
+                return outcome;
+            }
+        }
+        if observed == 0
+            && let Some(outcome) = reference::step(fiber, code, host, slice_end)
+        {
             return outcome;
         }
     }
@@ -140,33 +150,41 @@ fn execute(entered: &mut Hot<'_>) {
             Code::AddReturn => enter!(hot_ref.add(i) && hot_ref.leave_function_behind(i)),
             Code::ToFloat => next!(1, hot_ref.set_float(i)),
             Code::Sqrt => next!(1, hot_ref.sqrt(i)),
-            Code::Lt => next!(1, hot_ref.set_order(i, |a, b| a < b, |a, b| a < b)),
-            Code::Le => next!(1, hot_ref.set_order(i, |a, b| a <= b, |a, b| a <= b)),
-            Code::Gt => next!(1, hot_ref.set_order(i, |a, b| a > b, |a, b| a > b)),
-            Code::Ge => next!(1, hot_ref.set_order(i, |a, b| a >= b, |a, b| a >= b)),
-            Code::NumEq => next!(1, hot_ref.set_order(i, |a, b| a == b, |a, b| a == b)),
-            Code::NumNe => next!(1, hot_ref.set_order(i, |a, b| a != b, |a, b| a != b)),
+            Code::Lt => next!(1, hot_ref.set_order::<Lt>(i)),
+            Code::Le => next!(1, hot_ref.set_order::<Le>(i)),
+            Code::Gt => next!(1, hot_ref.set_order::<Gt>(i)),
+            Code::Ge => next!(1, hot_ref.set_order::<Ge>(i)),
+            Code::NumEq => next!(1, hot_ref.set_order::<NumEq>(i)),
+            Code::NumNe => next!(1, hot_ref.set_order::<NumNe>(i)),
             Code::Eq => next!(1, hot_ref.set_same(i)),
             Code::Not => next!(1, hot_ref.not(i)),
             Code::Is => next!(1, hot_ref.is(i)),
-            Code::BranchLt => enter!(hot_ref.branch_order(i, |a, b| a < b, |a, b| a < b)),
-            Code::BranchLe => enter!(hot_ref.branch_order(i, |a, b| a <= b, |a, b| a <= b)),
-            Code::BranchGt => enter!(hot_ref.branch_order(i, |a, b| a > b, |a, b| a > b)),
-            Code::BranchGe => enter!(hot_ref.branch_order(i, |a, b| a >= b, |a, b| a >= b)),
-            Code::BranchNumEq => enter!(hot_ref.branch_order(i, |a, b| a == b, |a, b| a == b)),
-            Code::BranchNumNe => enter!(hot_ref.branch_order(i, |a, b| a != b, |a, b| a != b)),
+            Code::BranchLt => enter!(hot_ref.branch_order::<Lt>(i)),
+            Code::BranchLe => enter!(hot_ref.branch_order::<Le>(i)),
+            Code::BranchGt => enter!(hot_ref.branch_order::<Gt>(i)),
+            Code::BranchGe => enter!(hot_ref.branch_order::<Ge>(i)),
+            Code::BranchNumEq => enter!(hot_ref.branch_order::<NumEq>(i)),
+            Code::BranchNumNe => enter!(hot_ref.branch_order::<NumNe>(i)),
             Code::BranchEq => enter!(hot_ref.branch_same(i)),
-            Code::BranchLtImm => enter!(hot_ref.branch_order_imm(i, |a, b| a < b, |a, b| a < b)),
-            Code::BranchLeImm => enter!(hot_ref.branch_order_imm(i, |a, b| a <= b, |a, b| a <= b)),
-            Code::BranchGtImm => enter!(hot_ref.branch_order_imm(i, |a, b| a > b, |a, b| a > b)),
-            Code::BranchGeImm => enter!(hot_ref.branch_order_imm(i, |a, b| a >= b, |a, b| a >= b)),
-            Code::BranchNumEqImm => {
-                enter!(hot_ref.branch_order_imm(i, |a, b| a == b, |a, b| a == b))
-            }
-            Code::BranchNumNeImm => {
-                enter!(hot_ref.branch_order_imm(i, |a, b| a != b, |a, b| a != b))
-            }
+            Code::BranchLtImm => enter!(hot_ref.branch_order_imm::<Lt>(i)),
+            Code::BranchLeImm => enter!(hot_ref.branch_order_imm::<Le>(i)),
+            Code::BranchGtImm => enter!(hot_ref.branch_order_imm::<Gt>(i)),
+            Code::BranchGeImm => enter!(hot_ref.branch_order_imm::<Ge>(i)),
+            Code::BranchNumEqImm => enter!(hot_ref.branch_order_imm::<NumEq>(i)),
+            Code::BranchNumNeImm => enter!(hot_ref.branch_order_imm::<NumNe>(i)),
             Code::BranchIs => enter!(hot_ref.branch_is(i)),
+            Code::AgainLt => enter!(hot_ref.again::<Lt>(i)),
+            Code::AgainLe => enter!(hot_ref.again::<Le>(i)),
+            Code::AgainGt => enter!(hot_ref.again::<Gt>(i)),
+            Code::AgainGe => enter!(hot_ref.again::<Ge>(i)),
+            Code::AgainNumEq => enter!(hot_ref.again::<NumEq>(i)),
+            Code::AgainNumNe => enter!(hot_ref.again::<NumNe>(i)),
+            Code::AgainLtImm => enter!(hot_ref.again_imm::<Lt>(i)),
+            Code::AgainLeImm => enter!(hot_ref.again_imm::<Le>(i)),
+            Code::AgainGtImm => enter!(hot_ref.again_imm::<Gt>(i)),
+            Code::AgainGeImm => enter!(hot_ref.again_imm::<Ge>(i)),
+            Code::AgainNumEqImm => enter!(hot_ref.again_imm::<NumEq>(i)),
+            Code::AgainNumNeImm => enter!(hot_ref.again_imm::<NumNe>(i)),
             Code::Cons => next!(1, hot_ref.cons(i)),
             Code::Car => next!(1, hot_ref.car(i)),
             Code::Cdr => next!(1, hot_ref.cdr(i)),

@@ -1,6 +1,10 @@
 //! What running programs teach: how often loops and functions are entered, and, in short bursts, which
 //! kinds of values instructions see, which functions calls enter and where branches go.
 //!
+//! Each loop and function has a counter that counts down. At zero the fast loop stops there, and a burst
+//! of instructions is observed one by one; then the counter starts over from twice as much. So a place
+//! is looked at often while it is new, and always again, at a cost that vanishes.
+//!
 //! A profile belongs to one worker thread; nothing in it can reach a program.
 
 use std::collections::BTreeMap;
@@ -8,17 +12,36 @@ use std::collections::BTreeMap;
 use pw_isa::op::{Access, Op};
 use pw_isa::{Kind, KindSet};
 
-use super::form::InternalProgram;
+use super::form::{Code, InternalProgram};
 use crate::code_space::CodeSpace;
 use crate::fiber::Fiber;
+use crate::fiber::arena::Elements;
+use crate::value::Value;
+
+/// Entries of a loop or function before it is first observed.
+const INTERVAL_FIRST: u32 = 8;
+/// Entries between two bursts, at most.
+const INTERVAL_MAX: u32 = 1 << 16;
+/// Instructions that are observed in a burst.
+pub(super) const BURST: u32 = 64;
+/// Operands that are observed one by one.
+const OPERANDS: usize = 3;
 
 /// What was seen at one instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Site {
     /// How often it was observed.
     pub count: u64,
+    /// How often its branch was taken, out of `count`.
+    pub taken: u64,
     /// The kinds of the values it read, all operands together.
     pub kinds: KindSet,
+    /// The kinds of the first values it read, in the order of its operands.
+    pub operands: [KindSet; OPERANDS],
+    /// The kinds of the value it wrote; nothing for calls.
+    pub result: KindSet,
+    /// The elements of the vectors it read from or wrote to: bit 0 generic, bit 1 Int, bit 2 Float.
+    pub elements: u8,
     /// The function that its call entered, when it was always the same one: program and function.
     pub target: Target,
 }
@@ -35,26 +58,63 @@ pub enum Target {
     Many,
 }
 
+impl Target {
+    fn with(self, program: u32, function: u32) -> Target {
+        match self {
+            Target::None => Target::One(program, function),
+            known if known == Target::One(program, function) => known,
+            _ => Target::Many,
+        }
+    }
+}
+
 /// When instructions are observed one by one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sampling {
-    /// Never.
-    Off,
-    /// Each time the loop is entered: at every slice, and wherever it stopped.
-    Entries,
+    /// In bursts, when a counter has run down.
+    Bursts,
+    /// Also each time the fast loop has stopped: at every slice, and wherever it cannot go on.
+    Stops,
+}
+
+/// The counters of one program and what was seen in it.
+#[derive(Debug, Default)]
+struct ProgramProfile {
+    /// Entries left until the next burst, by site.
+    left: Vec<u32>,
+    /// What `left` last started from.
+    interval: Vec<u32>,
+    /// Entries before that.
+    passed: Vec<u64>,
+    /// What was seen, by function and pc.
+    seen: BTreeMap<u32, Box<[Site]>>,
+}
+
+impl ProgramProfile {
+    fn new(sites: usize) -> ProgramProfile {
+        ProgramProfile {
+            left: vec![INTERVAL_FIRST; sites],
+            interval: vec![INTERVAL_FIRST; sites],
+            passed: vec![0; sites],
+            seen: BTreeMap::new(),
+        }
+    }
+
+    fn count(&self, site: usize) -> u64 {
+        self.passed[site] + u64::from(self.interval[site] - self.left[site])
+    }
 }
 
 /// What one worker has learnt.
 #[derive(Debug)]
 pub struct Profile {
     sampling: Sampling,
-    counters: BTreeMap<u32, Vec<u32>>,
-    sites: BTreeMap<(u32, u32, u32), Site>,
+    programs: BTreeMap<u32, ProgramProfile>,
 }
 
 impl Default for Profile {
     fn default() -> Profile {
-        Profile::new(Sampling::Off)
+        Profile::new(Sampling::Bursts)
     }
 }
 
@@ -63,64 +123,168 @@ impl Profile {
     pub fn new(sampling: Sampling) -> Profile {
         Profile {
             sampling,
-            counters: BTreeMap::new(),
-            sites: BTreeMap::new(),
+            programs: BTreeMap::new(),
         }
     }
 
-    /// The counters of a program: one a loop, one a function.
+    /// The counters of a program that the fast loop counts down: one a loop, one a function.
     pub(super) fn counters(&mut self, number: u32, program: &InternalProgram) -> &mut [u32] {
-        self.counters
+        let sites = program.sites.len();
+        let profile = self
+            .programs
             .entry(number)
-            .or_insert_with(|| vec![0; program.sites.len()])
+            .or_insert_with(|| ProgramProfile::new(sites));
+        &mut profile.left
     }
 
     /// The loops and entries of a program with their counts: function, pc of the `loop` (0 for an
-    /// entry), count modulo 2^32.
-    pub fn counts(&self, code: &CodeSpace, number: u32) -> Vec<(u32, u32, u32)> {
-        let sites = &code.program(number).internal().sites;
-        let counters = self.counters.get(&number).map_or(&[][..], Vec::as_slice);
+    /// entry), count.
+    pub fn counts(&self, code: &CodeSpace, number: u32) -> Vec<(u32, u32, u64)> {
+        let sites = code.program(number).internal().sites.iter();
+        let Some(profile) = self.programs.get(&number) else {
+            return sites.map(|(function, pc)| (*function, *pc, 0)).collect();
+        };
         sites
-            .iter()
-            .zip(counters)
-            .map(|((function, pc), count)| (*function, *pc, *count))
+            .enumerate()
+            .map(|(site, (function, pc))| (*function, *pc, profile.count(site)))
             .collect()
     }
 
     /// What was observed at instructions: program, function and pc.
     pub fn sites(&self) -> impl Iterator<Item = ((u32, u32, u32), Site)> + '_ {
-        self.sites.iter().map(|(place, site)| (*place, *site))
+        self.programs.iter().flat_map(|(program, profile)| {
+            profile.seen.iter().flat_map(move |(function, sites)| {
+                let observed = sites.iter().enumerate().filter(|(_, site)| site.count > 0);
+                observed.map(move |(pc, site)| ((*program, *function, pc as u32), *site))
+            })
+        })
     }
 
-    /// Looks at the instruction that a fiber is about to run.
-    pub(super) fn observe(&mut self, fiber: &Fiber, code: &CodeSpace) {
-        if self.sampling == Sampling::Off {
-            return;
-        }
+    /// What was observed in a function, by pc; empty when nothing was.
+    pub fn function(&self, program: u32, function: u32) -> &[Site] {
+        let profile = self.programs.get(&program);
+        profile
+            .and_then(|profile| profile.seen.get(&function))
+            .map_or(&[], |sites| sites)
+    }
+
+    /// How many instructions to observe where the fast loop has stopped. A counter that has run down
+    /// starts over.
+    pub(super) fn due(&mut self, fiber: &Fiber, code: &CodeSpace) -> u32 {
         let (program, function, pc) = fiber.position();
-        let op = &code.program(program).function(function).code[pc as usize];
-        let site = self.sites.entry((program, function, pc)).or_default();
-        site.count += 1;
-        let frame = fiber.frames().next();
-        op.accesses(|access| {
-            if let (Access::Read { first, count }, Some(frame)) = (access, frame) {
-                for register in first..first + count {
-                    let kind: Kind = fiber.register(&frame, register).kind();
-                    site.kinds = KindSet(site.kinds.0 | KindSet::of(&[kind]).0);
-                }
+        let internal = &code.program(program).internal().functions[function as usize];
+        let i = &internal.code[pc as usize];
+        let site = if i.code == Code::Loop {
+            i.loop_site()
+        } else if pc == 0 {
+            internal.entry_site
+        } else {
+            return u32::from(self.sampling == Sampling::Stops);
+        };
+        let profile = self.programs.get_mut(&program);
+        match profile.filter(|profile| profile.left[site as usize] == 0) {
+            Some(profile) => {
+                let site = site as usize;
+                profile.passed[site] += u64::from(profile.interval[site]);
+                let interval = profile.interval[site].saturating_mul(2).min(INTERVAL_MAX);
+                profile.interval[site] = interval;
+                profile.left[site] = interval - 1;
+                BURST
             }
-        });
-        if let Op::Function(pw_isa::op::Function::CallClosure { window }) = op
-            && let Some(frame) = frame
-            && let Some((program, function)) = fiber
-                .heap(code)
-                .closure(fiber.register(&frame, window.base))
-        {
-            site.target = match site.target {
-                Target::None => Target::One(program, function),
-                known if known == Target::One(program, function) => known,
-                _ => Target::Many,
-            };
+            None => u32::from(self.sampling == Sampling::Stops),
         }
     }
+
+    fn site(&mut self, fiber: &Fiber, code: &CodeSpace) -> &mut Site {
+        let (program, function, pc) = fiber.position();
+        let loaded = code.program(program);
+        let profile = self
+            .programs
+            .entry(program)
+            .or_insert_with(|| ProgramProfile::new(loaded.internal().sites.len()));
+        let length = loaded.function(function).code.len();
+        let sites = profile
+            .seen
+            .entry(function)
+            .or_insert_with(|| vec![Site::default(); length].into_boxed_slice());
+        &mut sites[pc as usize]
+    }
+
+    /// Lets `step` run one instruction, and looks at what it reads, does and writes.
+    pub(super) fn observe<T>(
+        &mut self,
+        fiber: &mut Fiber,
+        code: &CodeSpace,
+        step: impl FnOnce(&mut Fiber) -> T,
+    ) -> T {
+        let (program, function, pc) = fiber.position();
+        let op = code.program(program).function(function).code[pc as usize];
+        let depth = fiber.depth();
+        let site = self.site(fiber, code);
+        site.count += 1;
+        read(site, fiber, code, &op);
+        let mut before = *site;
+        let done = step(fiber);
+        let (_, function_after, pc_after) = fiber.position();
+        if fiber.depth() == depth && function_after == function {
+            before.taken += u64::from(op.label() == Some(pc_after));
+            if pc_after == pc + 1 {
+                wrote(&mut before, fiber, &op);
+            }
+        }
+        let sites = self.programs.get_mut(&program);
+        if let Some(sites) = sites.and_then(|profile| profile.seen.get_mut(&function)) {
+            sites[pc as usize] = before;
+        }
+        done
+    }
+}
+
+fn add(set: &mut KindSet, value: Value) {
+    *set = KindSet(set.0 | KindSet::of(&[value.kind()]).0);
+}
+
+/// Notes what an instruction is about to read.
+fn read(site: &mut Site, fiber: &Fiber, code: &CodeSpace, op: &Op) {
+    let Some(frame) = fiber.frames().next() else {
+        return;
+    };
+    let mut operand = 0;
+    op.accesses(|access| {
+        if let Access::Read { first, count } = access {
+            for register in first..first + count {
+                let value = fiber.register(&frame, register);
+                add(&mut site.kinds, value);
+                if let Some(kinds) = site.operands.get_mut(operand) {
+                    add(kinds, value);
+                }
+                operand += 1;
+                if value.tag == Kind::Vector as u64 {
+                    site.elements |= match fiber.arena().vector_elements(value.bits) {
+                        Elements::Any => 1,
+                        Elements::Int => 2,
+                        Elements::Float => 4,
+                    };
+                }
+            }
+        }
+    });
+    if let Op::Function(pw_isa::op::Function::CallClosure { window }) = op
+        && let closure = fiber.register(&frame, window.base)
+        && let Some((program, function)) = fiber.heap(code).closure(closure)
+    {
+        site.target = site.target.with(program, function);
+    }
+}
+
+/// Notes what an instruction has written.
+fn wrote(site: &mut Site, fiber: &Fiber, op: &Op) {
+    let Some(frame) = fiber.frames().next() else {
+        return;
+    };
+    op.accesses(|access| {
+        if let Access::Write(register) = access {
+            add(&mut site.result, fiber.register(&frame, register));
+        }
+    });
 }

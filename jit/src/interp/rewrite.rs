@@ -8,7 +8,7 @@ use pw_isa::op::{Arith, Compare, Control, Data, Effects, Float, Function as Call
 use pw_isa::operand::{Def, Use};
 use pw_isa::{Function, Kind, Link};
 
-use super::form::{Code, Instruction, InternalFunction, InternalProgram, SLOT_SHIFT, UNLESS};
+use super::form::{Code, Instruction, InternalFunction, InternalProgram, SLOT_SHIFT, two_ways};
 use crate::code_space::LoadedProgram;
 use crate::value::Value;
 
@@ -92,6 +92,7 @@ impl Rewriter<'_> {
             // Too many registers or a block too dear for the fields: left to the reference interpreter.
             code.fill(STEP);
         }
+        fuse_loops(&mut code);
         self.number_sites(&mut code);
         make_jumps_relative(&mut code);
         let source = self.source();
@@ -119,7 +120,7 @@ impl Rewriter<'_> {
         }
         for instruction in code
             .iter_mut()
-            .filter(|instruction| instruction.code == Code::JumpLoop)
+            .filter(|instruction| instruction.code == Code::JumpLoop || instruction.code.is_again())
         {
             let site = site_of[instruction.imm as usize];
             (instruction.b, instruction.c) = (site as u16, (site >> 16) as u16);
@@ -371,12 +372,12 @@ impl Rewriter<'_> {
             }
             Op::Compare(op) if run >= 3 => {
                 let (code, dst, a) = compare_with_number(op, number)?;
-                let (to, unless) = branch_on(source[pc + 2], dst)?;
-                let behind = [to as usize, pc + 3];
+                let ways = branch_on(pc, source[pc + 2], dst, 3)?;
+                let behind = ways.targets;
                 let imm = i16::try_from(imm).ok()?;
                 let dead = self.is_dead(number.0, &behind) && self.is_dead(dst.0, &behind);
                 (dead && a.0 != number.0)
-                    .then(|| instruction(code, slot(a.0), unless, imm as u16, to as i32))
+                    .then(|| instruction(code, slot(a.0), 0, imm as u16, ways.distances))
             }
             _ => None,
         }
@@ -395,11 +396,14 @@ impl Rewriter<'_> {
             Compare::Eq { dst, a, b } => (Code::BranchEq, dst, a, slot(b.0)),
             Compare::Is { dst, a, kinds } => (Code::BranchIs, dst, a, kinds.0.0 as u16),
             Compare::Not { dst, a } => {
-                let (to, unless) = branch_on(source[pc + 1], dst)?;
-                let code = if unless == 0 {
-                    Code::BranchUnless
-                } else {
-                    Code::BranchIf
+                let (code, to) = match source[pc + 1] {
+                    Op::Control(Control::BranchIf { test, to }) if test.0 == dst.0 => {
+                        (Code::BranchUnless, to.0)
+                    }
+                    Op::Control(Control::BranchUnless { test, to }) if test.0 == dst.0 => {
+                        (Code::BranchIf, to.0)
+                    }
+                    _ => return None,
                 };
                 let dead = self.is_dead(dst.0, &[to as usize, pc + 2]);
                 // The branch alone is one instruction shorter: it must skip its second part.
@@ -407,22 +411,51 @@ impl Rewriter<'_> {
             }
             Compare::Equal { .. } => return None,
         };
-        let (to, unless) = branch_on(source[pc + 1], dst)?;
-        let dead = self.is_dead(dst.0, &[to as usize, pc + 2]);
-        dead.then(|| instruction(code, slot(a.0), unless, c, to as i32))
+        let ways = branch_on(pc, source[pc + 1], dst, 2)?;
+        let dead = self.is_dead(dst.0, &ways.targets);
+        dead.then(|| instruction(code, slot(a.0), 0, c, ways.distances))
     }
 }
 
 const _: () = assert!(Kind::ALL.len() <= 16, "a set of kinds fits in 16 bits");
 
-/// The target of a branch on a register, and whether it is taken when the test does not hold.
-fn branch_on(op: Op, test_register: Def) -> Option<(u32, u16)> {
-    match op {
-        Op::Control(Control::BranchIf { test, to }) if test.0 == test_register.0 => Some((to.0, 0)),
-        Op::Control(Control::BranchUnless { test, to }) if test.0 == test_register.0 => {
-            Some((to.0, UNLESS))
+/// Where a test and the branch on it go on.
+struct Ways {
+    targets: [usize; 2],
+    /// From the fused instruction, as [`two_ways`] has them.
+    distances: i32,
+}
+
+/// Where the sequence of `parts` instructions at `pc` goes on whose last is `branch`, if that is a branch on
+/// this register and not too far away.
+fn branch_on(pc: usize, branch: Op, test_register: Def, parts: usize) -> Option<Ways> {
+    let (test, to, if_true) = match branch {
+        Op::Control(Control::BranchIf { test, to }) => (test, to, true),
+        Op::Control(Control::BranchUnless { test, to }) => (test, to, false),
+        _ => return None,
+    };
+    let behind = i16::try_from(parts).ok()?;
+    let there = i16::try_from(i64::from(to.0) - pc as i64).ok()?;
+    let (holds, fails) = if if_true {
+        (there, behind)
+    } else {
+        (behind, there)
+    };
+    (test.0 == test_register.0).then(|| Ways {
+        targets: [to.0 as usize, pc + parts],
+        distances: two_ways(holds, fails),
+    })
+}
+
+/// Jumps to a loop that begins with a test do the test as well.
+fn fuse_loops(code: &mut [Instruction]) {
+    for pc in 0..code.len() {
+        if code[pc].code == Code::JumpLoop {
+            let test = code.get(code[pc].imm as usize + 1);
+            if let Some(again) = test.and_then(|test| test.code.again()) {
+                code[pc].code = again;
+            }
         }
-        _ => None,
     }
 }
 

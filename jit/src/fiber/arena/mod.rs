@@ -27,6 +27,7 @@ mod vector;
 
 pub(crate) use data::bytes_logical;
 pub(crate) use map::KeyHasher;
+pub(crate) use object::Elements;
 pub use report::ArenaReport;
 pub(crate) use vector::StorePlan;
 
