@@ -66,16 +66,16 @@ pub fn run(
         // The instruction that the loop stopped at, one of a block that cannot be paid for whole, or the
         // first of some that are looked at.
         let observed = profile.due(fiber, code);
-        for _ in 0..observed {
+        for place in 0..observed.max(1) {
             let step = |fiber: &mut Fiber| reference::step(fiber, code, host, slice_end);
-            if let Some(outcome) = profile.observe(fiber, code, step) {
+            let outcome = if place < observed {
+                profile.observe(fiber, code, step)
+            } else {
+                profile.count(fiber, code, step)
+            };
+            if let Some(outcome) = outcome {
                 return outcome;
             }
-        }
-        if observed == 0
-            && let Some(outcome) = reference::step(fiber, code, host, slice_end)
-        {
-            return outcome;
         }
     }
 }

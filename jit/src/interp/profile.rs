@@ -100,7 +100,24 @@ impl ProgramProfile {
         }
     }
 
-    fn count(&self, site: usize) -> u64 {
+    /// Starts a counter over that has run down; false when it has not.
+    fn restart(&mut self, site: usize) -> bool {
+        if self.left[site] > 0 {
+            return false;
+        }
+        self.passed[site] += u64::from(self.interval[site]);
+        self.interval[site] = self.interval[site].saturating_mul(2).min(INTERVAL_MAX);
+        self.left[site] = self.interval[site];
+        true
+    }
+
+    /// Counts an entry that the fast loop did not.
+    fn pass(&mut self, site: u32) {
+        self.restart(site as usize);
+        self.left[site as usize] -= 1;
+    }
+
+    fn total(&self, site: usize) -> u64 {
         self.passed[site] + u64::from(self.interval[site] - self.left[site])
     }
 }
@@ -130,11 +147,10 @@ impl Profile {
     /// The counters of a program that the fast loop counts down: one a loop, one a function.
     pub(super) fn counters(&mut self, number: u32, program: &InternalProgram) -> &mut [u32] {
         let sites = program.sites.len();
-        let profile = self
-            .programs
-            .entry(number)
-            .or_insert_with(|| ProgramProfile::new(sites));
-        &mut profile.left
+        let profile = self.programs.entry(number);
+        &mut profile
+            .or_insert_with(|| ProgramProfile::new(sites))
+            .left
     }
 
     /// The loops and entries of a program with their counts: function, pc of the `loop` (0 for an
@@ -146,7 +162,7 @@ impl Profile {
         };
         sites
             .enumerate()
-            .map(|(site, (function, pc))| (*function, *pc, profile.count(site)))
+            .map(|(site, (function, pc))| (*function, *pc, profile.total(site)))
             .collect()
     }
 
@@ -174,36 +190,57 @@ impl Profile {
         let (program, function, pc) = fiber.position();
         let internal = &code.program(program).internal().functions[function as usize];
         let i = &internal.code[pc as usize];
-        let site = if i.code == Code::Loop {
-            i.loop_site()
-        } else if pc == 0 {
-            internal.entry_site
-        } else {
-            return u32::from(self.sampling == Sampling::Stops);
-        };
-        let profile = self.programs.get_mut(&program);
-        match profile.filter(|profile| profile.left[site as usize] == 0) {
-            Some(profile) => {
-                let site = site as usize;
-                profile.passed[site] += u64::from(profile.interval[site]);
-                let interval = profile.interval[site].saturating_mul(2).min(INTERVAL_MAX);
-                profile.interval[site] = interval;
-                profile.left[site] = interval - 1;
-                BURST
+        let of_loop = (i.code == Code::Loop).then(|| i.loop_site());
+        let of_entry = (pc == 0).then_some(internal.entry_site);
+        if (of_loop.is_some() || of_entry.is_some())
+            && let Some(profile) = self.programs.get_mut(&program)
+        {
+            if of_loop.is_some_and(|site| profile.restart(site as usize)) {
+                return BURST;
             }
-            None => u32::from(self.sampling == Sampling::Stops),
+            if let Some(site) = of_entry.filter(|site| profile.restart(*site as usize)) {
+                profile.pass(site);
+                return BURST;
+            }
         }
+        u32::from(self.sampling == Sampling::Stops)
+    }
+
+    /// Lets `step` run one instruction that the fast loop does not, and counts the loop or function it
+    /// enters.
+    pub(super) fn count<T>(
+        &mut self,
+        fiber: &mut Fiber,
+        code: &CodeSpace,
+        step: impl FnOnce(&mut Fiber) -> T,
+    ) -> T {
+        let (program, function, pc) = fiber.position();
+        let loaded = code.program(program);
+        let i = &loaded.internal().functions[function as usize].code[pc as usize];
+        let is_call = matches!(loaded.function(function).code[pc as usize], Op::Function(_));
+        if i.code == Code::Loop {
+            self.program(program, code).pass(i.loop_site());
+        }
+        let done = step(fiber);
+        let (program, function, pc) = fiber.position();
+        if is_call && pc == 0 {
+            let callee = &code.program(program).internal().functions[function as usize];
+            self.program(program, code).pass(callee.entry_site);
+        }
+        done
+    }
+
+    fn program(&mut self, number: u32, code: &CodeSpace) -> &mut ProgramProfile {
+        self.programs
+            .entry(number)
+            .or_insert_with(|| ProgramProfile::new(code.program(number).internal().sites.len()))
     }
 
     fn site(&mut self, fiber: &Fiber, code: &CodeSpace) -> &mut Site {
         let (program, function, pc) = fiber.position();
-        let loaded = code.program(program);
-        let profile = self
-            .programs
-            .entry(program)
-            .or_insert_with(|| ProgramProfile::new(loaded.internal().sites.len()));
-        let length = loaded.function(function).code.len();
-        let sites = profile
+        let length = code.program(program).function(function).code.len();
+        let sites = self
+            .program(program, code)
             .seen
             .entry(function)
             .or_insert_with(|| vec![Site::default(); length].into_boxed_slice());
@@ -224,7 +261,7 @@ impl Profile {
         site.count += 1;
         read(site, fiber, code, &op);
         let mut before = *site;
-        let done = step(fiber);
+        let done = self.count(fiber, code, step);
         let (_, function_after, pc_after) = fiber.position();
         if fiber.depth() == depth && function_after == function {
             before.taken += u64::from(op.label() == Some(pc_after));
