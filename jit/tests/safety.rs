@@ -19,7 +19,7 @@ fn unsafe_files(folder: &Path, found: &mut Vec<String>) {
 }
 
 #[test]
-fn unsafe_code_stands_in_the_fast_interpreter_only() {
+fn unsafe_code_stands_where_the_document_says() {
     let root = include_str!("../src/lib.rs");
     assert!(root.contains("#![deny(unsafe_code)]"));
     assert_eq!(root.matches("unsafe_code,").count(), 1);
@@ -29,7 +29,9 @@ fn unsafe_code_stands_in_the_fast_interpreter_only() {
         &mut found,
     );
     assert!(
-        found.iter().all(|path| path.contains("/src/interp/")),
+        found.iter().all(|path| {
+            path.contains("/src/interp/") || path.ends_with("/src/fiber/arena/raw.rs")
+        }),
         "{found:?}"
     );
 }

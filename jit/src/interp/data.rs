@@ -24,17 +24,14 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    fn pair(&mut self, register: u16) -> Option<(Value, Value)> {
-        let pair = self.get(register);
-        if pair.tag == Kind::Pair as u64 {
-            return Some(self.arena().pair(pair.bits));
-        }
-        self.heap().pair(pair)
-    }
-
-    #[inline(always)]
     pub(super) fn car(&mut self, i: &Instruction) -> bool {
-        match self.pair(i.b) {
+        let pair = self.get(i.b);
+        if pair.tag == Kind::Pair as u64 {
+            // SAFETY: a value names an object of its kind.
+            let car = unsafe { self.arena().first(pair.bits) };
+            return self.set(i.a, car);
+        }
+        match self.heap().pair(pair) {
             Some((car, _)) => self.set(i.a, car),
             None => false,
         }
@@ -42,30 +39,27 @@ impl Hot<'_> {
 
     #[inline(always)]
     pub(super) fn cdr(&mut self, i: &Instruction) -> bool {
-        match self.pair(i.b) {
+        let pair = self.get(i.b);
+        if pair.tag == Kind::Pair as u64 {
+            // SAFETY: a value names an object of its kind.
+            let cdr = unsafe { self.arena().second(pair.bits) };
+            return self.set(i.a, cdr);
+        }
+        match self.heap().pair(pair) {
             Some((_, cdr)) => self.set(i.a, cdr),
             None => false,
         }
     }
 
-    /// A vector's offset and an index within it.
-    #[inline(always)]
-    fn element(&mut self, vector: Value, index: Value) -> Option<(u64, u32)> {
-        if vector.tag != Kind::Vector as u64 || index.tag != INT {
-            return None;
-        }
-        let length = self.arena().vector_length(vector.bits);
-        (index.bits < u64::from(length)).then_some((vector.bits, index.bits as u32))
-    }
-
     #[inline(always)]
     pub(super) fn vector_ref(&mut self, i: &Instruction) -> bool {
         let (vector, index) = (self.get(i.b), self.get(i.c));
-        match self.element(vector, index) {
-            Some((offset, place)) => {
-                let value = self.arena().vector_get(offset, place);
-                self.set(i.a, value)
-            }
+        if vector.tag != Kind::Vector as u64 || index.tag != INT {
+            return false;
+        }
+        // SAFETY: a value names an object of its kind.
+        match unsafe { self.arena().element(vector.bits, index.bits) } {
+            Some(value) => self.set(i.a, value),
             None => false,
         }
     }
@@ -73,10 +67,11 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn vector_set(&mut self, i: &Instruction) -> bool {
         let (vector, index, value) = (self.get(i.a), self.get(i.b), self.get(i.c));
-        let Some((offset, place)) = self.element(vector, index) else {
+        if vector.tag != Kind::Vector as u64 || index.tag != INT {
             return false;
-        };
-        self.arena().vector_set_in_place(offset, place, value)
+        }
+        // SAFETY: a value names an object of its kind.
+        unsafe { self.arena().set_element(vector.bits, index.bits, value) }
     }
 
     #[inline(always)]
@@ -85,7 +80,8 @@ impl Hot<'_> {
         if vector.tag != Kind::Vector as u64 {
             return false;
         }
-        let length = self.arena().vector_length(vector.bits);
+        // SAFETY: a value names an object of its kind.
+        let length = unsafe { self.arena().length_of_vector(vector.bits) };
         self.set(i.a, Value::int(i64::from(length)))
     }
 
@@ -113,12 +109,8 @@ impl Hot<'_> {
         if bytes.tag != Kind::Bytes as u64 || index.tag != INT {
             return false;
         }
-        match self
-            .arena()
-            .bytes(bytes.bits)
-            .get(index.bits as usize)
-            .copied()
-        {
+        // SAFETY: a value names an object of its kind.
+        match unsafe { self.arena().byte(bytes.bits, index.bits) } {
             Some(byte) => self.set(i.a, Value::int(i64::from(byte))),
             None => false,
         }
@@ -134,12 +126,11 @@ impl Hot<'_> {
         {
             return false;
         }
-        let fits = index.bits < self.arena().bytes(bytes.bits).len() as u64;
-        if fits {
+        // SAFETY: a value names an object of its kind.
+        unsafe {
             self.arena()
-                .write_bytes(bytes.bits, index.bits as usize, &[value.bits as u8]);
+                .set_byte(bytes.bits, index.bits, value.bits as u8)
         }
-        fits
     }
 
     /// The entry of a key, when the work for it can be paid.

@@ -50,7 +50,8 @@ impl<'a> Hot<'a> {
     #[inline(always)]
     fn closure_callee(&mut self, value: Value) -> Option<&'a InternalFunction> {
         let (program, function) = if value.tag == Kind::Closure as u64 {
-            self.arena().closure_function(value.bits)
+            // SAFETY: a value names an object of its kind.
+            unsafe { self.arena().function_of_closure(value.bits) }
         } else if value.tag == Kind::Closure as u64 | CONSTANT {
             self.heap().closure(value)?
         } else {
@@ -141,7 +142,8 @@ impl<'a> Hot<'a> {
         if closure.tag != Kind::Closure as u64 {
             return false;
         }
-        match self.arena().capture(closure.bits, i.imm as u32) {
+        // SAFETY: a value names an object of its kind.
+        match unsafe { self.arena().captured(closure.bits, i.imm as u32) } {
             Some(value) => self.set(i.a, value),
             None => false,
         }
@@ -163,7 +165,8 @@ impl<'a> Hot<'a> {
         if cell.tag != Kind::Cell as u64 {
             return false;
         }
-        let value = self.arena().cell(cell.bits);
+        // SAFETY: a value names an object of its kind.
+        let value = unsafe { self.arena().cell_value(cell.bits) };
         self.set(i.a, value)
     }
 
@@ -173,7 +176,8 @@ impl<'a> Hot<'a> {
         if cell.tag != Kind::Cell as u64 {
             return false;
         }
-        self.arena().set_cell(cell.bits, value);
+        // SAFETY: a value names an object of its kind.
+        unsafe { self.arena().set_cell_value(cell.bits, value) };
         true
     }
 

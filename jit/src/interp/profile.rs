@@ -148,9 +148,7 @@ impl Profile {
     pub(super) fn counters(&mut self, number: u32, program: &InternalProgram) -> &mut [u32] {
         let sites = program.sites.len();
         let profile = self.programs.entry(number);
-        &mut profile
-            .or_insert_with(|| ProgramProfile::new(sites))
-            .left
+        &mut profile.or_insert_with(|| ProgramProfile::new(sites)).left
     }
 
     /// The loops and entries of a program with their counts: function, pc of the `loop` (0 for an

@@ -54,6 +54,18 @@ impl Outside {
             .all(|(at, _)| self.cards[at / CARD_WORDS] == 1)
     }
 
+    /// Where its words are.
+    #[inline(always)]
+    pub(super) fn words(&self) -> *const u64 {
+        self.words.as_ptr()
+    }
+
+    /// Where its words and their cards are, to be written.
+    #[inline(always)]
+    pub(super) fn words_and_cards(&mut self) -> (*mut u64, *mut u8) {
+        (self.words.as_mut_ptr(), self.cards.as_mut_ptr())
+    }
+
     pub(super) fn physical_words(&self) -> usize {
         self.words.len()
     }

@@ -20,6 +20,7 @@ mod data;
 mod embed;
 mod map;
 pub(crate) mod object;
+mod raw;
 mod report;
 mod segment;
 mod text;

@@ -244,17 +244,6 @@ impl Arena {
         self.vector_write(offset, length, value);
     }
 
-    /// Replaces an element that exists; false, and nothing happens, when the vector would have to widen.
-    #[inline(always)]
-    pub(crate) fn vector_set_in_place(&mut self, offset: u64, place: u32, value: Value) -> bool {
-        let elements = self.vector_elements(offset);
-        let fits = elements == Elements::Any || elements == elements_for(value);
-        if fits {
-            self.vector_write(offset, place, value);
-        }
-        fits
-    }
-
     /// Appends an element; false, and nothing happens, when the vector would have to grow or widen.
     #[inline(always)]
     pub(crate) fn vector_push_in_place(&mut self, offset: u64, value: Value) -> bool {

@@ -1,0 +1,344 @@
+//! Objects without bounds checks: what the fast tiers read and write in place.
+//!
+//! # Why the unsafe code is sound
+//! Every function here is given the offset of an object of the kind it names, as a value of that kind
+//! without the mark of a constant has it. Collections, images and parcels keep that true (images by
+//! checking each value they restore), and so does this arena's safe code, which makes objects:
+//! 1. An object's words lie within `words`, below the end of its block or segment.
+//! 2. A buffer word names a live buffer: the offset of one in `words`, or the slot of one outside.
+//! 3. The buffer of a vector has room for its length, that of Bytes for its length in bytes.
+//! 4. While the arena has cards, it has one for each page of `words`, and a buffer outside has one for
+//!    each page of its own.
+
+#![allow(
+    unsafe_code,
+    reason = "objects are where values say they are; the argument stands above"
+)]
+
+use super::object::{Elements, OUTSIDE, extra};
+use super::{Arena, CARD_WORDS};
+use crate::value::Value;
+use pw_isa::Kind;
+
+/// The words of a buffer, with what marks a write to them.
+#[derive(Clone, Copy)]
+struct Buffer {
+    words: *mut u64,
+    cards: *mut u8,
+    /// Where `words` stands among the words that `cards` counts.
+    first: usize,
+    has_cards: bool,
+}
+
+impl Buffer {
+    /// Notes that a word is about to change.
+    ///
+    /// # Safety
+    /// The buffer has a word `at`.
+    #[inline(always)]
+    unsafe fn mark(self, at: usize) {
+        if self.has_cards {
+            let card = self.cards.wrapping_add((self.first + at) / CARD_WORDS);
+            // SAFETY: 4 of the module's head.
+            unsafe { *card = 1 };
+        }
+    }
+
+    /// Replaces a word.
+    ///
+    /// # Safety
+    /// The buffer has a word `at`.
+    #[inline(always)]
+    unsafe fn write(self, at: usize, word: u64) {
+        // SAFETY: as for this function.
+        unsafe { self.mark(at) };
+        // SAFETY: the buffer has this word.
+        unsafe { *self.words.wrapping_add(at) = word };
+    }
+}
+
+impl Arena {
+    /// A word of an object.
+    ///
+    /// # Safety
+    /// An object at `offset` has a word `at`.
+    #[inline(always)]
+    unsafe fn object_word(&self, offset: u64, at: usize) -> u64 {
+        debug_assert!(offset as usize / 8 + at < self.words.len());
+        let place = self.words.as_ptr().wrapping_byte_add(offset as usize);
+        // SAFETY: 1 of the module's head.
+        unsafe { *place.wrapping_add(at) }
+    }
+
+    /// Replaces a word of an object.
+    ///
+    /// # Safety
+    /// An object at `offset` has a word `at`.
+    #[inline(always)]
+    unsafe fn set_object_word(&mut self, offset: u64, at: usize, word: u64) {
+        let index = offset as usize / 8 + at;
+        debug_assert!(index < self.words.len());
+        self.barrier(index);
+        let place = self.words.as_mut_ptr().wrapping_add(index);
+        // SAFETY: 1 of the module's head.
+        unsafe { *place = word };
+    }
+
+    /// The words of a buffer, to be read.
+    ///
+    /// # Safety
+    /// The word names a buffer.
+    #[inline(always)]
+    unsafe fn buffer_words(&self, buffer: u64) -> *const u64 {
+        if buffer & OUTSIDE == 0 {
+            return self.words.as_ptr().wrapping_byte_add(buffer as usize + 16);
+        }
+        // SAFETY: 2 of the module's head.
+        let outside = unsafe { self.outside.get_unchecked((buffer & !OUTSIDE) as usize) };
+        // SAFETY: the same; slots are empty only while no word names them.
+        unsafe { outside.as_ref().unwrap_unchecked() }.words()
+    }
+
+    /// The words of a buffer, to be written.
+    ///
+    /// # Safety
+    /// The word names a buffer.
+    #[inline(always)]
+    unsafe fn buffer_to_write(&mut self, buffer: u64) -> Buffer {
+        if buffer & OUTSIDE == 0 {
+            return Buffer {
+                words: self
+                    .words
+                    .as_mut_ptr()
+                    .wrapping_byte_add(buffer as usize + 16),
+                cards: self.cards.as_mut_ptr(),
+                first: buffer as usize / 8 + 2,
+                has_cards: !self.cards.is_empty(),
+            };
+        }
+        let slot = (buffer & !OUTSIDE) as usize;
+        // SAFETY: 2 of the module's head.
+        let outside = unsafe { self.outside.get_unchecked_mut(slot) };
+        // SAFETY: the same; slots are empty only while no word names them.
+        let (words, cards) = unsafe { outside.as_mut().unwrap_unchecked() }.words_and_cards();
+        Buffer {
+            words,
+            cards,
+            first: 0,
+            has_cards: true,
+        }
+    }
+
+    /// The element of a vector at a place; `None` when it has none there.
+    ///
+    /// # Safety
+    /// A vector of this arena stands at `offset`.
+    #[inline(always)]
+    pub(crate) unsafe fn element(&self, offset: u64, place: u64) -> Option<Value> {
+        // SAFETY: a vector has three words.
+        let lengths = unsafe { self.object_word(offset, 1) };
+        if place >= lengths & 0xffff_ffff {
+            return None;
+        }
+        // SAFETY: the same.
+        let head = unsafe { self.object_word(offset, 0) };
+        // SAFETY: the same.
+        let buffer = unsafe { self.object_word(offset, 2) };
+        // SAFETY: the vector has an element, so it has a buffer.
+        let words = unsafe { self.buffer_words(buffer) };
+        let place = place as usize;
+        let elements = extra(head);
+        if elements == Elements::Any as u16 {
+            // SAFETY: 3 of the module's head.
+            let tag = unsafe { *words.wrapping_add(2 * place) };
+            // SAFETY: the same.
+            let bits = unsafe { *words.wrapping_add(2 * place + 1) };
+            return Some(Value { tag, bits });
+        }
+        // SAFETY: the same.
+        let bits = unsafe { *words.wrapping_add(place) };
+        Some(Value {
+            tag: flat_tag(elements),
+            bits,
+        })
+    }
+
+    /// Replaces an element; false, and nothing happens, when there is none at the place or the vector
+    /// would have to widen.
+    ///
+    /// # Safety
+    /// A vector of this arena stands at `offset`.
+    #[inline(always)]
+    pub(crate) unsafe fn set_element(&mut self, offset: u64, place: u64, value: Value) -> bool {
+        // SAFETY: a vector has three words.
+        let lengths = unsafe { self.object_word(offset, 1) };
+        // SAFETY: the same.
+        let elements = extra(unsafe { self.object_word(offset, 0) });
+        let is_any = elements == Elements::Any as u16;
+        if place >= lengths & 0xffff_ffff || !is_any && flat_tag(elements) != value.tag {
+            return false;
+        }
+        // SAFETY: the same.
+        let buffer = unsafe { self.object_word(offset, 2) };
+        // SAFETY: the vector has an element, so it has a buffer.
+        let buffer = unsafe { self.buffer_to_write(buffer) };
+        let place = place as usize;
+        if is_any {
+            // SAFETY: 3 of the module's head.
+            unsafe { buffer.write(2 * place, value.tag) };
+            // SAFETY: the same.
+            unsafe { buffer.write(2 * place + 1, value.bits) };
+        } else {
+            // SAFETY: the same.
+            unsafe { buffer.write(place, value.bits) };
+        }
+        true
+    }
+
+    /// The number of elements of a vector.
+    ///
+    /// # Safety
+    /// A vector of this arena stands at `offset`.
+    #[inline(always)]
+    pub(crate) unsafe fn length_of_vector(&self, offset: u64) -> u32 {
+        // SAFETY: a vector has three words.
+        (unsafe { self.object_word(offset, 1) }) as u32
+    }
+
+    /// The byte at a place of Bytes; `None` when there is none.
+    ///
+    /// # Safety
+    /// Bytes of this arena stand at `offset`.
+    #[inline(always)]
+    pub(crate) unsafe fn byte(&self, offset: u64, place: u64) -> Option<u8> {
+        // SAFETY: Bytes have three words.
+        if place >= unsafe { self.object_word(offset, 1) } {
+            return None;
+        }
+        // SAFETY: the same.
+        let buffer = unsafe { self.object_word(offset, 2) };
+        // SAFETY: there is a byte, so there is a buffer.
+        let bytes = unsafe { self.buffer_words(buffer) }.cast::<u8>();
+        // SAFETY: 3 of the module's head.
+        Some(unsafe { *bytes.wrapping_add(place as usize) })
+    }
+
+    /// Replaces a byte; false when there is none at the place.
+    ///
+    /// # Safety
+    /// Bytes of this arena stand at `offset`.
+    #[inline(always)]
+    pub(crate) unsafe fn set_byte(&mut self, offset: u64, place: u64, byte: u8) -> bool {
+        // SAFETY: Bytes have three words.
+        if place >= unsafe { self.object_word(offset, 1) } {
+            return false;
+        }
+        // SAFETY: the same.
+        let buffer = unsafe { self.object_word(offset, 2) };
+        // SAFETY: there is a byte, so there is a buffer.
+        let buffer = unsafe { self.buffer_to_write(buffer) };
+        // SAFETY: 3 of the module's head.
+        unsafe { buffer.mark(place as usize / 8) };
+        let bytes = buffer.words.cast::<u8>();
+        // SAFETY: the same.
+        unsafe { *bytes.wrapping_add(place as usize) = byte };
+        true
+    }
+
+    /// The first value of a pair.
+    ///
+    /// # Safety
+    /// A pair of this arena stands at `offset`.
+    #[inline(always)]
+    pub(crate) unsafe fn first(&self, offset: u64) -> Value {
+        // SAFETY: a pair has three words.
+        let tags = unsafe { self.object_word(offset, 0) };
+        Value {
+            tag: tags >> 16 & 0xffff,
+            // SAFETY: the same.
+            bits: unsafe { self.object_word(offset, 1) },
+        }
+    }
+
+    /// The second value of a pair.
+    ///
+    /// # Safety
+    /// A pair of this arena stands at `offset`.
+    #[inline(always)]
+    pub(crate) unsafe fn second(&self, offset: u64) -> Value {
+        // SAFETY: a pair has three words.
+        let tags = unsafe { self.object_word(offset, 0) };
+        Value {
+            tag: tags >> 32 & 0xffff,
+            // SAFETY: the same.
+            bits: unsafe { self.object_word(offset, 2) },
+        }
+    }
+
+    /// The value in a cell.
+    ///
+    /// # Safety
+    /// A cell of this arena stands at `offset`.
+    #[inline(always)]
+    pub(crate) unsafe fn cell_value(&self, offset: u64) -> Value {
+        // SAFETY: a cell has two words.
+        let head = unsafe { self.object_word(offset, 0) };
+        Value {
+            tag: head >> 16 & 0xffff,
+            // SAFETY: the same.
+            bits: unsafe { self.object_word(offset, 1) },
+        }
+    }
+
+    /// Replaces the value in a cell.
+    ///
+    /// # Safety
+    /// A cell of this arena stands at `offset`.
+    #[inline(always)]
+    pub(crate) unsafe fn set_cell_value(&mut self, offset: u64, value: Value) {
+        let head = super::object::ObjectKind::Cell as u64 | value.tag << 16;
+        // SAFETY: a cell has two words.
+        unsafe { self.set_object_word(offset, 0, head) };
+        // SAFETY: the same.
+        unsafe { self.set_object_word(offset, 1, value.bits) };
+    }
+
+    /// The program and function of a closure.
+    ///
+    /// # Safety
+    /// A closure of this arena stands at `offset`.
+    #[inline(always)]
+    pub(crate) unsafe fn function_of_closure(&self, offset: u64) -> (u32, u32) {
+        // SAFETY: a closure has two words and its captures.
+        let word = unsafe { self.object_word(offset, 1) };
+        ((word >> 32) as u32, word as u32)
+    }
+
+    /// A captured value; `None` when the closure has none at the place.
+    ///
+    /// # Safety
+    /// A closure of this arena stands at `offset`.
+    #[inline(always)]
+    pub(crate) unsafe fn captured(&self, offset: u64, place: u32) -> Option<Value> {
+        // SAFETY: a closure has two words and its captures.
+        let count = extra(unsafe { self.object_word(offset, 0) });
+        if place >= u32::from(count) {
+            return None;
+        }
+        let at = 2 + 2 * place as usize;
+        Some(Value {
+            // SAFETY: the same.
+            tag: unsafe { self.object_word(offset, at) },
+            // SAFETY: the same.
+            bits: unsafe { self.object_word(offset, at + 1) },
+        })
+    }
+}
+
+/// The tag of the elements of a flat vector.
+#[inline(always)]
+fn flat_tag(elements: u16) -> u64 {
+    const { assert!(Kind::Int as u64 + 1 == Kind::Float as u64) };
+    const { assert!(Elements::Int as u64 + 1 == Elements::Float as u64) };
+    u64::from(elements) + (Kind::Int as u64 - Elements::Int as u64)
+}
