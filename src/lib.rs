@@ -7,12 +7,14 @@
 //! | [`source`] | programs from files of any kind |
 //! | [`solo`] | one actor and the surroundings that a command line gives it |
 //! | [`json`] | values as JSON |
+//! | [`profile`] | where the gas and the time of a program go |
 //! | [`v2`] | the V2 machine and its world |
 //!
 //! The layers below are [`isa`] (what a program is) and [`jit`] (what runs it).
 
 pub mod json;
 pub mod lang;
+pub mod profile;
 pub mod solo;
 pub mod source;
 pub mod v2;

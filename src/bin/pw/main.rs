@@ -4,7 +4,9 @@ mod asm;
 mod check;
 mod disasm;
 mod input;
+mod profile;
 mod run;
+mod subject;
 mod vector;
 
 use std::process::ExitCode;
@@ -25,6 +27,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Run),
+    Profile(profile::Profile),
     Check(check::Check),
     Asm(asm::Asm),
     Disasm(disasm::Disasm),
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
         Command::Run(command) => command.execute(),
+        Command::Profile(command) => command.execute(),
         Command::Check(command) => command.execute(),
         Command::Asm(command) => command.execute(),
         Command::Disasm(command) => command.execute(),

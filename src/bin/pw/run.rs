@@ -1,6 +1,5 @@
 //! `pw run`: runs a program to its end.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -10,30 +9,22 @@ use physics_world::jit::fiber::arena::Statistics;
 use physics_world::jit::interp::{self, profile::Profile};
 use physics_world::jit::reference::{self, Outcome};
 use physics_world::jit::text::{Style, value_text};
-use physics_world::jit::{CodeSpace, Fiber, Limits, Value};
+use physics_world::jit::{CodeSpace, Fiber, Value};
 use physics_world::json::{text_json, value_json};
-use physics_world::solo::{Solo, argument_values};
-use physics_world::source::{BadInput, FileKind, load_program};
+use physics_world::solo::Solo;
+use physics_world::source::{BadInput, FileKind};
 
+use crate::subject::Subject;
 use crate::{input, vector};
 
 /// Run a program. The last line of stdout is its value in Jue's notation.
 #[derive(Args)]
 pub(crate) struct Run {
-    /// The program: .jue, .pwa, .pwb or .v2.json.
-    file: PathBuf,
-    /// Arguments of the program; what reads as a number is one.
-    #[arg(allow_negative_numbers = true)]
-    arguments: Vec<String>,
+    #[command(flatten)]
+    subject: Subject,
     /// What executes the program.
     #[arg(long, value_enum, default_value_t = Tier::Interp)]
     tier: Tier,
-    /// Gas it may use; without this, as much as it likes.
-    #[arg(long, value_name = "N")]
-    gas: Option<u64>,
-    /// Logical bytes it may use at any time; without this, 1 GiB.
-    #[arg(long, value_name = "BYTES")]
-    memory: Option<u64>,
     /// Report gas, time, allocations, collections and peak memory on stderr.
     #[arg(long)]
     stats: bool,
@@ -61,19 +52,19 @@ struct Finished {
 
 impl Run {
     pub(crate) fn execute(self) -> ExitCode {
-        let (kind, bytes) = match input::read_file(&self.file) {
+        let (kind, bytes) = match input::read_file(&self.subject.file) {
             Ok(read) => read,
             Err(bad) => return input::refuse(&bad, self.json),
         };
-        let name = self.file.display().to_string();
+        let (name, subject) = (self.subject.name(), &self.subject);
         if kind == FileKind::V2Vector {
-            if self.stats || self.memory.is_some() || !self.arguments.is_empty() {
+            if self.stats || subject.memory.is_some() || !subject.arguments.is_empty() {
                 let reason = "a V2 vector brings its own limits and takes no arguments or --stats";
                 return input::refuse(&BadInput::new(format!("{name}: {reason}")), self.json);
             }
-            return vector::run(&name, &bytes, self.gas, self.json);
+            return vector::run(&name, &bytes, subject.gas, self.json);
         }
-        match self.run(&name, kind, &bytes) {
+        match self.run(kind, &bytes) {
             Ok(finished) => {
                 self.report(&finished, &bytes);
                 let failed = finished.outcome.is_err();
@@ -87,27 +78,8 @@ impl Run {
         }
     }
 
-    fn run(&self, name: &str, kind: FileKind, bytes: &[u8]) -> Result<Finished, BadInput> {
-        let verified = load_program(name, kind, bytes)?;
-        let mut code = CodeSpace::default();
-        let program = code.load(verified);
-        let limits = Limits {
-            gas: self.gas.unwrap_or(u64::MAX),
-            memory_bytes: self.memory.unwrap_or(Limits::default().memory_bytes),
-            ..Limits::default()
-        };
-        let mut fiber = Fiber::new(&code, program, limits);
-        let values = argument_values(fiber.arena_mut(), &self.arguments);
-        if !fiber.set_arguments(&code, &values) {
-            let entry = code
-                .program(program)
-                .function(code.program(program).program().entry);
-            return Err(BadInput::new(format!(
-                "{name}: the program takes {} arguments, not {}",
-                entry.params,
-                values.len()
-            )));
-        }
+    fn run(&self, kind: FileKind, bytes: &[u8]) -> Result<Finished, BadInput> {
+        let (code, mut fiber) = self.subject.begin(kind, bytes)?;
         let start = Instant::now();
         let outcome = if self.json {
             self.finish(&mut fiber, &code, &mut Solo::new(std::io::stderr()))
@@ -163,15 +135,7 @@ impl Run {
                     self.stats_json(finished)
                 ));
             }
-            Err(failure) => {
-                eprintln!("{failure}");
-                if let Some(line) = failure
-                    .source_place()
-                    .and_then(|place| source_line(source, place))
-                {
-                    eprintln!("{line}");
-                }
-            }
+            Err(failure) => complain(failure, source),
         }
         if self.stats && !self.json {
             eprint!("{}", stats_text(finished));
@@ -209,7 +173,18 @@ fn stats_text(finished: &Finished) -> String {
     )
 }
 
-/// The line of source at fault, for people.
+/// Says how a program failed, for people.
+pub(crate) fn complain(failure: &Failure, source: &[u8]) {
+    eprintln!("{failure}");
+    if let Some(line) = failure
+        .source_place()
+        .and_then(|place| source_line(source, place))
+    {
+        eprintln!("{line}");
+    }
+}
+
+/// The line of source at fault.
 fn source_line(source: &[u8], place: &Place) -> Option<String> {
     let line = place.line?;
     let text = std::str::from_utf8(source)
@@ -231,7 +206,7 @@ pub(crate) fn place_json(place: &Place) -> String {
     )
 }
 
-fn failure_json(failure: &Failure) -> String {
+pub(crate) fn failure_json(failure: &Failure) -> String {
     let operands: Vec<String> = failure
         .operands
         .iter()

@@ -1,0 +1,60 @@
+//! What is run: a program, its arguments and its limits, as several subcommands take them.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use physics_world::jit::{CodeSpace, Fiber, Limits};
+use physics_world::solo::argument_values;
+use physics_world::source::{BadInput, FileKind, load_program};
+
+/// A program with what it gets.
+#[derive(Args)]
+pub(crate) struct Subject {
+    /// The program: .jue, .pwa, .pwb or .v2.json.
+    pub(crate) file: PathBuf,
+    /// Arguments of the program; what reads as a number is one.
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) arguments: Vec<String>,
+    /// Gas it may use; without this, as much as it likes.
+    #[arg(long, value_name = "N")]
+    pub(crate) gas: Option<u64>,
+    /// Logical bytes it may use at any time; without this, 1 GiB.
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) memory: Option<u64>,
+}
+
+impl Subject {
+    /// The program's name in messages.
+    pub(crate) fn name(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    /// A fiber that is about to run the program that the file holds.
+    pub(crate) fn begin(
+        &self,
+        kind: FileKind,
+        bytes: &[u8],
+    ) -> Result<(CodeSpace, Fiber), BadInput> {
+        let name = self.name();
+        let verified = load_program(&name, kind, bytes)?;
+        let mut code = CodeSpace::default();
+        let program = code.load(verified);
+        let limits = Limits {
+            gas: self.gas.unwrap_or(u64::MAX),
+            memory_bytes: self.memory.unwrap_or(Limits::default().memory_bytes),
+            ..Limits::default()
+        };
+        let mut fiber = Fiber::new(&code, program, limits);
+        let values = argument_values(fiber.arena_mut(), &self.arguments);
+        if !fiber.set_arguments(&code, &values) {
+            let loaded = code.program(program);
+            let entry = loaded.function(loaded.program().entry);
+            return Err(BadInput::new(format!(
+                "{name}: the program takes {} arguments, not {}",
+                entry.params,
+                values.len()
+            )));
+        }
+        Ok((code, fiber))
+    }
+}
