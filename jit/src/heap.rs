@@ -9,7 +9,7 @@ use std::hash::Hasher;
 use pw_isa::{ErrorKind, Kind};
 
 use crate::code_space::CodeSpace;
-use crate::fiber::arena::{Arena, KeyHasher};
+use crate::fiber::arena::{Arena, KeyHasher, Piece, Source};
 use crate::value::{Value, canonical_bits};
 
 /// A view of everything that values can refer to.
@@ -43,6 +43,28 @@ pub(crate) enum KeyHash {
     Mutable,
     /// More bytes than allowed.
     TooLong,
+}
+
+/// A text of an arena or among constants, to be made part of a new one in that arena.
+pub(crate) fn whole_text<'a>(arena: &Arena, code: &'a CodeSpace, text: Value) -> Piece<'a> {
+    let (source, place, offset) = match text.constant_place() {
+        None => (Source::Own(text.bits), arena, text.bits),
+        Some((program, offset)) => {
+            let constants = &code.program(program).constants;
+            let offset = u64::from(offset);
+            (
+                Source::Other(constants.text_bytes(offset)),
+                constants,
+                offset,
+            )
+        }
+    };
+    Piece {
+        source,
+        start: 0,
+        length: place.text_length(offset),
+        characters: place.text_characters(offset),
+    }
 }
 
 impl<'a> Heap<'a> {

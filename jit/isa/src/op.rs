@@ -15,6 +15,7 @@ pub struct Opcode(pub u16);
 
 impl Opcode {
     /// The row of the opcode table, if there is an instruction with this number.
+    #[inline]
     pub fn info(self) -> Option<&'static OpcodeInfo> {
         let module = MODULES.get(usize::from(self.0 >> 8))?;
         module.rows.get(usize::from(self.0 & 0xff))
@@ -186,6 +187,7 @@ pub enum Access {
 
 impl Op {
     /// The row of the opcode table.
+    #[inline]
     pub fn info(&self) -> &'static OpcodeInfo {
         let Some(info) = self.opcode().info() else {
             unreachable!("every instruction of the enum is a row of the table")
@@ -353,6 +355,7 @@ macro_rules! declare_opcodes {
             }
 
             #[allow(clippy::enum_variant_names, reason = "depends on the rows")]
+            #[inline]
             fn row(&self) -> u8 {
                 #[allow(clippy::enum_variant_names, reason = "instructions are named like their mnemonics")]
                 #[repr(u8)]
@@ -363,6 +366,7 @@ macro_rules! declare_opcodes {
 
         impl Op {
             /// The number of the instruction.
+            #[inline]
             pub fn opcode(&self) -> Opcode {
                 match self {$(
                     Op::$Module(op) => Opcode((ModuleNumber::$Module as u16) << 8 | u16::from(op.row())),

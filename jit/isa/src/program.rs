@@ -52,6 +52,7 @@ impl Function {
     }
 
     /// Gas charged for the instruction at `pc` before it runs.
+    #[inline]
     pub fn fixed_gas(&self, pc: usize) -> u64 {
         match self.gas.get(pc) {
             Some(gas) => u64::from(*gas),

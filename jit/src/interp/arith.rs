@@ -1,13 +1,50 @@
 //! Arithmetic: Ints that do not overflow, Floats, and both together.
 
-use super::form::Instruction;
+use super::form::{Code, Instruction};
 use super::hot::Hot;
-use crate::numbers::{Number, float_max, float_min, float_mod, int_mod};
+use crate::numbers::{Number, float_max, float_min, float_mod, float_to_int, int_mod};
 use crate::value::Value;
 use pw_isa::Kind;
+use pw_isa::op::Float;
+use pw_isa::operand::{Def, Use};
 
 const INT: u64 = Kind::Int as u64;
 const FLOAT: u64 = Kind::Float as u64;
+
+/// The functions of the library, computed in software; [`library_call`] knows their places.
+const LIBRARY: [fn(f64) -> f64; 10] = [
+    libm::floor,
+    libm::ceil,
+    libm::round,
+    libm::trunc,
+    libm::exp,
+    libm::log,
+    libm::sin,
+    libm::cos,
+    libm::tan,
+    libm::atan,
+];
+const LIBRARY_OF_TWO: [fn(f64, f64) -> f64; 2] = [libm::atan2, libm::pow];
+
+/// What calls a function of the library: the code, its place there, and its registers.
+pub(super) fn library_call(op: Float) -> Option<(Code, i32, Def, [Use; 2])> {
+    let (place, dst, a) = match op {
+        Float::Floor { dst, a } => (0, dst, a),
+        Float::Ceil { dst, a } => (1, dst, a),
+        Float::Round { dst, a } => (2, dst, a),
+        Float::Trunc { dst, a } => (3, dst, a),
+        Float::Exp { dst, a } => (4, dst, a),
+        Float::Log { dst, a } => (5, dst, a),
+        Float::Sin { dst, a } => (6, dst, a),
+        Float::Cos { dst, a } => (7, dst, a),
+        Float::Tan { dst, a } => (8, dst, a),
+        Float::Atan { dst, a } => (9, dst, a),
+        Float::Atan2 { dst, a, b } => return Some((Code::LibraryOfTwo, 0, dst, [a, b])),
+        Float::Pow { dst, a, b } => return Some((Code::LibraryOfTwo, 1, dst, [a, b])),
+        Float::ToFloat { .. } | Float::Sqrt { .. } => return None,
+    };
+    Some((Code::Library, place, dst, [a, a]))
+}
 
 /// Shifts right by a count modulo 64, filling with zeros.
 pub(super) fn shift_right_zero(a: i64, b: i64) -> i64 {
@@ -134,6 +171,35 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
+    pub(super) fn abs(&mut self, i: &Instruction) -> bool {
+        let a = self.get(i.b);
+        match (a.tag, (a.bits as i64).checked_abs()) {
+            (INT, Some(result)) => self.set(i.a, Value::int(result)),
+            (FLOAT, _) => self.set(i.a, Value::float(f64::from_bits(a.bits).abs())),
+            _ => false,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn bit_not(&mut self, i: &Instruction) -> bool {
+        let a = self.get(i.b);
+        a.tag == INT && self.set(i.a, Value::int(!(a.bits as i64)))
+    }
+
+    #[inline(always)]
+    pub(super) fn to_int(&mut self, i: &Instruction) -> bool {
+        let a = self.get(i.b);
+        match a.tag {
+            INT => self.set(i.a, a),
+            FLOAT => {
+                let int = float_to_int(f64::from_bits(a.bits));
+                self.set_found(i.a, int.map(Value::int))
+            }
+            _ => false,
+        }
+    }
+
+    #[inline(always)]
     pub(super) fn add_imm(&mut self, i: &Instruction) -> bool {
         self.arith_imm(i, i64::checked_add, |a, b| a + b)
     }
@@ -168,19 +234,32 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn set_float(&mut self, i: &Instruction) -> bool {
+    pub(super) fn float_function(
+        &mut self,
+        i: &Instruction,
+        function: impl FnOnce(f64) -> f64,
+    ) -> bool {
         match Number::of(self.get(i.b)) {
-            Some(number) => self.set(i.a, Value::float(number.to_float())),
+            Some(number) => self.set(i.a, Value::float(function(number.to_float()))),
             None => false,
         }
     }
 
-    /// The machine's square root is exact, like the library's.
+    /// A function of the library of one number, which `imm` tells.
     #[inline(always)]
-    pub(super) fn sqrt(&mut self, i: &Instruction) -> bool {
-        match Number::of(self.get(i.b)) {
-            Some(number) => self.set(i.a, Value::float(number.to_float().sqrt())),
-            None => false,
+    pub(super) fn library_function(&mut self, i: &Instruction) -> bool {
+        self.float_function(i, LIBRARY[i.imm as usize % LIBRARY.len()])
+    }
+
+    /// Likewise of two.
+    #[inline(always)]
+    pub(super) fn library_function_of_two(&mut self, i: &Instruction) -> bool {
+        match (Number::of(self.get(i.b)), Number::of(self.get(i.c))) {
+            (Some(a), Some(b)) => {
+                let function = LIBRARY_OF_TWO[i.imm as usize % LIBRARY_OF_TWO.len()];
+                self.set(i.a, Value::float(function(a.to_float(), b.to_float())))
+            }
+            _ => false,
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::arith::ints;
 use super::form::{Instruction, is_word};
 use super::hot::Hot;
-use crate::value::Value;
+use crate::value::{Value, canonical_bits};
 use pw_isa::Kind;
 
 const INT: u64 = Kind::Int as u64;
@@ -41,16 +41,57 @@ fn order<O: Order>(a: Value, b: Value) -> Option<bool> {
         .then(|| O::holds(f64::from_bits(a.bits), f64::from_bits(b.bits)))
 }
 
-/// `eq?`, where a glance tells.
-#[inline(always)]
-fn same(a: Value, b: Value) -> Option<bool> {
-    if a.kind() != b.kind() {
-        return Some(false);
-    }
-    is_word(a.kind()).then_some(a == b)
-}
-
 impl Hot<'_> {
+    /// `eq?`; `None` for errors and capabilities, which are rare.
+    #[inline(always)]
+    fn same(&mut self, a: Value, b: Value) -> Option<bool> {
+        if a == b {
+            return Some(true);
+        }
+        let kind = a.kind();
+        if kind != b.kind() || is_word(kind) {
+            return Some(false);
+        }
+        match kind {
+            Kind::Float => Some(canonical_bits(a.bits) == canonical_bits(b.bits)),
+            Kind::String | Kind::Symbol => self.equal_texts(a, b),
+            _ => None,
+        }
+    }
+
+    /// `equal?`, which costs nothing beyond its fixed gas where it is done here.
+    #[inline(always)]
+    fn equal(&mut self, a: Value, b: Value) -> Option<bool> {
+        if a == b {
+            return Some(true);
+        }
+        if (a.tag ^ b.tag) & 0xff != 0 || a.tag == INT {
+            return Some(false);
+        }
+        self.aside(|aside| aside.equal(a, b))
+    }
+
+    #[inline(always)]
+    pub(super) fn set_equal(&mut self, i: &Instruction) -> bool {
+        let equal = self.equal(self.get(i.b), self.get(i.c));
+        self.set_found(i.a, equal.map(Value::bool))
+    }
+
+    #[inline(always)]
+    pub(super) fn branch_equal(&mut self, i: &Instruction) -> bool {
+        let equal = self.equal(self.get(i.a), self.get(i.c));
+        self.branch_found(i, equal)
+    }
+
+    /// Goes on where a fused branch says, if its test is decided.
+    #[inline(always)]
+    pub(super) fn branch_found(&mut self, i: &Instruction, holds: Option<bool>) -> bool {
+        match holds {
+            Some(holds) => self.branch_test(i, holds),
+            None => false,
+        }
+    }
+
     #[inline(always)]
     pub(super) fn set_order<O: Order>(&mut self, i: &Instruction) -> bool {
         match order::<O>(self.get(i.b), self.get(i.c)) {
@@ -61,10 +102,8 @@ impl Hot<'_> {
 
     #[inline(always)]
     pub(super) fn set_same(&mut self, i: &Instruction) -> bool {
-        match same(self.get(i.b), self.get(i.c)) {
-            Some(holds) => self.set(i.a, Value::bool(holds)),
-            None => false,
-        }
+        let same = self.same(self.get(i.b), self.get(i.c));
+        self.set_found(i.a, same.map(Value::bool))
     }
 
     #[inline(always)]
@@ -116,10 +155,8 @@ impl Hot<'_> {
 
     #[inline(always)]
     pub(super) fn branch_same(&mut self, i: &Instruction) -> bool {
-        match same(self.get(i.a), self.get(i.c)) {
-            Some(holds) => self.branch_test(i, holds),
-            None => false,
-        }
+        let same = self.same(self.get(i.a), self.get(i.c));
+        self.branch_found(i, same)
     }
 
     #[inline(always)]

@@ -38,6 +38,9 @@ pub(crate) enum Code {
     Min,
     Max,
     Neg,
+    Abs,
+    BitNot,
+    ToInt,
     WrapAdd,
     WrapSub,
     WrapMul,
@@ -65,6 +68,9 @@ pub(crate) enum Code {
     AddReturn,
     ToFloat,
     Sqrt,
+    /// A function of the library, the one that `imm` tells.
+    Library,
+    LibraryOfTwo,
     Lt,
     Le,
     Gt,
@@ -72,6 +78,7 @@ pub(crate) enum Code {
     NumEq,
     NumNe,
     Eq,
+    Equal,
     Not,
     Is,
     /// A comparison and the branch on it; `holds` and `fails` say where it goes on.
@@ -82,6 +89,9 @@ pub(crate) enum Code {
     BranchNumEq,
     BranchNumNe,
     BranchEq,
+    BranchEqual,
+    BranchStringEq,
+    BranchStringLt,
     BranchLtImm,
     BranchLeImm,
     BranchGtImm,
@@ -128,6 +138,14 @@ pub(crate) enum Code {
     StringLength,
     StringRef,
     StringEq,
+    StringLt,
+    StringAppend,
+    Substring,
+    StringIndex,
+    NumberToString,
+    StringToNumber,
+    SymbolToString,
+    StringToSymbol,
 }
 
 impl Code {

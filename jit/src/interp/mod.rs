@@ -15,9 +15,11 @@
 //! | `form`, `rewrite` | the internal form and how it is made |
 //! | `hot` | what the loop keeps in machine registers; entering and leaving it |
 //! | `control`, `arith`, `compare`, `data`, `function`, `text` | handlers, by opcode module |
+//! | `aside` | operations too large for the loop |
 //! | `profile` | counters and kinds that later tiers and people read |
 
 mod arith;
+mod aside;
 mod compare;
 mod control;
 mod data;
@@ -39,6 +41,7 @@ use compare::{Ge, Gt, Le, Lt, NumEq, NumNe};
 use form::{Code, Instruction};
 use hot::Hot;
 use profile::Profile;
+use pw_isa::Kind;
 
 /// Runs a fiber for at most `slice` gas, like [`reference::run`] and with the same results. What it
 /// learns on the way goes to `profile`.
@@ -124,6 +127,9 @@ fn execute(entered: &mut Hot<'_>) {
             Code::Min => next!(1, hot_ref.min(i)),
             Code::Max => next!(1, hot_ref.max(i)),
             Code::Neg => next!(1, hot_ref.neg(i)),
+            Code::Abs => next!(1, hot_ref.abs(i)),
+            Code::BitNot => next!(1, hot_ref.bit_not(i)),
+            Code::ToInt => next!(1, hot_ref.to_int(i)),
             Code::WrapAdd => next!(1, hot_ref.bits(i, i64::wrapping_add)),
             Code::WrapSub => next!(1, hot_ref.bits(i, i64::wrapping_sub)),
             Code::WrapMul => next!(1, hot_ref.bits(i, i64::wrapping_mul)),
@@ -148,8 +154,11 @@ fn execute(entered: &mut Hot<'_>) {
             Code::ShrImm => next!(2, hot_ref.bits_imm(i, |a, b| a.wrapping_shr(b as u32))),
             Code::UshrImm => next!(2, hot_ref.bits_imm(i, arith::shift_right_zero)),
             Code::AddReturn => enter!(hot_ref.add(i) && hot_ref.leave_function_behind(i)),
-            Code::ToFloat => next!(1, hot_ref.set_float(i)),
-            Code::Sqrt => next!(1, hot_ref.sqrt(i)),
+            Code::ToFloat => next!(1, hot_ref.float_function(i, |a| a)),
+            // The machine's square root is exact, like the library's.
+            Code::Sqrt => next!(1, hot_ref.float_function(i, f64::sqrt)),
+            Code::Library => next!(1, hot_ref.library_function(i)),
+            Code::LibraryOfTwo => next!(1, hot_ref.library_function_of_two(i)),
             Code::Lt => next!(1, hot_ref.set_order::<Lt>(i)),
             Code::Le => next!(1, hot_ref.set_order::<Le>(i)),
             Code::Gt => next!(1, hot_ref.set_order::<Gt>(i)),
@@ -157,6 +166,7 @@ fn execute(entered: &mut Hot<'_>) {
             Code::NumEq => next!(1, hot_ref.set_order::<NumEq>(i)),
             Code::NumNe => next!(1, hot_ref.set_order::<NumNe>(i)),
             Code::Eq => next!(1, hot_ref.set_same(i)),
+            Code::Equal => next!(1, hot_ref.set_equal(i)),
             Code::Not => next!(1, hot_ref.not(i)),
             Code::Is => next!(1, hot_ref.is(i)),
             Code::BranchLt => enter!(hot_ref.branch_order::<Lt>(i)),
@@ -166,6 +176,9 @@ fn execute(entered: &mut Hot<'_>) {
             Code::BranchNumEq => enter!(hot_ref.branch_order::<NumEq>(i)),
             Code::BranchNumNe => enter!(hot_ref.branch_order::<NumNe>(i)),
             Code::BranchEq => enter!(hot_ref.branch_same(i)),
+            Code::BranchEqual => enter!(hot_ref.branch_equal(i)),
+            Code::BranchStringEq => enter!(hot_ref.branch_string_eq(i)),
+            Code::BranchStringLt => enter!(hot_ref.branch_string_lt(i)),
             Code::BranchLtImm => enter!(hot_ref.branch_order_imm::<Lt>(i)),
             Code::BranchLeImm => enter!(hot_ref.branch_order_imm::<Le>(i)),
             Code::BranchGtImm => enter!(hot_ref.branch_order_imm::<Gt>(i)),
@@ -211,6 +224,14 @@ fn execute(entered: &mut Hot<'_>) {
             Code::StringLength => next!(1, hot_ref.string_length(i)),
             Code::StringRef => next!(1, hot_ref.string_ref(i)),
             Code::StringEq => next!(1, hot_ref.string_eq(i)),
+            Code::StringLt => next!(1, hot_ref.string_lt(i)),
+            Code::StringAppend => next!(1, hot_ref.of_two(i, text::append)),
+            Code::Substring => next!(1, hot_ref.substring(i)),
+            Code::StringIndex => next!(1, hot_ref.of_two(i, text::index)),
+            Code::NumberToString => next!(1, hot_ref.of_one(i, text::number_to_string)),
+            Code::StringToNumber => next!(1, hot_ref.of_one(i, text::string_to_number)),
+            Code::SymbolToString => next!(1, hot_ref.retag(i, Kind::Symbol, Kind::String)),
+            Code::StringToSymbol => next!(1, hot_ref.retag(i, Kind::String, Kind::Symbol)),
         }
         break;
     }

@@ -8,6 +8,7 @@ use pw_isa::op::{Arith, Compare, Control, Data, Effects, Float, Function as Call
 use pw_isa::operand::{Def, Use};
 use pw_isa::{Function, Kind, Link};
 
+use super::arith::library_call;
 use super::form::{Code, Instruction, InternalFunction, InternalProgram, SLOT_SHIFT, two_ways};
 use crate::code_space::LoadedProgram;
 use crate::value::Value;
@@ -134,15 +135,10 @@ impl Rewriter<'_> {
             Op::Control(op) => self.control(op),
             Op::Data(op) => self.data(op),
             Op::Arith(op) => arith(op),
-            Op::Float(Float::ToFloat { dst, a }) => two(Code::ToFloat, dst, a),
-            Op::Float(Float::Sqrt { dst, a }) => two(Code::Sqrt, dst, a),
+            Op::Float(op) => float(op),
             Op::Compare(op) => compare(op),
             Op::Function(op) => self.call(op),
-            Op::Text(Text::StringLength { dst, string }) => two(Code::StringLength, dst, string),
-            Op::Text(Text::StringRef { dst, string, index }) => {
-                three(Code::StringRef, dst, string, index)
-            }
-            Op::Text(Text::StringEq { dst, a, b }) => three(Code::StringEq, dst, a, b),
+            Op::Text(op) => text(op),
             _ => STEP,
         }
     }
@@ -344,7 +340,7 @@ impl Rewriter<'_> {
                     let imm = i32::try_from(value.0).ok();
                     imm.and_then(|imm| self.fuse_number(pc, dst, imm, run))
                 }
-                Op::Compare(op) if run >= 2 => self.fuse_test(pc, op),
+                Op::Compare(_) | Op::Text(_) if run >= 2 => self.fuse_test(pc),
                 Op::Arith(Arith::Add { dst, a, b }) if run >= 2 => match source[pc + 1] {
                     Op::Control(Control::Return { value }) if value.0 == dst.0 => Some(
                         instruction(Code::AddReturn, slot(dst.0), slot(a.0), slot(b.0), 0),
@@ -384,18 +380,20 @@ impl Rewriter<'_> {
     }
 
     /// A comparison and a branch that is the only one to read its result.
-    fn fuse_test(&self, pc: usize, op: Compare) -> Option<Instruction> {
+    fn fuse_test(&self, pc: usize) -> Option<Instruction> {
         let source = &self.source().code;
-        let (code, dst, a, c) = match op {
-            Compare::Lt { dst, a, b } => (Code::BranchLt, dst, a, slot(b.0)),
-            Compare::Le { dst, a, b } => (Code::BranchLe, dst, a, slot(b.0)),
-            Compare::Gt { dst, a, b } => (Code::BranchGt, dst, a, slot(b.0)),
-            Compare::Ge { dst, a, b } => (Code::BranchGe, dst, a, slot(b.0)),
-            Compare::NumEq { dst, a, b } => (Code::BranchNumEq, dst, a, slot(b.0)),
-            Compare::NumNe { dst, a, b } => (Code::BranchNumNe, dst, a, slot(b.0)),
-            Compare::Eq { dst, a, b } => (Code::BranchEq, dst, a, slot(b.0)),
-            Compare::Is { dst, a, kinds } => (Code::BranchIs, dst, a, kinds.0.0 as u16),
-            Compare::Not { dst, a } => {
+        let (code, dst, a, c) = match source[pc] {
+            Op::Compare(Compare::Lt { dst, a, b }) => (Code::BranchLt, dst, a, slot(b.0)),
+            Op::Compare(Compare::Le { dst, a, b }) => (Code::BranchLe, dst, a, slot(b.0)),
+            Op::Compare(Compare::Gt { dst, a, b }) => (Code::BranchGt, dst, a, slot(b.0)),
+            Op::Compare(Compare::Ge { dst, a, b }) => (Code::BranchGe, dst, a, slot(b.0)),
+            Op::Compare(Compare::NumEq { dst, a, b }) => (Code::BranchNumEq, dst, a, slot(b.0)),
+            Op::Compare(Compare::NumNe { dst, a, b }) => (Code::BranchNumNe, dst, a, slot(b.0)),
+            Op::Compare(Compare::Eq { dst, a, b }) => (Code::BranchEq, dst, a, slot(b.0)),
+            Op::Compare(Compare::Is { dst, a, kinds }) => {
+                (Code::BranchIs, dst, a, kinds.0.0 as u16)
+            }
+            Op::Compare(Compare::Not { dst, a }) => {
                 let (code, to) = match source[pc + 1] {
                     Op::Control(Control::BranchIf { test, to }) if test.0 == dst.0 => {
                         (Code::BranchUnless, to.0)
@@ -409,7 +407,10 @@ impl Rewriter<'_> {
                 // The branch alone is one instruction shorter: it must skip its second part.
                 return dead.then(|| instruction(code, slot(a.0), 1, 0, to as i32));
             }
-            Compare::Equal { .. } => return None,
+            Op::Compare(Compare::Equal { dst, a, b }) => (Code::BranchEqual, dst, a, slot(b.0)),
+            Op::Text(Text::StringEq { dst, a, b }) => (Code::BranchStringEq, dst, a, slot(b.0)),
+            Op::Text(Text::StringLt { dst, a, b }) => (Code::BranchStringLt, dst, a, slot(b.0)),
+            _ => return None,
         };
         let ways = branch_on(pc, source[pc + 1], dst, 2)?;
         let dead = self.is_dead(dst.0, &ways.targets);
@@ -471,6 +472,9 @@ fn arith(op: Arith) -> Instruction {
         Arith::Min { dst, a, b } => three(Code::Min, dst, a, b),
         Arith::Max { dst, a, b } => three(Code::Max, dst, a, b),
         Arith::Neg { dst, a } => two(Code::Neg, dst, a),
+        Arith::Abs { dst, a } => two(Code::Abs, dst, a),
+        Arith::BitNot { dst, a } => two(Code::BitNot, dst, a),
+        Arith::ToInt { dst, a } => two(Code::ToInt, dst, a),
         Arith::WrapAdd { dst, a, b } => three(Code::WrapAdd, dst, a, b),
         Arith::WrapSub { dst, a, b } => three(Code::WrapSub, dst, a, b),
         Arith::WrapMul { dst, a, b } => three(Code::WrapMul, dst, a, b),
@@ -480,7 +484,44 @@ fn arith(op: Arith) -> Instruction {
         Arith::Shl { dst, a, b } => three(Code::Shl, dst, a, b),
         Arith::Shr { dst, a, b } => three(Code::Shr, dst, a, b),
         Arith::Ushr { dst, a, b } => three(Code::Ushr, dst, a, b),
-        Arith::Abs { .. } | Arith::BitNot { .. } | Arith::ToInt { .. } => STEP,
+    }
+}
+
+fn float(op: Float) -> Instruction {
+    match op {
+        Float::ToFloat { dst, a } => two(Code::ToFloat, dst, a),
+        Float::Sqrt { dst, a } => two(Code::Sqrt, dst, a),
+        _ => library_call(op).map_or(STEP, |(code, place, dst, [a, b])| {
+            instruction(code, slot(dst.0), slot(a.0), slot(b.0), place)
+        }),
+    }
+}
+
+fn text(op: Text) -> Instruction {
+    match op {
+        Text::StringLength { dst, string } => two(Code::StringLength, dst, string),
+        Text::StringRef { dst, string, index } => three(Code::StringRef, dst, string, index),
+        Text::StringEq { dst, a, b } => three(Code::StringEq, dst, a, b),
+        Text::StringLt { dst, a, b } => three(Code::StringLt, dst, a, b),
+        Text::StringAppend { dst, a, b } => three(Code::StringAppend, dst, a, b),
+        Text::Substring {
+            dst,
+            string,
+            from,
+            to,
+        } => instruction(
+            Code::Substring,
+            slot(dst.0),
+            slot(string.0),
+            slot(from.0),
+            i32::from(slot(to.0)),
+        ),
+        Text::StringIndex { dst, string, part } => three(Code::StringIndex, dst, string, part),
+        Text::NumberToString { dst, number } => two(Code::NumberToString, dst, number),
+        Text::StringToNumber { dst, string } => two(Code::StringToNumber, dst, string),
+        Text::SymbolToString { dst, symbol } => two(Code::SymbolToString, dst, symbol),
+        Text::StringToSymbol { dst, string } => two(Code::StringToSymbol, dst, string),
+        Text::StringToBytes { .. } | Text::BytesToString { .. } => STEP,
     }
 }
 
@@ -521,7 +562,7 @@ fn compare(op: Compare) -> Instruction {
         Compare::Is { dst, a, kinds } => {
             instruction(Code::Is, slot(dst.0), slot(a.0), kinds.0.0 as u16, 0)
         }
-        Compare::Equal { .. } => STEP,
+        Compare::Equal { dst, a, b } => three(Code::Equal, dst, a, b),
     }
 }
 

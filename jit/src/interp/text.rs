@@ -1,16 +1,34 @@
-//! Strings: looking at them.
+//! Strings and symbols. What a few bytes decide is done in the loop, everything else [aside](super::aside).
 
+use super::aside::Aside;
 use super::form::Instruction;
 use super::hot::Hot;
+use crate::fiber::arena::{Arena, Piece, Source};
+use crate::numbers::Number;
+use crate::text::{float_text, parse_number};
 use crate::value::Value;
 use pw_isa::op::Work;
 use pw_isa::{Kind, cost};
+
+/// The most digits that are an Int whatever they are.
+const DIGITS_MAX: usize = 18;
+
+/// Whether both are strings.
+#[inline(always)]
+fn strings(a: Value, b: Value) -> bool {
+    is_string(a) && is_string(b)
+}
+
+#[inline(always)]
+fn is_string(value: Value) -> bool {
+    value.tag & 0xff == Kind::String as u64
+}
 
 impl Hot<'_> {
     #[inline(always)]
     pub(super) fn string_length(&mut self, i: &Instruction) -> bool {
         let string = self.get(i.b);
-        if string.kind() != Kind::String {
+        if !is_string(string) {
             return false;
         }
         let (arena, offset) = self.heap().place(string);
@@ -18,38 +36,283 @@ impl Hot<'_> {
         self.set(i.a, Value::int(i64::from(length)))
     }
 
-    /// A character of an ASCII string.
     #[inline(always)]
     pub(super) fn string_ref(&mut self, i: &Instruction) -> bool {
         let (string, index) = (self.get(i.b), self.get(i.c));
-        let bytes = cost::short_text_bytes(1);
-        if string.kind() != Kind::String || index.kind() != Kind::Int || !self.can_allocate(bytes) {
+        if !is_string(string) || index.tag != Kind::Int as u64 {
             return false;
         }
         let (arena, offset) = self.heap().place(string);
-        let length = arena.text_length(offset);
-        if arena.text_characters(offset) != length || index.bits >= u64::from(length) {
+        let (length, characters) = (arena.text_length(offset), arena.text_characters(offset));
+        if index.bits >= u64::from(characters) {
             return false;
         }
-        let character = arena.text_bytes(offset)[index.bits as usize];
-        let value = self.arena().new_character(character);
-        self.set(i.a, value)
+        if characters == length && self.can_allocate(cost::short_text_bytes(1)) {
+            let (arena, offset) = self.heap().place(string);
+            let character = arena.text_bytes(offset)[index.bits as usize];
+            let value = self.arena().new_character(character);
+            return self.set(i.a, value);
+        }
+        let place = index.bits as u32;
+        let value = self.aside(|aside| slice(aside, string, place, place + 1));
+        self.set_found(i.a, value)
+    }
+
+    /// The end stands in the register `imm`.
+    #[inline(always)]
+    pub(super) fn substring(&mut self, i: &Instruction) -> bool {
+        let (string, from, to) = (self.get(i.b), self.get(i.c), self.get(i.imm as u16));
+        let value = self.aside(|aside| substring(aside, string, from, to));
+        self.set_found(i.a, value)
+    }
+
+    /// An operation on two values.
+    #[inline(always)]
+    pub(super) fn of_two(
+        &mut self,
+        i: &Instruction,
+        operation: fn(&mut Aside<'_>, Value, Value) -> Option<Value>,
+    ) -> bool {
+        let (a, b) = (self.get(i.b), self.get(i.c));
+        let value = self.aside(|aside| operation(aside, a, b));
+        self.set_found(i.a, value)
+    }
+
+    /// An operation on one value.
+    #[inline(always)]
+    pub(super) fn of_one(
+        &mut self,
+        i: &Instruction,
+        operation: fn(&mut Aside<'_>, Value) -> Option<Value>,
+    ) -> bool {
+        let a = self.get(i.b);
+        let value = self.aside(|aside| operation(aside, a));
+        self.set_found(i.a, value)
+    }
+
+    /// Strings and symbols are the same objects under another kind.
+    #[inline(always)]
+    pub(super) fn retag(&mut self, i: &Instruction, from: Kind, to: Kind) -> bool {
+        let text = self.get(i.b);
+        let tag = text.tag & !0xff | to as u64;
+        text.tag & 0xff == from as u64 && self.set(i.a, Value { tag, ..text })
+    }
+
+    /// Two texts of at most 8 bytes each, in their order.
+    #[inline(always)]
+    fn tiny_texts(&self, a: Value, b: Value) -> Option<[(u64, u32); 2]> {
+        let heap = self.heap();
+        let ((left, a), (right, b)) = (heap.place(a), heap.place(b));
+        Some([left.tiny_text(a)?, right.tiny_text(b)?])
+    }
+
+    /// Whether two texts are equal.
+    #[inline(always)]
+    pub(super) fn equal_texts(&mut self, a: Value, b: Value) -> Option<bool> {
+        match self.tiny_texts(a, b) {
+            Some([a, b]) => Some(a == b),
+            None => self.aside(|aside| equal(aside, a, b)),
+        }
+    }
+
+    /// Whether a string comes before another.
+    #[inline(always)]
+    fn string_before(&mut self, a: Value, b: Value) -> Option<bool> {
+        if !strings(a, b) {
+            return None;
+        }
+        match self.tiny_texts(a, b) {
+            Some([a, b]) => Some(a < b),
+            None => self.aside(|aside| before(aside, a, b)),
+        }
+    }
+
+    #[inline(always)]
+    fn string_same(&mut self, a: Value, b: Value) -> Option<bool> {
+        if !strings(a, b) {
+            return None;
+        }
+        self.equal_texts(a, b)
     }
 
     #[inline(always)]
     pub(super) fn string_eq(&mut self, i: &Instruction) -> bool {
-        let (a, b) = (self.get(i.b), self.get(i.c));
-        if a.kind() != Kind::String || b.kind() != Kind::String {
-            return false;
-        }
-        let heap = self.heap();
-        let (left, right) = (heap.text_bytes(a), heap.text_bytes(b));
-        let equal = left == right;
-        let work = if left.len() == right.len() {
-            left.len() as u64
-        } else {
-            0
-        };
-        self.charge(cost::work_gas(Work::Bytes, work)) && self.set(i.a, Value::bool(equal))
+        let equal = self.string_same(self.get(i.b), self.get(i.c));
+        self.set_found(i.a, equal.map(Value::bool))
     }
+
+    #[inline(always)]
+    pub(super) fn string_lt(&mut self, i: &Instruction) -> bool {
+        let less = self.string_before(self.get(i.b), self.get(i.c));
+        self.set_found(i.a, less.map(Value::bool))
+    }
+
+    #[inline(always)]
+    pub(super) fn branch_string_eq(&mut self, i: &Instruction) -> bool {
+        let equal = self.string_same(self.get(i.a), self.get(i.c));
+        self.branch_found(i, equal)
+    }
+
+    #[inline(always)]
+    pub(super) fn branch_string_lt(&mut self, i: &Instruction) -> bool {
+        let less = self.string_before(self.get(i.a), self.get(i.c));
+        self.branch_found(i, less)
+    }
+}
+
+#[inline(never)]
+pub(super) fn append(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<Value> {
+    let (left, right) = (aside.string(a)?, aside.string(b)?);
+    let own = match left.source {
+        Source::Own(offset) => aside.arena.text_buffer(offset),
+        Source::Other(_) => None,
+    };
+    let plan = Arena::plan_append(left.length, right.length, own)?;
+    aside.afford(cost::work_gas(Work::Bytes, plan.copied), plan.bytes)?;
+    Some(aside.arena.append(plan, left, right))
+}
+
+#[inline(never)]
+fn substring(aside: &mut Aside<'_>, string: Value, from: Value, to: Value) -> Option<Value> {
+    let characters = aside.string(string)?.characters;
+    let from = u32::try_from(from.as_int()?).ok()?;
+    let to = match to {
+        Value::NIL => characters,
+        to => u32::try_from(to.as_int()?).ok()?,
+    };
+    if from > to || to > characters {
+        return None;
+    }
+    slice(aside, string, from, to)
+}
+
+/// A part of a string between two of its characters.
+#[inline(never)]
+fn slice(aside: &mut Aside<'_>, string: Value, from: u32, to: u32) -> Option<Value> {
+    let whole = aside.string(string)?;
+    let (mut start, mut length, mut walked) = (from, to - from, 0);
+    if whole.characters != whole.length {
+        let bytes = aside.heap().text_bytes(string);
+        start = position(bytes, from);
+        length = position(&bytes[start as usize..], to - from);
+        walked = start + length;
+    }
+    let gas =
+        cost::work_gas(Work::Bytes, walked.into()) + cost::work_gas(Work::Bytes, length.into());
+    aside.afford(gas, cost::text_bytes(length.into()))?;
+    let part = Piece {
+        start,
+        length,
+        characters: to - from,
+        ..whole
+    };
+    Some(aside.arena.new_text_of(Kind::String, [part, Piece::of("")]))
+}
+
+/// The byte at which a character begins, or the end.
+fn position(bytes: &[u8], characters: u32) -> u32 {
+    let begins = |byte: u8| byte & 0xc0 != 0x80;
+    let mut places = (0..bytes.len()).filter(|place| begins(bytes[*place]));
+    places.nth(characters as usize).unwrap_or(bytes.len()) as u32
+}
+
+/// UTF-8 can be searched as bytes: no character begins within another.
+#[inline(never)]
+pub(super) fn index(aside: &mut Aside<'_>, string: Value, part: Value) -> Option<Value> {
+    let (whole, searched) = (aside.string(string)?, aside.string(part)?);
+    let work = u64::from(whole.length) + u64::from(searched.length);
+    aside.pay(cost::work_gas(Work::Bytes, work))?;
+    let heap = aside.heap();
+    let (bytes, part) = (heap.text_bytes(string), heap.text_bytes(part));
+    let found = match part {
+        [byte] => memchr::memchr(*byte, bytes),
+        _ => memchr::memmem::find(bytes, part),
+    };
+    let Some(at) = found else {
+        return Some(Value::NIL);
+    };
+    let is_ascii = whole.characters == whole.length;
+    let begins = |byte: &&u8| **byte & 0xc0 != 0x80;
+    let place = if is_ascii {
+        at
+    } else {
+        bytes[..at].iter().filter(begins).count()
+    };
+    Some(Value::int(place as i64))
+}
+
+/// Whether two texts are equal, in which case only their lengths are the same.
+#[inline(never)]
+fn equal(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<bool> {
+    let heap = aside.heap();
+    let (left, right) = (heap.text_bytes(a), heap.text_bytes(b));
+    if left.len() != right.len() {
+        return Some(false);
+    }
+    let (equal, work) = (left == right, left.len() as u64);
+    aside.pay(cost::work_gas(Work::Bytes, work))?;
+    Some(equal)
+}
+
+/// The bytes of UTF-8 are in the order of the code points.
+#[inline(never)]
+fn before(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<bool> {
+    let heap = aside.heap();
+    let (left, right) = (heap.text_bytes(a), heap.text_bytes(b));
+    let (less, work) = (left < right, left.len().min(right.len()) as u64);
+    aside.pay(cost::work_gas(Work::Bytes, work))?;
+    Some(less)
+}
+
+#[inline(never)]
+pub(super) fn number_to_string(aside: &mut Aside<'_>, number: Value) -> Option<Value> {
+    let mut room = [0; 20];
+    let float;
+    let text = match Number::of(number)? {
+        Number::Int(int) => decimal(int, &mut room),
+        Number::Float(value) => {
+            float = float_text(value);
+            Piece::of(&float)
+        }
+    };
+    aside.afford(0, cost::text_bytes(text.length.into()))?;
+    Some(aside.arena.new_text_of(Kind::String, [text, Piece::of("")]))
+}
+
+/// An Int as text.
+fn decimal(int: i64, room: &mut [u8; 20]) -> Piece<'_> {
+    let mut rest = int.unsigned_abs();
+    let mut start = room.len();
+    loop {
+        start -= 1;
+        room[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if int < 0 {
+        start -= 1;
+        room[start] = b'-';
+    }
+    let length = (room.len() - start) as u32;
+    Piece {
+        source: Source::Other(room),
+        start: start as u32,
+        length,
+        characters: length,
+    }
+}
+
+#[inline(never)]
+pub(super) fn string_to_number(aside: &mut Aside<'_>, string: Value) -> Option<Value> {
+    let length = aside.string(string)?.length;
+    aside.pay(cost::work_gas(Work::Bytes, length.into()))?;
+    let heap = aside.heap();
+    let digits = heap.text_bytes(string);
+    if (1..=DIGITS_MAX).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) {
+        let add = |sum, digit: &u8| sum * 10 + i64::from(digit - b'0');
+        return Some(Value::int(digits.iter().fold(0, add)));
+    }
+    Some(parse_number(heap.string(string)?).unwrap_or(Value::NIL))
 }

@@ -1,19 +1,18 @@
 //! Strings and symbols.
 
-use std::borrow::Cow;
-
 use pw_isa::op::Text;
 use pw_isa::operand::{Def, Use};
 use pw_isa::{Kind, cost};
 
 use super::data::out_of_range;
 use super::{Machine, Step, Stop};
-use crate::fiber::arena::{Arena, bytes_logical};
+use crate::fiber::arena::{Arena, Piece, bytes_logical};
+use crate::heap::whole_text;
 use crate::numbers::Number;
 use crate::text::{float_text, parse_number};
 use crate::value::Value;
 
-impl Machine<'_> {
+impl<'a> Machine<'a> {
     pub(super) fn text(&mut self, op: &Text) -> Step {
         match *op {
             Text::StringLength { dst, string } => {
@@ -117,16 +116,13 @@ impl Machine<'_> {
         };
         self.charge(plan.copied)?;
         self.reserve(plan.bytes)?;
-        let left = self.get(a);
-        let right = self.string(b)?.to_owned();
-        let own = left.is_in_arena().then_some(left.bits);
-        let text: Cow<'_, str> = if plan.in_place {
-            Cow::Borrowed("")
-        } else {
-            Cow::Owned(self.string(a)?.to_owned())
-        };
-        let value = self.fiber.arena.append(plan, &text, own, &right);
+        let (left, right) = (self.whole_text(a), self.whole_text(b));
+        let value = self.fiber.arena.append(plan, left, right);
         self.set(dst, value)
+    }
+
+    fn whole_text(&self, register: Use) -> Piece<'a> {
+        whole_text(&self.fiber.arena, self.code, self.get(register))
     }
 
     /// The byte positions of two character positions; charges for finding them.
@@ -180,10 +176,16 @@ impl Machine<'_> {
         let (start, end) = self.byte_range(string, from, to)?;
         self.charge((end - start) as u64)?;
         self.reserve(cost::text_bytes((end - start) as u64))?;
-        let part = &self.heap().text_bytes(self.get(string))[start..end];
-        // The range begins and ends between characters, so nothing is lost.
-        let part = String::from_utf8_lossy(part).into_owned();
-        let value = self.fiber.arena.new_text(Kind::String, &part);
+        let part = Piece {
+            start: start as u32,
+            length: (end - start) as u32,
+            characters: to - from,
+            ..self.whole_text(string)
+        };
+        let value = self
+            .fiber
+            .arena
+            .new_text_of(Kind::String, [part, Piece::of("")]);
         self.set(dst, value)
     }
 

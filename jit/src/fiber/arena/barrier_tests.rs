@@ -4,7 +4,7 @@
 use pw_isa::Kind;
 
 use super::object::Elements;
-use super::{Arena, CARD_WORDS, SEGMENT_WORDS, SMALL_WORDS};
+use super::{Arena, CARD_WORDS, Piece, SEGMENT_WORDS, SMALL_WORDS, Source};
 use crate::value::Value;
 
 /// A sequence of numbers without a pattern.
@@ -149,7 +149,11 @@ impl World {
             let added = "appended ü and more of it";
             let plan = Arena::plan_append(text.len() as u32, added.len() as u32, own);
             let plan = plan.expect("short enough");
-            self.roots[at] = self.arena.append(plan, &text, Some(left.bits), added);
+            let left = Piece {
+                source: Source::Own(left.bits),
+                ..Piece::of(&text)
+            };
+            self.roots[at] = self.arena.append(plan, left, Piece::of(added));
         }
     }
 

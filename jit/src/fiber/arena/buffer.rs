@@ -9,6 +9,8 @@ use pw_isa::cost;
 
 /// Marks the buffer of a text, which counts for itself; other buffers count with their owners.
 pub(super) const TEXT_BUFFER: u16 = 1;
+/// The bytes of a card.
+const CARD_BYTES: usize = CARD_WORDS * 8;
 
 /// A buffer outside the arena.
 #[derive(Clone, Debug)]
@@ -193,6 +195,30 @@ impl Arena {
         let last = (start + bytes.len() - 1) / 8;
         let words = self.buffer_mut(buffer, first, last - first + 1);
         bytemuck::cast_slice_mut(words)[start - first * 8..][..bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Copies bytes from one buffer to another, or to an unused place of the same.
+    pub(super) fn copy_buffer_bytes(
+        &mut self,
+        from: u64,
+        start: usize,
+        to: u64,
+        at: usize,
+        length: usize,
+    ) {
+        if length == 0 {
+            return;
+        }
+        if (from | to) & OUTSIDE != 0 {
+            let bytes = self.buffer_bytes(from)[start..start + length].to_vec();
+            return self.write_buffer_bytes(to, at, &bytes);
+        }
+        let (start, at) = (from as usize + 16 + start, to as usize + 16 + at);
+        if !self.cards.is_empty() {
+            self.cards[at / CARD_BYTES..=(at + length - 1) / CARD_BYTES].fill(1);
+        }
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words);
+        bytes.copy_within(start..start + length, at);
     }
 
     /// A text buffer's bytes in use and capacity.

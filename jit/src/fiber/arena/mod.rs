@@ -30,6 +30,7 @@ pub(crate) use data::bytes_logical;
 pub(crate) use map::KeyHasher;
 pub(crate) use object::Elements;
 pub use report::ArenaReport;
+pub(crate) use text::{Piece, Source};
 pub(crate) use vector::StorePlan;
 
 use buffer::Outside;

@@ -60,6 +60,12 @@ impl ObjectKind {
         ObjectKind::ALL[(header & 0xff) as usize - 1]
     }
 
+    /// Whether this is the header of a text with a buffer.
+    #[inline(always)]
+    pub(crate) fn is_long_text(header: u64) -> bool {
+        header & 0xff == ObjectKind::LongText as u64
+    }
+
     /// The kind with this number, if programs' data can have it.
     pub(crate) fn from_number(number: u8) -> Option<ObjectKind> {
         let index = usize::from(number).checked_sub(1)?;

@@ -22,31 +22,100 @@ pub(crate) struct AppendPlan {
     /// The capacity of a new buffer; `None` when the text fits in an object or an existing buffer.
     new_capacity: Option<u32>,
     /// The bytes go behind the left text, in its own buffer.
-    pub(crate) in_place: bool,
+    in_place: bool,
+}
+
+/// Where the bytes of a new text come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source<'a> {
+    /// The text of the same arena at this offset.
+    Own(u64),
+    /// Another's bytes.
+    Other(&'a [u8]),
+}
+
+/// A part of a text that goes into a new one, whole characters of UTF-8.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece<'a> {
+    pub(crate) source: Source<'a>,
+    /// The first byte.
+    pub(crate) start: u32,
+    /// The number of bytes.
+    pub(crate) length: u32,
+    pub(crate) characters: u32,
+}
+
+impl<'a> Piece<'a> {
+    /// The whole of a text that is not in the arena.
+    pub(crate) fn of(text: &'a str) -> Piece<'a> {
+        Piece {
+            source: Source::Other(text.as_bytes()),
+            start: 0,
+            length: text.len() as u32,
+            characters: text.chars().count() as u32,
+        }
+    }
 }
 
 impl Arena {
     /// A new text of kind String or Symbol.
     pub fn new_text(&mut self, kind: Kind, text: &str) -> Value {
-        let characters = text.chars().count() as u32;
-        if text.len() as u64 <= cost::TEXT_INLINE_MAX {
-            return self.new_short_text(kind, text, characters);
-        }
-        let length = text.len() as u32;
-        let buffer = self.new_text_buffer(length, length, text.len());
-        self.write_buffer_bytes(buffer, 0, text.as_bytes());
-        self.new_long_text(kind, length, characters, buffer)
+        self.new_text_of(kind, [Piece::of(text), Piece::of("")])
     }
 
-    fn new_short_text(&mut self, kind: Kind, text: &str, characters: u32) -> Value {
-        let words = 2 + text.len().div_ceil(8);
-        let index = self.allocate(words, cost::short_text_bytes(text.len() as u64));
+    /// A new text with a buffer no larger than it needs, if it needs one.
+    pub(crate) fn new_text_of(&mut self, kind: Kind, pieces: [Piece<'_>; 2]) -> Value {
+        let length = pieces[0].length + pieces[1].length;
+        let is_long = u64::from(length) > cost::TEXT_INLINE_MAX;
+        self.join_pieces(kind, pieces, is_long.then_some(length))
+    }
+
+    /// A new text, with a buffer when that has a capacity.
+    fn join_pieces(&mut self, kind: Kind, pieces: [Piece<'_>; 2], capacity: Option<u32>) -> Value {
+        let [left, right] = pieces;
+        let length = left.length + right.length;
+        let characters = left.characters + right.characters;
+        if let Some(capacity) = capacity {
+            let buffer = self.new_text_buffer(length, capacity, capacity as usize);
+            self.write_piece(buffer, 0, left);
+            self.write_piece(buffer, left.length, right);
+            return self.new_long_text(kind, length, characters, buffer);
+        }
+        let words = 2 + (length as usize).div_ceil(8);
+        let index = self.allocate(words, cost::short_text_bytes(u64::from(length)));
+        // The pieces may leave a part of the last word as it is.
+        self.init(index + words - 1, 0);
         self.init(index, header(ObjectKind::Text, 0, words));
-        self.init(index + 1, join(text.len() as u32, characters));
-        let room = &mut self.words[index + 2..index + words];
-        room.fill(0);
-        bytemuck::cast_slice_mut(room)[..text.len()].copy_from_slice(text.as_bytes());
-        Value::object(kind, index as u64 * 8)
+        self.init(index + 1, join(length, characters));
+        // The bytes lie where a buffer has its own.
+        let offset = index as u64 * 8;
+        self.write_piece(offset, 0, left);
+        self.write_piece(offset, left.length, right);
+        Value::object(kind, offset)
+    }
+
+    /// Copies a piece to a place in a buffer.
+    fn write_piece(&mut self, buffer: u64, at: u32, piece: Piece<'_>) {
+        let (start, length) = (piece.start as usize, piece.length as usize);
+        match piece.source {
+            Source::Other(bytes) => {
+                self.write_buffer_bytes(buffer, at as usize, &bytes[start..start + length]);
+            }
+            Source::Own(offset) => {
+                let from = self.text_place(offset);
+                self.copy_buffer_bytes(from, start, buffer, at as usize, length);
+            }
+        }
+    }
+
+    /// The word that names the buffer of a text, or the text itself when its bytes stand in it.
+    fn text_place(&self, offset: u64) -> u64 {
+        let index = index_of(offset);
+        if ObjectKind::is_long_text(self.word(index)) {
+            self.word(index + 2)
+        } else {
+            offset
+        }
     }
 
     /// A new string of one ASCII character.
@@ -87,13 +156,11 @@ impl Arena {
     pub(crate) fn text_bytes(&self, offset: u64) -> &[u8] {
         let index = index_of(offset);
         let (length, _) = halves(self.word(index + 1));
-        match ObjectKind::of(self.word(index)) {
-            ObjectKind::LongText => &self.buffer_bytes(self.word(index + 2))[..length as usize],
-            _ => {
-                let words = &self.words[index + 2..index + 2 + (length as usize).div_ceil(8)];
-                &bytemuck::cast_slice(words)[..length as usize]
-            }
+        if ObjectKind::is_long_text(self.word(index)) {
+            return &self.buffer_bytes(self.word(index + 2))[..length as usize];
         }
+        let words = &self.words[index + 2..index + 2 + (length as usize).div_ceil(8)];
+        &bytemuck::cast_slice(words)[..length as usize]
     }
 
     /// The text.
@@ -105,11 +172,13 @@ impl Arena {
     }
 
     /// The number of characters.
+    #[inline(always)]
     pub(crate) fn text_characters(&self, offset: u64) -> u32 {
         halves(self.word(index_of(offset) + 1)).1
     }
 
     /// The number of bytes.
+    #[inline(always)]
     pub(crate) fn text_length(&self, offset: u64) -> u32 {
         halves(self.word(index_of(offset) + 1)).0
     }
@@ -117,7 +186,7 @@ impl Arena {
     /// The buffer of a long text: its word, bytes in use and capacity.
     pub(crate) fn text_buffer(&self, offset: u64) -> Option<(u64, u32, u32)> {
         let index = index_of(offset);
-        if ObjectKind::of(self.word(index)) != ObjectKind::LongText {
+        if !ObjectKind::is_long_text(self.word(index)) {
             return None;
         }
         let buffer = self.word(index + 2);
@@ -183,35 +252,31 @@ impl Arena {
         })
     }
 
-    /// Appends under a plan. `left` is the text's offset when it lies in this arena; the texts are
-    /// given as owned copies where they do not.
-    pub(crate) fn append(
-        &mut self,
-        plan: AppendPlan,
-        left: &str,
-        own: Option<u64>,
-        right: &str,
-    ) -> Value {
-        if let (true, Some(offset)) = (plan.in_place, own) {
-            let index = index_of(offset);
-            let (length, characters) = halves(self.word(index + 1));
-            let buffer = self.word(index + 2);
-            self.write_buffer_bytes(buffer, length as usize, right.as_bytes());
-            let total = length + right.len() as u32;
-            self.set_text_buffer_used(buffer, total);
-            let characters = characters + right.chars().count() as u32;
-            return self.new_long_text(Kind::String, total, characters, buffer);
+    /// Appends under a plan.
+    pub(crate) fn append(&mut self, plan: AppendPlan, left: Piece<'_>, right: Piece<'_>) -> Value {
+        if let (true, Source::Own(offset)) = (plan.in_place, left.source) {
+            let buffer = self.word(index_of(offset) + 2);
+            self.write_piece(buffer, left.length, right);
+            let length = left.length + right.length;
+            self.set_text_buffer_used(buffer, length);
+            let characters = left.characters + right.characters;
+            return self.new_long_text(Kind::String, length, characters, buffer);
         }
-        let Some(capacity) = plan.new_capacity else {
-            let text = [left, right].concat();
-            let characters = text.chars().count() as u32;
-            return self.new_short_text(Kind::String, &text, characters);
-        };
-        let total = (left.len() + right.len()) as u32;
-        let buffer = self.new_text_buffer(total, capacity, capacity as usize);
-        self.write_buffer_bytes(buffer, 0, left.as_bytes());
-        self.write_buffer_bytes(buffer, left.len(), right.as_bytes());
-        let characters = left.chars().count() + right.chars().count();
-        self.new_long_text(Kind::String, total, characters as u32, buffer)
+        self.join_pieces(Kind::String, [left, right], plan.new_capacity)
+    }
+
+    /// A text of at most 8 bytes as a number and a length; two are in the order of their texts.
+    #[inline(always)]
+    pub(crate) fn tiny_text(&self, offset: u64) -> Option<(u64, u32)> {
+        let index = index_of(offset);
+        let (length, _) = halves(self.word(index + 1));
+        match length {
+            0 => Some((0, 0)),
+            1..=8 => Some((
+                self.word(index + 2).to_be() & u64::MAX << (64 - 8 * length),
+                length,
+            )),
+            _ => None,
+        }
     }
 }
