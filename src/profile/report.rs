@@ -82,12 +82,12 @@ impl Profiler {
                 };
                 if *entered > 0 {
                     functions.entry((number, *function)).or_default();
-                    calls.insert((number, *function), u64::from(*entered));
+                    calls.insert((number, *function), *entered);
                 }
                 loops.extend(heads.iter().filter(|head| head.2 > 0).map(
                     |(function, pc, count)| LoopRow {
                         place: place(code, (number, *function, *pc)),
-                        count: u64::from(*count),
+                        count: *count,
                     },
                 ));
             }

@@ -80,7 +80,7 @@ impl Profiler {
             every: every.map(|every| every.max(1)),
             random: 0,
             stops: 0,
-            learnt: Profile::new(Sampling::Entries),
+            learnt: Profile::new(Sampling::Stops),
             total: Weight::default(),
             functions: HashMap::new(),
             instructions: HashMap::new(),

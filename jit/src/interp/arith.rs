@@ -73,6 +73,31 @@ pub(super) fn floats(a: Value, b: Value) -> Option<(f64, f64)> {
     Some((Number::of(a)?.to_float(), Number::of(b)?.to_float()))
 }
 
+/// The result of an operation on two Ints or on numbers of which at least one is a Float.
+#[inline(always)]
+fn arith(
+    a: Value,
+    b: Value,
+    int: impl FnOnce(i64, i64) -> Option<i64>,
+    float: impl FnOnce(f64, f64) -> f64,
+) -> Option<Value> {
+    if let Some((a, b)) = ints(a, b) {
+        return int(a, b).map(Value::int);
+    }
+    floats(a, b).map(|(a, b)| Value::float(float(a, b)))
+}
+
+/// The sum of a value and a small number.
+#[inline(always)]
+pub(super) fn plus(a: Value, number: i32) -> Option<Value> {
+    if a.tag == INT {
+        return (a.bits as i64)
+            .checked_add(i64::from(number))
+            .map(Value::int);
+    }
+    (a.tag == FLOAT).then(|| Value::float(f64::from_bits(a.bits) + f64::from(number)))
+}
+
 impl Hot<'_> {
     #[inline(always)]
     fn arith(
@@ -81,15 +106,22 @@ impl Hot<'_> {
         int: impl FnOnce(i64, i64) -> Option<i64>,
         float: impl FnOnce(f64, f64) -> f64,
     ) -> bool {
-        let (a, b) = (self.get(i.b), self.get(i.c));
-        if let Some((a, b)) = ints(a, b) {
-            return match int(a, b) {
-                Some(result) => self.set(i.a, Value::int(result)),
-                None => false,
-            };
+        match arith(self.get(i.b), self.get(i.c), int, float) {
+            Some(result) => self.set(i.a, result),
+            None => false,
         }
-        match floats(a, b) {
-            Some((a, b)) => self.set(i.a, Value::float(float(a, b))),
+    }
+
+    /// The second operand is entry `imm` of the program's values.
+    #[inline(always)]
+    fn arith_value(
+        &mut self,
+        i: &Instruction,
+        int: impl FnOnce(i64, i64) -> Option<i64>,
+        float: impl FnOnce(f64, f64) -> f64,
+    ) -> bool {
+        match arith(self.get(i.b), self.value(i.imm as usize), int, float) {
+            Some(result) => self.set(i.a, result),
             None => false,
         }
     }
@@ -200,13 +232,46 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn add_imm(&mut self, i: &Instruction) -> bool {
-        self.arith_imm(i, i64::checked_add, |a, b| a + b)
+    pub(super) fn add_value(&mut self, i: &Instruction) -> bool {
+        self.arith_value(i, i64::checked_add, |a, b| a + b)
     }
 
     #[inline(always)]
-    pub(super) fn sub_imm(&mut self, i: &Instruction) -> bool {
-        self.arith_imm(i, i64::checked_sub, |a, b| a - b)
+    pub(super) fn sub_value(&mut self, i: &Instruction) -> bool {
+        self.arith_value(i, i64::checked_sub, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    pub(super) fn mul_value(&mut self, i: &Instruction) -> bool {
+        self.arith_value(i, i64::checked_mul, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    pub(super) fn div_value(&mut self, i: &Instruction) -> bool {
+        self.arith_value(i, i64::checked_div, |a, b| a / b)
+    }
+
+    /// The product of `b` and `c`, and the register `imm`. Which of the two is added to which makes no
+    /// difference that can be observed.
+    #[inline(always)]
+    pub(super) fn mul_add(&mut self, i: &Instruction) -> bool {
+        let (b, c) = (self.get(i.b), self.get(i.c));
+        let Some(product) = arith(b, c, i64::checked_mul, |a, b| a * b) else {
+            return false;
+        };
+        let addend = self.get(i.imm as u16);
+        match arith(product, addend, i64::checked_add, |a, b| a + b) {
+            Some(sum) => self.set(i.a, sum),
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn add_imm(&mut self, i: &Instruction) -> bool {
+        match plus(self.get(i.b), i.imm) {
+            Some(sum) => self.set(i.a, sum),
+            None => false,
+        }
     }
 
     #[inline(always)]

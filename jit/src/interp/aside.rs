@@ -83,13 +83,4 @@ impl Hot<'_> {
         }
         result
     }
-
-    /// Sets a register, if there is something to set it to.
-    #[inline(always)]
-    pub(super) fn set_found(&mut self, register: u16, value: Option<Value>) -> bool {
-        match value {
-            Some(value) => self.set(register, value),
-            None => false,
-        }
-    }
 }

@@ -141,13 +141,35 @@ impl Hot<'_> {
         a.tag == FLOAT && self.branch_test(i, O::holds(float, f64::from(number)))
     }
 
+    /// The Float to compare with is entry `c` of the program's values.
+    #[inline(always)]
+    pub(super) fn branch_order_value<O: Order>(&mut self, i: &Instruction) -> bool {
+        let (a, b) = (self.get(i.a), self.value(usize::from(i.c)));
+        let float = f64::from_bits(a.bits);
+        a.tag == FLOAT && self.branch_test(i, O::holds(float, f64::from_bits(b.bits)))
+    }
+
+    /// A `loop`, and the comparison and branch behind it.
+    #[inline(always)]
+    pub(super) fn loop_order<O: Order>(&mut self, i: &Instruction) -> bool {
+        let counted = self.count_loop(i);
+        self.skip(usize::from(counted));
+        counted && self.branch_order::<O>(self.fetch())
+    }
+
+    #[inline(always)]
+    pub(super) fn loop_order_imm<O: Order>(&mut self, i: &Instruction) -> bool {
+        let counted = self.count_loop(i);
+        self.skip(usize::from(counted));
+        counted && self.branch_order_imm::<O>(self.fetch())
+    }
+
     /// A jump to a `loop`, and the comparison and branch behind it.
     #[inline(always)]
     pub(super) fn again<O: Order>(&mut self, i: &Instruction) -> bool {
         self.jump_loop(i) && self.branch_order::<O>(self.fetch())
     }
 
-    /// The same with a number in the comparison.
     #[inline(always)]
     pub(super) fn again_imm<O: Order>(&mut self, i: &Instruction) -> bool {
         self.jump_loop(i) && self.branch_order_imm::<O>(self.fetch())

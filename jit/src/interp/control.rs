@@ -48,7 +48,7 @@ impl Hot<'_> {
     /// A jump to a `loop`, and that.
     #[inline(always)]
     pub(super) fn jump_loop(&mut self, i: &Instruction) -> bool {
-        let goes_on = self.jump(i) && self.count_loop(i);
+        let goes_on = self.jump(i) && self.count_loop(self.fetch());
         self.skip(usize::from(goes_on));
         goes_on
     }
@@ -74,12 +74,17 @@ impl Hot<'_> {
     /// Goes on where a fused branch says.
     #[inline(always)]
     pub(super) fn branch_test(&mut self, i: &Instruction, holds: bool) -> bool {
-        self.branch(holds, i.holds(), i.fails())
+        self.branch(holds, i.low() as isize, i.high() as isize)
     }
 
     #[inline(always)]
     pub(super) fn copy(&mut self, i: &Instruction) -> bool {
         self.set(i.a, self.get(i.b))
+    }
+
+    #[inline(always)]
+    pub(super) fn copy_twice(&mut self, i: &Instruction) -> bool {
+        self.copy(i) && self.set(i.c, self.get(i.low() as u16))
     }
 
     #[inline(always)]
@@ -89,20 +94,39 @@ impl Hot<'_> {
 
     #[inline(always)]
     pub(super) fn load_value(&mut self, i: &Instruction) -> bool {
+        self.set(i.a, self.value(i.imm as usize))
+    }
+
+    /// An entry of the program's values.
+    #[inline(always)]
+    pub(super) fn value(&self, place: usize) -> Value {
         // SAFETY: the rewriter put the value there.
-        let value = unsafe { *self.program.values.get_unchecked(i.imm as usize) };
-        self.set(i.a, value)
+        unsafe { *self.program.values.get_unchecked(place) }
+    }
+
+    #[inline(always)]
+    pub(super) fn leave_function(&mut self, i: &Instruction) -> bool {
+        self.leave_with(self.get(i.a))
+    }
+
+    #[inline(always)]
+    pub(super) fn leave_with_int(&mut self, i: &Instruction) -> bool {
+        self.leave_with(Value::int(i64::from(i.imm)))
+    }
+
+    #[inline(always)]
+    pub(super) fn leave_with_value(&mut self, i: &Instruction) -> bool {
+        self.leave_with(self.value(i.imm as usize))
     }
 
     /// Returns to a caller in the same program.
     #[inline(always)]
-    pub(super) fn leave_function(&mut self, i: &Instruction) -> bool {
+    fn leave_with(&mut self, value: Value) -> bool {
         // SAFETY: every frame has a header before its registers; see `hot`.
         let header = unsafe { *self.regs.wrapping_sub(1) };
         if self.depth <= 1 || (header.bits >> 32) as u32 != self.program_number {
             return false;
         }
-        let value = self.get(i.a);
         // SAFETY: the header's slot is the caller's window base.
         unsafe { *self.regs.wrapping_sub(1) = value };
         self.regs = self.regs.wrapping_sub(header.bits as u32 as usize);

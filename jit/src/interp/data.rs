@@ -1,5 +1,6 @@
 //! Pairs, vectors, bytes and maps, where nothing has to grow.
 
+use super::arith::plus;
 use super::form::Instruction;
 use super::hot::Hot;
 use crate::heap::{Heap, KeyHash};
@@ -51,27 +52,72 @@ impl Hot<'_> {
         }
     }
 
+    /// An element of a vector in the arena.
     #[inline(always)]
-    pub(super) fn vector_ref(&mut self, i: &Instruction) -> bool {
-        let (vector, index) = (self.get(i.b), self.get(i.c));
+    fn element(&mut self, vector: Value, index: Value) -> Option<Value> {
         if vector.tag != Kind::Vector as u64 || index.tag != INT {
-            return false;
+            return None;
         }
         // SAFETY: a value names an object of its kind.
-        match unsafe { self.arena().element(vector.bits, index.bits) } {
-            Some(value) => self.set(i.a, value),
-            None => false,
-        }
+        unsafe { self.arena().element(vector.bits, index.bits) }
     }
 
     #[inline(always)]
-    pub(super) fn vector_set(&mut self, i: &Instruction) -> bool {
-        let (vector, index, value) = (self.get(i.a), self.get(i.b), self.get(i.c));
+    pub(super) fn vector_ref(&mut self, i: &Instruction) -> bool {
+        let found = self.element(self.get(i.b), self.get(i.c));
+        self.set_found(i.a, found)
+    }
+
+    #[inline(always)]
+    pub(super) fn vector_ref_at(&mut self, i: &Instruction) -> bool {
+        let found = self.element(self.get(i.b), Value::int(i64::from(i.imm)));
+        self.set_found(i.a, found)
+    }
+
+    #[inline(always)]
+    pub(super) fn vector_ref_offset(&mut self, i: &Instruction) -> bool {
+        let Some(index) = plus(self.get(i.c), i.imm) else {
+            return false;
+        };
+        let found = self.element(self.get(i.b), index);
+        self.set_found(i.a, found)
+    }
+
+    /// The element `imm` of the element `c` of `b`.
+    #[inline(always)]
+    pub(super) fn vector_ref_twice(&mut self, i: &Instruction) -> bool {
+        let Some(inner) = self.element(self.get(i.b), self.get(i.c)) else {
+            return false;
+        };
+        let found = self.element(inner, self.get(i.imm as u16));
+        self.set_found(i.a, found)
+    }
+
+    /// Replaces an element of a vector in the arena.
+    #[inline(always)]
+    fn set_element(&mut self, vector: Value, index: Value, value: Value) -> bool {
         if vector.tag != Kind::Vector as u64 || index.tag != INT {
             return false;
         }
         // SAFETY: a value names an object of its kind.
         unsafe { self.arena().set_element(vector.bits, index.bits, value) }
+    }
+
+    #[inline(always)]
+    pub(super) fn vector_set(&mut self, i: &Instruction) -> bool {
+        self.set_element(self.get(i.a), self.get(i.b), self.get(i.c))
+    }
+
+    #[inline(always)]
+    pub(super) fn vector_set_at(&mut self, i: &Instruction) -> bool {
+        let index = Value::int(i64::from(i.imm));
+        self.set_element(self.get(i.a), index, self.get(i.c))
+    }
+
+    #[inline(always)]
+    pub(super) fn vector_set_value(&mut self, i: &Instruction) -> bool {
+        let value = self.value(i.imm as usize);
+        self.set_element(self.get(i.a), self.get(i.b), value)
     }
 
     #[inline(always)]

@@ -20,10 +20,15 @@ pub(crate) enum Code {
     Jump,
     /// A jump to a `loop`, and that.
     JumpLoop,
+    /// A move, and that.
+    MoveJumpLoop,
     BranchIf,
     BranchUnless,
     Return,
+    ReturnInt,
+    ReturnValue,
     Move,
+    MoveMove,
     /// `a <-` Int `imm`.
     Int,
     /// `a <-` entry `imm` of the program's values.
@@ -51,7 +56,6 @@ pub(crate) enum Code {
     Shr,
     Ushr,
     AddImm,
-    SubImm,
     MulImm,
     QuotImm,
     RemImm,
@@ -64,8 +68,20 @@ pub(crate) enum Code {
     ShlImm,
     ShrImm,
     UshrImm,
-    /// `return a + b` and its like.
+    /// `return a + b`.
     AddReturn,
+    /// An operation whose second operand is entry `imm` of the program's values.
+    AddValue,
+    SubValue,
+    MulValue,
+    DivValue,
+    /// An operation and a move of its result.
+    AddMove,
+    SubMove,
+    MulMove,
+    AddImmMove,
+    /// A product and a sum.
+    MulAdd,
     ToFloat,
     Sqrt,
     /// A function of the library, the one that `imm` tells.
@@ -88,17 +104,34 @@ pub(crate) enum Code {
     BranchGe,
     BranchNumEq,
     BranchNumNe,
-    BranchEq,
-    BranchEqual,
-    BranchStringEq,
-    BranchStringLt,
     BranchLtImm,
     BranchLeImm,
     BranchGtImm,
     BranchGeImm,
     BranchNumEqImm,
     BranchNumNeImm,
+    BranchLtValue,
+    BranchLeValue,
+    BranchGtValue,
+    BranchGeValue,
+    BranchEq,
+    BranchEqual,
+    BranchStringEq,
+    BranchStringLt,
     BranchIs,
+    /// A `loop`, and the comparison and branch behind it.
+    LoopLt,
+    LoopLe,
+    LoopGt,
+    LoopGe,
+    LoopNumEq,
+    LoopNumNe,
+    LoopLtImm,
+    LoopLeImm,
+    LoopGtImm,
+    LoopGeImm,
+    LoopNumEqImm,
+    LoopNumNeImm,
     /// A jump to a `loop` that a comparison and a branch follow, and all three.
     AgainLt,
     AgainLe,
@@ -112,11 +145,33 @@ pub(crate) enum Code {
     AgainGeImm,
     AgainNumEqImm,
     AgainNumNeImm,
+    /// A move, and that.
+    MoveAgainLt,
+    MoveAgainLe,
+    MoveAgainGt,
+    MoveAgainGe,
+    MoveAgainNumEq,
+    MoveAgainNumNe,
+    MoveAgainLtImm,
+    MoveAgainLeImm,
+    MoveAgainGtImm,
+    MoveAgainGeImm,
+    MoveAgainNumEqImm,
+    MoveAgainNumNeImm,
     Cons,
     Car,
     Cdr,
     VectorRef,
     VectorSet,
+    /// The index stands in `imm`.
+    VectorRefAt,
+    VectorSetAt,
+    /// The index is `c` and `imm` more.
+    VectorRefOffset,
+    /// An element of an element.
+    VectorRefTwice,
+    /// The element is entry `imm` of the program's values.
+    VectorSetValue,
     VectorLength,
     VectorPush,
     VectorPop,
@@ -125,6 +180,9 @@ pub(crate) enum Code {
     MapGet,
     MapSet,
     Call,
+    /// A move, or the sum of a register and a number, into the last argument, and a call.
+    CallMove,
+    CallAddImm,
     CallClosure,
     TailCall,
     TailCallClosure,
@@ -153,30 +211,69 @@ impl Code {
     pub(crate) fn jumps(self) -> bool {
         matches!(
             self,
-            Code::Jump | Code::JumpLoop | Code::BranchIf | Code::BranchUnless
-        ) || self.is_again()
+            Code::Jump | Code::JumpLoop | Code::MoveJumpLoop | Code::BranchIf | Code::BranchUnless
+        ) || (Code::AgainLt as u16..=Code::MoveAgainNumNeImm as u16).contains(&(self as u16))
     }
 
-    /// Whether this jumps to a `loop` and does the test behind it.
-    pub(crate) fn is_again(self) -> bool {
-        (Code::AgainLt as u16..=Code::AgainNumNeImm as u16).contains(&(self as u16))
+    /// Whether this is a `loop`, alone or with the test behind it.
+    pub(crate) fn is_loop(self) -> bool {
+        self == Code::Loop
+            || (Code::LoopLt as u16..=Code::LoopNumNeImm as u16).contains(&(self as u16))
     }
 
-    /// What a jump to a `loop` becomes when this test follows the loop.
+    /// What a `loop` becomes when this test follows it.
+    pub(crate) fn with_loop(self) -> Option<Code> {
+        Some(match self {
+            Code::BranchLt => Code::LoopLt,
+            Code::BranchLe => Code::LoopLe,
+            Code::BranchGt => Code::LoopGt,
+            Code::BranchGe => Code::LoopGe,
+            Code::BranchNumEq => Code::LoopNumEq,
+            Code::BranchNumNe => Code::LoopNumNe,
+            Code::BranchLtImm => Code::LoopLtImm,
+            Code::BranchLeImm => Code::LoopLeImm,
+            Code::BranchGtImm => Code::LoopGtImm,
+            Code::BranchGeImm => Code::LoopGeImm,
+            Code::BranchNumEqImm => Code::LoopNumEqImm,
+            Code::BranchNumNeImm => Code::LoopNumNeImm,
+            _ => return None,
+        })
+    }
+
+    /// What a jump to this loop and test becomes.
     pub(crate) fn again(self) -> Option<Code> {
         Some(match self {
-            Code::BranchLt => Code::AgainLt,
-            Code::BranchLe => Code::AgainLe,
-            Code::BranchGt => Code::AgainGt,
-            Code::BranchGe => Code::AgainGe,
-            Code::BranchNumEq => Code::AgainNumEq,
-            Code::BranchNumNe => Code::AgainNumNe,
-            Code::BranchLtImm => Code::AgainLtImm,
-            Code::BranchLeImm => Code::AgainLeImm,
-            Code::BranchGtImm => Code::AgainGtImm,
-            Code::BranchGeImm => Code::AgainGeImm,
-            Code::BranchNumEqImm => Code::AgainNumEqImm,
-            Code::BranchNumNeImm => Code::AgainNumNeImm,
+            Code::LoopLt => Code::AgainLt,
+            Code::LoopLe => Code::AgainLe,
+            Code::LoopGt => Code::AgainGt,
+            Code::LoopGe => Code::AgainGe,
+            Code::LoopNumEq => Code::AgainNumEq,
+            Code::LoopNumNe => Code::AgainNumNe,
+            Code::LoopLtImm => Code::AgainLtImm,
+            Code::LoopLeImm => Code::AgainLeImm,
+            Code::LoopGtImm => Code::AgainGtImm,
+            Code::LoopGeImm => Code::AgainGeImm,
+            Code::LoopNumEqImm => Code::AgainNumEqImm,
+            Code::LoopNumNeImm => Code::AgainNumNeImm,
+            _ => return None,
+        })
+    }
+
+    /// What a move and this jump become.
+    pub(crate) fn with_move(self) -> Option<Code> {
+        Some(match self {
+            Code::AgainLt => Code::MoveAgainLt,
+            Code::AgainLe => Code::MoveAgainLe,
+            Code::AgainGt => Code::MoveAgainGt,
+            Code::AgainGe => Code::MoveAgainGe,
+            Code::AgainNumEq => Code::MoveAgainNumEq,
+            Code::AgainNumNe => Code::MoveAgainNumNe,
+            Code::AgainLtImm => Code::MoveAgainLtImm,
+            Code::AgainLeImm => Code::MoveAgainLeImm,
+            Code::AgainGtImm => Code::MoveAgainGtImm,
+            Code::AgainGeImm => Code::MoveAgainGeImm,
+            Code::AgainNumEqImm => Code::MoveAgainNumEqImm,
+            Code::AgainNumNeImm => Code::MoveAgainNumNeImm,
             _ => return None,
         })
     }
@@ -201,28 +298,29 @@ pub(crate) struct Instruction {
 }
 
 impl Instruction {
-    /// The counter of a `loop`, or of the one that a jump leads to.
+    /// The counter of a `loop`.
     #[inline(always)]
     pub(crate) fn loop_site(&self) -> u32 {
         u32::from(self.b) | u32::from(self.c) << 16
     }
 
-    /// Where a fused branch goes on when its test holds: a distance from itself.
+    /// The lower half of `imm`: a slot, or where a fused branch goes on when its test holds, as a distance
+    /// from itself.
     #[inline(always)]
-    pub(crate) fn holds(&self) -> isize {
-        self.imm as i16 as isize
+    pub(crate) fn low(&self) -> i16 {
+        self.imm as i16
     }
 
-    /// Where it goes on when its test does not hold.
+    /// The upper half: where a fused branch goes on when its test does not hold.
     #[inline(always)]
-    pub(crate) fn fails(&self) -> isize {
-        (self.imm >> 16) as isize
+    pub(crate) fn high(&self) -> i16 {
+        (self.imm >> 16) as i16
     }
 }
 
-/// The two distances of a fused branch in one field.
-pub(crate) fn two_ways(holds: i16, fails: i16) -> i32 {
-    i32::from(holds) & 0xffff | i32::from(fails) << 16
+/// Two numbers in one field.
+pub(crate) fn halves(low: i16, high: i16) -> i32 {
+    i32::from(low) & 0xffff | i32::from(high) << 16
 }
 
 const _: () = assert!(std::mem::size_of::<Instruction>() == 16);

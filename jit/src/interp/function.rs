@@ -1,5 +1,6 @@
 //! Calls within a program, closures, cells and globals.
 
+use super::arith::plus;
 use super::form::{Instruction, InternalFunction, SLOT_SHIFT};
 use super::hot::Hot;
 use crate::value::{CONSTANT, Value};
@@ -12,9 +13,10 @@ impl<'a> Hot<'a> {
         unsafe { self.program.functions.get_unchecked(number as usize) }
     }
 
-    /// Enters a function whose arguments stand in the window from `window + 1`.
+    /// Enters a function whose arguments stand in the window from `window + 1`; the call is `parts` behind
+    /// the current instruction.
     #[inline(always)]
-    fn push(&mut self, callee: &InternalFunction, window: u16, args: u16) -> bool {
+    fn push(&mut self, callee: &InternalFunction, window: u16, args: u16, parts: u32) -> bool {
         let regs = self.register(window).wrapping_add(1);
         let fits = callee.is_plain
             && callee.params == args
@@ -24,7 +26,7 @@ impl<'a> Hot<'a> {
             return false;
         }
         let header = Value {
-            tag: u64::from(self.pc_index()) | u64::from(self.function().number) << 32,
+            tag: u64::from(self.pc_index() + parts) | u64::from(self.function().number) << 32,
             bits: (u64::from(window >> SLOT_SHIFT) + 1) | u64::from(self.program_number) << 32,
         };
         // SAFETY: the window's base is a register of the caller.
@@ -43,7 +45,28 @@ impl<'a> Hot<'a> {
     #[inline(always)]
     pub(super) fn call(&mut self, i: &Instruction) -> bool {
         let callee = self.callee(i.imm as u32);
-        self.push(callee, i.a, i.b)
+        self.push(callee, i.a, i.b, 0)
+    }
+
+    /// The last argument is a copy of `b`; `c` is the number of arguments.
+    #[inline(always)]
+    pub(super) fn call_move(&mut self, i: &Instruction) -> bool {
+        let callee = self.callee(i.imm as u32);
+        let value = self.get(i.b);
+        self.set(i.a + (i.c << SLOT_SHIFT), value) && self.push(callee, i.a, i.c, 1)
+    }
+
+    /// The last argument is the sum of `b` and the number in `c`.
+    #[inline(always)]
+    pub(super) fn call_add_imm(&mut self, i: &Instruction) -> bool {
+        let callee = self.callee(i.imm as u32);
+        match plus(self.get(i.b), i32::from(i.c as i16)) {
+            Some(sum) => {
+                self.set(i.a + (callee.params << SLOT_SHIFT), sum)
+                    && self.push(callee, i.a, callee.params, 2)
+            }
+            None => false,
+        }
     }
 
     /// The function of a closure of this program.
@@ -67,7 +90,7 @@ impl<'a> Hot<'a> {
             return false;
         };
         let depth = self.depth;
-        let goes_on = self.push(callee, i.a, i.b);
+        let goes_on = self.push(callee, i.a, i.b, 0);
         // Either nothing has happened, or the callee was entered, though its gas may be missing.
         if self.depth > depth {
             self.give_closure(callee, closure);

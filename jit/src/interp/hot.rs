@@ -155,6 +155,15 @@ impl<'a> Hot<'a> {
         true
     }
 
+    /// Sets a register, if there is something to set it to.
+    #[inline(always)]
+    pub(super) fn set_found(&mut self, register: u16, value: Option<Value>) -> bool {
+        match value {
+            Some(value) => self.set(register, value),
+            None => false,
+        }
+    }
+
     /// The arena.
     #[inline(always)]
     pub(super) fn arena(&mut self) -> &mut Arena {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use pw_isa::op::{Access, Op};
 use pw_isa::{Kind, KindSet};
 
-use super::form::{Code, InternalProgram};
+use super::form::InternalProgram;
 use crate::code_space::CodeSpace;
 use crate::fiber::Fiber;
 use crate::fiber::arena::Elements;
@@ -188,7 +188,7 @@ impl Profile {
         let (program, function, pc) = fiber.position();
         let internal = &code.program(program).internal().functions[function as usize];
         let i = &internal.code[pc as usize];
-        let of_loop = (i.code == Code::Loop).then(|| i.loop_site());
+        let of_loop = i.code.is_loop().then(|| i.loop_site());
         let of_entry = (pc == 0).then_some(internal.entry_site);
         if (of_loop.is_some() || of_entry.is_some())
             && let Some(profile) = self.programs.get_mut(&program)
@@ -216,7 +216,7 @@ impl Profile {
         let loaded = code.program(program);
         let i = &loaded.internal().functions[function as usize].code[pc as usize];
         let is_call = matches!(loaded.function(function).code[pc as usize], Op::Function(_));
-        if i.code == Code::Loop {
+        if i.code.is_loop() {
             self.program(program, code).pass(i.loop_site());
         }
         let done = step(fiber);

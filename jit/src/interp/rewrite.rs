@@ -1,15 +1,15 @@
 //! From the external to the internal form, when a program is first run.
 //!
 //! Three passes over each function: every instruction on its own, then the gas from each instruction to
-//! the end of its block, then fusing. A sequence is fused only within a block and only where the values
-//! between its parts are dead behind it, so that nothing is lost by not writing them.
+//! the end of its block, then [fusing](super::fuse).
 
 use pw_isa::op::{Arith, Compare, Control, Data, Effects, Float, Function as Call, Op, Text};
 use pw_isa::operand::{Def, Use};
 use pw_isa::{Function, Kind, Link};
 
 use super::arith::library_call;
-use super::form::{Code, Instruction, InternalFunction, InternalProgram, SLOT_SHIFT, two_ways};
+use super::form::{Code, Instruction, InternalFunction, InternalProgram, SLOT_SHIFT};
+use super::fuse::Fuser;
 use crate::code_space::LoadedProgram;
 use crate::value::Value;
 
@@ -35,14 +35,14 @@ pub(crate) fn rewrite(program: &LoadedProgram) -> InternalProgram {
     }
 }
 
-struct Rewriter<'a> {
+pub(super) struct Rewriter<'a> {
     program: &'a LoadedProgram,
     number: u32,
     values: &'a mut Vec<Value>,
     sites: &'a mut Vec<(u32, u32)>,
 }
 
-fn instruction(code: Code, a: u16, b: u16, c: u16, imm: i32) -> Instruction {
+pub(super) fn instruction(code: Code, a: u16, b: u16, c: u16, imm: i32) -> Instruction {
     Instruction {
         code,
         a,
@@ -54,11 +54,11 @@ fn instruction(code: Code, a: u16, b: u16, c: u16, imm: i32) -> Instruction {
 }
 
 /// A register as the loop addresses it: the byte offset of its slot.
-const fn slot(register: u16) -> u16 {
+pub(super) const fn slot(register: u16) -> u16 {
     register << SLOT_SHIFT
 }
 
-fn three(code: Code, dst: Def, a: Use, b: Use) -> Instruction {
+pub(super) fn three(code: Code, dst: Def, a: Use, b: Use) -> Instruction {
     instruction(code, slot(dst.0), slot(a.0), slot(b.0), 0)
 }
 
@@ -86,14 +86,17 @@ impl Rewriter<'_> {
         let leaders = leaders(self.source());
         let addressable = self.source().registers < 1 << (16 - SLOT_SHIFT);
         if addressable && self.count_gas(&mut code) {
-            for pc in 0..count {
-                self.fuse(pc, &mut code, &leaders);
-            }
+            let fuser = Fuser {
+                rewriter: &self,
+                source: self.source(),
+                live: self.program.live(self.number),
+                leaders: &leaders,
+            };
+            fuser.fuse_all(&mut code);
         } else {
             // Too many registers or a block too dear for the fields: left to the reference interpreter.
             code.fill(STEP);
         }
-        fuse_loops(&mut code);
         self.number_sites(&mut code);
         make_jumps_relative(&mut code);
         let source = self.source();
@@ -110,21 +113,12 @@ impl Rewriter<'_> {
 
     /// Numbers the loops of the function, and then its entry, for their counters.
     fn number_sites(&mut self, code: &mut [Instruction]) {
-        let mut site_of = vec![0u32; code.len()];
         for (pc, instruction) in code.iter_mut().enumerate() {
-            if instruction.code == Code::Loop {
+            if instruction.code.is_loop() {
                 let site = self.sites.len() as u32;
                 self.sites.push((self.number, pc as u32));
-                site_of[pc] = site;
                 (instruction.b, instruction.c) = (site as u16, (site >> 16) as u16);
             }
-        }
-        for instruction in code
-            .iter_mut()
-            .filter(|instruction| instruction.code == Code::JumpLoop || instruction.code.is_again())
-        {
-            let site = site_of[instruction.imm as usize];
-            (instruction.b, instruction.c) = (site as u16, (site >> 16) as u16);
         }
         self.sites.push((self.number, 0));
     }
@@ -228,7 +222,7 @@ impl Rewriter<'_> {
         }
     }
 
-    fn linked(&self, link: u32) -> i32 {
+    pub(super) fn linked(&self, link: u32) -> i32 {
         match self.program.link(self.number, link) {
             Link::Function(number) | Link::Global(number) => number as i32,
         }
@@ -311,154 +305,9 @@ impl Rewriter<'_> {
         }
         true
     }
-
-    /// Whether a register's value is not needed at any of these pcs.
-    fn is_dead(&self, register: u16, pcs: &[usize]) -> bool {
-        let live = self.program.live(self.number);
-        let count = self.source().code.len();
-        pcs.iter()
-            .all(|pc| *pc < count && !live.is_live(*pc as u32, register))
-    }
-
-    /// Replaces the instruction at `pc` by a fused one, if a sequence that starts there can be.
-    fn fuse(&self, pc: usize, code: &mut [Instruction], leaders: &[bool]) {
-        let source = &self.source().code;
-        // How many instructions from `pc` on belong to one block.
-        let run = (1..4)
-            .take_while(|step| pc + step < source.len() && !leaders[pc + step])
-            .count()
-            + 1;
-        if let Op::Control(Control::Jump { to }) = source[pc]
-            && matches!(source[to.0 as usize], Op::Control(Control::Loop {}))
-        {
-            code[pc].code = Code::JumpLoop;
-            return;
-        }
-        let fused =
-            match source[pc] {
-                Op::Data(Data::Int { dst, value }) if run >= 2 => {
-                    let imm = i32::try_from(value.0).ok();
-                    imm.and_then(|imm| self.fuse_number(pc, dst, imm, run))
-                }
-                Op::Compare(_) | Op::Text(_) if run >= 2 => self.fuse_test(pc),
-                Op::Arith(Arith::Add { dst, a, b }) if run >= 2 => match source[pc + 1] {
-                    Op::Control(Control::Return { value }) if value.0 == dst.0 => Some(
-                        instruction(Code::AddReturn, slot(dst.0), slot(a.0), slot(b.0), 0),
-                    ),
-                    _ => None,
-                },
-                _ => None,
-            };
-        if let Some(fused) = fused {
-            code[pc] = Instruction {
-                rest: code[pc].rest,
-                ..fused
-            };
-        }
-    }
-
-    /// `int t imm` and an instruction that reads `t` last.
-    fn fuse_number(&self, pc: usize, number: Def, imm: i32, run: usize) -> Option<Instruction> {
-        let source = &self.source().code;
-        match source[pc + 1] {
-            Op::Arith(op) => {
-                let (code, dst, a) = arith_with_number(op, number, imm)?;
-                let dead = dst.0 == number.0 || self.is_dead(number.0, &[pc + 2]);
-                (dead && a.0 != number.0).then(|| instruction(code, slot(dst.0), slot(a.0), 0, imm))
-            }
-            Op::Compare(op) if run >= 3 => {
-                let (code, dst, a) = compare_with_number(op, number)?;
-                let ways = branch_on(pc, source[pc + 2], dst, 3)?;
-                let behind = ways.targets;
-                let imm = i16::try_from(imm).ok()?;
-                let dead = self.is_dead(number.0, &behind) && self.is_dead(dst.0, &behind);
-                (dead && a.0 != number.0)
-                    .then(|| instruction(code, slot(a.0), 0, imm as u16, ways.distances))
-            }
-            _ => None,
-        }
-    }
-
-    /// A comparison and a branch that is the only one to read its result.
-    fn fuse_test(&self, pc: usize) -> Option<Instruction> {
-        let source = &self.source().code;
-        let (code, dst, a, c) = match source[pc] {
-            Op::Compare(Compare::Lt { dst, a, b }) => (Code::BranchLt, dst, a, slot(b.0)),
-            Op::Compare(Compare::Le { dst, a, b }) => (Code::BranchLe, dst, a, slot(b.0)),
-            Op::Compare(Compare::Gt { dst, a, b }) => (Code::BranchGt, dst, a, slot(b.0)),
-            Op::Compare(Compare::Ge { dst, a, b }) => (Code::BranchGe, dst, a, slot(b.0)),
-            Op::Compare(Compare::NumEq { dst, a, b }) => (Code::BranchNumEq, dst, a, slot(b.0)),
-            Op::Compare(Compare::NumNe { dst, a, b }) => (Code::BranchNumNe, dst, a, slot(b.0)),
-            Op::Compare(Compare::Eq { dst, a, b }) => (Code::BranchEq, dst, a, slot(b.0)),
-            Op::Compare(Compare::Is { dst, a, kinds }) => {
-                (Code::BranchIs, dst, a, kinds.0.0 as u16)
-            }
-            Op::Compare(Compare::Not { dst, a }) => {
-                let (code, to) = match source[pc + 1] {
-                    Op::Control(Control::BranchIf { test, to }) if test.0 == dst.0 => {
-                        (Code::BranchUnless, to.0)
-                    }
-                    Op::Control(Control::BranchUnless { test, to }) if test.0 == dst.0 => {
-                        (Code::BranchIf, to.0)
-                    }
-                    _ => return None,
-                };
-                let dead = self.is_dead(dst.0, &[to as usize, pc + 2]);
-                // The branch alone is one instruction shorter: it must skip its second part.
-                return dead.then(|| instruction(code, slot(a.0), 1, 0, to as i32));
-            }
-            Op::Compare(Compare::Equal { dst, a, b }) => (Code::BranchEqual, dst, a, slot(b.0)),
-            Op::Text(Text::StringEq { dst, a, b }) => (Code::BranchStringEq, dst, a, slot(b.0)),
-            Op::Text(Text::StringLt { dst, a, b }) => (Code::BranchStringLt, dst, a, slot(b.0)),
-            _ => return None,
-        };
-        let ways = branch_on(pc, source[pc + 1], dst, 2)?;
-        let dead = self.is_dead(dst.0, &ways.targets);
-        dead.then(|| instruction(code, slot(a.0), 0, c, ways.distances))
-    }
 }
 
 const _: () = assert!(Kind::ALL.len() <= 16, "a set of kinds fits in 16 bits");
-
-/// Where a test and the branch on it go on.
-struct Ways {
-    targets: [usize; 2],
-    /// From the fused instruction, as [`two_ways`] has them.
-    distances: i32,
-}
-
-/// Where the sequence of `parts` instructions at `pc` goes on whose last is `branch`, if that is a branch on
-/// this register and not too far away.
-fn branch_on(pc: usize, branch: Op, test_register: Def, parts: usize) -> Option<Ways> {
-    let (test, to, if_true) = match branch {
-        Op::Control(Control::BranchIf { test, to }) => (test, to, true),
-        Op::Control(Control::BranchUnless { test, to }) => (test, to, false),
-        _ => return None,
-    };
-    let behind = i16::try_from(parts).ok()?;
-    let there = i16::try_from(i64::from(to.0) - pc as i64).ok()?;
-    let (holds, fails) = if if_true {
-        (there, behind)
-    } else {
-        (behind, there)
-    };
-    (test.0 == test_register.0).then(|| Ways {
-        targets: [to.0 as usize, pc + parts],
-        distances: two_ways(holds, fails),
-    })
-}
-
-/// Jumps to a loop that begins with a test do the test as well.
-fn fuse_loops(code: &mut [Instruction]) {
-    for pc in 0..code.len() {
-        if code[pc].code == Code::JumpLoop {
-            let test = code.get(code[pc].imm as usize + 1);
-            if let Some(again) = test.and_then(|test| test.code.again()) {
-                code[pc].code = again;
-            }
-        }
-    }
-}
 
 fn arith(op: Arith) -> Instruction {
     match op {
@@ -525,30 +374,6 @@ fn text(op: Text) -> Instruction {
     }
 }
 
-/// The form of an operation whose second operand is a number in the instruction.
-fn arith_with_number(op: Arith, number: Def, imm: i32) -> Option<(Code, Def, Use)> {
-    let (code, dst, a, b) = match op {
-        Arith::Add { dst, a, b } => (Code::AddImm, dst, a, b),
-        Arith::Sub { dst, a, b } => (Code::SubImm, dst, a, b),
-        Arith::Mul { dst, a, b } => (Code::MulImm, dst, a, b),
-        Arith::Quot { dst, a, b } | Arith::Div { dst, a, b } if imm > 0 => {
-            (Code::QuotImm, dst, a, b)
-        }
-        Arith::Rem { dst, a, b } if imm > 0 => (Code::RemImm, dst, a, b),
-        Arith::Mod { dst, a, b } if imm > 0 => (Code::ModImm, dst, a, b),
-        Arith::BitAnd { dst, a, b } => (Code::BitAndImm, dst, a, b),
-        Arith::BitOr { dst, a, b } => (Code::BitOrImm, dst, a, b),
-        Arith::BitXor { dst, a, b } => (Code::BitXorImm, dst, a, b),
-        Arith::WrapAdd { dst, a, b } => (Code::WrapAddImm, dst, a, b),
-        Arith::WrapMul { dst, a, b } => (Code::WrapMulImm, dst, a, b),
-        Arith::Shl { dst, a, b } => (Code::ShlImm, dst, a, b),
-        Arith::Shr { dst, a, b } => (Code::ShrImm, dst, a, b),
-        Arith::Ushr { dst, a, b } => (Code::UshrImm, dst, a, b),
-        _ => return None,
-    };
-    (b.0 == number.0).then_some((code, dst, a))
-}
-
 fn compare(op: Compare) -> Instruction {
     match op {
         Compare::Eq { dst, a, b } => three(Code::Eq, dst, a, b),
@@ -564,20 +389,6 @@ fn compare(op: Compare) -> Instruction {
         }
         Compare::Equal { dst, a, b } => three(Code::Equal, dst, a, b),
     }
-}
-
-/// The branching form of a comparison whose second operand is a number in the instruction.
-fn compare_with_number(op: Compare, number: Def) -> Option<(Code, Def, Use)> {
-    let (code, dst, a, b) = match op {
-        Compare::Lt { dst, a, b } => (Code::BranchLtImm, dst, a, b),
-        Compare::Le { dst, a, b } => (Code::BranchLeImm, dst, a, b),
-        Compare::Gt { dst, a, b } => (Code::BranchGtImm, dst, a, b),
-        Compare::Ge { dst, a, b } => (Code::BranchGeImm, dst, a, b),
-        Compare::NumEq { dst, a, b } => (Code::BranchNumEqImm, dst, a, b),
-        Compare::NumNe { dst, a, b } => (Code::BranchNumNeImm, dst, a, b),
-        _ => return None,
-    };
-    (b.0 == number.0).then_some((code, dst, a))
 }
 
 /// Whether what comes behind an instruction is another block.

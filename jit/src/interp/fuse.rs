@@ -1,0 +1,461 @@
+//! Fusing: sequences of instructions that one internal instruction does.
+//!
+//! A sequence is fused only within a block and only where the values between its parts are dead behind
+//! it, so that nothing is lost by not writing them. Its last part may leave the block. A fused
+//! instruction that cannot do all of its parts does none that could be seen, and the reference
+//! interpreter begins at the first. Which sequences: those that ran most often in the kernels of
+//! `benches/peers`.
+
+use pw_isa::Function;
+use pw_isa::op::{Arith, Compare, Control, Data, Function as Call, Op, Text};
+use pw_isa::operand::{Def, Use};
+use pw_isa::verify::LiveTable;
+
+use super::form::{Code, Instruction, halves};
+use super::rewrite::{Rewriter, instruction, slot, three};
+
+/// What is known about a function while its sequences are fused.
+pub(super) struct Fuser<'a> {
+    pub(super) rewriter: &'a Rewriter<'a>,
+    pub(super) source: &'a Function,
+    pub(super) live: &'a LiveTable,
+    /// Where blocks begin.
+    pub(super) leaders: &'a [bool],
+}
+
+impl Fuser<'_> {
+    /// Replaces instructions by fused ones where a sequence starts that can be fused.
+    pub(super) fn fuse_all(&self, code: &mut [Instruction]) {
+        let single = code.to_vec();
+        for (pc, instruction) in code.iter_mut().enumerate() {
+            if let Some(fused) = self.fuse(pc, &single) {
+                *instruction = Instruction {
+                    rest: instruction.rest,
+                    ..fused
+                };
+            }
+        }
+        self.fuse_loops(code);
+        self.fuse_moves_with_jumps(code);
+    }
+
+    /// The instruction `parts - 1` behind `pc`, if all of them belong to one block.
+    fn part(&self, pc: usize, parts: usize) -> Option<Op> {
+        let place = pc + parts - 1;
+        let inside =
+            place < self.source.code.len() && !self.leaders[pc + 1..=place].contains(&true);
+        inside.then(|| self.source.code[place])
+    }
+
+    /// Whether a register's value is not needed at any of these pcs.
+    fn is_dead(&self, register: u16, pcs: &[usize]) -> bool {
+        let count = self.source.code.len();
+        pcs.iter()
+            .all(|pc| *pc < count && !self.live.is_live(*pc as u32, register))
+    }
+
+    fn fuse(&self, pc: usize, single: &[Instruction]) -> Option<Instruction> {
+        let second = self.part(pc, 2)?;
+        match self.source.code[pc] {
+            Op::Data(Data::Int { dst, value }) => {
+                let number = i32::try_from(value.0).ok()?;
+                self.number(pc, dst, number, second)
+            }
+            Op::Data(
+                Data::Nil { dst }
+                | Data::Bool { dst, .. }
+                | Data::Float { dst, .. }
+                | Data::Const { dst, .. },
+            ) => self.value(pc, dst, single[pc].imm, second),
+            Op::Data(Data::Move { dst, src }) => self.moves(dst, src, second),
+            Op::Data(Data::VectorRef { dst, vector, index }) => match second {
+                Op::Data(Data::VectorRef {
+                    dst: last,
+                    vector: inner,
+                    index: place,
+                }) if inner.0 == dst.0 && place.0 != dst.0 => {
+                    let dead = last.0 == dst.0 || self.is_dead(dst.0, &[pc + 2]);
+                    dead.then(|| Instruction {
+                        imm: i32::from(slot(place.0)),
+                        ..three(Code::VectorRefTwice, last, vector, index)
+                    })
+                }
+                _ => None,
+            },
+            Op::Compare(_) | Op::Text(_) => self.test(pc, second),
+            Op::Arith(op) => self.arith(pc, op, second),
+            _ => None,
+        }
+    }
+
+    /// `int t number` and what reads `t` last.
+    fn number(&self, pc: usize, t: Def, number: i32, second: Op) -> Option<Instruction> {
+        let is_last = |dst: Option<Def>, parts: usize| {
+            dst.is_some_and(|dst| dst.0 == t.0) || self.is_dead(t.0, &[pc + parts])
+        };
+        match second {
+            Op::Arith(op) => {
+                let (code, dst, a, imm) = arith_with_number(op, t, number)?;
+                if a.0 == t.0 || !is_last(Some(dst), 2) {
+                    return None;
+                }
+                let alone = instruction(code, slot(dst.0), slot(a.0), 0, imm);
+                if code != Code::AddImm {
+                    return Some(alone);
+                }
+                let longer = self
+                    .part(pc, 3)
+                    .and_then(|third| self.sum(pc, alone, t, dst, third));
+                Some(longer.unwrap_or(alone))
+            }
+            Op::Compare(op) => {
+                let (code, dst, a) = compare_with_number(op, t)?;
+                let ways = branch_on(pc, self.part(pc, 3)?, dst, 3)?;
+                let imm = i16::try_from(number).ok()?;
+                let dead = self.is_dead(t.0, &ways.targets) && self.is_dead(dst.0, &ways.targets);
+                (dead && a.0 != t.0)
+                    .then(|| instruction(code, slot(a.0), 0, imm as u16, ways.distances))
+            }
+            Op::Data(Data::VectorRef { dst, vector, index }) if index.0 == t.0 => (vector.0 != t.0
+                && is_last(Some(dst), 2))
+            .then(|| instruction(Code::VectorRefAt, slot(dst.0), slot(vector.0), 0, number)),
+            Op::Data(Data::VectorSet {
+                vector,
+                index,
+                value,
+            }) if index.0 == t.0 => (vector.0 != t.0 && value.0 != t.0 && is_last(None, 2))
+                .then(|| instruction(Code::VectorSetAt, slot(vector.0), 0, slot(value.0), number)),
+            Op::Control(Control::Return { value }) if value.0 == t.0 => {
+                Some(instruction(Code::ReturnInt, 0, 0, 0, number))
+            }
+            _ => None,
+        }
+    }
+
+    /// `int t n`, `add dst a t`, and what reads `dst` last.
+    fn sum(
+        &self,
+        pc: usize,
+        alone: Instruction,
+        t: Def,
+        dst: Def,
+        third: Op,
+    ) -> Option<Instruction> {
+        let is_last = |last: Def| {
+            let dead = |register: u16| register == last.0 || self.is_dead(register, &[pc + 3]);
+            dead(t.0) && dead(dst.0)
+        };
+        match third {
+            Op::Data(Data::Move { dst: last, src }) if src.0 == dst.0 && is_last(last) => {
+                Some(Instruction {
+                    code: Code::AddImmMove,
+                    a: slot(last.0),
+                    ..alone
+                })
+            }
+            Op::Data(Data::VectorRef {
+                dst: last,
+                vector,
+                index,
+            }) if index.0 == dst.0 && vector.0 != dst.0 && vector.0 != t.0 && is_last(last) => {
+                Some(instruction(
+                    Code::VectorRefOffset,
+                    slot(last.0),
+                    slot(vector.0),
+                    alone.b,
+                    alone.imm,
+                ))
+            }
+            Op::Function(Call::Call { window, function }) => {
+                let is_argument = window.args > 0 && dst.0 == window.base + window.args;
+                let imm = i16::try_from(alone.imm).ok()?;
+                // Doing the sum again must give the same.
+                let again = alone.b != slot(dst.0);
+                let dead = t.0 >= window.base || self.is_dead(t.0, &[pc + 3]);
+                (is_argument && again && dead).then(|| {
+                    instruction(
+                        Code::CallAddImm,
+                        slot(window.base),
+                        alone.b,
+                        imm as u16,
+                        self.rewriter.linked(function.0),
+                    )
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// A constant and what reads it last; `place` is its entry among the program's values.
+    fn value(&self, pc: usize, t: Def, place: i32, second: Op) -> Option<Instruction> {
+        match second {
+            Op::Arith(op) => {
+                let (code, dst, a) = arith_with_value(op, t)?;
+                let is_last = dst.0 == t.0 || self.is_dead(t.0, &[pc + 2]);
+                (a.0 != t.0 && is_last).then(|| instruction(code, slot(dst.0), slot(a.0), 0, place))
+            }
+            Op::Data(Data::VectorSet {
+                vector,
+                index,
+                value,
+            }) if value.0 == t.0 => {
+                let other = vector.0 != t.0 && index.0 != t.0;
+                (other && self.is_dead(t.0, &[pc + 2])).then(|| {
+                    instruction(
+                        Code::VectorSetValue,
+                        slot(vector.0),
+                        slot(index.0),
+                        0,
+                        place,
+                    )
+                })
+            }
+            Op::Compare(op) => {
+                let (code, dst, a) = compare_with_value(op, t)?;
+                let ways = branch_on(pc, self.part(pc, 3)?, dst, 3)?;
+                let place = u16::try_from(place).ok()?;
+                let is_float = matches!(self.source.code[pc], Op::Data(Data::Float { .. }));
+                let dead = self.is_dead(t.0, &ways.targets) && self.is_dead(dst.0, &ways.targets);
+                (is_float && dead && a.0 != t.0)
+                    .then(|| instruction(code, slot(a.0), 0, place, ways.distances))
+            }
+            Op::Control(Control::Return { value }) if value.0 == t.0 => {
+                Some(instruction(Code::ReturnValue, 0, 0, 0, place))
+            }
+            _ => None,
+        }
+    }
+
+    /// A move and another, or a call whose last argument it is.
+    fn moves(&self, dst: Def, src: Use, second: Op) -> Option<Instruction> {
+        match second {
+            Op::Data(Data::Move { dst: d, src: s }) => Some(instruction(
+                Code::MoveMove,
+                slot(dst.0),
+                slot(src.0),
+                slot(d.0),
+                i32::from(slot(s.0)),
+            )),
+            Op::Function(Call::Call { window, function })
+                if window.args > 0 && dst.0 == window.base + window.args =>
+            {
+                Some(instruction(
+                    Code::CallMove,
+                    slot(window.base),
+                    slot(src.0),
+                    window.args,
+                    self.rewriter.linked(function.0),
+                ))
+            }
+            _ => None,
+        }
+    }
+
+    /// An operation and what reads its result last.
+    fn arith(&self, pc: usize, op: Arith, second: Op) -> Option<Instruction> {
+        let is_last = |dst: Def, last: Def| last.0 == dst.0 || self.is_dead(dst.0, &[pc + 2]);
+        if let Op::Data(Data::Move { dst: last, src }) = second {
+            let (code, dst, a, b) = match op {
+                Arith::Add { dst, a, b } => (Code::AddMove, dst, a, b),
+                Arith::Sub { dst, a, b } => (Code::SubMove, dst, a, b),
+                Arith::Mul { dst, a, b } => (Code::MulMove, dst, a, b),
+                _ => return None,
+            };
+            return (src.0 == dst.0 && is_last(dst, last)).then(|| three(code, last, a, b));
+        }
+        match (op, second) {
+            (Arith::Add { dst, a, b }, Op::Control(Control::Return { value }))
+                if value.0 == dst.0 =>
+            {
+                Some(three(Code::AddReturn, dst, a, b))
+            }
+            (
+                Arith::Mul { dst, a, b },
+                Op::Arith(Arith::Add {
+                    dst: last,
+                    a: left,
+                    b: right,
+                }),
+            ) if is_last(dst, last) => {
+                let addend = match (left.0 == dst.0, right.0 == dst.0) {
+                    (true, false) => right,
+                    (false, true) => left,
+                    _ => return None,
+                };
+                Some(Instruction {
+                    imm: i32::from(slot(addend.0)),
+                    ..three(Code::MulAdd, last, a, b)
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// A comparison and a branch that is the only one to read its result.
+    fn test(&self, pc: usize, second: Op) -> Option<Instruction> {
+        let (code, dst, a, c) = match self.source.code[pc] {
+            Op::Compare(Compare::Lt { dst, a, b }) => (Code::BranchLt, dst, a, slot(b.0)),
+            Op::Compare(Compare::Le { dst, a, b }) => (Code::BranchLe, dst, a, slot(b.0)),
+            Op::Compare(Compare::Gt { dst, a, b }) => (Code::BranchGt, dst, a, slot(b.0)),
+            Op::Compare(Compare::Ge { dst, a, b }) => (Code::BranchGe, dst, a, slot(b.0)),
+            Op::Compare(Compare::NumEq { dst, a, b }) => (Code::BranchNumEq, dst, a, slot(b.0)),
+            Op::Compare(Compare::NumNe { dst, a, b }) => (Code::BranchNumNe, dst, a, slot(b.0)),
+            Op::Compare(Compare::Eq { dst, a, b }) => (Code::BranchEq, dst, a, slot(b.0)),
+            Op::Compare(Compare::Is { dst, a, kinds }) => {
+                (Code::BranchIs, dst, a, kinds.0.0 as u16)
+            }
+            Op::Compare(Compare::Not { dst, a }) => return self.not(pc, dst, a, second),
+            Op::Compare(Compare::Equal { dst, a, b }) => (Code::BranchEqual, dst, a, slot(b.0)),
+            Op::Text(Text::StringEq { dst, a, b }) => (Code::BranchStringEq, dst, a, slot(b.0)),
+            Op::Text(Text::StringLt { dst, a, b }) => (Code::BranchStringLt, dst, a, slot(b.0)),
+            _ => return None,
+        };
+        let ways = branch_on(pc, second, dst, 2)?;
+        let dead = self.is_dead(dst.0, &ways.targets);
+        dead.then(|| instruction(code, slot(a.0), 0, c, ways.distances))
+    }
+
+    /// `not` and the branch on it.
+    fn not(&self, pc: usize, dst: Def, a: Use, second: Op) -> Option<Instruction> {
+        let (code, test, to) = match second {
+            Op::Control(Control::BranchIf { test, to }) => (Code::BranchUnless, test, to.0),
+            Op::Control(Control::BranchUnless { test, to }) => (Code::BranchIf, test, to.0),
+            _ => return None,
+        };
+        let dead = self.is_dead(dst.0, &[to as usize, pc + 2]);
+        // The branch alone is one instruction shorter: it must skip its second part.
+        (test.0 == dst.0 && dead).then(|| instruction(code, slot(a.0), 1, 0, to as i32))
+    }
+
+    /// Loops that begin with a test do it at once, and so do the jumps back to them.
+    fn fuse_loops(&self, code: &mut [Instruction]) {
+        for pc in 0..code.len() {
+            if code[pc].code == Code::Loop
+                && self.part(pc, 2).is_some()
+                && let Some(fused) = code[pc + 1].code.with_loop()
+            {
+                code[pc].code = fused;
+            }
+        }
+        for pc in 0..code.len() {
+            if code[pc].code == Code::Jump {
+                let target = code[code[pc].imm as usize].code;
+                if target.is_loop() {
+                    code[pc].code = target.again().unwrap_or(Code::JumpLoop);
+                }
+            }
+        }
+    }
+
+    /// A move before the jump back to a loop is done with it.
+    fn fuse_moves_with_jumps(&self, code: &mut [Instruction]) {
+        for pc in 0..code.len() {
+            if code[pc].code == Code::Move && self.part(pc, 2).is_some() {
+                let jump = code[pc + 1];
+                let fused = match jump.code {
+                    Code::JumpLoop => Some(Code::MoveJumpLoop),
+                    other => other.with_move(),
+                };
+                if let Some(fused) = fused {
+                    code[pc].code = fused;
+                    code[pc].imm = jump.imm;
+                }
+            }
+        }
+    }
+}
+
+/// Where a test and the branch on it go on.
+struct Ways {
+    targets: [usize; 2],
+    /// From the fused instruction: when the test holds, and when it fails.
+    distances: i32,
+}
+
+/// Where the sequence of `parts` instructions at `pc` goes on whose last is `branch`, if that is a branch on
+/// this register and not too far away.
+fn branch_on(pc: usize, branch: Op, test_register: Def, parts: usize) -> Option<Ways> {
+    let (test, to, if_true) = match branch {
+        Op::Control(Control::BranchIf { test, to }) => (test, to, true),
+        Op::Control(Control::BranchUnless { test, to }) => (test, to, false),
+        _ => return None,
+    };
+    let behind = i16::try_from(parts).ok()?;
+    let there = i16::try_from(i64::from(to.0) - pc as i64).ok()?;
+    let distances = if if_true {
+        halves(there, behind)
+    } else {
+        halves(behind, there)
+    };
+    (test.0 == test_register.0).then(|| Ways {
+        targets: [to.0 as usize, pc + parts],
+        distances,
+    })
+}
+
+/// The form of an operation whose second operand is a number in the instruction. A difference is a sum.
+fn arith_with_number(op: Arith, number: Def, imm: i32) -> Option<(Code, Def, Use, i32)> {
+    let (code, dst, a, b) = match op {
+        Arith::Add { dst, a, b } => (Code::AddImm, dst, a, b),
+        // Subtracting 0 is not adding it: -0.0 keeps its sign.
+        Arith::Sub { dst, a, b } if imm != 0 && imm != i32::MIN => {
+            return (b.0 == number.0).then_some((Code::AddImm, dst, a, -imm));
+        }
+        Arith::Mul { dst, a, b } => (Code::MulImm, dst, a, b),
+        Arith::Quot { dst, a, b } | Arith::Div { dst, a, b } if imm > 0 => {
+            (Code::QuotImm, dst, a, b)
+        }
+        Arith::Rem { dst, a, b } if imm > 0 => (Code::RemImm, dst, a, b),
+        Arith::Mod { dst, a, b } if imm > 0 => (Code::ModImm, dst, a, b),
+        Arith::BitAnd { dst, a, b } => (Code::BitAndImm, dst, a, b),
+        Arith::BitOr { dst, a, b } => (Code::BitOrImm, dst, a, b),
+        Arith::BitXor { dst, a, b } => (Code::BitXorImm, dst, a, b),
+        Arith::WrapAdd { dst, a, b } => (Code::WrapAddImm, dst, a, b),
+        Arith::WrapMul { dst, a, b } => (Code::WrapMulImm, dst, a, b),
+        Arith::Shl { dst, a, b } => (Code::ShlImm, dst, a, b),
+        Arith::Shr { dst, a, b } => (Code::ShrImm, dst, a, b),
+        Arith::Ushr { dst, a, b } => (Code::UshrImm, dst, a, b),
+        _ => return None,
+    };
+    (b.0 == number.0).then_some((code, dst, a, imm))
+}
+
+/// The form of an operation whose second operand is a constant. The sum and product of two numbers are
+/// the same in either order, as far as can be observed.
+fn arith_with_value(op: Arith, t: Def) -> Option<(Code, Def, Use)> {
+    match op {
+        Arith::Add { dst, a, b } if b.0 == t.0 => Some((Code::AddValue, dst, a)),
+        Arith::Add { dst, a, b } if a.0 == t.0 => Some((Code::AddValue, dst, b)),
+        Arith::Mul { dst, a, b } if b.0 == t.0 => Some((Code::MulValue, dst, a)),
+        Arith::Mul { dst, a, b } if a.0 == t.0 => Some((Code::MulValue, dst, b)),
+        Arith::Sub { dst, a, b } if b.0 == t.0 => Some((Code::SubValue, dst, a)),
+        Arith::Div { dst, a, b } if b.0 == t.0 => Some((Code::DivValue, dst, a)),
+        _ => None,
+    }
+}
+
+/// The branching form of a comparison whose second operand is a number in the instruction.
+fn compare_with_number(op: Compare, number: Def) -> Option<(Code, Def, Use)> {
+    let (code, dst, a, b) = match op {
+        Compare::Lt { dst, a, b } => (Code::BranchLtImm, dst, a, b),
+        Compare::Le { dst, a, b } => (Code::BranchLeImm, dst, a, b),
+        Compare::Gt { dst, a, b } => (Code::BranchGtImm, dst, a, b),
+        Compare::Ge { dst, a, b } => (Code::BranchGeImm, dst, a, b),
+        Compare::NumEq { dst, a, b } => (Code::BranchNumEqImm, dst, a, b),
+        Compare::NumNe { dst, a, b } => (Code::BranchNumNeImm, dst, a, b),
+        _ => return None,
+    };
+    (b.0 == number.0).then_some((code, dst, a))
+}
+
+/// The branching form of a comparison whose second operand is a Float among the program's values.
+fn compare_with_value(op: Compare, t: Def) -> Option<(Code, Def, Use)> {
+    let (code, dst, a, b) = match op {
+        Compare::Lt { dst, a, b } => (Code::BranchLtValue, dst, a, b),
+        Compare::Le { dst, a, b } => (Code::BranchLeValue, dst, a, b),
+        Compare::Gt { dst, a, b } => (Code::BranchGtValue, dst, a, b),
+        Compare::Ge { dst, a, b } => (Code::BranchGeValue, dst, a, b),
+        _ => return None,
+    };
+    (b.0 == t.0).then_some((code, dst, a))
+}
