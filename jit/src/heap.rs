@@ -46,6 +46,7 @@ pub(crate) enum KeyHash {
 }
 
 /// A text of an arena or among constants, to be made part of a new one in that arena.
+#[inline(always)]
 pub(crate) fn whole_text<'a>(arena: &Arena, code: &'a CodeSpace, text: Value) -> Piece<'a> {
     let (source, place, offset) = match text.constant_place() {
         None => (Source::Own(text.bits), arena, text.bits),

@@ -9,6 +9,13 @@ use crate::value::Value;
 use pw_isa::op::Work;
 use pw_isa::{Kind, cost};
 
+/// Stands for no value. A value is returned in machine registers, an optional one is not: reading it back
+/// from memory at once would wait for the writes.
+pub(super) const NOTHING: Value = Value {
+    tag: u64::MAX,
+    bits: 0,
+};
+
 /// What an operation works with.
 pub(super) struct Aside<'a> {
     pub(super) arena: &'a mut Arena,
@@ -27,6 +34,7 @@ impl<'a> Aside<'a> {
     }
 
     /// The whole of a string.
+    #[inline(always)]
     pub(super) fn string(&self, string: Value) -> Option<Piece<'a>> {
         (string.kind() == Kind::String).then(|| whole_text(self.arena, self.code, string))
     }
@@ -62,7 +70,34 @@ impl<'a> Aside<'a> {
     }
 }
 
+/// Does an operation on two values; [`NOTHING`] when it has no result.
+#[inline(never)]
+pub(super) fn of_two(
+    aside: &mut Aside<'_>,
+    a: Value,
+    b: Value,
+    operation: impl FnOnce(&mut Aside<'_>, Value, Value) -> Option<Value>,
+) -> Value {
+    operation(aside, a, b).unwrap_or(NOTHING)
+}
+
 impl Hot<'_> {
+    /// Does an operation aside and sets a register to its result; false when it has none, and then nothing
+    /// has happened.
+    #[inline(always)]
+    pub(super) fn set_aside(
+        &mut self,
+        register: u16,
+        operation: impl FnOnce(&mut Aside<'_>) -> Value,
+    ) -> bool {
+        let found = |aside: &mut Aside<'_>| {
+            let value = operation(aside);
+            (value.tag != NOTHING.tag).then_some(value)
+        };
+        let value = self.aside(found);
+        self.set_found(register, value)
+    }
+
     /// Does an operation aside; `None` when it cannot be done, and then nothing has happened.
     #[inline(always)]
     pub(super) fn aside<T>(

@@ -1,6 +1,6 @@
 //! Strings and symbols. What a few bytes decide is done in the loop, everything else [aside](super::aside).
 
-use super::aside::Aside;
+use super::aside::{Aside, NOTHING, of_two};
 use super::form::Instruction;
 use super::hot::Hot;
 use crate::fiber::arena::{Arena, Piece, Source};
@@ -54,16 +54,18 @@ impl Hot<'_> {
             return self.set(i.a, value);
         }
         let place = index.bits as u32;
-        let value = self.aside(|aside| slice(aside, string, place, place + 1));
-        self.set_found(i.a, value)
+        self.set_aside(i.a, |aside| {
+            of_two(aside, string, index, |aside, string, _| {
+                slice(aside, string, place, place + 1)
+            })
+        })
     }
 
     /// The end stands in the register `imm`.
     #[inline(always)]
     pub(super) fn substring(&mut self, i: &Instruction) -> bool {
         let (string, from, to) = (self.get(i.b), self.get(i.c), self.get(i.imm as u16));
-        let value = self.aside(|aside| substring(aside, string, from, to));
-        self.set_found(i.a, value)
+        self.set_aside(i.a, |aside| substring(aside, string, from, to))
     }
 
     /// An operation on two values.
@@ -71,11 +73,10 @@ impl Hot<'_> {
     pub(super) fn of_two(
         &mut self,
         i: &Instruction,
-        operation: fn(&mut Aside<'_>, Value, Value) -> Option<Value>,
+        operation: impl FnOnce(&mut Aside<'_>, Value, Value) -> Option<Value>,
     ) -> bool {
         let (a, b) = (self.get(i.b), self.get(i.c));
-        let value = self.aside(|aside| operation(aside, a, b));
-        self.set_found(i.a, value)
+        self.set_aside(i.a, |aside| of_two(aside, a, b, operation))
     }
 
     /// An operation on one value.
@@ -83,11 +84,12 @@ impl Hot<'_> {
     pub(super) fn of_one(
         &mut self,
         i: &Instruction,
-        operation: fn(&mut Aside<'_>, Value) -> Option<Value>,
+        operation: impl FnOnce(&mut Aside<'_>, Value) -> Option<Value>,
     ) -> bool {
         let a = self.get(i.b);
-        let value = self.aside(|aside| operation(aside, a));
-        self.set_found(i.a, value)
+        self.set_aside(i.a, |aside| {
+            of_two(aside, a, a, |aside, a, _| operation(aside, a))
+        })
     }
 
     /// Strings and symbols are the same objects under another kind.
@@ -160,7 +162,6 @@ impl Hot<'_> {
     }
 }
 
-#[inline(never)]
 pub(super) fn append(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<Value> {
     let (left, right) = (aside.string(a)?, aside.string(b)?);
     let own = match left.source {
@@ -169,11 +170,16 @@ pub(super) fn append(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<Value>
     };
     let plan = Arena::plan_append(left.length, right.length, own)?;
     aside.afford(cost::work_gas(Work::Bytes, plan.copied), plan.bytes)?;
-    Some(aside.arena.append(plan, left, right))
+    Some(aside.arena.append(plan, &left, &right))
 }
 
 #[inline(never)]
-fn substring(aside: &mut Aside<'_>, string: Value, from: Value, to: Value) -> Option<Value> {
+fn substring(aside: &mut Aside<'_>, string: Value, from: Value, to: Value) -> Value {
+    part(aside, string, from, to).unwrap_or(NOTHING)
+}
+
+/// The end may be nil.
+fn part(aside: &mut Aside<'_>, string: Value, from: Value, to: Value) -> Option<Value> {
     let characters = aside.string(string)?.characters;
     let from = u32::try_from(from.as_int()?).ok()?;
     let to = match to {
@@ -187,7 +193,6 @@ fn substring(aside: &mut Aside<'_>, string: Value, from: Value, to: Value) -> Op
 }
 
 /// A part of a string between two of its characters.
-#[inline(never)]
 fn slice(aside: &mut Aside<'_>, string: Value, from: u32, to: u32) -> Option<Value> {
     let whole = aside.string(string)?;
     let (mut start, mut length, mut walked) = (from, to - from, 0);
@@ -206,7 +211,7 @@ fn slice(aside: &mut Aside<'_>, string: Value, from: u32, to: u32) -> Option<Val
         characters: to - from,
         ..whole
     };
-    Some(aside.arena.new_text_of(Kind::String, [part, Piece::of("")]))
+    Some(aside.arena.new_text_of(Kind::String, &part))
 }
 
 /// The byte at which a character begins, or the end.
@@ -217,7 +222,6 @@ fn position(bytes: &[u8], characters: u32) -> u32 {
 }
 
 /// UTF-8 can be searched as bytes: no character begins within another.
-#[inline(never)]
 pub(super) fn index(aside: &mut Aside<'_>, string: Value, part: Value) -> Option<Value> {
     let (whole, searched) = (aside.string(string)?, aside.string(part)?);
     let work = u64::from(whole.length) + u64::from(searched.length);
@@ -264,7 +268,6 @@ fn before(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<bool> {
     Some(less)
 }
 
-#[inline(never)]
 pub(super) fn number_to_string(aside: &mut Aside<'_>, number: Value) -> Option<Value> {
     let mut room = [0; 20];
     let float;
@@ -276,7 +279,7 @@ pub(super) fn number_to_string(aside: &mut Aside<'_>, number: Value) -> Option<V
         }
     };
     aside.afford(0, cost::text_bytes(text.length.into()))?;
-    Some(aside.arena.new_text_of(Kind::String, [text, Piece::of("")]))
+    Some(aside.arena.new_text_of(Kind::String, &text))
 }
 
 /// An Int as text.
@@ -304,7 +307,6 @@ fn decimal(int: i64, room: &mut [u8; 20]) -> Piece<'_> {
     }
 }
 
-#[inline(never)]
 pub(super) fn string_to_number(aside: &mut Aside<'_>, string: Value) -> Option<Value> {
     let length = aside.string(string)?.length;
     aside.pay(cost::work_gas(Work::Bytes, length.into()))?;

@@ -117,7 +117,7 @@ impl<'a> Machine<'a> {
         self.charge(plan.copied)?;
         self.reserve(plan.bytes)?;
         let (left, right) = (self.whole_text(a), self.whole_text(b));
-        let value = self.fiber.arena.append(plan, left, right);
+        let value = self.fiber.arena.append(plan, &left, &right);
         self.set(dst, value)
     }
 
@@ -182,10 +182,7 @@ impl<'a> Machine<'a> {
             characters: to - from,
             ..self.whole_text(string)
         };
-        let value = self
-            .fiber
-            .arena
-            .new_text_of(Kind::String, [part, Piece::of("")]);
+        let value = self.fiber.arena.new_text_of(Kind::String, &part);
         self.set(dst, value)
     }
 

@@ -153,7 +153,7 @@ impl World {
                 source: Source::Own(left.bits),
                 ..Piece::of(&text)
             };
-            self.roots[at] = self.arena.append(plan, left, Piece::of(added));
+            self.roots[at] = self.arena.append(plan, &left, &Piece::of(added));
         }
     }
 

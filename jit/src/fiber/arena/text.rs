@@ -46,6 +46,14 @@ pub(crate) struct Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
+    /// Nothing.
+    const EMPTY: Piece<'static> = Piece {
+        source: Source::Other(&[]),
+        start: 0,
+        length: 0,
+        characters: 0,
+    };
+
     /// The whole of a text that is not in the arena.
     pub(crate) fn of(text: &'a str) -> Piece<'a> {
         Piece {
@@ -60,19 +68,24 @@ impl<'a> Piece<'a> {
 impl Arena {
     /// A new text of kind String or Symbol.
     pub fn new_text(&mut self, kind: Kind, text: &str) -> Value {
-        self.new_text_of(kind, [Piece::of(text), Piece::of("")])
+        self.new_text_of(kind, &Piece::of(text))
     }
 
     /// A new text with a buffer no larger than it needs, if it needs one.
-    pub(crate) fn new_text_of(&mut self, kind: Kind, pieces: [Piece<'_>; 2]) -> Value {
-        let length = pieces[0].length + pieces[1].length;
-        let is_long = u64::from(length) > cost::TEXT_INLINE_MAX;
-        self.join_pieces(kind, pieces, is_long.then_some(length))
+    pub(crate) fn new_text_of(&mut self, kind: Kind, piece: &Piece<'_>) -> Value {
+        let is_long = u64::from(piece.length) > cost::TEXT_INLINE_MAX;
+        let capacity = is_long.then_some(piece.length);
+        self.join_pieces(kind, piece, &Piece::EMPTY, capacity)
     }
 
     /// A new text, with a buffer when that has a capacity.
-    fn join_pieces(&mut self, kind: Kind, pieces: [Piece<'_>; 2], capacity: Option<u32>) -> Value {
-        let [left, right] = pieces;
+    fn join_pieces(
+        &mut self,
+        kind: Kind,
+        left: &Piece<'_>,
+        right: &Piece<'_>,
+        capacity: Option<u32>,
+    ) -> Value {
         let length = left.length + right.length;
         let characters = left.characters + right.characters;
         if let Some(capacity) = capacity {
@@ -95,7 +108,7 @@ impl Arena {
     }
 
     /// Copies a piece to a place in a buffer.
-    fn write_piece(&mut self, buffer: u64, at: u32, piece: Piece<'_>) {
+    fn write_piece(&mut self, buffer: u64, at: u32, piece: &Piece<'_>) {
         let (start, length) = (piece.start as usize, piece.length as usize);
         match piece.source {
             Source::Other(bytes) => {
@@ -253,7 +266,12 @@ impl Arena {
     }
 
     /// Appends under a plan.
-    pub(crate) fn append(&mut self, plan: AppendPlan, left: Piece<'_>, right: Piece<'_>) -> Value {
+    pub(crate) fn append(
+        &mut self,
+        plan: AppendPlan,
+        left: &Piece<'_>,
+        right: &Piece<'_>,
+    ) -> Value {
         if let (true, Source::Own(offset)) = (plan.in_place, left.source) {
             let buffer = self.word(index_of(offset) + 2);
             self.write_piece(buffer, left.length, right);
@@ -262,7 +280,7 @@ impl Arena {
             let characters = left.characters + right.characters;
             return self.new_long_text(Kind::String, length, characters, buffer);
         }
-        self.join_pieces(Kind::String, [left, right], plan.new_capacity)
+        self.join_pieces(Kind::String, left, right, plan.new_capacity)
     }
 
     /// A text of at most 8 bytes as a number and a length; two are in the order of their texts.
