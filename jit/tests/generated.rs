@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use pw_isa::verify::verify;
 use pw_isa::{Op, Opcode, text};
 use pw_jit::reference::{self, Outcome};
-use pw_jit::{CodeSpace, Fiber, Limits, interp};
+use pw_jit::{CodeSpace, Fiber, interp};
 use testkit::differential::{MODES, Mode, Stops, as_test_program, compare, differential};
 use testkit::fibers::Surroundings;
 use testkit::fuzz::text_round_trip;
@@ -29,7 +29,7 @@ fn tape(seed: u64) -> Vec<u8> {
     random_tape(seed, 100 + (seed as usize * 37) % 1_500)
 }
 
-/// What a program does in the reference interpreter: whether it ends with a value, and its gas.
+/// What a program does in the reference interpreter: whether it ends with a value, gas, collections.
 fn run(generated: &Generated) -> (bool, u64, u64) {
     let verified = match verify(generated.program.clone()) {
         Ok(verified) => verified,
@@ -127,7 +127,7 @@ fn every_tier_runs_generated_programs_alike() {
         let tape = tape(seed);
         let generated = generate(&tape);
         if let Err(difference) = compare(&generated, &MODES) {
-            let small = shrink(&tape, |candidate| compare_is_other(candidate));
+            let small = shrink(&tape, |candidate| differs(candidate, &MODES));
             panic!("seed {seed}: {difference}\n{}", as_test_program(&small));
         }
         if wanted.is_none() && start.elapsed() > TIME {
@@ -138,31 +138,24 @@ fn every_tier_runs_generated_programs_alike() {
 }
 
 /// Whether a program verifies and the tiers differ in it.
-fn compare_is_other(candidate: &Generated) -> bool {
-    verify(candidate.program.clone()).is_ok() && compare(candidate, &MODES).is_err()
+fn differs(candidate: &Generated, modes: &[Mode]) -> bool {
+    verify(candidate.program.clone()).is_ok() && compare(candidate, modes).is_err()
 }
 
 #[test]
 fn a_wrong_tier_is_found_and_its_witness_is_small() {
-    // A tier that takes an instruction for another after the first collection.
     let wrong = Mode {
-        name: "wrong",
+        name: "one that collects too often",
         tier: |fiber, code, host, profile, slice| {
             let outcome = interp::run(fiber, code, host, profile, slice);
-            if fiber.arena().statistics().collections > 0 {
-                let gas = fiber.limits().gas - 1;
-                fiber.set_limits(Limits {
-                    gas,
-                    ..fiber.limits()
-                });
+            if fiber.arena().counters().allocated > 500 {
+                fiber.collect(code);
             }
             outcome
         },
         stops: Stops::None,
     };
-    let fails = |candidate: &Generated| {
-        verify(candidate.program.clone()).is_ok() && compare(candidate, &[wrong]).is_err()
-    };
+    let fails = |candidate: &Generated| differs(candidate, &[wrong]);
     let seed = (0..200).find(|seed| fails(&generate(&tape(*seed))));
     let Some(seed) = seed else {
         panic!("no program shows it");
