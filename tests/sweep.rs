@@ -274,7 +274,7 @@ impl Subject<'_> {
         let fiber = &run.fiber;
         let counters = fiber.arena().counters();
         let bytes = counters.live + counters.allocated + fiber.stack_bytes(self.code);
-        let whole = bytes < LARGE_BYTES || number % self.share.large_every == 0;
+        let whole = bytes < LARGE_BYTES || number.is_multiple_of(self.share.large_every);
         Seen {
             limit: run.limit.clone(),
             ended: run.ended.clone(),

@@ -10,7 +10,7 @@
 use pw_isa::Op;
 use pw_isa::builder::FunctionBuilder;
 use pw_isa::op::{Compare, Control, Data, Effects, Function};
-use pw_isa::operand::{Def, Imm, Span, Use};
+use pw_isa::operand::{Def, Imm, Index, Span, Use};
 
 use super::kinds::{VARIABLES, Want};
 use super::{Callee, Plan, Tape};
@@ -108,6 +108,7 @@ impl<'t, 'b> Body<'t, 'b> {
         let has_closure = u16::from(!callee.captures.is_empty());
         body.take(has_closure + callee.padding);
         body.end_without_fuel(signature.gives);
+        body.captured_variables();
         body.variables(0, 6);
         body.block(2, 7);
         body.finish(signature.gives);
@@ -161,6 +162,24 @@ impl<'t, 'b> Body<'t, 'b> {
             self.make(want, register);
             self.free = free;
             self.variables.push((register, want));
+        }
+    }
+
+    /// Some captured values become variables.
+    fn captured_variables(&mut self) {
+        let Some((closure, captures)) = self.closure_register() else {
+            return;
+        };
+        for (index, want) in captures.iter().enumerate() {
+            if self.tape.one_in(2) {
+                let register = self.take(1);
+                self.emit(Function::Capture {
+                    dst: Def(register),
+                    closure: Use(closure),
+                    index: Index(index as u32),
+                });
+                self.variables.push((register, *want));
+            }
         }
     }
 
@@ -221,9 +240,15 @@ impl<'t, 'b> Body<'t, 'b> {
             3 | 4 => self.use_global(),
             5 => self.use_capture(),
             6 => self.raise_sometimes(),
-            7 => self.new_function(),
+            7 => self.renew(),
             _ => self.return_sometimes(),
         }
+    }
+
+    /// A variable gets a new value, also another function: call sites see several.
+    fn renew(&mut self) {
+        let (register, want) = self.tape.pick(&self.variables);
+        self.make(want, register);
     }
 
     fn use_global(&mut self) {
@@ -259,7 +284,7 @@ impl<'t, 'b> Body<'t, 'b> {
 
     /// Ends a function with a value, a sum perhaps, or a call in its place.
     fn finish(&mut self, gives: Want) {
-        if self.calls_left > 0 && self.tape.one_in(4) && self.tail_call(gives) {
+        if self.calls_left > 0 && self.tape.one_in(2) && self.tail_call(gives) {
             return;
         }
         let value = self.operand(gives);

@@ -182,17 +182,6 @@ impl<'t> Body<'t, '_> {
         });
     }
 
-    /// A function variable gets another function: call sites see several.
-    pub(super) fn new_function(&mut self) {
-        let signatures = self.plan.signatures.len();
-        if signatures == 0 {
-            return self.instruction();
-        }
-        let want = Want::Function(self.tape.below(signatures) as u8);
-        let target = self.target(want);
-        self.make(want, target);
-    }
-
     /// Reads or writes a captured value.
     pub(super) fn use_capture(&mut self) {
         let Some((closure, captures)) = self.closure_register() else {

@@ -94,24 +94,34 @@ impl Body<'_, '_> {
     /// A given instruction, its operands chosen.
     pub(super) fn row(&mut self, row: &Row, dst: Option<u16>) {
         let uses: Vec<u16> = row.takes.iter().map(|want| self.operand(*want)).collect();
+        // Over its last operand now and then, as compilers do.
+        let scratch = uses.last().copied().filter(|last| !self.is_variable(*last));
+        let place = scratch.filter(|_| self.tape.one_in(8)).or(dst);
         let mut uses = uses.into_iter();
         let Some((opcode, info)) = Opcode::all().find(|(_, info)| info.mnemonic == row.mnemonic)
         else {
             panic!("no instruction is called {}", row.mnemonic);
         };
-        let raw: Vec<u64> = info
-            .operands
-            .iter()
-            .map(|(_, kind)| match kind {
-                OperandKind::Def => dst.map_or(0, u64::from),
-                OperandKind::Kinds => self.kinds(),
-                _ => uses.next().map_or(0, u64::from),
-            })
-            .collect();
+        let operands = info.operands.iter().map(|(_, kind)| match kind {
+            OperandKind::Def => place.map_or(0, u64::from),
+            OperandKind::Kinds => self.kinds(),
+            _ => uses.next().map_or(0, u64::from),
+        });
+        let raw: Vec<u64> = operands.collect();
         let Some(op) = Op::from_raw(opcode, &raw) else {
             panic!("{} takes other operands than {raw:?}", row.mnemonic);
         };
         self.emit(op);
+        match (place, dst) {
+            (Some(place), Some(dst)) if place != dst => self.copy(dst, place),
+            _ => {}
+        }
+    }
+
+    fn is_variable(&self, register: u16) -> bool {
+        self.variables
+            .iter()
+            .any(|(variable, _)| *variable == register)
     }
 
     fn kinds(&mut self) -> u64 {
