@@ -30,6 +30,8 @@ pub(super) struct Body<'t, 'b> {
     pub(super) callee: Option<&'t Callee>,
     pub(super) code: FunctionBuilder,
     pub(super) variables: Vec<(u16, Want)>,
+    /// The variable that was written last.
+    pub(super) recent: u16,
     /// The lowest register that is free.
     pub(super) free: u16,
     /// Handlers around the place in this function.
@@ -55,6 +57,7 @@ impl<'t, 'b> Body<'t, 'b> {
             callee,
             code,
             variables: Vec::new(),
+            recent: 0,
             free: 0,
             trying: 0,
             times: 1,
@@ -249,6 +252,7 @@ impl<'t, 'b> Body<'t, 'b> {
     fn renew(&mut self) {
         let (register, want) = self.tape.pick(&self.variables);
         self.make(want, register);
+        self.recent = register;
     }
 
     fn use_global(&mut self) {

@@ -60,10 +60,18 @@ impl Body<'_, '_> {
             return self.variables[wrong].0;
         }
         let fitting = self.variables_that(|have| have.serves(want));
+        if fitting.contains(&self.recent) && self.tape.one_in(4) {
+            return self.recent;
+        }
         if !fitting.is_empty() && !self.tape.one_in(3) {
             return self.tape.pick(&fitting);
         }
-        let register = self.take(1);
+        // A variable keeps what was made on the spot now and then.
+        let register = if self.tape.one_in(6) {
+            self.target(want)
+        } else {
+            self.take(1)
+        };
         self.make(want, register);
         register
     }
@@ -74,7 +82,8 @@ impl Body<'_, '_> {
         if fitting.is_empty() || self.tape.one_in(12) {
             return self.take(1);
         }
-        self.tape.pick(&fitting)
+        self.recent = self.tape.pick(&fitting);
+        self.recent
     }
 
     fn variables_that(&self, fit: impl Fn(Want) -> bool) -> Vec<u16> {
