@@ -188,7 +188,7 @@ impl Profile {
         let (program, function, pc) = fiber.position();
         let internal = &code.program(program).internal().functions[function as usize];
         let i = &internal.code[pc as usize];
-        let of_loop = i.code.is_loop().then(|| i.imm as u32);
+        let of_loop = i.code.is_loop().then_some(i.imm as u32);
         let of_entry = (pc == 0).then_some(internal.entry_site);
         if (of_loop.is_some() || of_entry.is_some())
             && let Some(profile) = self.programs.get_mut(&program)
