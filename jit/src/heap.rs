@@ -70,6 +70,7 @@ pub(crate) fn whole_text<'a>(arena: &Arena, code: &'a CodeSpace, text: Value) ->
 
 impl<'a> Heap<'a> {
     /// The arena that holds a value's object, and its offset there.
+    #[inline(always)]
     pub(crate) fn place(&self, value: Value) -> (&'a Arena, u64) {
         match value.constant_place() {
             Some((program, offset)) => (&self.code.program(program).constants, u64::from(offset)),

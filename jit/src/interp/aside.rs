@@ -1,7 +1,9 @@
-//! Operations that are too large for the loop: functions of their own, which get copies of what they need
-//! from it. Were they given the loop's state itself, it would have to lie in memory.
+//! Operations that are too large for a handler: functions of their own. They get what they need by way of
+//! the loop's [`Stay`] and not from the handler's stack: a handler that lends a part of its stack cannot
+//! hand over to the next one by a jump.
 
-use super::hot::Hot;
+use super::form::Instruction;
+use super::hot::{Hot, Stay};
 use crate::code_space::CodeSpace;
 use crate::fiber::arena::{Arena, Piece};
 use crate::heap::{Heap, whole_text};
@@ -19,12 +21,31 @@ pub(super) const NOTHING: Value = Value {
 /// What an operation works with.
 pub(super) struct Aside<'a> {
     pub(super) arena: &'a mut Arena,
-    code: &'a CodeSpace,
-    gas: i64,
-    allocated_max: u64,
+    pub(super) code: &'a CodeSpace,
+    /// Gas left behind the current block.
+    pub(super) gas: i64,
+    pub(super) allocated_max: u64,
 }
 
 impl<'a> Aside<'a> {
+    /// Does an operation; [`NOTHING`] when it has no result, and then nothing has happened.
+    #[inline(always)]
+    pub(super) fn run(
+        stay: &mut Stay<'_>,
+        operation: impl FnOnce(&mut Aside<'_>) -> Option<Value>,
+    ) -> Value {
+        let mut aside = stay.aside();
+        let result = operation(&mut aside);
+        let gas = aside.gas;
+        match result {
+            Some(value) => {
+                stay.gas = gas;
+                value
+            }
+            None => NOTHING,
+        }
+    }
+
     /// A view of all values.
     pub(super) fn heap(&self) -> Heap<'_> {
         Heap {
@@ -56,7 +77,6 @@ impl<'a> Aside<'a> {
     }
 
     /// Whether two values have the same structure.
-    #[inline(never)]
     pub(super) fn equal(&mut self, a: Value, b: Value) -> Option<bool> {
         let mut walked = 0u64;
         let gas = self.gas as u64;
@@ -70,52 +90,62 @@ impl<'a> Aside<'a> {
     }
 }
 
-/// Does an operation on two values; [`NOTHING`] when it has no result.
 #[inline(never)]
-pub(super) fn of_two(
-    aside: &mut Aside<'_>,
+fn of_two(
+    stay: &mut Stay<'_>,
     a: Value,
     b: Value,
     operation: impl FnOnce(&mut Aside<'_>, Value, Value) -> Option<Value>,
 ) -> Value {
-    operation(aside, a, b).unwrap_or(NOTHING)
+    Aside::run(stay, |aside| operation(aside, a, b))
 }
 
-impl Hot<'_> {
-    /// Does an operation aside and sets a register to its result; false when it has none, and then nothing
-    /// has happened.
+impl<'a> Hot<'a> {
+    /// What an operation aside is given, with the gas that is left.
     #[inline(always)]
-    pub(super) fn set_aside(
-        &mut self,
-        register: u16,
-        operation: impl FnOnce(&mut Aside<'_>) -> Value,
-    ) -> bool {
-        let found = |aside: &mut Aside<'_>| {
-            let value = operation(aside);
-            (value.tag != NOTHING.tag).then_some(value)
-        };
-        let value = self.aside(found);
-        self.set_found(register, value)
+    pub(super) fn stay_with_gas(&mut self) -> &mut Stay<'a> {
+        let gas = self.gas;
+        let stay = self.stay();
+        stay.gas = gas;
+        stay
     }
 
-    /// Does an operation aside; `None` when it cannot be done, and then nothing has happened.
+    /// Takes the result of an operation aside over, if it has one.
     #[inline(always)]
-    pub(super) fn aside<T>(
-        &mut self,
-        operation: impl FnOnce(&mut Aside<'_>) -> Option<T>,
-    ) -> Option<T> {
-        let (code, gas, allocated_max) = (self.code(), self.gas, self.allocated_max);
-        let mut aside = Aside {
-            arena: self.arena(),
-            code,
-            gas,
-            allocated_max,
-        };
-        let result = operation(&mut aside);
-        let gas = aside.gas;
-        if result.is_some() {
-            self.gas = gas;
+    pub(super) fn set_aside(&mut self, register: u16, result: Value) -> bool {
+        if result.tag == NOTHING.tag {
+            return false;
         }
-        result
+        self.gas = self.at().gas;
+        self.set(register, result)
+    }
+
+    /// An operation aside on one value or two.
+    #[inline(always)]
+    pub(super) fn aside(
+        &mut self,
+        i: &Instruction,
+        operation: impl FnOnce(&mut Aside<'_>, Value, Value) -> Option<Value>,
+    ) -> bool {
+        let (a, b) = (self.get(i.b), self.get(i.c));
+        let result = of_two(self.stay_with_gas(), a, b, operation);
+        self.set_aside(i.a, result)
+    }
+
+    /// A test aside of two values; `None` when it cannot be done, and then nothing has happened.
+    #[inline(always)]
+    pub(super) fn ask_aside(
+        &mut self,
+        a: Value,
+        b: Value,
+        test: impl FnOnce(&mut Aside<'_>, Value, Value) -> Option<bool>,
+    ) -> Option<bool> {
+        let test = |aside: &mut Aside<'_>, a, b| test(aside, a, b).map(Value::bool);
+        let result = of_two(self.stay_with_gas(), a, b, test);
+        if result.tag == NOTHING.tag {
+            return None;
+        }
+        self.gas = self.at().gas;
+        Some(result.bits != 0)
     }
 }

@@ -68,7 +68,7 @@ impl Hot<'_> {
         if (a.tag ^ b.tag) & 0xff != 0 || a.tag == INT {
             return Some(false);
         }
-        self.aside(|aside| aside.equal(a, b))
+        self.ask_aside(a, b, |aside, a, b| aside.equal(a, b))
     }
 
     #[inline(always)]
@@ -78,16 +78,20 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn branch_equal(&mut self, i: &Instruction) -> bool {
+    pub(super) fn branch_equal<const IF: bool>(&mut self, i: &Instruction) -> bool {
         let equal = self.equal(self.get(i.a), self.get(i.c));
-        self.branch_found(i, equal)
+        self.branch_found::<IF>(i, equal)
     }
 
-    /// Goes on where a fused branch says, if its test is decided.
+    /// A test without a number in it and the branch on it, if the test is decided.
     #[inline(always)]
-    pub(super) fn branch_found(&mut self, i: &Instruction, holds: Option<bool>) -> bool {
+    pub(super) fn branch_found<const IF: bool>(
+        &mut self,
+        i: &Instruction,
+        holds: Option<bool>,
+    ) -> bool {
         match holds {
-            Some(holds) => self.branch_test(i, holds),
+            Some(holds) => self.branch(holds == IF, i.imm, 2),
             None => false,
         }
     }
@@ -121,32 +125,34 @@ impl Hot<'_> {
         self.set(i.a, Value::bool(self.is_one_of(i.b, i.c)))
     }
 
+    /// Taken when the order does not hold, or when it does if `IF`.
     #[inline(always)]
-    pub(super) fn branch_order<O: Order>(&mut self, i: &Instruction) -> bool {
+    pub(super) fn branch_order<O: Order, const IF: bool>(&mut self, i: &Instruction) -> bool {
         match order::<O>(self.get(i.a), self.get(i.c)) {
-            Some(holds) => self.branch_test(i, holds),
+            Some(holds) => self.branch(holds == IF, i.imm, 2),
             None => false,
         }
     }
 
     /// The number stands in `c`.
     #[inline(always)]
-    pub(super) fn branch_order_imm<O: Order>(&mut self, i: &Instruction) -> bool {
+    pub(super) fn branch_order_imm<O: Order, const IF: bool>(&mut self, i: &Instruction) -> bool {
         let a = self.get(i.a);
         let number = i.c as i16;
         if a.tag == INT {
-            return self.branch_test(i, O::holds(a.bits as i64, i64::from(number)));
+            let holds = O::holds(a.bits as i64, i64::from(number));
+            return self.branch(holds == IF, i.imm, 3);
         }
-        let float = f64::from_bits(a.bits);
-        a.tag == FLOAT && self.branch_test(i, O::holds(float, f64::from(number)))
+        let holds = O::holds(f64::from_bits(a.bits), f64::from(number));
+        a.tag == FLOAT && self.branch(holds == IF, i.imm, 3)
     }
 
     /// The Float to compare with is entry `c` of the program's values.
     #[inline(always)]
-    pub(super) fn branch_order_value<O: Order>(&mut self, i: &Instruction) -> bool {
+    pub(super) fn branch_order_value<O: Order, const IF: bool>(&mut self, i: &Instruction) -> bool {
         let (a, b) = (self.get(i.a), self.value(usize::from(i.c)));
-        let float = f64::from_bits(a.bits);
-        a.tag == FLOAT && self.branch_test(i, O::holds(float, f64::from_bits(b.bits)))
+        let holds = O::holds(f64::from_bits(a.bits), f64::from_bits(b.bits));
+        a.tag == FLOAT && self.branch(holds == IF, i.imm, 3)
     }
 
     /// A `loop`, and the comparison and branch behind it.
@@ -154,36 +160,36 @@ impl Hot<'_> {
     pub(super) fn loop_order<O: Order>(&mut self, i: &Instruction) -> bool {
         let counted = self.count_loop(i);
         self.skip(usize::from(counted));
-        counted && self.branch_order::<O>(self.fetch())
+        counted && self.branch_order::<O, false>(self.fetch())
     }
 
     #[inline(always)]
     pub(super) fn loop_order_imm<O: Order>(&mut self, i: &Instruction) -> bool {
         let counted = self.count_loop(i);
         self.skip(usize::from(counted));
-        counted && self.branch_order_imm::<O>(self.fetch())
+        counted && self.branch_order_imm::<O, false>(self.fetch())
     }
 
     /// A jump to a `loop`, and the comparison and branch behind it.
     #[inline(always)]
     pub(super) fn again<O: Order>(&mut self, i: &Instruction) -> bool {
-        self.jump_loop(i) && self.branch_order::<O>(self.fetch())
+        self.jump_loop(i) && self.branch_order::<O, false>(self.fetch())
     }
 
     #[inline(always)]
     pub(super) fn again_imm<O: Order>(&mut self, i: &Instruction) -> bool {
-        self.jump_loop(i) && self.branch_order_imm::<O>(self.fetch())
+        self.jump_loop(i) && self.branch_order_imm::<O, false>(self.fetch())
     }
 
     #[inline(always)]
-    pub(super) fn branch_same(&mut self, i: &Instruction) -> bool {
+    pub(super) fn branch_same<const IF: bool>(&mut self, i: &Instruction) -> bool {
         let same = self.same(self.get(i.a), self.get(i.c));
-        self.branch_found(i, same)
+        self.branch_found::<IF>(i, same)
     }
 
     #[inline(always)]
-    pub(super) fn branch_is(&mut self, i: &Instruction) -> bool {
+    pub(super) fn branch_is<const IF: bool>(&mut self, i: &Instruction) -> bool {
         let holds = self.is_one_of(i.a, i.c);
-        self.branch_test(i, holds)
+        self.branch(holds == IF, i.imm, 2)
     }
 }

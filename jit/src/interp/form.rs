@@ -97,7 +97,7 @@ pub(crate) enum Code {
     Equal,
     Not,
     Is,
-    /// A comparison and the branch on it; `holds` and `fails` say where it goes on.
+    /// A comparison, and a branch that is taken when it does not hold.
     BranchLt,
     BranchLe,
     BranchGt,
@@ -119,6 +119,28 @@ pub(crate) enum Code {
     BranchStringEq,
     BranchStringLt,
     BranchIs,
+    /// The same, taken when it holds.
+    BranchIfLt,
+    BranchIfLe,
+    BranchIfGt,
+    BranchIfGe,
+    BranchIfNumEq,
+    BranchIfNumNe,
+    BranchIfLtImm,
+    BranchIfLeImm,
+    BranchIfGtImm,
+    BranchIfGeImm,
+    BranchIfNumEqImm,
+    BranchIfNumNeImm,
+    BranchIfLtValue,
+    BranchIfLeValue,
+    BranchIfGtValue,
+    BranchIfGeValue,
+    BranchIfEq,
+    BranchIfEqual,
+    BranchIfStringEq,
+    BranchIfStringLt,
+    BranchIfIs,
     /// A `loop`, and the comparison and branch behind it.
     LoopLt,
     LoopLe,
@@ -207,18 +229,51 @@ pub(crate) enum Code {
 }
 
 impl Code {
+    /// The last one.
+    pub(crate) const LAST: Code = Code::StringToSymbol;
+
     /// Whether `imm` is a jump target.
     pub(crate) fn jumps(self) -> bool {
+        let number = self as u16;
         matches!(
             self,
             Code::Jump | Code::JumpLoop | Code::MoveJumpLoop | Code::BranchIf | Code::BranchUnless
-        ) || (Code::AgainLt as u16..=Code::MoveAgainNumNeImm as u16).contains(&(self as u16))
+        ) || (Code::BranchLt as u16..=Code::BranchIfIs as u16).contains(&number)
+            || (Code::AgainLt as u16..=Code::MoveAgainNumNeImm as u16).contains(&number)
     }
 
     /// Whether this is a `loop`, alone or with the test behind it.
     pub(crate) fn is_loop(self) -> bool {
         self == Code::Loop
             || (Code::LoopLt as u16..=Code::LoopNumNeImm as u16).contains(&(self as u16))
+    }
+
+    /// What a branch becomes that is taken when its comparison holds.
+    pub(crate) fn if_it_holds(self) -> Option<Code> {
+        Some(match self {
+            Code::BranchLt => Code::BranchIfLt,
+            Code::BranchLe => Code::BranchIfLe,
+            Code::BranchGt => Code::BranchIfGt,
+            Code::BranchGe => Code::BranchIfGe,
+            Code::BranchNumEq => Code::BranchIfNumEq,
+            Code::BranchNumNe => Code::BranchIfNumNe,
+            Code::BranchLtImm => Code::BranchIfLtImm,
+            Code::BranchLeImm => Code::BranchIfLeImm,
+            Code::BranchGtImm => Code::BranchIfGtImm,
+            Code::BranchGeImm => Code::BranchIfGeImm,
+            Code::BranchNumEqImm => Code::BranchIfNumEqImm,
+            Code::BranchNumNeImm => Code::BranchIfNumNeImm,
+            Code::BranchLtValue => Code::BranchIfLtValue,
+            Code::BranchLeValue => Code::BranchIfLeValue,
+            Code::BranchGtValue => Code::BranchIfGtValue,
+            Code::BranchGeValue => Code::BranchIfGeValue,
+            Code::BranchEq => Code::BranchIfEq,
+            Code::BranchEqual => Code::BranchIfEqual,
+            Code::BranchStringEq => Code::BranchIfStringEq,
+            Code::BranchStringLt => Code::BranchIfStringLt,
+            Code::BranchIs => Code::BranchIfIs,
+            _ => return None,
+        })
     }
 
     /// What a `loop` becomes when this test follows it.
@@ -290,37 +345,11 @@ pub(crate) struct Instruction {
     pub(crate) a: u16,
     pub(crate) b: u16,
     pub(crate) c: u16,
-    /// A small number, an index, or the distance of a jump target.
+    /// A small number, an index, a slot, the counter of a `loop`, or a jump target: its distance in bytes.
     pub(crate) imm: i32,
     /// Gas of this instruction and the ones behind it up to the next that may go on elsewhere: charged
     /// when control enters here.
     pub(crate) rest: u32,
-}
-
-impl Instruction {
-    /// The counter of a `loop`.
-    #[inline(always)]
-    pub(crate) fn loop_site(&self) -> u32 {
-        u32::from(self.b) | u32::from(self.c) << 16
-    }
-
-    /// The lower half of `imm`: a slot, or where a fused branch goes on when its test holds, as a distance
-    /// from itself.
-    #[inline(always)]
-    pub(crate) fn low(&self) -> i16 {
-        self.imm as i16
-    }
-
-    /// The upper half: where a fused branch goes on when its test does not hold.
-    #[inline(always)]
-    pub(crate) fn high(&self) -> i16 {
-        (self.imm >> 16) as i16
-    }
-}
-
-/// Two numbers in one field.
-pub(crate) fn halves(low: i16, high: i16) -> i32 {
-    i32::from(low) & 0xffff | i32::from(high) << 16
 }
 
 const _: () = assert!(std::mem::size_of::<Instruction>() == 16);

@@ -1,8 +1,8 @@
 //! Strings and symbols. What a few bytes decide is done in the loop, everything else [aside](super::aside).
 
-use super::aside::{Aside, NOTHING, of_two};
+use super::aside::Aside;
 use super::form::Instruction;
-use super::hot::Hot;
+use super::hot::{Hot, Stay};
 use crate::fiber::arena::{Arena, Piece, Source};
 use crate::numbers::Number;
 use crate::text::{float_text, parse_number};
@@ -53,43 +53,16 @@ impl Hot<'_> {
             let value = self.arena().new_character(character);
             return self.set(i.a, value);
         }
-        let place = index.bits as u32;
-        self.set_aside(i.a, |aside| {
-            of_two(aside, string, index, |aside, string, _| {
-                slice(aside, string, place, place + 1)
-            })
-        })
+        self.aside(i, character)
     }
 
     /// The end stands in the register `imm`.
     #[inline(always)]
     pub(super) fn substring(&mut self, i: &Instruction) -> bool {
         let (string, from, to) = (self.get(i.b), self.get(i.c), self.get(i.imm as u16));
-        self.set_aside(i.a, |aside| substring(aside, string, from, to))
-    }
-
-    /// An operation on two values.
-    #[inline(always)]
-    pub(super) fn of_two(
-        &mut self,
-        i: &Instruction,
-        operation: impl FnOnce(&mut Aside<'_>, Value, Value) -> Option<Value>,
-    ) -> bool {
-        let (a, b) = (self.get(i.b), self.get(i.c));
-        self.set_aside(i.a, |aside| of_two(aside, a, b, operation))
-    }
-
-    /// An operation on one value.
-    #[inline(always)]
-    pub(super) fn of_one(
-        &mut self,
-        i: &Instruction,
-        operation: impl FnOnce(&mut Aside<'_>, Value) -> Option<Value>,
-    ) -> bool {
-        let a = self.get(i.b);
-        self.set_aside(i.a, |aside| {
-            of_two(aside, a, a, |aside, a, _| operation(aside, a))
-        })
+        let stay = self.stay_with_gas();
+        let value = substring(stay, string, from, to);
+        self.set_aside(i.a, value)
     }
 
     /// Strings and symbols are the same objects under another kind.
@@ -113,7 +86,7 @@ impl Hot<'_> {
     pub(super) fn equal_texts(&mut self, a: Value, b: Value) -> Option<bool> {
         match self.tiny_texts(a, b) {
             Some([a, b]) => Some(a == b),
-            None => self.aside(|aside| equal(aside, a, b)),
+            None => self.ask_aside(a, b, equal),
         }
     }
 
@@ -125,7 +98,7 @@ impl Hot<'_> {
         }
         match self.tiny_texts(a, b) {
             Some([a, b]) => Some(a < b),
-            None => self.aside(|aside| before(aside, a, b)),
+            None => self.ask_aside(a, b, before),
         }
     }
 
@@ -150,15 +123,15 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn branch_string_eq(&mut self, i: &Instruction) -> bool {
+    pub(super) fn branch_string_eq<const IF: bool>(&mut self, i: &Instruction) -> bool {
         let equal = self.string_same(self.get(i.a), self.get(i.c));
-        self.branch_found(i, equal)
+        self.branch_found::<IF>(i, equal)
     }
 
     #[inline(always)]
-    pub(super) fn branch_string_lt(&mut self, i: &Instruction) -> bool {
+    pub(super) fn branch_string_lt<const IF: bool>(&mut self, i: &Instruction) -> bool {
         let less = self.string_before(self.get(i.a), self.get(i.c));
-        self.branch_found(i, less)
+        self.branch_found::<IF>(i, less)
     }
 }
 
@@ -173,9 +146,15 @@ pub(super) fn append(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<Value>
     Some(aside.arena.append(plan, &left, &right))
 }
 
+/// A character of any string; the index is within it.
+fn character(aside: &mut Aside<'_>, string: Value, index: Value) -> Option<Value> {
+    let place = index.bits as u32;
+    slice(aside, string, place, place + 1)
+}
+
 #[inline(never)]
-fn substring(aside: &mut Aside<'_>, string: Value, from: Value, to: Value) -> Value {
-    part(aside, string, from, to).unwrap_or(NOTHING)
+fn substring(stay: &mut Stay<'_>, string: Value, from: Value, to: Value) -> Value {
+    Aside::run(stay, |aside| part(aside, string, from, to))
 }
 
 /// The end may be nil.
@@ -246,7 +225,6 @@ pub(super) fn index(aside: &mut Aside<'_>, string: Value, part: Value) -> Option
 }
 
 /// Whether two texts are equal, in which case only their lengths are the same.
-#[inline(never)]
 fn equal(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<bool> {
     let heap = aside.heap();
     let (left, right) = (heap.text_bytes(a), heap.text_bytes(b));
@@ -259,7 +237,6 @@ fn equal(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<bool> {
 }
 
 /// The bytes of UTF-8 are in the order of the code points.
-#[inline(never)]
 fn before(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<bool> {
     let heap = aside.heap();
     let (left, right) = (heap.text_bytes(a), heap.text_bytes(b));
@@ -268,7 +245,7 @@ fn before(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<bool> {
     Some(less)
 }
 
-pub(super) fn number_to_string(aside: &mut Aside<'_>, number: Value) -> Option<Value> {
+pub(super) fn number_to_string(aside: &mut Aside<'_>, number: Value, _: Value) -> Option<Value> {
     let mut room = [0; 20];
     let float;
     let text = match Number::of(number)? {
@@ -307,7 +284,7 @@ fn decimal(int: i64, room: &mut [u8; 20]) -> Piece<'_> {
     }
 }
 
-pub(super) fn string_to_number(aside: &mut Aside<'_>, string: Value) -> Option<Value> {
+pub(super) fn string_to_number(aside: &mut Aside<'_>, string: Value, _: Value) -> Option<Value> {
     let length = aside.string(string)?.length;
     aside.pay(cost::work_gas(Work::Bytes, length.into()))?;
     let heap = aside.heap();
