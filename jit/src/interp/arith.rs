@@ -219,7 +219,7 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn to_int(&mut self, i: &Instruction) -> bool {
+    pub(super) fn set_int(&mut self, i: &Instruction) -> bool {
         let a = self.get(i.b);
         match a.tag {
             INT => self.set(i.a, a),

@@ -131,7 +131,7 @@ handlers! {
     Neg: next 1 => |hot, i| hot.neg(i);
     Abs: next 1 => |hot, i| hot.abs(i);
     BitNot: next 1 => |hot, i| hot.bit_not(i);
-    ToInt: next 1 => |hot, i| hot.to_int(i);
+    ToInt: next 1 => |hot, i| hot.set_int(i);
     WrapAdd: next 1 => |hot, i| hot.bits(i, i64::wrapping_add);
     WrapSub: next 1 => |hot, i| hot.bits(i, i64::wrapping_sub);
     WrapMul: next 1 => |hot, i| hot.bits(i, i64::wrapping_mul);
