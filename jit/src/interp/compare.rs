@@ -2,8 +2,9 @@
 //! comparing them exactly is the reference interpreter's.
 
 use super::arith::ints;
-use super::form::{Instruction, is_word};
+use super::form::{Instruction, is_simple, is_word};
 use super::hot::Hot;
+use crate::heap::Heap;
 use crate::value::Value;
 use pw_isa::Kind;
 
@@ -41,16 +42,56 @@ fn order<O: Order>(a: Value, b: Value) -> Option<bool> {
         .then(|| O::holds(f64::from_bits(a.bits), f64::from_bits(b.bits)))
 }
 
-/// `eq?`, where a glance tells.
-#[inline(always)]
-fn same(a: Value, b: Value) -> Option<bool> {
-    if a.kind() != b.kind() {
+/// Texts of fewer bytes than this take no gas to be compared by `eq?`.
+pub(super) const SAME_FREE_BYTES: u64 = 64;
+/// The same for `equal?`.
+const EQUAL_FREE_BYTES: u64 = 48;
+
+/// Whether two short texts are equal; `None` for other values and when comparing them takes gas.
+#[inline(never)]
+fn equal_texts(heap: Heap<'_>, a: Value, b: Value, free_bytes: u64) -> Option<bool> {
+    if !matches!(a.kind(), Kind::String | Kind::Symbol) {
+        return None;
+    }
+    let (left, right) = (heap.text_bytes(a), heap.text_bytes(b));
+    if left.len() != right.len() {
         return Some(false);
     }
-    is_word(a.kind()).then_some(a == b)
+    ((left.len() as u64) < free_bytes).then(|| left == right)
 }
 
 impl Hot<'_> {
+    /// `eq?`, or `equal?` where it takes no gas.
+    #[inline(always)]
+    fn same(
+        &self,
+        a: Value,
+        b: Value,
+        free_bytes: u64,
+        is_simple: fn(Kind) -> bool,
+    ) -> Option<bool> {
+        if a == b {
+            return Some(true);
+        }
+        if (a.tag ^ b.tag) & 0xff != 0 {
+            return Some(false);
+        }
+        if is_simple(a.kind()) {
+            return Some(false);
+        }
+        equal_texts(self.heap(), a, b, free_bytes)
+    }
+
+    #[inline(always)]
+    fn is_same(&self, a: Value, b: Value) -> Option<bool> {
+        self.same(a, b, SAME_FREE_BYTES, is_word)
+    }
+
+    #[inline(always)]
+    fn is_equal(&self, a: Value, b: Value) -> Option<bool> {
+        self.same(a, b, EQUAL_FREE_BYTES, is_simple)
+    }
+
     #[inline(always)]
     pub(super) fn set_order<O: Order>(&mut self, i: &Instruction) -> bool {
         match order::<O>(self.get(i.b), self.get(i.c)) {
@@ -61,7 +102,15 @@ impl Hot<'_> {
 
     #[inline(always)]
     pub(super) fn set_same(&mut self, i: &Instruction) -> bool {
-        match same(self.get(i.b), self.get(i.c)) {
+        match self.is_same(self.get(i.b), self.get(i.c)) {
+            Some(holds) => self.set(i.a, Value::bool(holds)),
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn set_equal(&mut self, i: &Instruction) -> bool {
+        match self.is_equal(self.get(i.b), self.get(i.c)) {
             Some(holds) => self.set(i.a, Value::bool(holds)),
             None => false,
         }
@@ -138,7 +187,25 @@ impl Hot<'_> {
 
     #[inline(always)]
     pub(super) fn branch_same(&mut self, i: &Instruction) -> bool {
-        match same(self.get(i.a), self.get(i.c)) {
+        match self.is_same(self.get(i.a), self.get(i.c)) {
+            Some(holds) => self.branch_test(i, holds),
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn branch_equal(&mut self, i: &Instruction) -> bool {
+        match self.is_equal(self.get(i.a), self.get(i.c)) {
+            Some(holds) => self.branch_test(i, holds),
+            None => false,
+        }
+    }
+
+    /// `eq?` with entry `c` of the program's values, which is no text that takes gas.
+    #[inline(always)]
+    pub(super) fn branch_same_value(&mut self, i: &Instruction) -> bool {
+        let (a, known) = (self.get(i.a), self.value(usize::from(i.c)));
+        match self.is_same(a, known) {
             Some(holds) => self.branch_test(i, holds),
             None => false,
         }

@@ -88,6 +88,7 @@ pub(crate) enum Code {
     NumEq,
     NumNe,
     Eq,
+    Equal,
     Not,
     Is,
     /// A comparison and the branch on it; `holds` and `fails` say where it goes on.
@@ -108,6 +109,9 @@ pub(crate) enum Code {
     BranchGtValue,
     BranchGeValue,
     BranchEq,
+    BranchEqual,
+    /// `eq?` with entry `c` of the program's values.
+    BranchEqValue,
     BranchIs,
     /// A `loop`, and the comparison and branch behind it.
     LoopLt,
@@ -167,8 +171,18 @@ pub(crate) enum Code {
     VectorPop,
     BytesRef,
     BytesSet,
+    MakeMap,
     MapGet,
+    /// The default is entry `default` of the program's values.
+    MapGetOr,
+    /// The default is a number.
+    MapGetOrInt,
+    /// Key and default are entries `hint` and `default` of the program's values.
+    MapGetValue,
     MapSet,
+    MapHas,
+    MapDelete,
+    MapCount,
     Call,
     /// A move, or the sum of a register and a number, into the last argument, and a call.
     CallMove,
@@ -286,6 +300,18 @@ impl Instruction {
         u32::from(self.b) | u32::from(self.c) << 16
     }
 
+    /// The default of a lookup: a slot, a number, or an entry of the program's values.
+    #[inline(always)]
+    pub(crate) fn default(&self) -> u16 {
+        self.imm as u16
+    }
+
+    /// The entry of the program's values that the key of a lookup probably is.
+    #[inline(always)]
+    pub(crate) fn hint(&self) -> u32 {
+        self.imm as u32 >> 16
+    }
+
     /// The lower half of `imm`: a slot, or where a fused branch goes on when its test holds, as a distance
     /// from itself.
     #[inline(always)]
@@ -327,7 +353,8 @@ pub(crate) struct InternalFunction {
 #[derive(Debug)]
 pub(crate) struct InternalProgram {
     pub(crate) functions: Box<[InternalFunction]>,
-    /// Constants of all functions, and numbers that do not fit in an instruction.
+    /// Constants of all functions, and numbers that do not fit in an instruction. Value 0 is nil, and
+    /// stands for keys that are not constants.
     pub(crate) values: Box<[Value]>,
     /// Function and pc of every counter: loops, and the entry of each function behind its loops.
     pub(crate) sites: Box<[(u32, u32)]>,
@@ -339,4 +366,9 @@ pub(crate) fn is_word(kind: Kind) -> bool {
         kind,
         Kind::Float | Kind::String | Kind::Symbol | Kind::Error | Kind::Capability
     )
+}
+
+/// Whether a value of this kind has no parts: two of them are `equal?` exactly when tag and bits are.
+pub(crate) fn is_simple(kind: Kind) -> bool {
+    is_word(kind) && !matches!(kind, Kind::Pair | Kind::Vector | Kind::Map | Kind::Bytes)
 }

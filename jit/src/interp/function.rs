@@ -3,6 +3,7 @@
 use super::arith::plus;
 use super::form::{Instruction, InternalFunction, SLOT_SHIFT};
 use super::hot::Hot;
+use crate::fiber::UNSET;
 use crate::value::{CONSTANT, Value};
 use pw_isa::{Kind, cost};
 
@@ -206,17 +207,22 @@ impl<'a> Hot<'a> {
 
     #[inline(always)]
     pub(super) fn global_get(&mut self, i: &Instruction) -> bool {
-        let program = self.program_number;
-        match self.fiber().global(program, i.imm as u32) {
-            Some(value) => self.set(i.a, value),
-            None => false,
+        if self.globals.is_null() {
+            return false;
         }
+        // SAFETY: 5 of the head of `hot`.
+        let value = unsafe { *self.globals.wrapping_add(i.imm as usize) };
+        value.tag != UNSET.tag && self.set(i.a, value)
     }
 
     #[inline(always)]
     pub(super) fn global_set(&mut self, i: &Instruction) -> bool {
-        let (program, value, code) = (self.program_number, self.get(i.a), self.code());
-        self.fiber().set_global(code, program, i.imm as u32, value);
-        true
+        let value = self.get(i.a);
+        let are_made = !self.globals.is_null();
+        if are_made {
+            // SAFETY: 5 of the head of `hot`.
+            unsafe { *self.globals.wrapping_add(i.imm as usize) = value };
+        }
+        are_made
     }
 }

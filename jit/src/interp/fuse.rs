@@ -26,6 +26,7 @@ pub(super) struct Fuser<'a> {
 impl Fuser<'_> {
     /// Replaces instructions by fused ones where a sequence starts that can be fused.
     pub(super) fn fuse_all(&self, code: &mut [Instruction]) {
+        self.hint_keys(code);
         let single = code.to_vec();
         for (pc, instruction) in code.iter_mut().enumerate() {
             if let Some(fused) = self.fuse(pc, &single) {
@@ -40,7 +41,7 @@ impl Fuser<'_> {
     }
 
     /// The instruction `parts - 1` behind `pc`, if all of them belong to one block.
-    fn part(&self, pc: usize, parts: usize) -> Option<Op> {
+    pub(super) fn part(&self, pc: usize, parts: usize) -> Option<Op> {
         let place = pc + parts - 1;
         let inside =
             place < self.source.code.len() && !self.leaders[pc + 1..=place].contains(&true);
@@ -48,7 +49,7 @@ impl Fuser<'_> {
     }
 
     /// Whether a register's value is not needed at any of these pcs.
-    fn is_dead(&self, register: u16, pcs: &[usize]) -> bool {
+    pub(super) fn is_dead(&self, register: u16, pcs: &[usize]) -> bool {
         let count = self.source.code.len();
         pcs.iter()
             .all(|pc| *pc < count && !self.live.is_live(*pc as u32, register))
@@ -60,13 +61,18 @@ impl Fuser<'_> {
             Op::Data(Data::Int { dst, value }) => {
                 let number = i32::try_from(value.0).ok()?;
                 self.number(pc, dst, number, second)
+                    .or_else(|| self.default_int(pc, dst, number, single))
             }
             Op::Data(
                 Data::Nil { dst }
                 | Data::Bool { dst, .. }
                 | Data::Float { dst, .. }
                 | Data::Const { dst, .. },
-            ) => self.value(pc, dst, single[pc].imm, second),
+            ) => {
+                let place = single[pc].imm;
+                self.value(pc, dst, place, second)
+                    .or_else(|| self.key_or_default(pc, dst, place, single))
+            }
             Op::Data(Data::Move { dst, src }) => self.moves(dst, src, second),
             Op::Data(Data::VectorRef { dst, vector, index }) => match second {
                 Op::Data(Data::VectorRef {
@@ -303,7 +309,7 @@ impl Fuser<'_> {
             Compare::Eq { dst, a, b } => (Code::BranchEq, dst, a, slot(b.0)),
             Compare::Is { dst, a, kinds } => (Code::BranchIs, dst, a, kinds.0.0 as u16),
             Compare::Not { dst, a } => return self.not(pc, dst, a, second),
-            Compare::Equal { .. } => return None,
+            Compare::Equal { dst, a, b } => (Code::BranchEqual, dst, a, slot(b.0)),
         };
         let ways = branch_on(pc, second, dst, 2)?;
         let dead = self.is_dead(dst.0, &ways.targets);
@@ -361,15 +367,15 @@ impl Fuser<'_> {
 }
 
 /// Where a test and the branch on it go on.
-struct Ways {
-    targets: [usize; 2],
+pub(super) struct Ways {
+    pub(super) targets: [usize; 2],
     /// From the fused instruction: when the test holds, and when it fails.
-    distances: i32,
+    pub(super) distances: i32,
 }
 
 /// Where the sequence of `parts` instructions at `pc` goes on whose last is `branch`, if that is a branch on
 /// this register and not too far away.
-fn branch_on(pc: usize, branch: Op, test_register: Def, parts: usize) -> Option<Ways> {
+pub(super) fn branch_on(pc: usize, branch: Op, test_register: Def, parts: usize) -> Option<Ways> {
     let (test, to, if_true) = match branch {
         Op::Control(Control::BranchIf { test, to }) => (test, to, true),
         Op::Control(Control::BranchUnless { test, to }) => (test, to, false),

@@ -12,7 +12,9 @@
 //!    runs off the end; fused instructions skip parts that exist.
 //! 4. Headers are written by calls, here or in the reference interpreter, or restored from an image
 //!    that was checked; so a header's function and pc exist.
-//! 5. `fiber` is exclusively borrowed for `'a`; handlers use it through one reference at a time.
+//! 5. The globals of the program are made, and then all at once, only by the reference interpreter, while
+//!    the loop is not running; instructions name globals that the program has.
+//! 6. `fiber` is exclusively borrowed for `'a`; handlers use it through one reference at a time.
 
 use super::form::{Instruction, InternalFunction, InternalProgram};
 use super::profile::Profile;
@@ -39,6 +41,12 @@ pub(super) struct Hot<'a> {
     /// The first slot that no frame may reach without the reference interpreter's leave.
     pub(super) stack_end: *mut Value,
     pub(super) counters: *mut u32,
+    /// Where keys were last found, for each of the program's values.
+    pub(super) hints: *mut u32,
+    /// Where texts were last found as keys, by a hash of where they stand.
+    pub(super) text_hints: *mut u32,
+    /// The program's globals; null while none is set.
+    pub(super) globals: *mut Value,
     pub(super) program: &'a InternalProgram,
     pub(super) program_number: u32,
     /// Logical bytes allocated up to which no collection or limit can be due.
@@ -73,6 +81,11 @@ impl<'a> Hot<'a> {
         let (stack_slots, allocated_max) = room(fiber);
         let stack_slots = stack_slots.min(fiber.stack.len());
         let stack = fiber.stack.as_mut_ptr();
+        let globals = fiber
+            .globals_of(fiber.program)
+            .map_or(std::ptr::null_mut(), <[Value]>::as_mut_ptr);
+        let text_hints = profile.text_hints.as_mut_ptr();
+        let (counters, hints) = profile.counters_and_hints(fiber.program, program);
         Some(Hot {
             pc: &function.code[fiber.pc as usize],
             regs: stack.wrapping_add(fiber.base),
@@ -81,7 +94,10 @@ impl<'a> Hot<'a> {
             depth: fiber.depth,
             depth_max: fiber.limits.depth,
             stack_end: stack.wrapping_add(stack_slots),
-            counters: profile.counters(fiber.program, program).as_mut_ptr(),
+            counters: counters.as_mut_ptr(),
+            hints: hints.as_mut_ptr(),
+            text_hints,
+            globals,
             program,
             program_number: fiber.program,
             allocated_max,
@@ -93,7 +109,7 @@ impl<'a> Hot<'a> {
 
     /// Gives the fiber back; it stands before the instruction at `pc`.
     pub(super) fn leave(self) {
-        // SAFETY: 5 of the module's head.
+        // SAFETY: 6 of the module's head.
         let fiber = unsafe { &mut *self.fiber };
         fiber.function = self.function().number;
         fiber.pc = self.pc_index();
@@ -164,7 +180,7 @@ impl<'a> Hot<'a> {
     /// A view of all values.
     #[inline(always)]
     pub(super) fn heap(&self) -> Heap<'_> {
-        // SAFETY: 5 of the module's head.
+        // SAFETY: 6 of the module's head.
         let fiber = unsafe { &*self.fiber };
         Heap {
             arena: &fiber.arena,
@@ -175,7 +191,7 @@ impl<'a> Hot<'a> {
     /// The fiber, for what is not in the loop's own state.
     #[inline(always)]
     pub(super) fn fiber(&mut self) -> &mut Fiber {
-        // SAFETY: 5 of the module's head.
+        // SAFETY: 6 of the module's head.
         unsafe { &mut *self.fiber }
     }
 
@@ -188,6 +204,13 @@ impl<'a> Hot<'a> {
     pub(super) fn can_allocate(&mut self, bytes: u64) -> bool {
         let max = self.allocated_max;
         self.arena().counters.allocated.saturating_add(bytes) <= max
+    }
+
+    /// The logical bytes of objects that can be made so.
+    #[inline(always)]
+    pub(super) fn bytes_left(&mut self) -> u64 {
+        let max = self.allocated_max;
+        max.saturating_sub(self.arena().counters.allocated)
     }
 
     /// Charges work beyond the fixed gas; false, and nothing happens, when the gas for it and the rest of

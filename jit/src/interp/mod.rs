@@ -12,9 +12,9 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `form`, `rewrite`, `fuse` | the internal form and how it is made |
+//! | `form`, `rewrite`, `fuse`, `known` | the internal form and how it is made |
 //! | `hot` | what the loop keeps in machine registers; entering and leaving it |
-//! | `control`, `arith`, `compare`, `data`, `function`, `text` | handlers, by opcode module |
+//! | `control`, `arith`, `compare`, `data`, `map`, `function`, `text` | handlers, by opcode module |
 //! | `profile` | counters and kinds that later tiers and people read |
 
 mod arith;
@@ -25,6 +25,8 @@ mod form;
 mod function;
 mod fuse;
 mod hot;
+mod known;
+mod map;
 pub mod profile;
 mod rewrite;
 mod text;
@@ -170,6 +172,7 @@ fn execute(entered: &mut Hot<'_>) {
             Code::NumEq => next!(1, hot_ref.set_order::<NumEq>(i)),
             Code::NumNe => next!(1, hot_ref.set_order::<NumNe>(i)),
             Code::Eq => next!(1, hot_ref.set_same(i)),
+            Code::Equal => next!(1, hot_ref.set_equal(i)),
             Code::Not => next!(1, hot_ref.not(i)),
             Code::Is => next!(1, hot_ref.is(i)),
             Code::BranchLt => enter!(hot_ref.branch_order::<Lt>(i)),
@@ -189,6 +192,8 @@ fn execute(entered: &mut Hot<'_>) {
             Code::BranchGtValue => enter!(hot_ref.branch_order_value::<Gt>(i)),
             Code::BranchGeValue => enter!(hot_ref.branch_order_value::<Ge>(i)),
             Code::BranchEq => enter!(hot_ref.branch_same(i)),
+            Code::BranchEqual => enter!(hot_ref.branch_equal(i)),
+            Code::BranchEqValue => enter!(hot_ref.branch_same_value(i)),
             Code::BranchIs => enter!(hot_ref.branch_is(i)),
             Code::LoopLt => enter!(hot_ref.loop_order::<Lt>(i)),
             Code::LoopLe => enter!(hot_ref.loop_order::<Le>(i)),
@@ -241,8 +246,15 @@ fn execute(entered: &mut Hot<'_>) {
             Code::VectorPop => next!(1, hot_ref.vector_pop(i)),
             Code::BytesRef => next!(1, hot_ref.bytes_ref(i)),
             Code::BytesSet => next!(1, hot_ref.bytes_set(i)),
+            Code::MakeMap => next!(1, hot_ref.make_map(i)),
             Code::MapGet => next!(1, hot_ref.map_get(i)),
+            Code::MapGetOr => next!(2, hot_ref.map_get_or(i)),
+            Code::MapGetOrInt => next!(2, hot_ref.map_get_or_int(i)),
+            Code::MapGetValue => next!(3, hot_ref.map_get_value(i)),
             Code::MapSet => next!(1, hot_ref.map_set(i)),
+            Code::MapHas => next!(1, hot_ref.map_has(i)),
+            Code::MapDelete => next!(1, hot_ref.map_delete(i)),
+            Code::MapCount => next!(1, hot_ref.map_count(i)),
             Code::Call => enter!(hot_ref.call(i)),
             Code::CallMove => enter!(hot_ref.call_move(i)),
             Code::CallAddImm => enter!(hot_ref.call_add_imm(i)),
