@@ -131,32 +131,34 @@ impl Hot<'_> {
         self.set(i.a, Value::bool(self.is_one_of(i.b, i.c)))
     }
 
+    /// Taken when the order does not hold, or when it does if `IF`.
     #[inline(always)]
-    pub(super) fn branch_order<O: Order>(&mut self, i: &Instruction) -> bool {
+    pub(super) fn branch_order<O: Order, const IF: bool>(&mut self, i: &Instruction) -> bool {
         match order::<O>(self.get(i.a), self.get(i.c)) {
-            Some(holds) => self.branch_test(i, holds),
+            Some(holds) => self.branch(holds == IF, i.imm, 2),
             None => false,
         }
     }
 
     /// The number stands in `c`.
     #[inline(always)]
-    pub(super) fn branch_order_imm<O: Order>(&mut self, i: &Instruction) -> bool {
+    pub(super) fn branch_order_imm<O: Order, const IF: bool>(&mut self, i: &Instruction) -> bool {
         let a = self.get(i.a);
         let number = i.c as i16;
         if a.tag == INT {
-            return self.branch_test(i, O::holds(a.bits as i64, i64::from(number)));
+            let holds = O::holds(a.bits as i64, i64::from(number));
+            return self.branch(holds == IF, i.imm, 3);
         }
-        let float = f64::from_bits(a.bits);
-        a.tag == FLOAT && self.branch_test(i, O::holds(float, f64::from(number)))
+        let holds = O::holds(f64::from_bits(a.bits), f64::from(number));
+        a.tag == FLOAT && self.branch(holds == IF, i.imm, 3)
     }
 
     /// The Float to compare with is entry `c` of the program's values.
     #[inline(always)]
-    pub(super) fn branch_order_value<O: Order>(&mut self, i: &Instruction) -> bool {
+    pub(super) fn branch_order_value<O: Order, const IF: bool>(&mut self, i: &Instruction) -> bool {
         let (a, b) = (self.get(i.a), self.value(usize::from(i.c)));
-        let float = f64::from_bits(a.bits);
-        a.tag == FLOAT && self.branch_test(i, O::holds(float, f64::from_bits(b.bits)))
+        let holds = O::holds(f64::from_bits(a.bits), f64::from_bits(b.bits));
+        a.tag == FLOAT && self.branch(holds == IF, i.imm, 3)
     }
 
     /// A `loop`, and the comparison and branch behind it.
@@ -164,56 +166,55 @@ impl Hot<'_> {
     pub(super) fn loop_order<O: Order>(&mut self, i: &Instruction) -> bool {
         let counted = self.count_loop(i);
         self.skip(usize::from(counted));
-        counted && self.branch_order::<O>(self.fetch())
+        counted && self.branch_order::<O, false>(self.fetch())
     }
 
     #[inline(always)]
     pub(super) fn loop_order_imm<O: Order>(&mut self, i: &Instruction) -> bool {
         let counted = self.count_loop(i);
         self.skip(usize::from(counted));
-        counted && self.branch_order_imm::<O>(self.fetch())
+        counted && self.branch_order_imm::<O, false>(self.fetch())
     }
 
     /// A jump to a `loop`, and the comparison and branch behind it.
     #[inline(always)]
     pub(super) fn again<O: Order>(&mut self, i: &Instruction) -> bool {
-        self.jump_loop(i) && self.branch_order::<O>(self.fetch())
+        self.jump_loop(i) && self.branch_order::<O, false>(self.fetch())
     }
 
     #[inline(always)]
     pub(super) fn again_imm<O: Order>(&mut self, i: &Instruction) -> bool {
-        self.jump_loop(i) && self.branch_order_imm::<O>(self.fetch())
+        self.jump_loop(i) && self.branch_order_imm::<O, false>(self.fetch())
     }
 
     #[inline(always)]
-    pub(super) fn branch_same(&mut self, i: &Instruction) -> bool {
+    pub(super) fn branch_same<const IF: bool>(&mut self, i: &Instruction) -> bool {
         match self.is_same(self.get(i.a), self.get(i.c)) {
-            Some(holds) => self.branch_test(i, holds),
+            Some(holds) => self.branch(holds == IF, i.imm, 2),
+            None => false,
+        }
+    }
+
+    /// The other operand is entry `c` of the program's values.
+    #[inline(always)]
+    pub(super) fn branch_same_value<const IF: bool>(&mut self, i: &Instruction) -> bool {
+        match self.is_same(self.get(i.a), self.value(usize::from(i.c))) {
+            Some(holds) => self.branch(holds == IF, i.imm, 3),
             None => false,
         }
     }
 
     #[inline(always)]
-    pub(super) fn branch_equal(&mut self, i: &Instruction) -> bool {
+    pub(super) fn branch_equal<const IF: bool>(&mut self, i: &Instruction) -> bool {
         match self.is_equal(self.get(i.a), self.get(i.c)) {
-            Some(holds) => self.branch_test(i, holds),
-            None => false,
-        }
-    }
-
-    /// `eq?` with entry `c` of the program's values, which is no text that takes gas.
-    #[inline(always)]
-    pub(super) fn branch_same_value(&mut self, i: &Instruction) -> bool {
-        let (a, known) = (self.get(i.a), self.value(usize::from(i.c)));
-        match self.is_same(a, known) {
-            Some(holds) => self.branch_test(i, holds),
+            Some(holds) => self.branch(holds == IF, i.imm, 2),
             None => false,
         }
     }
 
     #[inline(always)]
-    pub(super) fn branch_is(&mut self, i: &Instruction) -> bool {
+    pub(super) fn branch_is<const IF: bool>(&mut self, i: &Instruction) -> bool {
         let holds = self.is_one_of(i.a, i.c);
-        self.branch_test(i, holds)
+        self.branch(holds == IF, i.imm, 2)
     }
 }

@@ -16,10 +16,10 @@ impl Hot<'_> {
         self.gas >= 0
     }
 
-    /// The target of a jump, which is relative to the jump itself.
+    /// The target of a jump, which is given in bytes from the jump itself.
     #[inline(always)]
     fn position(&self, target: i32) -> *const Instruction {
-        self.pc.wrapping_offset(target as isize)
+        self.pc.wrapping_byte_offset(target as isize)
     }
 
     #[inline(always)]
@@ -31,7 +31,7 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn count(&mut self, site: u32) -> bool {
         // SAFETY: sites were numbered with the program, and there is a counter for each.
-        let counter = unsafe { &mut *self.counters.wrapping_add(site as usize) };
+        let counter = unsafe { &mut *self.at().counters.wrapping_add(site as usize) };
         let (left, is_due) = counter.overflowing_sub(1);
         if is_due {
             return false;
@@ -42,7 +42,7 @@ impl Hot<'_> {
 
     #[inline(always)]
     pub(super) fn count_loop(&mut self, i: &Instruction) -> bool {
-        self.count(i.loop_site())
+        self.count(i.imm as u32)
     }
 
     /// A jump to a `loop`, and that.
@@ -53,14 +53,14 @@ impl Hot<'_> {
         goes_on
     }
 
-    /// Goes on at one of two distances.
+    /// Goes on at the target of a branch, or `parts` further on.
     #[inline(always)]
-    fn branch(&mut self, holds: bool, there: isize, behind: isize) -> bool {
+    pub(super) fn branch(&mut self, taken: bool, target: i32, parts: usize) -> bool {
         // Two ways rather than one computed place: the processor predicts a branch.
-        if holds {
-            self.enter_block(self.pc.wrapping_offset(there))
+        if taken {
+            self.enter_block(self.position(target))
         } else {
-            self.enter_block(self.pc.wrapping_offset(behind))
+            self.enter_block(self.pc.wrapping_add(parts))
         }
     }
 
@@ -68,13 +68,7 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn branch_truth(&mut self, i: &Instruction, wanted: bool) -> bool {
         let taken = self.get(i.a).is_true() == wanted;
-        self.branch(taken, i.imm as isize, 1 + i.b as isize)
-    }
-
-    /// Goes on where a fused branch says.
-    #[inline(always)]
-    pub(super) fn branch_test(&mut self, i: &Instruction, holds: bool) -> bool {
-        self.branch(holds, i.low() as isize, i.high() as isize)
+        self.branch(taken, i.imm, 1 + usize::from(i.b))
     }
 
     #[inline(always)]
@@ -84,7 +78,7 @@ impl Hot<'_> {
 
     #[inline(always)]
     pub(super) fn copy_twice(&mut self, i: &Instruction) -> bool {
-        self.copy(i) && self.set(i.c, self.get(i.low() as u16))
+        self.copy(i) && self.set(i.c, self.get(i.imm as u16))
     }
 
     #[inline(always)]
@@ -101,7 +95,7 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn value(&self, place: usize) -> Value {
         // SAFETY: the rewriter put the value there.
-        unsafe { *self.program.values.get_unchecked(place) }
+        unsafe { *self.at().program.values.get_unchecked(place) }
     }
 
     #[inline(always)]
@@ -124,20 +118,21 @@ impl Hot<'_> {
     fn leave_with(&mut self, value: Value) -> bool {
         // SAFETY: every frame has a header before its registers; see `hot`.
         let header = unsafe { *self.regs.wrapping_sub(1) };
-        if self.depth <= 1 || (header.bits >> 32) as u32 != self.program_number {
+        if self.at().depth <= 1 || (header.bits >> 32) as u32 != self.at().program_number {
             return false;
         }
         // SAFETY: the header's slot is the caller's window base.
         unsafe { *self.regs.wrapping_sub(1) = value };
         self.regs = self.regs.wrapping_sub(header.bits as u32 as usize);
-        self.depth -= 1;
+        self.stay().depth -= 1;
         // SAFETY: headers name functions and calls that exist; see `hot`.
         let function = unsafe {
-            self.program
+            self.at()
+                .program
                 .functions
                 .get_unchecked((header.tag >> 32) as usize)
         };
-        self.function = function;
+        self.stay().function = function;
         self.enter_block(
             function
                 .code

@@ -91,7 +91,7 @@ pub(crate) enum Code {
     Equal,
     Not,
     Is,
-    /// A comparison and the branch on it; `holds` and `fails` say where it goes on.
+    /// A comparison, and a branch that is taken when it does not hold.
     BranchLt,
     BranchLe,
     BranchGt,
@@ -113,6 +113,27 @@ pub(crate) enum Code {
     /// `eq?` with entry `c` of the program's values.
     BranchEqValue,
     BranchIs,
+    /// The same, taken when it holds.
+    BranchIfLt,
+    BranchIfLe,
+    BranchIfGt,
+    BranchIfGe,
+    BranchIfNumEq,
+    BranchIfNumNe,
+    BranchIfLtImm,
+    BranchIfLeImm,
+    BranchIfGtImm,
+    BranchIfGeImm,
+    BranchIfNumEqImm,
+    BranchIfNumNeImm,
+    BranchIfLtValue,
+    BranchIfLeValue,
+    BranchIfGtValue,
+    BranchIfGeValue,
+    BranchIfEq,
+    BranchIfEqual,
+    BranchIfEqValue,
+    BranchIfIs,
     /// A `loop`, and the comparison and branch behind it.
     LoopLt,
     LoopLe,
@@ -172,13 +193,16 @@ pub(crate) enum Code {
     BytesRef,
     BytesSet,
     MakeMap,
+    /// The lower half of `imm` is the default's slot; the upper half is the entry of the program's values
+    /// that the key probably is, or 0.
     MapGet,
-    /// The default is entry `default` of the program's values.
+    /// The lower half is the default's entry among the program's values.
     MapGetOr,
-    /// The default is a number.
+    /// The lower half is the default.
     MapGetOrInt,
-    /// Key and default are entries `hint` and `default` of the program's values.
+    /// Key and default are entries of the program's values.
     MapGetValue,
+    /// `imm` is the entry that the key probably is, or 0.
     MapSet,
     MapHas,
     MapDelete,
@@ -203,18 +227,50 @@ pub(crate) enum Code {
 }
 
 impl Code {
+    /// The last one.
+    pub(crate) const LAST: Code = Code::StringEq;
+
     /// Whether `imm` is a jump target.
     pub(crate) fn jumps(self) -> bool {
+        let number = self as u16;
         matches!(
             self,
             Code::Jump | Code::JumpLoop | Code::MoveJumpLoop | Code::BranchIf | Code::BranchUnless
-        ) || (Code::AgainLt as u16..=Code::MoveAgainNumNeImm as u16).contains(&(self as u16))
+        ) || (Code::BranchLt as u16..=Code::BranchIfIs as u16).contains(&number)
+            || (Code::AgainLt as u16..=Code::MoveAgainNumNeImm as u16).contains(&number)
     }
 
     /// Whether this is a `loop`, alone or with the test behind it.
     pub(crate) fn is_loop(self) -> bool {
         self == Code::Loop
             || (Code::LoopLt as u16..=Code::LoopNumNeImm as u16).contains(&(self as u16))
+    }
+
+    /// What a branch becomes that is taken when its comparison holds.
+    pub(crate) fn if_it_holds(self) -> Option<Code> {
+        Some(match self {
+            Code::BranchLt => Code::BranchIfLt,
+            Code::BranchLe => Code::BranchIfLe,
+            Code::BranchGt => Code::BranchIfGt,
+            Code::BranchGe => Code::BranchIfGe,
+            Code::BranchNumEq => Code::BranchIfNumEq,
+            Code::BranchNumNe => Code::BranchIfNumNe,
+            Code::BranchLtImm => Code::BranchIfLtImm,
+            Code::BranchLeImm => Code::BranchIfLeImm,
+            Code::BranchGtImm => Code::BranchIfGtImm,
+            Code::BranchGeImm => Code::BranchIfGeImm,
+            Code::BranchNumEqImm => Code::BranchIfNumEqImm,
+            Code::BranchNumNeImm => Code::BranchIfNumNeImm,
+            Code::BranchLtValue => Code::BranchIfLtValue,
+            Code::BranchLeValue => Code::BranchIfLeValue,
+            Code::BranchGtValue => Code::BranchIfGtValue,
+            Code::BranchGeValue => Code::BranchIfGeValue,
+            Code::BranchEq => Code::BranchIfEq,
+            Code::BranchEqual => Code::BranchIfEqual,
+            Code::BranchEqValue => Code::BranchIfEqValue,
+            Code::BranchIs => Code::BranchIfIs,
+            _ => return None,
+        })
     }
 
     /// What a `loop` becomes when this test follows it.
@@ -286,7 +342,7 @@ pub(crate) struct Instruction {
     pub(crate) a: u16,
     pub(crate) b: u16,
     pub(crate) c: u16,
-    /// A small number, an index, or the distance of a jump target.
+    /// A small number, an index, a slot, the counter of a `loop`, or a jump target: its distance in bytes.
     pub(crate) imm: i32,
     /// Gas of this instruction and the ones behind it up to the next that may go on elsewhere: charged
     /// when control enters here.
@@ -294,41 +350,22 @@ pub(crate) struct Instruction {
 }
 
 impl Instruction {
-    /// The counter of a `loop`.
+    /// The lower half of `imm`.
     #[inline(always)]
-    pub(crate) fn loop_site(&self) -> u32 {
-        u32::from(self.b) | u32::from(self.c) << 16
-    }
-
-    /// The default of a lookup: a slot, a number, or an entry of the program's values.
-    #[inline(always)]
-    pub(crate) fn default(&self) -> u16 {
+    pub(crate) fn low(&self) -> u16 {
         self.imm as u16
     }
 
-    /// The entry of the program's values that the key of a lookup probably is.
+    /// The upper half.
     #[inline(always)]
-    pub(crate) fn hint(&self) -> u32 {
-        self.imm as u32 >> 16
-    }
-
-    /// The lower half of `imm`: a slot, or where a fused branch goes on when its test holds, as a distance
-    /// from itself.
-    #[inline(always)]
-    pub(crate) fn low(&self) -> i16 {
-        self.imm as i16
-    }
-
-    /// The upper half: where a fused branch goes on when its test does not hold.
-    #[inline(always)]
-    pub(crate) fn high(&self) -> i16 {
-        (self.imm >> 16) as i16
+    pub(crate) fn high(&self) -> u16 {
+        (self.imm >> 16) as u16
     }
 }
 
 /// Two numbers in one field.
-pub(crate) fn halves(low: i16, high: i16) -> i32 {
-    i32::from(low) & 0xffff | i32::from(high) << 16
+pub(crate) fn halves(low: u16, high: u16) -> i32 {
+    i32::from(low) | i32::from(high) << 16
 }
 
 const _: () = assert!(std::mem::size_of::<Instruction>() == 16);

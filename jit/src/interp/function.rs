@@ -11,7 +11,7 @@ impl<'a> Hot<'a> {
     #[inline(always)]
     fn callee(&self, number: u32) -> &'a InternalFunction {
         // SAFETY: links and closures name functions that exist.
-        unsafe { self.program.functions.get_unchecked(number as usize) }
+        unsafe { self.at().program.functions.get_unchecked(number as usize) }
     }
 
     /// Enters a function whose arguments stand in the window from `window + 1`; the call is `parts` behind
@@ -21,25 +21,25 @@ impl<'a> Hot<'a> {
         let regs = self.register(window).wrapping_add(1);
         let fits = callee.is_plain
             && callee.params == args
-            && regs.wrapping_add(usize::from(callee.registers)) <= self.stack_end
-            && self.depth < self.depth_max;
+            && regs.wrapping_add(usize::from(callee.registers)) <= self.at().stack_end
+            && self.at().depth < self.at().depth_max;
         if !fits {
             return false;
         }
         let header = Value {
             tag: u64::from(self.pc_index() + parts) | u64::from(self.function().number) << 32,
-            bits: (u64::from(window >> SLOT_SHIFT) + 1) | u64::from(self.program_number) << 32,
+            bits: (u64::from(window >> SLOT_SHIFT) + 1) | u64::from(self.at().program_number) << 32,
         };
         // SAFETY: the window's base is a register of the caller.
         unsafe { *regs.wrapping_sub(1) = header };
         self.regs = regs;
-        self.depth += 1;
+        self.stay().depth += 1;
         self.start(callee)
     }
 
     #[inline(always)]
     fn start(&mut self, callee: &InternalFunction) -> bool {
-        self.function = callee;
+        self.stay().function = callee;
         self.enter_block(callee.code.as_ptr()) && self.count(callee.entry_site)
     }
 
@@ -81,7 +81,7 @@ impl<'a> Hot<'a> {
         } else {
             return None;
         };
-        (program == self.program_number).then(|| self.callee(function))
+        (program == self.at().program_number).then(|| self.callee(function))
     }
 
     #[inline(always)]
@@ -90,10 +90,10 @@ impl<'a> Hot<'a> {
         let Some(callee) = self.closure_callee(closure) else {
             return false;
         };
-        let depth = self.depth;
+        let depth = self.at().depth;
         let goes_on = self.push(callee, i.a, i.b, 0);
         // Either nothing has happened, or the callee was entered, though its gas may be missing.
-        if self.depth > depth {
+        if self.at().depth > depth {
             self.give_closure(callee, closure);
         }
         goes_on
@@ -117,7 +117,7 @@ impl<'a> Hot<'a> {
     ) -> bool {
         let fits = callee.is_plain
             && callee.params == i.b
-            && self.regs.wrapping_add(usize::from(callee.registers)) <= self.stack_end;
+            && self.regs.wrapping_add(usize::from(callee.registers)) <= self.at().stack_end;
         if !fits {
             return false;
         }
@@ -150,7 +150,7 @@ impl<'a> Hot<'a> {
         if !self.can_allocate(cost::closure_bytes(u64::from(i.c))) {
             return false;
         }
-        let program = self.program_number;
+        let program = self.at().program_number;
         let first = self.register(i.b);
         let captures = (0..i.c).map(|place| {
             // SAFETY: 1 of the head of `hot`.
@@ -207,21 +207,22 @@ impl<'a> Hot<'a> {
 
     #[inline(always)]
     pub(super) fn global_get(&mut self, i: &Instruction) -> bool {
-        if self.globals.is_null() {
+        let globals = self.at().globals;
+        if globals.is_null() {
             return false;
         }
-        // SAFETY: 5 of the head of `hot`.
-        let value = unsafe { *self.globals.wrapping_add(i.imm as usize) };
+        // SAFETY: 6 of the head of `hot`.
+        let value = unsafe { *globals.wrapping_add(i.imm as usize) };
         value.tag != UNSET.tag && self.set(i.a, value)
     }
 
     #[inline(always)]
     pub(super) fn global_set(&mut self, i: &Instruction) -> bool {
-        let value = self.get(i.a);
-        let are_made = !self.globals.is_null();
+        let (value, globals) = (self.get(i.a), self.at().globals);
+        let are_made = !globals.is_null();
         if are_made {
-            // SAFETY: 5 of the head of `hot`.
-            unsafe { *self.globals.wrapping_add(i.imm as usize) = value };
+            // SAFETY: 6 of the head of `hot`.
+            unsafe { *globals.wrapping_add(i.imm as usize) = value };
         }
         are_made
     }

@@ -11,7 +11,7 @@ use pw_isa::op::{Arith, Compare, Control, Data, Function as Call, Op};
 use pw_isa::operand::{Def, Use};
 use pw_isa::verify::LiveTable;
 
-use super::form::{Code, Instruction, halves};
+use super::form::{Code, Instruction};
 use super::rewrite::{Rewriter, instruction, slot, three};
 
 /// What is known about a function while its sequences are fused.
@@ -116,11 +116,11 @@ impl Fuser<'_> {
             }
             Op::Compare(op) => {
                 let (code, dst, a) = compare_with_number(op, t)?;
-                let ways = branch_on(pc, self.part(pc, 3)?, dst, 3)?;
+                let branch = branch_on(pc, code, self.part(pc, 3)?, dst, 3)?;
                 let imm = i16::try_from(number).ok()?;
-                let dead = self.is_dead(t.0, &ways.targets) && self.is_dead(dst.0, &ways.targets);
+                let dead = self.is_dead(t.0, &branch.ways) && self.is_dead(dst.0, &branch.ways);
                 (dead && a.0 != t.0)
-                    .then(|| instruction(code, slot(a.0), 0, imm as u16, ways.distances))
+                    .then(|| instruction(branch.code, slot(a.0), 0, imm as u16, branch.target))
             }
             Op::Data(Data::VectorRef { dst, vector, index }) if index.0 == t.0 => (vector.0 != t.0
                 && is_last(Some(dst), 2))
@@ -218,12 +218,12 @@ impl Fuser<'_> {
             }
             Op::Compare(op) => {
                 let (code, dst, a) = compare_with_value(op, t)?;
-                let ways = branch_on(pc, self.part(pc, 3)?, dst, 3)?;
+                let branch = branch_on(pc, code, self.part(pc, 3)?, dst, 3)?;
                 let place = u16::try_from(place).ok()?;
                 let is_float = matches!(self.source.code[pc], Op::Data(Data::Float { .. }));
-                let dead = self.is_dead(t.0, &ways.targets) && self.is_dead(dst.0, &ways.targets);
+                let dead = self.is_dead(t.0, &branch.ways) && self.is_dead(dst.0, &branch.ways);
                 (is_float && dead && a.0 != t.0)
-                    .then(|| instruction(code, slot(a.0), 0, place, ways.distances))
+                    .then(|| instruction(branch.code, slot(a.0), 0, place, branch.target))
             }
             Op::Control(Control::Return { value }) if value.0 == t.0 => {
                 Some(instruction(Code::ReturnValue, 0, 0, 0, place))
@@ -311,9 +311,9 @@ impl Fuser<'_> {
             Compare::Not { dst, a } => return self.not(pc, dst, a, second),
             Compare::Equal { dst, a, b } => (Code::BranchEqual, dst, a, slot(b.0)),
         };
-        let ways = branch_on(pc, second, dst, 2)?;
-        let dead = self.is_dead(dst.0, &ways.targets);
-        dead.then(|| instruction(code, slot(a.0), 0, c, ways.distances))
+        let branch = branch_on(pc, code, second, dst, 2)?;
+        let dead = self.is_dead(dst.0, &branch.ways);
+        dead.then(|| instruction(branch.code, slot(a.0), 0, c, branch.target))
     }
 
     /// `not` and the branch on it.
@@ -366,31 +366,32 @@ impl Fuser<'_> {
     }
 }
 
-/// Where a test and the branch on it go on.
-pub(super) struct Ways {
-    pub(super) targets: [usize; 2],
-    /// From the fused instruction: when the test holds, and when it fails.
-    pub(super) distances: i32,
+/// A test and the branch on it.
+pub(super) struct Branch {
+    pub(super) code: Code,
+    pub(super) target: i32,
+    /// Where it can go on.
+    pub(super) ways: [usize; 2],
 }
 
-/// Where the sequence of `parts` instructions at `pc` goes on whose last is `branch`, if that is a branch on
-/// this register and not too far away.
-pub(super) fn branch_on(pc: usize, branch: Op, test_register: Def, parts: usize) -> Option<Ways> {
-    let (test, to, if_true) = match branch {
-        Op::Control(Control::BranchIf { test, to }) => (test, to, true),
-        Op::Control(Control::BranchUnless { test, to }) => (test, to, false),
+/// The fused form of the sequence of `parts` instructions at `pc` whose last is `branch`, if that is a branch
+/// on this register.
+pub(super) fn branch_on(
+    pc: usize,
+    code: Code,
+    branch: Op,
+    test_register: Def,
+    parts: usize,
+) -> Option<Branch> {
+    let (code, test, to) = match branch {
+        Op::Control(Control::BranchIf { test, to }) => (code.if_it_holds()?, test, to),
+        Op::Control(Control::BranchUnless { test, to }) => (code, test, to),
         _ => return None,
     };
-    let behind = i16::try_from(parts).ok()?;
-    let there = i16::try_from(i64::from(to.0) - pc as i64).ok()?;
-    let distances = if if_true {
-        halves(there, behind)
-    } else {
-        halves(behind, there)
-    };
-    (test.0 == test_register.0).then(|| Ways {
-        targets: [to.0 as usize, pc + parts],
-        distances,
+    (test.0 == test_register.0).then(|| Branch {
+        code,
+        target: to.0 as i32,
+        ways: [to.0 as usize, pc + parts],
     })
 }
 

@@ -1,7 +1,7 @@
-//! What the loop keeps in machine registers, and how it gets in and out.
+//! What the loop keeps at hand, and how it gets in and out.
 //!
 //! While the loop runs, the fiber's own `pc`, `function`, `base`, `depth` and `gas_used` are stale; the
-//! truth is here. [`Hot::enter`] takes them over, [`Hot::leave`] gives them back.
+//! truth is here. [`Stay::enter`] takes them over, [`Stay::leave`] gives them back.
 //!
 //! # Why the unsafe code is sound
 //! 1. `regs` points at r0 of the newest frame in the fiber's stack, and every frame's registers lie below
@@ -12,9 +12,10 @@
 //!    runs off the end; fused instructions skip parts that exist.
 //! 4. Headers are written by calls, here or in the reference interpreter, or restored from an image
 //!    that was checked; so a header's function and pc exist.
-//! 5. The globals of the program are made, and then all at once, only by the reference interpreter, while
-//!    the loop is not running; instructions name globals that the program has.
-//! 6. `fiber` is exclusively borrowed for `'a`; handlers use it through one reference at a time.
+//! 5. `fiber` is exclusively borrowed for `'a`, and `stay` by the loop; handlers use each through one
+//!    reference at a time.
+//! 6. The globals of the program are made, all at once, only by the reference interpreter, while the loop
+//!    is not running; instructions name globals that the program has.
 
 use super::form::{Instruction, InternalFunction, InternalProgram};
 use super::profile::Profile;
@@ -28,13 +29,18 @@ use pw_isa::cost;
 /// The most gas that one stay in the loop takes over.
 const BUDGET_MAX: u64 = 1 << 60;
 
-/// The state of the loop.
+/// What handlers pass on to each other, in machine registers.
 #[derive(Clone, Copy)]
 pub(super) struct Hot<'a> {
     pub(super) pc: *const Instruction,
     pub(super) regs: *mut Value,
     /// Gas left behind the current block.
     pub(super) gas: i64,
+    stay: *mut Stay<'a>,
+}
+
+/// What handlers need less often, and where they stopped.
+pub(super) struct Stay<'a> {
     pub(super) function: *const InternalFunction,
     pub(super) depth: u32,
     pub(super) depth_max: u32,
@@ -53,18 +59,24 @@ pub(super) struct Hot<'a> {
     pub(super) allocated_max: u64,
     /// What the fiber will have used when `gas` is 0 behind the current block.
     gas_end: u64,
-    code: &'a CodeSpace,
+    pub(super) code: &'a CodeSpace,
     fiber: *mut Fiber,
+    /// Where the last handler stopped, or stands between two of them.
+    pc: *const Instruction,
+    regs: *mut Value,
+    gas: i64,
+    /// The loop is to be left.
+    pub(super) stopped: bool,
 }
 
-impl<'a> Hot<'a> {
+impl<'a> Stay<'a> {
     /// Takes a fiber over; `None` when not even its current block can be paid for.
     pub(super) fn enter(
         fiber: &'a mut Fiber,
         code: &'a CodeSpace,
         profile: &'a mut Profile,
         slice_end: u64,
-    ) -> Option<Hot<'a>> {
+    ) -> Option<Stay<'a>> {
         let budget = fiber
             .limits
             .gas
@@ -86,10 +98,7 @@ impl<'a> Hot<'a> {
             .map_or(std::ptr::null_mut(), <[Value]>::as_mut_ptr);
         let text_hints = profile.text_hints.as_mut_ptr();
         let (counters, hints) = profile.counters_and_hints(fiber.program, program);
-        Some(Hot {
-            pc: &function.code[fiber.pc as usize],
-            regs: stack.wrapping_add(fiber.base),
-            gas: (budget - u64::from(rest)) as i64,
+        Some(Stay {
             function,
             depth: fiber.depth,
             depth_max: fiber.limits.depth,
@@ -103,20 +112,86 @@ impl<'a> Hot<'a> {
             allocated_max,
             gas_end: fiber.gas_used + budget,
             code,
+            pc: &function.code[fiber.pc as usize],
+            regs: stack.wrapping_add(fiber.base),
+            gas: (budget - u64::from(rest)) as i64,
             fiber,
+            stopped: false,
         })
     }
 
+    /// What the next handler gets.
+    pub(super) fn hot(&mut self) -> Hot<'a> {
+        Hot {
+            pc: self.pc,
+            regs: self.regs,
+            gas: self.gas,
+            stay: self,
+        }
+    }
+
     /// Gives the fiber back; it stands before the instruction at `pc`.
-    pub(super) fn leave(self) {
-        // SAFETY: 6 of the module's head.
+    pub(super) fn leave(mut self) {
+        let hot = self.hot();
+        let (function, pc) = (hot.function().number, hot.pc_index());
+        let left = hot.gas + i64::from(hot.fetch().rest);
+        // SAFETY: 5 of the module's head.
         let fiber = unsafe { &mut *self.fiber };
-        fiber.function = self.function().number;
-        fiber.pc = self.pc_index();
+        fiber.function = function;
+        fiber.pc = pc;
         // SAFETY: `regs` points into the stack, which did not move.
         fiber.base = unsafe { self.regs.offset_from(fiber.stack.as_mut_ptr()) } as usize;
         fiber.depth = self.depth;
-        fiber.gas_used = self.gas_end - (self.gas + i64::from(self.fetch().rest)) as u64;
+        fiber.gas_used = self.gas_end - left as u64;
+    }
+}
+
+impl<'a> Hot<'a> {
+    /// What a handler was given.
+    #[inline(always)]
+    pub(super) fn new(
+        pc: *const Instruction,
+        regs: *mut Value,
+        gas: i64,
+        stay: *mut Stay<'a>,
+    ) -> Hot<'a> {
+        Hot {
+            pc,
+            regs,
+            gas,
+            stay,
+        }
+    }
+
+    /// What it needs less often.
+    #[inline(always)]
+    pub(super) fn stay(&mut self) -> &mut Stay<'a> {
+        // SAFETY: 5 of the module's head.
+        unsafe { &mut *self.stay }
+    }
+
+    /// The same, to look at.
+    #[inline(always)]
+    pub(super) fn at(&self) -> &Stay<'a> {
+        // SAFETY: 5 of the module's head.
+        unsafe { &*self.stay }
+    }
+
+    /// Notes where the handler is done.
+    #[inline(always)]
+    pub(super) fn save(&mut self, stopped: bool) {
+        let (pc, regs, gas) = (self.pc, self.regs, self.gas);
+        let stay = self.stay();
+        stay.pc = pc;
+        stay.regs = regs;
+        stay.gas = gas;
+        stay.stopped = stopped;
+    }
+
+    /// What the next handler is given.
+    #[inline(always)]
+    pub(super) fn parts(self) -> (*const Instruction, *mut Value, i64, *mut Stay<'a>) {
+        (self.pc, self.regs, self.gas, self.stay)
     }
 
     /// The position of the current instruction.
@@ -131,7 +206,7 @@ impl<'a> Hot<'a> {
     #[inline(always)]
     pub(super) fn function(&self) -> &'a InternalFunction {
         // SAFETY: it is one of `program`, which lives for `'a`.
-        unsafe { &*self.function }
+        unsafe { &*self.at().function }
     }
 
     #[inline(always)]
@@ -180,36 +255,36 @@ impl<'a> Hot<'a> {
     /// A view of all values.
     #[inline(always)]
     pub(super) fn heap(&self) -> Heap<'_> {
-        // SAFETY: 6 of the module's head.
-        let fiber = unsafe { &*self.fiber };
+        // SAFETY: 5 of the module's head.
+        let fiber = unsafe { &*self.at().fiber };
         Heap {
             arena: &fiber.arena,
-            code: self.code,
+            code: self.at().code,
         }
     }
 
     /// The fiber, for what is not in the loop's own state.
     #[inline(always)]
     pub(super) fn fiber(&mut self) -> &mut Fiber {
-        // SAFETY: 6 of the module's head.
-        unsafe { &mut *self.fiber }
+        // SAFETY: 5 of the module's head.
+        unsafe { &mut *self.stay().fiber }
     }
 
     pub(super) fn code(&self) -> &'a CodeSpace {
-        self.code
+        self.at().code
     }
 
     /// Whether objects of `bytes` logical bytes can be made without a collection or limit.
     #[inline(always)]
     pub(super) fn can_allocate(&mut self, bytes: u64) -> bool {
-        let max = self.allocated_max;
+        let max = self.at().allocated_max;
         self.arena().counters.allocated.saturating_add(bytes) <= max
     }
 
     /// The logical bytes of objects that can be made so.
     #[inline(always)]
     pub(super) fn bytes_left(&mut self) -> u64 {
-        let max = self.allocated_max;
+        let max = self.at().allocated_max;
         max.saturating_sub(self.arena().counters.allocated)
     }
 

@@ -6,7 +6,7 @@ use pw_isa::op::{Access, Compare, Data, Op};
 use pw_isa::operand::Def;
 
 use super::compare::SAME_FREE_BYTES;
-use super::form::{Code, Instruction};
+use super::form::{Code, Instruction, halves};
 use super::fuse::{Fuser, branch_on};
 use super::rewrite::{instruction, slot};
 
@@ -89,7 +89,7 @@ impl Fuser<'_> {
         let is_last = dst.0 == t.0 || self.is_dead(t.0, &[pc + 2]);
         (default.0 == t.0 && map.0 != t.0 && key.0 != t.0 && is_last).then(|| Instruction {
             code,
-            imm: (single[pc + 1].hint() << 16 | u32::from(content)) as i32,
+            imm: halves(content, single[pc + 1].high()),
             ..single[pc + 1]
         })
     }
@@ -115,12 +115,9 @@ impl Fuser<'_> {
                     _ => return None,
                 };
                 let place = self.without_work(place)?;
-                let ways = branch_on(pc, self.part(pc, 3)?, dst, 3)?;
-                let dead = self.is_dead(t.0, &ways.targets) && self.is_dead(dst.0, &ways.targets);
-                dead.then(|| {
-                    let a = slot(other.0);
-                    instruction(Code::BranchEqValue, a, 0, place, ways.distances)
-                })
+                let branch = branch_on(pc, Code::BranchEqValue, self.part(pc, 3)?, dst, 3)?;
+                let dead = self.is_dead(t.0, &branch.ways) && self.is_dead(dst.0, &branch.ways);
+                dead.then(|| instruction(branch.code, slot(other.0), 0, place, branch.target))
             }
             _ => None,
         }
@@ -137,7 +134,7 @@ impl Fuser<'_> {
         else {
             return None;
         };
-        let (hint, default_slot) = (single[pc + 2].hint(), single[pc + 1].a);
+        let (hint, default_slot) = (single[pc + 2].high(), single[pc + 1].a);
         let is_last = |register: u16| register == dst.0 || self.is_dead(register, &[pc + 3]);
         let fits = key.0 == t.0
             && slot(default.0) == default_slot
@@ -146,11 +143,11 @@ impl Fuser<'_> {
             && map.0 != default.0
             && is_last(t.0)
             && is_last(default.0)
-            && hint as i32 == single[pc].imm;
+            && i32::from(hint) == single[pc].imm;
         let place = u16::try_from(single[pc + 1].imm).ok()?;
         fits.then(|| Instruction {
             code: Code::MapGetValue,
-            imm: (hint << 16 | u32::from(place)) as i32,
+            imm: halves(place, hint),
             ..single[pc + 2]
         })
     }

@@ -22,123 +22,152 @@ const MAP: u64 = Kind::Map as u64;
 /// The longest key that is hashed here.
 const KEY_BYTES_MAX: u64 = 4096;
 
-/// What a lookup found and takes.
+/// What a lookup found, and the gas it takes.
 struct Found {
     entry: Option<u32>,
-    gas: u64,
+    gas: u32,
 }
 
-/// A key and a value to be put into a map.
-struct Put {
-    map: u64,
-    key: Value,
-    value: Value,
-    /// The gas and the logical bytes that there are for it.
-    gas_left: i64,
-    bytes_left: u64,
+/// Where an entry to look at first is noted.
+#[derive(Clone, Copy)]
+struct Hint {
+    place: *mut u32,
+    /// Not for keys that might take work, which has to be charged.
+    is_usable: bool,
+}
+
+impl Hint {
+    #[inline(always)]
+    fn entry(self) -> u32 {
+        // SAFETY: `Hot::hint` made the place.
+        unsafe { *self.place }
+    }
+
+    #[inline(always)]
+    fn note(self, entry: u32) {
+        // SAFETY: `Hot::hint` made the place.
+        unsafe { *self.place = entry };
+    }
 }
 
 impl Hot<'_> {
-    /// Where the entry to look at first is noted, and whether it may be: not for keys that might take
-    /// work, which has to be charged.
+    /// The hint for a key that probably is this entry of the program's values.
     #[inline(always)]
-    fn hint(&mut self, number: u32, key: Value) -> (*mut u32, bool) {
-        // There is a hint for every value of the program.
-        let hint = self.hints.wrapping_add(number as usize);
-        if key.tag == Kind::Int as u64 || key == self.value(number as usize) {
-            return (hint, true);
-        }
-        if key.tag == Kind::String as u64 || key.tag == Kind::Symbol as u64 {
+    fn hint(&mut self, value: u32, key: Value) -> Hint {
+        let is_object = key.tag == Kind::String as u64 || key.tag == Kind::Symbol as u64;
+        if is_object {
             // SAFETY: a value names an object of its kind.
             let length = unsafe { self.arena().length_of_text(key.bits) };
-            let place = text_hint(key.bits);
-            let hint = self.text_hints.wrapping_add(place);
-            return (hint, u64::from(length) < SAME_FREE_BYTES);
+            return Hint {
+                place: self.at().text_hints.wrapping_add(text_hint(key.bits)),
+                is_usable: u64::from(length) < SAME_FREE_BYTES,
+            };
         }
-        (hint, false)
+        Hint {
+            // There is a hint for every value of the program.
+            place: self.at().hints.wrapping_add(value as usize),
+            is_usable: key.tag == Kind::Int as u64 || key == self.value(value as usize),
+        }
     }
 
     /// The entry of a key, when the work for it can be paid.
     #[inline(always)]
-    fn entry(&mut self, hint: *mut u32, map: Value, key: Value) -> Option<Option<u32>> {
+    fn entry(&mut self, hint: Hint, map: Value, key: Value) -> Option<Option<u32>> {
         let found = find(self.heap(), map.bits, key)?;
-        if !self.charge(found.gas) {
+        if !self.charge(found.gas.into()) {
             return None;
         }
         if let Some(entry) = found.entry {
-            // SAFETY: `hint` made it.
-            unsafe { *hint = entry };
+            hint.note(entry);
         }
         Some(found.entry)
     }
 
     /// The value of a key, or the default.
     #[inline(always)]
-    fn look_up(&mut self, hint: u32, map: Value, key: Value, default: Value) -> Option<Value> {
+    fn look_up(&mut self, i: &Instruction, key: Value, default: Value) -> bool {
+        let map = self.get(i.b);
         if map.tag != MAP {
-            return None;
+            return false;
         }
-        let (hint, is_usable) = self.hint(hint, key);
-        if is_usable {
-            // SAFETY: `hint` made it.
-            let entry = unsafe { *hint };
+        let hint = self.hint(i.high().into(), key);
+        if hint.is_usable {
             // SAFETY: a value names an object of its kind.
-            let value = unsafe { self.arena().value_of_entry(map.bits, entry, key) };
-            if value.is_some() {
-                return value;
+            let hit = unsafe { self.arena().value_of_entry(map.bits, hint.entry(), key) };
+            if let Some(value) = hit {
+                return self.set(i.a, value);
             }
         }
-        let Some(entry) = self.entry(hint, map, key)? else {
-            return Some(default);
-        };
-        let (_, value) = self.arena().map_entry(map.bits, entry)?;
-        Some(value)
-    }
-
-    #[inline(always)]
-    fn set_looked_up(&mut self, i: &Instruction, key: Value, default: Value) -> bool {
-        match self.look_up(i.hint(), self.get(i.b), key, default) {
-            Some(value) => self.set(i.a, value),
+        match self.entry(hint, map, key) {
+            Some(Some(entry)) => {
+                // SAFETY: the same; the map has this entry.
+                let value = unsafe { self.arena().entry_value(map.bits, entry) };
+                self.set(i.a, value)
+            }
+            Some(None) => self.set(i.a, default),
             None => false,
         }
     }
 
     #[inline(always)]
     pub(super) fn map_get(&mut self, i: &Instruction) -> bool {
-        self.set_looked_up(i, self.get(i.c), self.get(i.default()))
+        self.look_up(i, self.get(i.c), self.get(i.low()))
     }
 
-    /// The default is one of the program's values.
     #[inline(always)]
     pub(super) fn map_get_or(&mut self, i: &Instruction) -> bool {
-        let default = self.value(usize::from(i.default()));
-        self.set_looked_up(i, self.get(i.c), default)
+        self.look_up(i, self.get(i.c), self.value(usize::from(i.low())))
     }
 
     #[inline(always)]
     pub(super) fn map_get_or_int(&mut self, i: &Instruction) -> bool {
-        let default = Value::int(i64::from(i.default() as i16));
-        self.set_looked_up(i, self.get(i.c), default)
+        let default = Value::int(i64::from(i.low() as i16));
+        self.look_up(i, self.get(i.c), default)
     }
 
-    /// The key is one of the program's values, too.
     #[inline(always)]
     pub(super) fn map_get_value(&mut self, i: &Instruction) -> bool {
-        let default = self.value(usize::from(i.default()));
-        self.set_looked_up(i, self.value(i.hint() as usize), default)
+        let key = self.value(usize::from(i.high()));
+        self.look_up(i, key, self.value(usize::from(i.low())))
+    }
+
+    /// The entry of the key `c` in the map `b`.
+    #[inline(always)]
+    fn entry_of(&mut self, i: &Instruction) -> Option<Option<u32>> {
+        let (map, key) = (self.get(i.b), self.get(i.c));
+        if map.tag != MAP {
+            return None;
+        }
+        let hint = self.hint(i.imm as u32, key);
+        if hint.is_usable {
+            let entry = hint.entry();
+            // SAFETY: a value names an object of its kind.
+            let hit = unsafe { self.arena().value_of_entry(map.bits, entry, key) };
+            if hit.is_some() {
+                return Some(Some(entry));
+            }
+        }
+        self.entry(hint, map, key)
     }
 
     #[inline(always)]
     pub(super) fn map_has(&mut self, i: &Instruction) -> bool {
-        let (map, key) = (self.get(i.b), self.get(i.c));
-        if map.tag != MAP {
-            return false;
-        }
-        let (hint, _) = self.hint(i.imm as u32, key);
-        match self.entry(hint, map, key) {
+        match self.entry_of(i) {
             Some(entry) => self.set(i.a, Value::bool(entry.is_some())),
             None => false,
         }
+    }
+
+    #[inline(always)]
+    pub(super) fn map_delete(&mut self, i: &Instruction) -> bool {
+        let Some(entry) = self.entry_of(i) else {
+            return false;
+        };
+        if let Some(entry) = entry {
+            let map = self.get(i.b);
+            self.arena().map_delete(map.bits, entry);
+        }
+        self.set(i.a, Value::bool(entry.is_some()))
     }
 
     #[inline(always)]
@@ -147,45 +176,23 @@ impl Hot<'_> {
         if map.tag != MAP {
             return false;
         }
-        let (hint, is_usable) = self.hint(i.imm as u32, key);
-        // SAFETY: `hint` made it.
-        let entry = unsafe { *hint };
-        let arena = self.arena();
-        // SAFETY: a value names an object of its kind.
-        if is_usable && unsafe { arena.set_value_of_entry(map.bits, entry, key, value) } {
-            return true;
+        let hint = self.hint(i.imm as u32, key);
+        if hint.is_usable {
+            let arena = self.arena();
+            // SAFETY: a value names an object of its kind.
+            if unsafe { arena.set_value_of_entry(map.bits, hint.entry(), key, value) } {
+                return true;
+            }
         }
-        let put = Put {
-            map: map.bits,
-            key,
-            value,
-            gas_left: self.gas,
-            bytes_left: self.bytes_left(),
-        };
-        let code = self.code();
-        let Some((entry, gas)) = put_key(self.fiber(), code, put) else {
-            return false;
-        };
-        self.gas -= gas as i64;
-        // SAFETY: `hint` made it.
-        unsafe { *hint = entry };
-        true
-    }
-
-    #[inline(always)]
-    pub(super) fn map_delete(&mut self, i: &Instruction) -> bool {
-        let (map, key) = (self.get(i.b), self.get(i.c));
-        if map.tag != MAP {
-            return false;
+        let (code, gas, bytes) = (self.code(), self.gas, self.bytes_left());
+        match put_key(self.fiber(), code, map.bits, key, value, gas, bytes) {
+            Some((entry, gas)) => {
+                self.gas -= i64::from(gas);
+                hint.note(entry);
+                true
+            }
+            None => false,
         }
-        let (hint, _) = self.hint(i.imm as u32, key);
-        let Some(entry) = self.entry(hint, map, key) else {
-            return false;
-        };
-        if let Some(entry) = entry {
-            self.arena().map_delete(map.bits, entry);
-        }
-        self.set(i.a, Value::bool(entry.is_some()))
     }
 
     #[inline(always)]
@@ -228,7 +235,7 @@ fn find(heap: Heap<'_>, map: u64, key: Value) -> Option<Found> {
         }
         Kind::String | Kind::Symbol => {
             let text = heap.text_bytes(key);
-            let gas = cost::work_gas(Work::Bytes, text.len() as u64);
+            let gas = cost::work_gas(Work::Bytes, text.len() as u64) as u32;
             if text.len() as u64 > KEY_BYTES_MAX {
                 return None;
             }
@@ -251,7 +258,7 @@ fn find(heap: Heap<'_>, map: u64, key: Value) -> Option<Found> {
                 return None;
             };
             let entry = arena.map_find(map, hash, |other| heap.same_key(key, other));
-            let gas = cost::work_gas(Work::Bytes, bytes);
+            let gas = cost::work_gas(Work::Bytes, bytes) as u32;
             Some(Found { entry, gas })
         }
     }
@@ -263,29 +270,35 @@ fn same_text(heap: Heap<'_>, key: Value, text: &[u8], other: Value) -> bool {
 }
 
 /// Puts a key into a map: the entry and the gas it takes. `None`, and nothing happens, for what cannot
-/// be a key, is long, or when it takes more than there is.
+/// be a key, is long, or when it takes more gas or bytes than are left.
 #[inline(never)]
-fn put_key(fiber: &mut Fiber, code: &CodeSpace, put: Put) -> Option<(u32, u64)> {
-    let found = find(fiber.heap(code), put.map, put.key)?;
-    let gas_left = put.gas_left as u64;
+fn put_key(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    map: u64,
+    key: Value,
+    value: Value,
+    gas_left: i64,
+    bytes_left: u64,
+) -> Option<(u32, u32)> {
+    let found = find(fiber.heap(code), map, key)?;
     if let Some(entry) = found.entry {
-        if found.gas > gas_left {
+        if i64::from(found.gas) > gas_left {
             return None;
         }
-        fiber.arena.map_replace(put.map, entry, put.value);
+        fiber.arena.map_replace(map, entry, value);
         return Some((entry, found.gas));
     }
-    let place = fiber.arena.plan_map_insert(put.map)?;
-    let copied = place.copied * cost::MAP_ENTRY_BYTES;
-    let gas = found.gas + cost::work_gas(Work::Bytes, copied);
-    if gas > gas_left || place.bytes > put.bytes_left {
+    let place = fiber.arena.plan_map_insert(map)?;
+    let copying = cost::work_gas(Work::Bytes, place.copied * cost::MAP_ENTRY_BYTES);
+    let gas = u64::from(found.gas) + copying;
+    if gas as i64 > gas_left || place.bytes > bytes_left {
         return None;
     }
-    let hash = fiber.heap(code).hash_of_key(put.key);
-    let content = (put.key, put.value);
+    let hash = fiber.heap(code).hash_of_key(key);
     let arena = &mut fiber.arena;
-    arena.map_insert(put.map, place, content, hash, |arena, key| {
+    arena.map_insert(map, place, (key, value), hash, |arena, key| {
         Heap { arena, code }.hash_of_key(key)
     });
-    Some((arena.map_used(put.map) - 1, gas))
+    Some((arena.map_used(map) - 1, gas as u32))
 }

@@ -202,7 +202,7 @@ impl Profile {
         let (program, function, pc) = fiber.position();
         let internal = &code.program(program).internal().functions[function as usize];
         let i = &internal.code[pc as usize];
-        let of_loop = i.code.is_loop().then(|| i.loop_site());
+        let of_loop = i.code.is_loop().then_some(i.imm as u32);
         let of_entry = (pc == 0).then_some(internal.entry_site);
         if (of_loop.is_some() || of_entry.is_some())
             && let Some(profile) = self.programs.get_mut(&program)
@@ -231,7 +231,7 @@ impl Profile {
         let i = &loaded.internal().functions[function as usize].code[pc as usize];
         let is_call = matches!(loaded.function(function).code[pc as usize], Op::Function(_));
         if i.code.is_loop() {
-            self.program(program, code).pass(i.loop_site());
+            self.program(program, code).pass(i.imm as u32);
         }
         let done = step(fiber);
         let (program, function, pc) = fiber.position();

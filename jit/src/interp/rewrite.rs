@@ -116,7 +116,7 @@ impl Rewriter<'_> {
             if instruction.code.is_loop() {
                 let site = self.sites.len() as u32;
                 self.sites.push((self.number, pc as u32));
-                (instruction.b, instruction.c) = (site as u16, (site >> 16) as u16);
+                instruction.imm = site as i32;
             }
         }
         self.sites.push((self.number, 0));
@@ -369,7 +369,7 @@ fn ends_block(op: &Op) -> bool {
 fn make_jumps_relative(code: &mut [Instruction]) {
     for (pc, instruction) in code.iter_mut().enumerate() {
         if instruction.code.jumps() {
-            instruction.imm -= pc as i32;
+            instruction.imm = (instruction.imm - pc as i32) << SLOT_SHIFT;
         }
     }
 }

@@ -245,6 +245,25 @@ impl Arena {
         })
     }
 
+    /// The value of an entry of a map, deleted or not.
+    ///
+    /// # Safety
+    /// A map of this arena stands at `offset` and has used this entry.
+    #[inline(always)]
+    pub(crate) unsafe fn entry_value(&self, offset: u64, entry: u32) -> Value {
+        // SAFETY: a map has five words.
+        let buffer = unsafe { self.object_word(offset, 3) };
+        // SAFETY: the map has an entry, so it has a buffer.
+        let words = unsafe { self.buffer_words(buffer) };
+        let words = words.wrapping_add(entry as usize * ENTRY_WORDS + 2);
+        Value {
+            // SAFETY: 4 of the module's head.
+            tag: unsafe { *words },
+            // SAFETY: the same.
+            bits: unsafe { *words.wrapping_add(1) },
+        }
+    }
+
     /// Replaces the value of an entry of a map if the entry exists and has this very key.
     ///
     /// # Safety

@@ -1,0 +1,290 @@
+//! The loop: which handler an instruction has, and how one hands over to the next.
+//!
+//! There is no loop to be seen: each handler ends with a call of the next one, which optimised builds
+//! turn into a jump, since nothing is left to do in the caller and the arguments are already in place
+//! (threaded code). The processor then predicts each jump on its own, and every handler is compiled on
+//! its own, with its state in machine registers. Builds without optimisation, where a call is a call,
+//! return to a loop after each handler.
+//!
+//! A handler that answers false has changed nothing that counts: the loop is left before its
+//! instruction.
+
+use super::arith::{positive_mod, shift_right_zero};
+use super::compare::{Ge, Gt, Le, Lt, NumEq, NumNe};
+use super::form::{Code, Instruction};
+use super::hot::{Hot, Stay};
+use crate::value::Value;
+
+/// What runs an instruction.
+type Run = for<'a> unsafe fn(*const Instruction, *mut Value, i64, *mut Stay<'a>, *const Handler);
+
+/// A handler, and room for the type to name itself.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Handler(Run);
+
+const HANDLERS: usize = Code::LAST as usize + 1;
+
+static TABLE: [Handler; HANDLERS] = table();
+
+/// Runs until a handler stops.
+#[inline(never)]
+pub(super) fn execute(stay: &mut Stay<'_>) {
+    while !stay.stopped {
+        let hot = stay.hot();
+        let (pc, regs, gas, stay) = hot.parts();
+        let handler = TABLE[hot.fetch().code as usize];
+        // SAFETY: the state was just taken over, or is what a handler has left.
+        unsafe { (handler.0)(pc, regs, gas, stay, TABLE.as_ptr()) };
+    }
+}
+
+/// Hands over to the next instruction's handler.
+#[cfg(pw_threaded)]
+#[inline(always)]
+fn go_on(hot: Hot<'_>, table: *const Handler) {
+    let place = table.wrapping_add(hot.fetch().code as usize);
+    // SAFETY: there is a handler for each code.
+    let handler = unsafe { *place };
+    let (pc, regs, gas, stay) = hot.parts();
+    // SAFETY: the handler before has left `hot` at an instruction that is paid for.
+    unsafe { (handler.0)(pc, regs, gas, stay, table) }
+}
+
+/// Leaves it to the loop to run the next instruction's handler.
+#[cfg(not(pw_threaded))]
+fn go_on(mut hot: Hot<'_>, _: *const Handler) {
+    hot.save(false);
+}
+
+/// Leaves the loop before the current instruction.
+unsafe fn stop(
+    pc: *const Instruction,
+    regs: *mut Value,
+    gas: i64,
+    stay: *mut Stay<'_>,
+    _: *const Handler,
+) {
+    Hot::new(pc, regs, gas, stay).save(true);
+}
+
+/// The handlers by code: `next N` goes on behind the instruction and the parts fused with it, `enter`
+/// leaves it to the handler where to go on.
+macro_rules! handlers {
+    (@done next $parts:literal $hot:ident) => { $hot.skip($parts) };
+    (@done enter $hot:ident) => {};
+    ($($code:ident: $how:ident $($parts:literal)? => |$hot:ident, $i:ident| $done:expr;)*) => {
+        const fn table() -> [Handler; HANDLERS] {
+            let mut table = [Handler(stop); HANDLERS];
+            $(
+                table[Code::$code as usize] = {
+                    unsafe fn run(
+                        pc: *const Instruction,
+                        regs: *mut Value,
+                        gas: i64,
+                        stay: *mut Stay<'_>,
+                        table: *const Handler,
+                    ) {
+                        let mut $hot = Hot::new(pc, regs, gas, stay);
+                        let $i = $hot.fetch();
+                        if $done {
+                            handlers!(@done $how $($parts)? $hot);
+                            return go_on($hot, table);
+                        }
+                        let (pc, regs, gas, stay) = $hot.parts();
+                        // SAFETY: stopping asks nothing.
+                        unsafe { stop(pc, regs, gas, stay, table) }
+                    }
+                    Handler(run)
+                };
+            )*
+            table
+        }
+    };
+}
+
+handlers! {
+    Loop: next 1 => |hot, i| hot.count_loop(i);
+    Jump: enter => |hot, i| hot.jump(i);
+    JumpLoop: enter => |hot, i| hot.jump_loop(i);
+    MoveJumpLoop: enter => |hot, i| hot.copy(i) && hot.jump_loop(i);
+    BranchIf: enter => |hot, i| hot.branch_truth(i, true);
+    BranchUnless: enter => |hot, i| hot.branch_truth(i, false);
+    Return: enter => |hot, i| hot.leave_function(i);
+    ReturnInt: enter => |hot, i| hot.leave_with_int(i);
+    ReturnValue: enter => |hot, i| hot.leave_with_value(i);
+    Move: next 1 => |hot, i| hot.copy(i);
+    MoveMove: next 2 => |hot, i| hot.copy_twice(i);
+    Int: next 1 => |hot, i| hot.load_int(i);
+    Value: next 1 => |hot, i| hot.load_value(i);
+    Add: next 1 => |hot, i| hot.add(i);
+    Sub: next 1 => |hot, i| hot.sub(i);
+    Mul: next 1 => |hot, i| hot.mul(i);
+    Div: next 1 => |hot, i| hot.div(i);
+    Quot: next 1 => |hot, i| hot.quot(i);
+    Rem: next 1 => |hot, i| hot.rem(i);
+    Mod: next 1 => |hot, i| hot.modulo(i);
+    Min: next 1 => |hot, i| hot.min(i);
+    Max: next 1 => |hot, i| hot.max(i);
+    Neg: next 1 => |hot, i| hot.neg(i);
+    WrapAdd: next 1 => |hot, i| hot.bits(i, i64::wrapping_add);
+    WrapSub: next 1 => |hot, i| hot.bits(i, i64::wrapping_sub);
+    WrapMul: next 1 => |hot, i| hot.bits(i, i64::wrapping_mul);
+    BitAnd: next 1 => |hot, i| hot.bits(i, |a, b| a & b);
+    BitOr: next 1 => |hot, i| hot.bits(i, |a, b| a | b);
+    BitXor: next 1 => |hot, i| hot.bits(i, |a, b| a ^ b);
+    Shl: next 1 => |hot, i| hot.bits(i, |a, b| a.wrapping_shl(b as u32));
+    Shr: next 1 => |hot, i| hot.bits(i, |a, b| a.wrapping_shr(b as u32));
+    Ushr: next 1 => |hot, i| hot.bits(i, shift_right_zero);
+    AddImm: next 2 => |hot, i| hot.add_imm(i);
+    MulImm: next 2 => |hot, i| hot.mul_imm(i);
+    QuotImm: next 2 => |hot, i| hot.bits_imm(i, |a, b| a / b);
+    RemImm: next 2 => |hot, i| hot.bits_imm(i, |a, b| a % b);
+    ModImm: next 2 => |hot, i| hot.bits_imm(i, positive_mod);
+    BitAndImm: next 2 => |hot, i| hot.bits_imm(i, |a, b| a & b);
+    BitOrImm: next 2 => |hot, i| hot.bits_imm(i, |a, b| a | b);
+    BitXorImm: next 2 => |hot, i| hot.bits_imm(i, |a, b| a ^ b);
+    WrapAddImm: next 2 => |hot, i| hot.bits_imm(i, i64::wrapping_add);
+    WrapMulImm: next 2 => |hot, i| hot.bits_imm(i, i64::wrapping_mul);
+    ShlImm: next 2 => |hot, i| hot.bits_imm(i, |a, b| a.wrapping_shl(b as u32));
+    ShrImm: next 2 => |hot, i| hot.bits_imm(i, |a, b| a.wrapping_shr(b as u32));
+    UshrImm: next 2 => |hot, i| hot.bits_imm(i, shift_right_zero);
+    AddReturn: enter => |hot, i| hot.add(i) && hot.leave_function_behind(i);
+    AddValue: next 2 => |hot, i| hot.add_value(i);
+    SubValue: next 2 => |hot, i| hot.sub_value(i);
+    MulValue: next 2 => |hot, i| hot.mul_value(i);
+    DivValue: next 2 => |hot, i| hot.div_value(i);
+    AddMove: next 2 => |hot, i| hot.add(i);
+    SubMove: next 2 => |hot, i| hot.sub(i);
+    MulMove: next 2 => |hot, i| hot.mul(i);
+    AddImmMove: next 3 => |hot, i| hot.add_imm(i);
+    MulAdd: next 2 => |hot, i| hot.mul_add(i);
+    ToFloat: next 1 => |hot, i| hot.set_float(i);
+    Sqrt: next 1 => |hot, i| hot.sqrt(i);
+    Lt: next 1 => |hot, i| hot.set_order::<Lt>(i);
+    Le: next 1 => |hot, i| hot.set_order::<Le>(i);
+    Gt: next 1 => |hot, i| hot.set_order::<Gt>(i);
+    Ge: next 1 => |hot, i| hot.set_order::<Ge>(i);
+    NumEq: next 1 => |hot, i| hot.set_order::<NumEq>(i);
+    NumNe: next 1 => |hot, i| hot.set_order::<NumNe>(i);
+    Eq: next 1 => |hot, i| hot.set_same(i);
+    Equal: next 1 => |hot, i| hot.set_equal(i);
+    Not: next 1 => |hot, i| hot.not(i);
+    Is: next 1 => |hot, i| hot.is(i);
+    BranchLt: enter => |hot, i| hot.branch_order::<Lt, false>(i);
+    BranchIfLt: enter => |hot, i| hot.branch_order::<Lt, true>(i);
+    BranchLe: enter => |hot, i| hot.branch_order::<Le, false>(i);
+    BranchIfLe: enter => |hot, i| hot.branch_order::<Le, true>(i);
+    BranchGt: enter => |hot, i| hot.branch_order::<Gt, false>(i);
+    BranchIfGt: enter => |hot, i| hot.branch_order::<Gt, true>(i);
+    BranchGe: enter => |hot, i| hot.branch_order::<Ge, false>(i);
+    BranchIfGe: enter => |hot, i| hot.branch_order::<Ge, true>(i);
+    BranchNumEq: enter => |hot, i| hot.branch_order::<NumEq, false>(i);
+    BranchIfNumEq: enter => |hot, i| hot.branch_order::<NumEq, true>(i);
+    BranchNumNe: enter => |hot, i| hot.branch_order::<NumNe, false>(i);
+    BranchIfNumNe: enter => |hot, i| hot.branch_order::<NumNe, true>(i);
+    BranchLtImm: enter => |hot, i| hot.branch_order_imm::<Lt, false>(i);
+    BranchIfLtImm: enter => |hot, i| hot.branch_order_imm::<Lt, true>(i);
+    BranchLeImm: enter => |hot, i| hot.branch_order_imm::<Le, false>(i);
+    BranchIfLeImm: enter => |hot, i| hot.branch_order_imm::<Le, true>(i);
+    BranchGtImm: enter => |hot, i| hot.branch_order_imm::<Gt, false>(i);
+    BranchIfGtImm: enter => |hot, i| hot.branch_order_imm::<Gt, true>(i);
+    BranchGeImm: enter => |hot, i| hot.branch_order_imm::<Ge, false>(i);
+    BranchIfGeImm: enter => |hot, i| hot.branch_order_imm::<Ge, true>(i);
+    BranchNumEqImm: enter => |hot, i| hot.branch_order_imm::<NumEq, false>(i);
+    BranchIfNumEqImm: enter => |hot, i| hot.branch_order_imm::<NumEq, true>(i);
+    BranchNumNeImm: enter => |hot, i| hot.branch_order_imm::<NumNe, false>(i);
+    BranchIfNumNeImm: enter => |hot, i| hot.branch_order_imm::<NumNe, true>(i);
+    BranchLtValue: enter => |hot, i| hot.branch_order_value::<Lt, false>(i);
+    BranchIfLtValue: enter => |hot, i| hot.branch_order_value::<Lt, true>(i);
+    BranchLeValue: enter => |hot, i| hot.branch_order_value::<Le, false>(i);
+    BranchIfLeValue: enter => |hot, i| hot.branch_order_value::<Le, true>(i);
+    BranchGtValue: enter => |hot, i| hot.branch_order_value::<Gt, false>(i);
+    BranchIfGtValue: enter => |hot, i| hot.branch_order_value::<Gt, true>(i);
+    BranchGeValue: enter => |hot, i| hot.branch_order_value::<Ge, false>(i);
+    BranchIfGeValue: enter => |hot, i| hot.branch_order_value::<Ge, true>(i);
+    BranchEq: enter => |hot, i| hot.branch_same::<false>(i);
+    BranchIfEq: enter => |hot, i| hot.branch_same::<true>(i);
+    BranchEqual: enter => |hot, i| hot.branch_equal::<false>(i);
+    BranchIfEqual: enter => |hot, i| hot.branch_equal::<true>(i);
+    BranchEqValue: enter => |hot, i| hot.branch_same_value::<false>(i);
+    BranchIfEqValue: enter => |hot, i| hot.branch_same_value::<true>(i);
+    BranchIs: enter => |hot, i| hot.branch_is::<false>(i);
+    BranchIfIs: enter => |hot, i| hot.branch_is::<true>(i);
+    LoopLt: enter => |hot, i| hot.loop_order::<Lt>(i);
+    LoopLe: enter => |hot, i| hot.loop_order::<Le>(i);
+    LoopGt: enter => |hot, i| hot.loop_order::<Gt>(i);
+    LoopGe: enter => |hot, i| hot.loop_order::<Ge>(i);
+    LoopNumEq: enter => |hot, i| hot.loop_order::<NumEq>(i);
+    LoopNumNe: enter => |hot, i| hot.loop_order::<NumNe>(i);
+    LoopLtImm: enter => |hot, i| hot.loop_order_imm::<Lt>(i);
+    LoopLeImm: enter => |hot, i| hot.loop_order_imm::<Le>(i);
+    LoopGtImm: enter => |hot, i| hot.loop_order_imm::<Gt>(i);
+    LoopGeImm: enter => |hot, i| hot.loop_order_imm::<Ge>(i);
+    LoopNumEqImm: enter => |hot, i| hot.loop_order_imm::<NumEq>(i);
+    LoopNumNeImm: enter => |hot, i| hot.loop_order_imm::<NumNe>(i);
+    AgainLt: enter => |hot, i| hot.again::<Lt>(i);
+    AgainLe: enter => |hot, i| hot.again::<Le>(i);
+    AgainGt: enter => |hot, i| hot.again::<Gt>(i);
+    AgainGe: enter => |hot, i| hot.again::<Ge>(i);
+    AgainNumEq: enter => |hot, i| hot.again::<NumEq>(i);
+    AgainNumNe: enter => |hot, i| hot.again::<NumNe>(i);
+    AgainLtImm: enter => |hot, i| hot.again_imm::<Lt>(i);
+    AgainLeImm: enter => |hot, i| hot.again_imm::<Le>(i);
+    AgainGtImm: enter => |hot, i| hot.again_imm::<Gt>(i);
+    AgainGeImm: enter => |hot, i| hot.again_imm::<Ge>(i);
+    AgainNumEqImm: enter => |hot, i| hot.again_imm::<NumEq>(i);
+    AgainNumNeImm: enter => |hot, i| hot.again_imm::<NumNe>(i);
+    MoveAgainLt: enter => |hot, i| hot.copy(i) && hot.again::<Lt>(i);
+    MoveAgainLe: enter => |hot, i| hot.copy(i) && hot.again::<Le>(i);
+    MoveAgainGt: enter => |hot, i| hot.copy(i) && hot.again::<Gt>(i);
+    MoveAgainGe: enter => |hot, i| hot.copy(i) && hot.again::<Ge>(i);
+    MoveAgainNumEq: enter => |hot, i| hot.copy(i) && hot.again::<NumEq>(i);
+    MoveAgainNumNe: enter => |hot, i| hot.copy(i) && hot.again::<NumNe>(i);
+    MoveAgainLtImm: enter => |hot, i| hot.copy(i) && hot.again_imm::<Lt>(i);
+    MoveAgainLeImm: enter => |hot, i| hot.copy(i) && hot.again_imm::<Le>(i);
+    MoveAgainGtImm: enter => |hot, i| hot.copy(i) && hot.again_imm::<Gt>(i);
+    MoveAgainGeImm: enter => |hot, i| hot.copy(i) && hot.again_imm::<Ge>(i);
+    MoveAgainNumEqImm: enter => |hot, i| hot.copy(i) && hot.again_imm::<NumEq>(i);
+    MoveAgainNumNeImm: enter => |hot, i| hot.copy(i) && hot.again_imm::<NumNe>(i);
+    Cons: next 1 => |hot, i| hot.cons(i);
+    Car: next 1 => |hot, i| hot.car(i);
+    Cdr: next 1 => |hot, i| hot.cdr(i);
+    VectorRef: next 1 => |hot, i| hot.vector_ref(i);
+    VectorSet: next 1 => |hot, i| hot.vector_set(i);
+    VectorRefAt: next 2 => |hot, i| hot.vector_ref_at(i);
+    VectorSetAt: next 2 => |hot, i| hot.vector_set_at(i);
+    VectorRefOffset: next 3 => |hot, i| hot.vector_ref_offset(i);
+    VectorRefTwice: next 2 => |hot, i| hot.vector_ref_twice(i);
+    VectorSetValue: next 2 => |hot, i| hot.vector_set_value(i);
+    VectorLength: next 1 => |hot, i| hot.vector_length(i);
+    VectorPush: next 1 => |hot, i| hot.vector_push(i);
+    VectorPop: next 1 => |hot, i| hot.vector_pop(i);
+    BytesRef: next 1 => |hot, i| hot.bytes_ref(i);
+    BytesSet: next 1 => |hot, i| hot.bytes_set(i);
+    MakeMap: next 1 => |hot, i| hot.make_map(i);
+    MapGet: next 1 => |hot, i| hot.map_get(i);
+    MapGetOr: next 2 => |hot, i| hot.map_get_or(i);
+    MapGetOrInt: next 2 => |hot, i| hot.map_get_or_int(i);
+    MapGetValue: next 3 => |hot, i| hot.map_get_value(i);
+    MapSet: next 1 => |hot, i| hot.map_set(i);
+    MapHas: next 1 => |hot, i| hot.map_has(i);
+    MapDelete: next 1 => |hot, i| hot.map_delete(i);
+    MapCount: next 1 => |hot, i| hot.map_count(i);
+    Call: enter => |hot, i| hot.call(i);
+    CallMove: enter => |hot, i| hot.call_move(i);
+    CallAddImm: enter => |hot, i| hot.call_add_imm(i);
+    CallClosure: enter => |hot, i| hot.call_closure(i);
+    TailCall: enter => |hot, i| hot.tail_call(i);
+    TailCallClosure: enter => |hot, i| hot.tail_call_closure(i);
+    Closure: next 1 => |hot, i| hot.closure(i);
+    Capture: next 1 => |hot, i| hot.capture(i);
+    Cell: next 1 => |hot, i| hot.cell(i);
+    CellGet: next 1 => |hot, i| hot.cell_get(i);
+    CellSet: next 1 => |hot, i| hot.cell_set(i);
+    GlobalGet: next 1 => |hot, i| hot.global_get(i);
+    GlobalSet: next 1 => |hot, i| hot.global_set(i);
+    StringLength: next 1 => |hot, i| hot.string_length(i);
+    StringRef: next 1 => |hot, i| hot.string_ref(i);
+    StringEq: next 1 => |hot, i| hot.string_eq(i);
+}

@@ -1,0 +1,215 @@
+//! Generated programs in every tier: at every stop, all tiers are in the same state.
+//!
+//! Two fibers, one in the reference interpreter and one in the tier, are advanced in lockstep and
+//! compared wherever they stop. A further tier is another row of [`MODES`].
+
+use pw_isa::verify::{Verified, verify};
+use pw_isa::{Program, text};
+use pw_jit::host::Host;
+use pw_jit::interp::{self, profile::Profile};
+use pw_jit::reference::{self, Outcome};
+use pw_jit::{CodeSpace, Fiber, Limits};
+
+use crate::fibers::Surroundings;
+use crate::generate::{Generated, generate};
+
+/// Runs a fiber for a slice.
+pub type Tier = fn(&mut Fiber, &CodeSpace, &mut dyn Host, &mut Profile, u64) -> Outcome;
+
+/// A way to run a program, to be compared with the reference interpreter stopped in the same places.
+#[derive(Clone, Copy, Debug)]
+pub struct Mode {
+    /// What failures call it.
+    pub name: &'static str,
+    /// What advances the fiber.
+    pub tier: Tier,
+    /// Where it stops.
+    pub stops: Stops,
+}
+
+/// Where a run is stopped. Distances double now and then, so that long runs have few stops more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stops {
+    /// At its end.
+    None,
+    /// By slices of this much gas.
+    Slices(u64),
+    /// Likewise, and there the fiber of the tier is replaced by its image, read again.
+    Images(u64),
+    /// By gas limits this far apart.
+    Limits(u64),
+}
+
+const fn interp(name: &'static str, stops: Stops) -> Mode {
+    Mode {
+        name,
+        tier: interp::run,
+        stops,
+    }
+}
+
+/// All modes.
+pub const MODES: [Mode; 6] = [
+    interp("interp", Stops::None),
+    interp("interp, slices of 1", Stops::Slices(1)),
+    interp("interp, slices of 7", Stops::Slices(7)),
+    interp("interp, slices of 101", Stops::Slices(101)),
+    interp("interp, images", Stops::Images(13)),
+    interp("interp, gas limits", Stops::Limits(29)),
+];
+
+/// Stops after which the distance between them doubles.
+const STOPS_BEFORE_DOUBLING: u32 = 48;
+
+/// What a program did in the reference interpreter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ran {
+    /// The error that nobody caught.
+    pub failure: Option<String>,
+    /// Gas used.
+    pub gas: u64,
+    /// Collections.
+    pub collections: u64,
+}
+
+/// Runs the program of a tape in all modes.
+///
+/// # Panics
+/// When the program does not verify, or a tier differs from the reference.
+pub fn differential(tape: &[u8]) -> Ran {
+    match compare(&generate(tape), &MODES) {
+        Ok(ran) => ran,
+        Err(difference) => panic!("{difference}"),
+    }
+}
+
+/// Runs a program in these modes.
+///
+/// # Errors
+/// The first difference to the reference, or why the program is none.
+pub fn compare(generated: &Generated, modes: &[Mode]) -> Result<Ran, String> {
+    let verified = verified(&generated.program)?;
+    let mut code = CodeSpace::default();
+    let program = code.load(verified);
+    let start = Fiber::new(&code, program, generated.limits);
+    for mode in modes {
+        in_lockstep(start.clone(), &code, mode).map_err(|what| format!("{}: {what}", mode.name))?;
+    }
+    let mut fiber = start;
+    let outcome = reference::run(&mut fiber, &code, &mut Surroundings, u64::MAX);
+    Ok(Ran {
+        failure: match outcome {
+            Outcome::Failed(failure) => Some(failure.to_string()),
+            _ => None,
+        },
+        gas: fiber.gas_used(),
+        collections: fiber.arena().statistics().collections,
+    })
+}
+
+fn verified(program: &Program) -> Result<Verified, String> {
+    verify(program.clone()).map_err(|error| format!("does not verify: {error}"))
+}
+
+/// Advances two fibers from stop to stop; the first difference.
+fn in_lockstep(start: Fiber, code: &CodeSpace, mode: &Mode) -> Result<(), String> {
+    let limits = start.limits();
+    let (mut slow, mut fast) = (start.clone(), start);
+    let mut profile = Profile::default();
+    let (mut end, mut distance) = match mode.stops {
+        Stops::None => (u64::MAX, 0),
+        Stops::Slices(gas) | Stops::Images(gas) | Stops::Limits(gas) => (gas, gas),
+    };
+    for stop in 1.. {
+        let expected = advance(&mut slow, mode.stops, end, limits, |fiber, slice| {
+            reference::run(fiber, code, &mut Surroundings, slice)
+        });
+        let found = advance(&mut fast, mode.stops, end, limits, |fiber, slice| {
+            (mode.tier)(fiber, code, &mut Surroundings, &mut profile, slice)
+        });
+        let image = fast.to_image(code);
+        differs(&slow, &fast, &expected, &found)?;
+        if image != slow.to_image(code) {
+            return Err(format!("another state at {}", place(&slow)));
+        }
+        if expected.is_some() {
+            return Ok(());
+        }
+        if matches!(mode.stops, Stops::Images(_)) {
+            fast = Fiber::from_image(code, &image, u64::MAX).map_err(|error| error.to_string())?;
+        }
+        if stop % STOPS_BEFORE_DOUBLING == 0 {
+            distance *= 2;
+        }
+        end += distance;
+    }
+    Ok(())
+}
+
+/// Runs up to `end` on the scale of gas; how the program ended, if it did.
+fn advance(
+    fiber: &mut Fiber,
+    stops: Stops,
+    end: u64,
+    limits: Limits,
+    run: impl FnOnce(&mut Fiber, u64) -> Outcome,
+) -> Option<String> {
+    let by_limit = matches!(stops, Stops::Limits(_)) && end < limits.gas;
+    let outcome = if by_limit {
+        fiber.set_limits(Limits { gas: end, ..limits });
+        run(fiber, u64::MAX)
+    } else {
+        fiber.set_limits(limits);
+        run(fiber, end.saturating_sub(fiber.gas_used()))
+    };
+    match outcome {
+        Outcome::Preempted => None,
+        Outcome::Failed(failure)
+            if by_limit && failure.kind == pw_isa::ErrorKind::GasLimitExceeded =>
+        {
+            None
+        }
+        Outcome::Failed(failure) => Some(failure.to_string()),
+        Outcome::Done(_) => Some("done".to_owned()),
+        Outcome::Waiting => Some("waiting".to_owned()),
+    }
+}
+
+fn place(fiber: &Fiber) -> String {
+    let counters = fiber.arena().counters();
+    format!(
+        "{:?}, depth {}, gas {}, {counters:?}",
+        fiber.position(),
+        fiber.depth(),
+        fiber.gas_used()
+    )
+}
+
+fn differs(
+    slow: &Fiber,
+    fast: &Fiber,
+    expected: &Option<String>,
+    found: &Option<String>,
+) -> Result<(), String> {
+    let (wanted, is) = (place(slow), place(fast));
+    if wanted != is || expected != found {
+        return Err(format!(
+            "{found:?} at {is}\nreference: {expected:?} at {wanted}"
+        ));
+    }
+    Ok(())
+}
+
+/// A program as a file of `tests/programs`: its text below the limits under which it runs.
+pub fn as_test_program(generated: &Generated) -> String {
+    let Limits {
+        gas,
+        memory_bytes,
+        depth,
+        ..
+    } = generated.limits;
+    let program = text::print(&generated.program);
+    format!(
+        ";! gas-limit {gas}\n;! memory-limit {memory_bytes}\n;! depth-limit {depth}\n\n{program}"
+    )
+}
