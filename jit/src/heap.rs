@@ -4,12 +4,11 @@
 //! stacks, so that no structure is too deep for them.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::Hasher;
 
 use pw_isa::{ErrorKind, Kind};
 
 use crate::code_space::CodeSpace;
-use crate::fiber::arena::{Arena, KeyHasher, Piece, Source};
+use crate::fiber::arena::{Arena, Piece, Source};
 use crate::value::{Value, canonical_bits};
 
 /// A view of everything that values can refer to.
@@ -387,10 +386,7 @@ impl<'a> Heap<'a> {
             Kind::Float => KeyHash::Hash(keys.number(key.tag, canonical_bits(key.bits)), 8),
             Kind::String | Kind::Symbol => {
                 let text = self.text_bytes(key);
-                let mut hasher = keys.start();
-                hasher.write_u8(key.kind() as u8);
-                hasher.write(text);
-                KeyHash::Hash(KeyHasher::finish(&hasher), text.len() as u64)
+                KeyHash::Hash(keys.text(key.kind(), text), text.len() as u64)
             }
             Kind::Pair => self.structure_hash(
                 key,

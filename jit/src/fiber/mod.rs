@@ -73,7 +73,7 @@ pub(crate) enum LimitHit {
 }
 
 /// The tag of a global that was never set.
-const UNSET: Value = Value { tag: 0xfe, bits: 0 };
+pub(crate) const UNSET: Value = Value { tag: 0xfe, bits: 0 };
 
 /// One running computation.
 #[derive(Clone, Debug)]
@@ -419,6 +419,13 @@ impl Fiber {
         let (_, values) = self.globals.iter().find(|(of, _)| *of == program)?;
         let value = values[global as usize];
         (value != UNSET).then_some(value)
+    }
+
+    /// All globals of a program, unset ones included, once one of them was set.
+    pub(crate) fn globals_of(&mut self, program: u32) -> Option<&mut [Value]> {
+        let mut all = self.globals.iter_mut();
+        all.find(|(of, _)| *of == program)
+            .map(|(_, values)| values.as_mut_slice())
     }
 
     /// Sets a global of a program.

@@ -7,6 +7,9 @@ use super::hot::Hot;
 use crate::value::{Value, canonical_bits};
 use pw_isa::Kind;
 
+/// Texts of fewer bytes than this take no gas to be compared by `eq?`.
+pub(super) const SAME_FREE_BYTES: u64 = 64;
+
 const INT: u64 = Kind::Int as u64;
 const FLOAT: u64 = Kind::Float as u64;
 
@@ -185,6 +188,16 @@ impl Hot<'_> {
     pub(super) fn branch_same<const IF: bool>(&mut self, i: &Instruction) -> bool {
         let same = self.same(self.get(i.a), self.get(i.c));
         self.branch_found::<IF>(i, same)
+    }
+
+    /// The other operand is entry `c` of the program's values.
+    #[inline(always)]
+    pub(super) fn branch_same_value<const IF: bool>(&mut self, i: &Instruction) -> bool {
+        let same = self.same(self.get(i.a), self.value(usize::from(i.c)));
+        match same {
+            Some(holds) => self.branch(holds == IF, i.imm, 3),
+            None => false,
+        }
     }
 
     #[inline(always)]

@@ -1,17 +1,12 @@
-//! Pairs, vectors, bytes and maps, where nothing has to grow.
+//! Pairs, vectors and bytes, where nothing has to grow.
 
 use super::arith::plus;
 use super::form::Instruction;
 use super::hot::Hot;
-use crate::heap::{Heap, KeyHash};
 use crate::value::Value;
-use pw_isa::op::Work;
 use pw_isa::{Kind, cost};
 
 const INT: u64 = Kind::Int as u64;
-
-/// The longest key that is hashed here.
-const KEY_BYTES_MAX: u64 = 4096;
 
 impl Hot<'_> {
     #[inline(always)]
@@ -178,52 +173,4 @@ impl Hot<'_> {
                 .set_byte(bytes.bits, index.bits, value.bits as u8)
         }
     }
-
-    /// The entry of a key, when the work for it can be paid.
-    #[inline(always)]
-    fn map_entry(&mut self, map: Value, key: Value) -> Option<Option<u32>> {
-        if map.tag != Kind::Map as u64 {
-            return None;
-        }
-        let (entry, bytes) = find_entry(self.heap(), map, key)?;
-        self.charge(cost::work_gas(Work::Bytes, bytes))
-            .then_some(entry)
-    }
-
-    /// The default stands in the register `imm`.
-    #[inline(always)]
-    pub(super) fn map_get(&mut self, i: &Instruction) -> bool {
-        let (map, key) = (self.get(i.b), self.get(i.c));
-        let Some(entry) = self.map_entry(map, key) else {
-            return false;
-        };
-        let found = entry.and_then(|entry| self.arena().map_entry(map.bits, entry));
-        let value = found.map_or(self.get(i.imm as u16), |(_, value)| value);
-        self.set(i.a, value)
-    }
-
-    /// Replaces the value of a key that is there; new keys are left to the reference interpreter, which
-    /// charges for them.
-    #[inline(always)]
-    pub(super) fn map_set(&mut self, i: &Instruction) -> bool {
-        let (map, key, value) = (self.get(i.a), self.get(i.b), self.get(i.c));
-        let before = self.gas;
-        if let Some(Some(entry)) = self.map_entry(map, key) {
-            self.arena().map_replace(map.bits, entry, value);
-            return true;
-        }
-        self.gas = before;
-        false
-    }
-}
-
-/// The entry of a key in a map, and the bytes of the key; `None` for what cannot be a key or is long.
-fn find_entry(heap: Heap<'_>, map: Value, key: Value) -> Option<(Option<u32>, u64)> {
-    let KeyHash::Hash(hash, bytes) = heap.key_hash(key, KEY_BYTES_MAX) else {
-        return None;
-    };
-    let entry = heap
-        .arena
-        .map_find(map.bits, hash, |other| heap.same_key(key, other));
-    Some((entry, bytes))
 }

@@ -219,6 +219,8 @@ handlers! {
     BranchIfStringEq: enter => |hot, i| hot.branch_string_eq::<true>(i);
     BranchStringLt: enter => |hot, i| hot.branch_string_lt::<false>(i);
     BranchIfStringLt: enter => |hot, i| hot.branch_string_lt::<true>(i);
+    BranchEqValue: enter => |hot, i| hot.branch_same_value::<false>(i);
+    BranchIfEqValue: enter => |hot, i| hot.branch_same_value::<true>(i);
     BranchIs: enter => |hot, i| hot.branch_is::<false>(i);
     BranchIfIs: enter => |hot, i| hot.branch_is::<true>(i);
     LoopLt: enter => |hot, i| hot.loop_order::<Lt>(i);
@@ -272,8 +274,15 @@ handlers! {
     VectorPop: next 1 => |hot, i| hot.vector_pop(i);
     BytesRef: next 1 => |hot, i| hot.bytes_ref(i);
     BytesSet: next 1 => |hot, i| hot.bytes_set(i);
+    MakeMap: next 1 => |hot, i| hot.make_map(i);
     MapGet: next 1 => |hot, i| hot.map_get(i);
+    MapGetOr: next 2 => |hot, i| hot.map_get_or(i);
+    MapGetOrInt: next 2 => |hot, i| hot.map_get_or_int(i);
+    MapGetValue: next 3 => |hot, i| hot.map_get_value(i);
     MapSet: next 1 => |hot, i| hot.map_set(i);
+    MapHas: next 1 => |hot, i| hot.map_has(i);
+    MapDelete: next 1 => |hot, i| hot.map_delete(i);
+    MapCount: next 1 => |hot, i| hot.map_count(i);
     Call: enter => |hot, i| hot.call(i);
     CallMove: enter => |hot, i| hot.call_move(i);
     CallAddImm: enter => |hot, i| hot.call_add_imm(i);

@@ -118,6 +118,8 @@ pub(crate) enum Code {
     BranchEqual,
     BranchStringEq,
     BranchStringLt,
+    /// `eq?` with entry `c` of the program's values.
+    BranchEqValue,
     BranchIs,
     /// The same, taken when it holds.
     BranchIfLt,
@@ -140,6 +142,7 @@ pub(crate) enum Code {
     BranchIfEqual,
     BranchIfStringEq,
     BranchIfStringLt,
+    BranchIfEqValue,
     BranchIfIs,
     /// A `loop`, and the comparison and branch behind it.
     LoopLt,
@@ -199,8 +202,21 @@ pub(crate) enum Code {
     VectorPop,
     BytesRef,
     BytesSet,
+    MakeMap,
+    /// The lower half of `imm` is the default's slot; the upper half is the entry of the program's values
+    /// that the key probably is, or 0.
     MapGet,
+    /// The lower half is the default's entry among the program's values.
+    MapGetOr,
+    /// The lower half is the default.
+    MapGetOrInt,
+    /// Key and default are entries of the program's values.
+    MapGetValue,
+    /// `imm` is the entry that the key probably is, or 0.
     MapSet,
+    MapHas,
+    MapDelete,
+    MapCount,
     Call,
     /// A move, or the sum of a register and a number, into the last argument, and a call.
     CallMove,
@@ -271,6 +287,7 @@ impl Code {
             Code::BranchEqual => Code::BranchIfEqual,
             Code::BranchStringEq => Code::BranchIfStringEq,
             Code::BranchStringLt => Code::BranchIfStringLt,
+            Code::BranchEqValue => Code::BranchIfEqValue,
             Code::BranchIs => Code::BranchIfIs,
             _ => return None,
         })
@@ -352,6 +369,25 @@ pub(crate) struct Instruction {
     pub(crate) rest: u32,
 }
 
+impl Instruction {
+    /// The lower half of `imm`.
+    #[inline(always)]
+    pub(crate) fn low(&self) -> u16 {
+        self.imm as u16
+    }
+
+    /// The upper half.
+    #[inline(always)]
+    pub(crate) fn high(&self) -> u16 {
+        (self.imm >> 16) as u16
+    }
+}
+
+/// Two numbers in one field.
+pub(crate) fn halves(low: u16, high: u16) -> i32 {
+    i32::from(low) | i32::from(high) << 16
+}
+
 const _: () = assert!(std::mem::size_of::<Instruction>() == 16);
 const _: () = assert!(std::mem::size_of::<Value>() == 1 << SLOT_SHIFT);
 
@@ -374,7 +410,8 @@ pub(crate) struct InternalFunction {
 #[derive(Debug)]
 pub(crate) struct InternalProgram {
     pub(crate) functions: Box<[InternalFunction]>,
-    /// Constants of all functions, and numbers that do not fit in an instruction.
+    /// Constants of all functions, and numbers that do not fit in an instruction. Value 0 is nil, and
+    /// stands for keys that are not constants.
     pub(crate) values: Box<[Value]>,
     /// Function and pc of every counter: loops, and the entry of each function behind its loops.
     pub(crate) sites: Box<[(u32, u32)]>,

@@ -3,6 +3,7 @@
 use super::arith::plus;
 use super::form::{Instruction, InternalFunction, SLOT_SHIFT};
 use super::hot::Hot;
+use crate::fiber::UNSET;
 use crate::value::{CONSTANT, Value};
 use pw_isa::{Kind, cost};
 
@@ -206,17 +207,23 @@ impl<'a> Hot<'a> {
 
     #[inline(always)]
     pub(super) fn global_get(&mut self, i: &Instruction) -> bool {
-        let program = self.at().program_number;
-        match self.fiber().global(program, i.imm as u32) {
-            Some(value) => self.set(i.a, value),
-            None => false,
+        let globals = self.at().globals;
+        if globals.is_null() {
+            return false;
         }
+        // SAFETY: 6 of the head of `hot`.
+        let value = unsafe { *globals.wrapping_add(i.imm as usize) };
+        value.tag != UNSET.tag && self.set(i.a, value)
     }
 
     #[inline(always)]
     pub(super) fn global_set(&mut self, i: &Instruction) -> bool {
-        let (program, value, code) = (self.at().program_number, self.get(i.a), self.code());
-        self.fiber().set_global(code, program, i.imm as u32, value);
-        true
+        let (value, globals) = (self.get(i.a), self.at().globals);
+        let are_made = !globals.is_null();
+        if are_made {
+            // SAFETY: 6 of the head of `hot`.
+            unsafe { *globals.wrapping_add(i.imm as usize) = value };
+        }
+        are_made
     }
 }

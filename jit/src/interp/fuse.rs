@@ -26,6 +26,7 @@ pub(super) struct Fuser<'a> {
 impl Fuser<'_> {
     /// Replaces instructions by fused ones where a sequence starts that can be fused.
     pub(super) fn fuse_all(&self, code: &mut [Instruction]) {
+        self.hint_keys(code);
         let single = code.to_vec();
         for (pc, instruction) in code.iter_mut().enumerate() {
             if let Some(fused) = self.fuse(pc, &single) {
@@ -40,7 +41,7 @@ impl Fuser<'_> {
     }
 
     /// The instruction `parts - 1` behind `pc`, if all of them belong to one block.
-    fn part(&self, pc: usize, parts: usize) -> Option<Op> {
+    pub(super) fn part(&self, pc: usize, parts: usize) -> Option<Op> {
         let place = pc + parts - 1;
         let inside =
             place < self.source.code.len() && !self.leaders[pc + 1..=place].contains(&true);
@@ -48,7 +49,7 @@ impl Fuser<'_> {
     }
 
     /// Whether a register's value is not needed at any of these pcs.
-    fn is_dead(&self, register: u16, pcs: &[usize]) -> bool {
+    pub(super) fn is_dead(&self, register: u16, pcs: &[usize]) -> bool {
         let count = self.source.code.len();
         pcs.iter()
             .all(|pc| *pc < count && !self.live.is_live(*pc as u32, register))
@@ -60,13 +61,18 @@ impl Fuser<'_> {
             Op::Data(Data::Int { dst, value }) => {
                 let number = i32::try_from(value.0).ok()?;
                 self.number(pc, dst, number, second)
+                    .or_else(|| self.default_int(pc, dst, number, single))
             }
             Op::Data(
                 Data::Nil { dst }
                 | Data::Bool { dst, .. }
                 | Data::Float { dst, .. }
                 | Data::Const { dst, .. },
-            ) => self.value(pc, dst, single[pc].imm, second),
+            ) => {
+                let place = single[pc].imm;
+                self.value(pc, dst, place, second)
+                    .or_else(|| self.key_or_default(pc, dst, place, single))
+            }
             Op::Data(Data::Move { dst, src }) => self.moves(dst, src, second),
             Op::Data(Data::VectorRef { dst, vector, index }) => match second {
                 Op::Data(Data::VectorRef {
@@ -366,16 +372,16 @@ impl Fuser<'_> {
 }
 
 /// A test and the branch on it.
-struct Branch {
-    code: Code,
-    target: i32,
+pub(super) struct Branch {
+    pub(super) code: Code,
+    pub(super) target: i32,
     /// Where it can go on.
-    ways: [usize; 2],
+    pub(super) ways: [usize; 2],
 }
 
 /// The fused form of the sequence of `parts` instructions at `pc` whose last is `branch`, if that is a branch
 /// on this register.
-fn branch_on(
+pub(super) fn branch_on(
     pc: usize,
     code: Code,
     branch: Op,

@@ -14,6 +14,8 @@
 //!    that was checked; so a header's function and pc exist.
 //! 5. `fiber` is exclusively borrowed for `'a`, and `stay` by the loop; handlers use each through one
 //!    reference at a time.
+//! 6. The globals of the program are made, all at once, only by the reference interpreter, while the loop
+//!    is not running; instructions name globals that the program has.
 
 use super::aside::Aside;
 use super::form::{Instruction, InternalFunction, InternalProgram};
@@ -46,6 +48,12 @@ pub(super) struct Stay<'a> {
     /// The first slot that no frame may reach without the reference interpreter's leave.
     pub(super) stack_end: *mut Value,
     pub(super) counters: *mut u32,
+    /// Where keys were last found, for each of the program's values.
+    pub(super) hints: *mut u32,
+    /// Where texts were last found as keys, by a hash of where they stand.
+    pub(super) text_hints: *mut u32,
+    /// The program's globals; null while none is set.
+    pub(super) globals: *mut Value,
     pub(super) program: &'a InternalProgram,
     pub(super) program_number: u32,
     /// Logical bytes allocated up to which no collection or limit can be due.
@@ -87,12 +95,20 @@ impl<'a> Stay<'a> {
         let (stack_slots, allocated_max) = room(fiber);
         let stack_slots = stack_slots.min(fiber.stack.len());
         let stack = fiber.stack.as_mut_ptr();
+        let globals = fiber
+            .globals_of(fiber.program)
+            .map_or(std::ptr::null_mut(), <[Value]>::as_mut_ptr);
+        let text_hints = profile.text_hints.as_mut_ptr();
+        let (counters, hints) = profile.counters_and_hints(fiber.program, program);
         Some(Stay {
             function,
             depth: fiber.depth,
             depth_max: fiber.limits.depth,
             stack_end: stack.wrapping_add(stack_slots),
-            counters: profile.counters(fiber.program, program).as_mut_ptr(),
+            counters: counters.as_mut_ptr(),
+            hints: hints.as_mut_ptr(),
+            text_hints,
+            globals,
             program,
             program_number: fiber.program,
             allocated_max,
@@ -286,6 +302,13 @@ impl<'a> Hot<'a> {
     pub(super) fn can_allocate(&mut self, bytes: u64) -> bool {
         let max = self.at().allocated_max;
         self.arena().counters.allocated.saturating_add(bytes) <= max
+    }
+
+    /// The logical bytes of objects that can be made so.
+    #[inline(always)]
+    pub(super) fn bytes_left(&mut self) -> u64 {
+        let max = self.at().allocated_max;
+        max.saturating_sub(self.arena().counters.allocated)
     }
 
     /// Charges work beyond the fixed gas; false, and nothing happens, when the gas for it and the rest of

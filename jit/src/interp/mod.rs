@@ -12,10 +12,10 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `form`, `rewrite`, `fuse` | the internal form and how it is made |
+//! | `form`, `rewrite`, `fuse`, `known` | the internal form and how it is made |
 //! | `dispatch` | the loop: which handler an instruction has, and how one hands over to the next |
 //! | `hot` | what handlers keep in machine registers; entering and leaving the loop |
-//! | `control`, `arith`, `compare`, `data`, `function`, `text` | handlers, by opcode module |
+//! | `control`, `arith`, `compare`, `data`, `map`, `function`, `text` | handlers, by opcode module |
 //! | `aside` | operations too large for the loop |
 //! | `profile` | counters and kinds that later tiers and people read |
 
@@ -29,6 +29,8 @@ mod form;
 mod function;
 mod fuse;
 mod hot;
+mod known;
+mod map;
 pub mod profile;
 mod rewrite;
 mod text;

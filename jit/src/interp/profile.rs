@@ -26,6 +26,8 @@ const INTERVAL_MAX: u32 = 1 << 16;
 pub(super) const BURST: u32 = 64;
 /// Operands that are observed one by one.
 const OPERANDS: usize = 3;
+/// Texts whose last places as keys are remembered, about.
+pub(super) const TEXT_HINTS: usize = 4096;
 
 /// What was seen at one instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -86,16 +88,20 @@ struct ProgramProfile {
     interval: Vec<u32>,
     /// Entries before that.
     passed: Vec<u64>,
+    /// For every value of the program the entry of a map where it was last found as a key.
+    hints: Vec<u32>,
     /// What was seen, by function and pc.
     seen: BTreeMap<u32, Box<[Site]>>,
 }
 
 impl ProgramProfile {
-    fn new(sites: usize) -> ProgramProfile {
+    fn new(program: &InternalProgram) -> ProgramProfile {
+        let sites = program.sites.len();
         ProgramProfile {
             left: vec![INTERVAL_FIRST; sites],
             interval: vec![INTERVAL_FIRST; sites],
             passed: vec![0; sites],
+            hints: vec![0; program.values.len()],
             seen: BTreeMap::new(),
         }
     }
@@ -127,6 +133,8 @@ impl ProgramProfile {
 pub struct Profile {
     sampling: Sampling,
     programs: BTreeMap<u32, ProgramProfile>,
+    /// Entries of maps where texts were last found as keys.
+    pub(super) text_hints: Box<[u32]>,
 }
 
 impl Default for Profile {
@@ -141,14 +149,20 @@ impl Profile {
         Profile {
             sampling,
             programs: BTreeMap::new(),
+            text_hints: vec![0; TEXT_HINTS].into_boxed_slice(),
         }
     }
 
-    /// The counters of a program that the fast loop counts down: one a loop, one a function.
-    pub(super) fn counters(&mut self, number: u32, program: &InternalProgram) -> &mut [u32] {
-        let sites = program.sites.len();
+    /// What the fast loop writes to: the counters of a program that it counts down, one a loop and one
+    /// a function, and where it last found keys, one place for each of the program's values.
+    pub(super) fn counters_and_hints(
+        &mut self,
+        number: u32,
+        program: &InternalProgram,
+    ) -> (&mut [u32], &mut [u32]) {
         let profile = self.programs.entry(number);
-        &mut profile.or_insert_with(|| ProgramProfile::new(sites)).left
+        let profile = profile.or_insert_with(|| ProgramProfile::new(program));
+        (&mut profile.left, &mut profile.hints)
     }
 
     /// The loops and entries of a program with their counts: function, pc of the `loop` (0 for an
@@ -231,7 +245,7 @@ impl Profile {
     fn program(&mut self, number: u32, code: &CodeSpace) -> &mut ProgramProfile {
         self.programs
             .entry(number)
-            .or_insert_with(|| ProgramProfile::new(code.program(number).internal().sites.len()))
+            .or_insert_with(|| ProgramProfile::new(code.program(number).internal()))
     }
 
     fn site(&mut self, fiber: &Fiber, code: &CodeSpace) -> &mut Site {

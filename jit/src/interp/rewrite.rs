@@ -15,7 +15,7 @@ use crate::value::Value;
 
 /// The internal form of a loaded program.
 pub(crate) fn rewrite(program: &LoadedProgram) -> InternalProgram {
-    let mut values = Vec::new();
+    let mut values = vec![Value::NIL];
     let mut sites = Vec::new();
     let functions = (0..program.program().functions.len() as u32)
         .map(|number| {
@@ -36,9 +36,9 @@ pub(crate) fn rewrite(program: &LoadedProgram) -> InternalProgram {
 }
 
 pub(super) struct Rewriter<'a> {
-    program: &'a LoadedProgram,
+    pub(super) program: &'a LoadedProgram,
     number: u32,
-    values: &'a mut Vec<Value>,
+    pub(super) values: &'a mut Vec<Value>,
     sites: &'a mut Vec<(u32, u32)>,
 }
 
@@ -215,6 +215,10 @@ impl Rewriter<'_> {
                 slot(key.0),
                 i32::from(slot(default.0)),
             ),
+            Data::MakeMap { dst } => instruction(Code::MakeMap, slot(dst.0), 0, 0, 0),
+            Data::MapHas { dst, map, key } => three(Code::MapHas, dst, map, key),
+            Data::MapDelete { dst, map, key } => three(Code::MapDelete, dst, map, key),
+            Data::MapCount { dst, map } => two(Code::MapCount, dst, map),
             Data::MapSet { map, key, value } => {
                 instruction(Code::MapSet, slot(map.0), slot(key.0), slot(value.0), 0)
             }

@@ -18,6 +18,9 @@ use crate::value::Value;
 /// Maps of at most this capacity have no index.
 const SEARCHED_MAX: u32 = 8;
 
+/// Texts up to this many bytes are hashed like numbers.
+const MIXED_MAX: usize = 16;
+
 /// The secret that keys are hashed with, so that nobody can choose keys that collide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyHasher {
@@ -25,23 +28,47 @@ pub(crate) struct KeyHasher {
 }
 
 impl KeyHasher {
-    /// A hasher of one key; feed it, then finish.
-    pub(crate) fn start(self) -> SipHasher13 {
-        SipHasher13::new_with_keys(self.key[0], self.key[1])
+    /// The hash of a text.
+    #[inline]
+    pub(crate) fn text(self, kind: Kind, text: &[u8]) -> u64 {
+        if text.len() <= MIXED_MAX {
+            let (low, high) = two_words(text);
+            let product = u128::from(low ^ self.key[0]) * u128::from(high ^ self.key[1]);
+            let mixed = product as u64 ^ (product >> 64) as u64;
+            return self.number(kind as u64 | (text.len() as u64) << 8, mixed);
+        }
+        let mut hasher = SipHasher13::new_with_keys(self.key[0], self.key[1]);
+        hasher.write_u8(kind as u8);
+        hasher.write(text);
+        hasher.finish()
     }
 
     /// The hash of a single number: cheaper, and as unpredictable without the secret.
+    #[inline]
     pub(crate) fn number(self, tag: u64, bits: u64) -> u64 {
         let product = u128::from(bits ^ self.key[0]) * u128::from(self.key[1] | 1 | tag << 40);
         let mixed = (product as u64 ^ (product >> 64) as u64).wrapping_add(bits ^ tag);
         let product = u128::from(mixed ^ self.key[1]) * 0x9e37_79b9_7f4a_7c15_u128;
         product as u64 ^ (product >> 64) as u64
     }
+}
 
-    /// Finishes a hash begun with [`KeyHasher::start`].
-    pub(crate) fn finish(hasher: &SipHasher13) -> u64 {
-        hasher.finish()
+/// The bytes of a text of at most [`MIXED_MAX`] in two words that, with its length, tell it from all
+/// others.
+#[inline]
+fn two_words(text: &[u8]) -> (u64, u64) {
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
     }
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return (u64::from(first), u64::from(last));
+    }
+    let (Some(first), Some(last)) = (text.first(), text.last()) else {
+        return (0, 0);
+    };
+    let middle = text[text.len() / 2];
+    (u64::from(*first), u64::from(middle) << 8 | u64::from(*last))
 }
 
 /// Where a new key goes, decided before anything changes.
@@ -72,15 +99,24 @@ impl Arena {
     }
 
     /// The number of entries, deleted ones included.
+    #[inline]
     pub(crate) fn map_used(&self, offset: u64) -> u32 {
         halves(self.word(index_of(offset) + 1)).1
     }
 
     /// The logical capacity.
+    #[inline]
     pub(crate) fn map_capacity(&self, offset: u64) -> u32 {
         self.word(index_of(offset) + 2) as u32
     }
 
+    /// Whether the map is small enough to be searched without hashes.
+    #[inline]
+    pub(crate) fn map_is_searched(&self, offset: u64) -> bool {
+        self.map_capacity(offset) <= SEARCHED_MAX
+    }
+
+    #[inline]
     fn entries(&self, offset: u64) -> &[u64] {
         self.buffer(self.word(index_of(offset) + 3))
     }
@@ -102,17 +138,23 @@ impl Arena {
     }
 
     /// The entry of a key with this hash.
+    #[inline]
     pub(crate) fn map_find(
         &self,
         offset: u64,
         hash: u64,
         is_key: impl Fn(Value) -> bool,
     ) -> Option<u32> {
+        let entries = self.entries(offset);
         let found = |entry: u32| {
-            self.map_entry(offset, entry)
-                .is_some_and(|(key, _)| is_key(key))
+            let words = &entries[entry as usize * ENTRY_WORDS..][..2];
+            let key = Value {
+                tag: words[0],
+                bits: words[1],
+            };
+            key.tag != DELETED && is_key(key)
         };
-        if self.map_capacity(offset) <= SEARCHED_MAX {
+        if self.map_is_searched(offset) {
             return (0..self.map_used(offset)).find(|entry| found(*entry));
         }
         let index = self.buffer(self.word(index_of(offset) + 4));

@@ -7,7 +7,8 @@
 //! 1. An object's words lie within `words`, below the end of its block or segment.
 //! 2. A buffer word names a live buffer: the offset of one in `words`, or the slot of one outside.
 //! 3. The buffer of a vector has room for its length, that of Bytes for its length in bytes.
-//! 4. While the arena has cards, it has one for each page of `words`, and a buffer outside has one for
+//! 4. The entries of a map have room for as many as are used, deleted ones included.
+//! 5. While the arena has cards, it has one for each page of `words`, and a buffer outside has one for
 //!    each page of its own.
 
 #![allow(
@@ -15,7 +16,7 @@
     reason = "objects are where values say they are; the argument stands above"
 )]
 
-use super::object::{Elements, OUTSIDE, extra};
+use super::object::{ENTRY_WORDS, Elements, OUTSIDE, extra};
 use super::{Arena, CARD_WORDS};
 use crate::value::Value;
 use pw_isa::Kind;
@@ -39,7 +40,7 @@ impl Buffer {
     unsafe fn mark(self, at: usize) {
         if self.has_cards {
             let card = self.cards.wrapping_add((self.first + at) / CARD_WORDS);
-            // SAFETY: 4 of the module's head.
+            // SAFETY: 5 of the module's head.
             unsafe { *card = 1 };
         }
     }
@@ -203,6 +204,92 @@ impl Arena {
     pub(crate) unsafe fn length_of_vector(&self, offset: u64) -> u32 {
         // SAFETY: a vector has three words.
         (unsafe { self.object_word(offset, 1) }) as u32
+    }
+
+    /// The number of bytes of a text.
+    ///
+    /// # Safety
+    /// A text of this arena stands at `offset`.
+    #[inline(always)]
+    pub(crate) unsafe fn length_of_text(&self, offset: u64) -> u32 {
+        // SAFETY: a text has two words and its content.
+        (unsafe { self.object_word(offset, 1) }) as u32
+    }
+
+    /// The value of an entry of a map if the entry exists and has this very key: tag and bits.
+    ///
+    /// # Safety
+    /// A map of this arena stands at `offset`.
+    #[inline(always)]
+    pub(crate) unsafe fn value_of_entry(
+        &self,
+        offset: u64,
+        entry: u32,
+        key: Value,
+    ) -> Option<Value> {
+        // SAFETY: a map has five words.
+        let used = (unsafe { self.object_word(offset, 1) } >> 32) as u32;
+        if entry >= used {
+            return None;
+        }
+        // SAFETY: the same.
+        let buffer = unsafe { self.object_word(offset, 3) };
+        // SAFETY: the map has an entry, so it has a buffer.
+        let words = unsafe { self.buffer_words(buffer) };
+        let words = words.wrapping_add(entry as usize * ENTRY_WORDS);
+        // SAFETY: 4 of the module's head.
+        let [tag, bits, value_tag, value_bits] = unsafe { *words.cast::<[u64; ENTRY_WORDS]>() };
+        (tag == key.tag && bits == key.bits).then_some(Value {
+            tag: value_tag,
+            bits: value_bits,
+        })
+    }
+
+    /// The value of an entry of a map, deleted or not.
+    ///
+    /// # Safety
+    /// A map of this arena stands at `offset` and has used this entry.
+    #[inline(always)]
+    pub(crate) unsafe fn entry_value(&self, offset: u64, entry: u32) -> Value {
+        // SAFETY: a map has five words.
+        let buffer = unsafe { self.object_word(offset, 3) };
+        // SAFETY: the map has an entry, so it has a buffer.
+        let words = unsafe { self.buffer_words(buffer) };
+        let words = words.wrapping_add(entry as usize * ENTRY_WORDS + 2);
+        Value {
+            // SAFETY: 4 of the module's head.
+            tag: unsafe { *words },
+            // SAFETY: the same.
+            bits: unsafe { *words.wrapping_add(1) },
+        }
+    }
+
+    /// Replaces the value of an entry of a map if the entry exists and has this very key.
+    ///
+    /// # Safety
+    /// A map of this arena stands at `offset`.
+    #[inline(always)]
+    pub(crate) unsafe fn set_value_of_entry(
+        &mut self,
+        offset: u64,
+        entry: u32,
+        key: Value,
+        value: Value,
+    ) -> bool {
+        // SAFETY: as for this function.
+        if unsafe { self.value_of_entry(offset, entry, key) }.is_none() {
+            return false;
+        }
+        // SAFETY: a map has five words.
+        let buffer = unsafe { self.object_word(offset, 3) };
+        // SAFETY: the map has an entry, so it has a buffer.
+        let buffer = unsafe { self.buffer_to_write(buffer) };
+        let at = entry as usize * ENTRY_WORDS + 2;
+        // SAFETY: 4 of the module's head.
+        unsafe { buffer.write(at, value.tag) };
+        // SAFETY: the same.
+        unsafe { buffer.write(at + 1, value.bits) };
+        true
     }
 
     /// The byte at a place of Bytes; `None` when there is none.

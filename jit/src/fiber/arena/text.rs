@@ -166,6 +166,7 @@ impl Arena {
     }
 
     /// The bytes of a text, which are UTF-8.
+    #[inline]
     pub(crate) fn text_bytes(&self, offset: u64) -> &[u8] {
         let index = index_of(offset);
         let (length, _) = halves(self.word(index + 1));
