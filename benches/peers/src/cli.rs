@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 use crate::engine::{ENGINES, Engine};
 use crate::kernel::{self, Kernel};
+use crate::wasm::Machine;
 
 /// Run the same kernels in Jue and in its peers, side by side.
 ///
@@ -17,6 +18,8 @@ use crate::kernel::{self, Kernel};
 #[command(
     name = "peers",
     version,
+    override_usage = "peers [OPTIONS]",
+    disable_help_subcommand = true,
     after_help = "\
 Examples:
   peers                                    everything, five times
@@ -38,9 +41,9 @@ pub(crate) struct Options {
     /// How often each kernel runs in each engine.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) runs: u32,
-    /// The engine that the others are compared with.
-    #[arg(long, value_name = "NAME", default_value = "pw-interp", value_parser = ENGINES.map(|engine| engine.name))]
-    pub(crate) against: String,
+    /// The engine that the others are compared with; without it, the first.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) against: Option<String>,
     /// This `pw` instead of one built from the sources around this program.
     #[arg(long, value_name = "PATH")]
     pub(crate) pw: Option<PathBuf>,
@@ -50,6 +53,17 @@ pub(crate) struct Options {
     /// Say which kernels and engines there are, and run nothing.
     #[arg(long)]
     pub(crate) list: bool,
+    /// What this program does when it has started itself.
+    #[command(subcommand)]
+    pub(crate) child: Option<Child>,
+}
+
+/// Not for users: what a child of this program does.
+#[derive(Subcommand)]
+pub(crate) enum Child {
+    /// Run one kernel in one WebAssembly engine.
+    #[command(hide = true)]
+    RunWasm { machine: Machine, kernel: PathBuf },
 }
 
 impl Options {
@@ -69,11 +83,9 @@ impl Options {
 
     /// The engines asked for, in the order of the table of engines.
     pub(crate) fn chosen_engines(&self) -> Result<Vec<&'static Engine>> {
-        check_names(
-            "engine",
-            &self.engine,
-            ENGINES.iter().map(|engine| engine.name),
-        )?;
+        let known = || ENGINES.iter().map(|engine| engine.name);
+        check_names("engine", &self.engine, known())?;
+        check_names("engine", self.against.as_slice(), known())?;
         Ok(ENGINES
             .iter()
             .filter(|engine| {

@@ -7,6 +7,8 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::kernel::Kernel;
+use crate::measure::{Clock, Job};
+use crate::wasm::Machine;
 
 /// Something that runs kernels.
 pub(crate) struct Engine {
@@ -27,6 +29,8 @@ enum How {
         options: &'static [&'static str],
         files: &'static [&'static str],
     },
+    /// A WebAssembly engine in a copy of this program.
+    Wasm(Machine),
     /// Machine code, made by the C compiler.
     Native,
 }
@@ -37,7 +41,7 @@ const LUA: &[&str] = &["kernel.lua"];
 const LUAJIT: &[&str] = &["kernel.luajit.lua", "kernel.lua"];
 
 /// All engines, in the order of the table.
-pub(crate) const ENGINES: [Engine; 5] = [
+pub(crate) const ENGINES: [Engine; 10] = [
     Engine {
         name: "pw-interp",
         about: "Physics World, the fast interpreter; gas is always counted",
@@ -69,6 +73,31 @@ pub(crate) const ENGINES: [Engine; 5] = [
             options: &[],
             files: LUAJIT,
         },
+    },
+    Engine {
+        name: "wasmi",
+        about: "wasmi, an interpreter of WebAssembly",
+        how: How::Wasm(Machine::Wasmi),
+    },
+    Engine {
+        name: "wasmi-fuel",
+        about: "wasmi, counting fuel",
+        how: How::Wasm(Machine::WasmiFuel),
+    },
+    Engine {
+        name: "pulley",
+        about: "Wasmtime's interpreter Pulley, after its optimising compiler",
+        how: How::Wasm(Machine::Pulley),
+    },
+    Engine {
+        name: "pulley-fuel",
+        about: "Pulley, counting fuel",
+        how: How::Wasm(Machine::PulleyFuel),
+    },
+    Engine {
+        name: "wasmtime",
+        about: "Wasmtime's native code, counting fuel and checking epochs",
+        how: How::Wasm(Machine::WasmtimeFuelEpoch),
     },
     Engine {
         name: "c",
@@ -120,30 +149,36 @@ impl Workshop {
         })
     }
 
-    /// The command that runs the kernel in the engine, if the kernel exists for it.
-    pub(crate) fn command(&self, engine: &Engine, kernel: &Kernel) -> Result<Option<Command>> {
-        let (program, options, files): (&Path, Vec<&str>, &[&str]) = match &engine.how {
+    /// What runs the kernel in the engine, if the kernel exists for it.
+    pub(crate) fn job(&self, engine: &Engine, kernel: &Kernel) -> Result<Option<Job>> {
+        let files: &[&str] = match engine.how {
+            How::Pw { .. } => &["kernel.jue"],
+            How::Installed { files, .. } => files,
+            How::Wasm(_) => &["kernel.wat"],
+            How::Native => &["kernel.c"],
+        };
+        let Some(source) = kernel.source(files) else {
+            return Ok(None);
+        };
+        let mut job = match engine.how {
             How::Pw { tier } => {
                 let pw = self.pw.as_deref().context("pw was not built")?;
-                (pw, vec!["run", "--tier", tier], &["kernel.jue"])
+                Job::new(pw, &["run", "--tier", tier], Clock::Outside)
             }
             How::Installed {
-                program,
-                options,
-                files,
-            } => (Path::new(program), options.to_vec(), files),
+                program, options, ..
+            } => Job::new(program, options, Clock::Outside),
+            How::Wasm(machine) => {
+                let myself = std::env::current_exe().context("looking for myself")?;
+                Job::new(myself, &["run-wasm", &machine.name()], Clock::Inside)
+            }
             How::Native => {
-                let Some(source) = kernel.source(&["kernel.c"]) else {
-                    return Ok(None);
-                };
-                return Ok(Some(Command::new(self.compile(&source, &kernel.name)?)));
+                let program = self.compile(&source, &kernel.name)?;
+                return Ok(Some(Job::new(program, &[], Clock::Outside)));
             }
         };
-        Ok(kernel.source(files).map(|file| {
-            let mut command = Command::new(program);
-            command.args(options).arg(file);
-            command
-        }))
+        job.command.arg(source);
+        Ok(Some(job))
     }
 
     fn compile(&self, source: &Path, name: &str) -> Result<PathBuf> {

@@ -11,6 +11,7 @@ mod kernel;
 mod measure;
 mod report;
 mod statistics;
+mod wasm;
 
 fn main() -> ExitCode {
     match run(&cli::Options::parse()) {
@@ -23,6 +24,10 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &cli::Options) -> Result<ExitCode> {
+    if let Some(cli::Child::RunWasm { machine, kernel }) = &options.child {
+        machine.run(kernel)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let kernels = options.chosen_kernels()?;
     let engines = options.chosen_engines()?;
     if options.list {
@@ -31,10 +36,12 @@ fn run(options: &cli::Options) -> Result<ExitCode> {
     }
     let workshop = engine::Workshop::open(&engines, options.pw.as_deref())?;
     let results = measure::measure(&kernels, &workshop, options.runs)?;
+    let first = results.engines.first().copied().unwrap_or_default();
+    let against = options.against.as_deref().unwrap_or(first);
     if options.json {
-        println!("{}", report::json(&results, &options.against)?);
+        println!("{}", report::json(&results, against)?);
     } else {
-        println!("{}", report::table(&results, &options.against));
+        println!("{}", report::table(&results, against));
     }
     for problem in results.problems() {
         eprintln!("peers: {problem}");

@@ -1,16 +1,34 @@
 //! Measuring: every kernel in every engine, round after round.
 
+use std::ffi::OsStr;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::resource::{Usage, UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
 use crate::engine::{Engine, Workshop};
 use crate::kernel::Kernel;
+use crate::wasm::reported_seconds;
+
+/// A child process to measure.
+pub(crate) struct Job {
+    /// What is started.
+    pub(crate) command: Command,
+    clock: Clock,
+}
+
+/// Who knows how long a child took.
+#[derive(Clone, Copy)]
+pub(crate) enum Clock {
+    /// The operating system: from the start of the process to its end.
+    Outside,
+    /// The child, which leaves out what it did before the kernel began.
+    Inside,
+}
 
 /// What was measured.
 pub(crate) struct Results {
@@ -100,28 +118,28 @@ pub(crate) fn measure(kernels: &[Kernel], workshop: &Workshop, runs: u32) -> Res
         rows: Vec::new(),
         interrupted: false,
     };
-    let mut commands = Vec::new();
+    let mut jobs = Vec::new();
     for kernel in kernels {
         let (cells, row) = prepare(kernel, workshop);
-        commands.push(row);
+        jobs.push(row);
         results.rows.push(Row {
             kernel: kernel.name.clone(),
             cells,
         });
     }
 
-    let all = commands.iter().flatten().flatten().count() as u64 * u64::from(runs);
+    let all = jobs.iter().flatten().flatten().count() as u64 * u64::from(runs);
     let progress = ProgressBar::new(all).with_style(ProgressStyle::with_template(
         "{wide_bar} {pos}/{len} {msg:24} {eta} left",
     )?);
     for _ in 0..runs {
-        for (row, commands) in results.rows.iter_mut().zip(&mut commands) {
-            for (index, command) in commands.iter_mut().enumerate() {
-                let Some(command) = command else { continue };
+        for (row, jobs) in results.rows.iter_mut().zip(&mut jobs) {
+            for (index, job) in jobs.iter_mut().enumerate() {
+                let Some(job) = job else { continue };
                 let cell = &mut row.cells[index];
                 progress.set_message(format!("{} {}", row.kernel, results.engines[index]));
                 if cell.failure.is_none() {
-                    let outcome = run(command);
+                    let outcome = job.run();
                     if interrupted.load(Ordering::Relaxed) {
                         progress.finish_and_clear();
                         results.interrupted = true;
@@ -137,10 +155,10 @@ pub(crate) fn measure(kernels: &[Kernel], workshop: &Workshop, runs: u32) -> Res
     Ok(results)
 }
 
-/// The cells of a row and the commands to fill them.
-fn prepare(kernel: &Kernel, workshop: &Workshop) -> (Vec<Cell>, Vec<Option<Command>>) {
-    let prepare_cell = |engine: &&Engine| match workshop.command(engine, kernel) {
-        Ok(command) => (Cell::default(), command),
+/// The cells of a row and the jobs that fill them.
+fn prepare(kernel: &Kernel, workshop: &Workshop) -> (Vec<Cell>, Vec<Option<Job>>) {
+    let prepare_cell = |engine: &&Engine| match workshop.job(engine, kernel) {
+        Ok(job) => (Cell::default(), job),
         Err(error) => {
             let failure = Some(format!("{error:#}"));
             (
@@ -170,27 +188,41 @@ impl Cell {
     }
 }
 
-/// Runs a child to its end: the last line it printed, and the CPU time it took.
-fn run(command: &mut Command) -> Result<(String, f64)> {
-    // One child at a time, so the difference is what this one used.
-    let before = cpu_seconds()?;
-    let output = command
-        .output()
-        .with_context(|| format!("starting {}", command.get_program().display()))?;
-    let seconds = cpu_seconds()? - before;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        anyhow::bail!("{}: {}", output.status, said.trim());
+impl Job {
+    /// A program with its first arguments.
+    pub(crate) fn new(program: impl AsRef<OsStr>, arguments: &[&str], clock: Clock) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments);
+        Self { command, clock }
     }
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let checksum = printed.lines().last().context("it printed nothing")?;
-    Ok((checksum.trim().to_owned(), seconds))
+
+    /// Runs the child to its end: the last line it printed, and the CPU time it took.
+    fn run(&mut self) -> Result<(String, f64)> {
+        // One child at a time, so the difference is what this one used.
+        let before = cpu_seconds(UsageWho::RUSAGE_CHILDREN)?;
+        let output = self
+            .command
+            .output()
+            .with_context(|| format!("starting {}", self.command.get_program().display()))?;
+        let after = cpu_seconds(UsageWho::RUSAGE_CHILDREN)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            bail!("{}: {}", output.status, said.trim());
+        }
+        let seconds = match self.clock {
+            Clock::Outside => after - before,
+            Clock::Inside => reported_seconds(&said)?,
+        };
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let checksum = printed.lines().last().context("it printed nothing")?;
+        Ok((checksum.trim().to_owned(), seconds))
+    }
 }
 
-/// The CPU time of all children so far: in the program, and in the kernel on its behalf (memory that a
-/// collector asks for costs time there). The sum is exact, where the kernel only estimates the parts.
-fn cpu_seconds() -> Result<f64> {
-    let usage: Usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("asking for CPU time")?;
+/// The CPU time so far: in programs, and in the operating system on their behalf (memory that a
+/// collector asks for costs time there). The sum is exact, where the two parts are only estimated.
+pub(crate) fn cpu_seconds(whose: UsageWho) -> Result<f64> {
+    let usage: Usage = getrusage(whose).context("asking for CPU time")?;
     let microseconds =
         usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     Ok(microseconds as f64 / 1e6)
@@ -225,15 +257,16 @@ mod tests {
 
     #[test]
     fn a_child_is_timed_and_its_last_line_is_its_result() {
-        let (checksum, seconds) =
-            run(Command::new("sh").args(["-c", "echo first; echo 42"])).unwrap();
+        let mut job = Job::new("sh", &["-c", "echo first; echo 42"], Clock::Outside);
+        let (checksum, seconds) = job.run().unwrap();
         assert_eq!(checksum, "42");
         assert!(seconds >= 0.0);
     }
 
     #[test]
     fn a_child_that_fails_says_why() {
-        let error = run(Command::new("sh").args(["-c", "echo no >&2; exit 3"])).unwrap_err();
+        let mut job = Job::new("sh", &["-c", "echo no >&2; exit 3"], Clock::Outside);
+        let error = job.run().unwrap_err();
         assert_eq!(error.to_string(), "exit status: 3: no");
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn table(results: &Results, against: &str) -> String {
     }
     let means = (0..results.engines.len()).map(|engine| match mean(results, engine, against) {
         (_, 0) | (None, _) => String::new(),
-        (Some(mean), count) => format!("of {count}  {mean:5.2}x"),
+        (Some(mean), count) => format!("of {count} {mean:5.2}x"),
     });
     table.add_row(std::iter::once("geometric mean".to_owned()).chain(means));
     for column in table.column_iter_mut().skip(1) {
@@ -55,7 +55,7 @@ fn cell_text(cell: &Cell, reference: Option<f64>, agree: bool) -> String {
         None => "-".to_owned(),
         Some(_) if !agree => "WRONG".to_owned(),
         Some(seconds) => match reference {
-            Some(reference) => format!("{seconds:.3}  {:5.2}x", seconds / reference),
+            Some(reference) => format!("{seconds:.3} {:5.2}x", seconds / reference),
             None => format!("{seconds:.3}"),
         },
     }
