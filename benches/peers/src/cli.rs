@@ -25,7 +25,7 @@ Examples:
   peers                                    everything, five times
   peers --kernel fib --kernel tak          two kernels
   peers --engine pw-interp --engine lua5.4 --against lua5.4
-                                           how many times as long as Lua we take
+                                           how many times as long as Lua 5.4 we take
   peers --runs 1 --json > now.json         a quick look, for a script
 
 Exit codes: 0 all is well, 1 a kernel failed or engines disagree, 2 bad usage, 130 interrupted (what was

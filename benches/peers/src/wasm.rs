@@ -71,7 +71,10 @@ pub(crate) fn reported_seconds(stderr: &str) -> Result<f64> {
 }
 
 fn run_wasmi(code: &[u8], fuel: bool) -> Result<(i64, f64)> {
-    let engine = wasmi::Engine::new(wasmi::Config::default().consume_fuel(fuel));
+    let mut config = wasmi::Config::default();
+    // Its limit of a thousand calls is for programs that are not trusted to recurse.
+    config.consume_fuel(fuel).set_max_recursion_depth(100_000);
+    let engine = wasmi::Engine::new(&config);
     let module = wasmi::Module::new(&engine, code)?;
     let mut store = wasmi::Store::new(&engine, ());
     if fuel {
