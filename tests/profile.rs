@@ -17,9 +17,6 @@ const NINE_TO_ONE: &str =
 (defn twice [f] (+ (f 900) (f 900)))
 (defn main [] (let loop ((k 0)) (if (< k 60) (begin (twice a) (b 200) (loop (+ k 1))) k)))";
 
-/// Calls that the reference interpreter may have made, which are not counted.
-const CALLS_MISSED: u64 = 4;
-
 struct Profiled {
     outcome: Outcome,
     fiber: Fiber,
@@ -87,10 +84,7 @@ fn calls_and_kinds_are_known() {
     let report = whole(NINE_TO_ONE).report();
     for (name, calls) in [("a", 120), ("b", 60), ("twice", 60)] {
         let found = function(&report, name).calls;
-        assert!(
-            found <= calls && found + CALLS_MISSED >= calls,
-            "{name}: {found}"
-        );
+        assert_eq!(found, calls, "{name}");
     }
     let kinds = |line: u32, mnemonic: &str| {
         let mut rows = report.instructions.iter();

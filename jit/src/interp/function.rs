@@ -40,7 +40,12 @@ impl<'a> Hot<'a> {
     #[inline(always)]
     fn start(&mut self, callee: &InternalFunction) -> bool {
         self.stay().function = callee;
-        self.enter_block(callee.code.as_ptr()) && self.count(callee.entry_site)
+        let is_paid = self.enter_block(callee.code.as_ptr());
+        let is_counted = self.count(callee.entry_site);
+        if !is_paid {
+            self.stay().is_counted = is_counted;
+        }
+        is_paid && is_counted
     }
 
     #[inline(always)]

@@ -69,6 +69,8 @@ pub(super) struct Stay<'a> {
     pub(super) gas: i64,
     /// The loop is to be left.
     pub(super) stopped: bool,
+    /// It was left at the entry of a function that has been counted already.
+    pub(super) is_counted: bool,
 }
 
 impl<'a> Stay<'a> {
@@ -119,6 +121,7 @@ impl<'a> Stay<'a> {
             gas: (budget - u64::from(rest)) as i64,
             fiber,
             stopped: false,
+            is_counted: false,
         })
     }
 

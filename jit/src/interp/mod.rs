@@ -64,13 +64,15 @@ pub fn run(
     }
     let slice_end = fiber.gas_used().saturating_add(slice);
     loop {
+        let mut is_counted = false;
         if let Some(mut stay) = Stay::enter(fiber, code, profile, slice_end) {
             dispatch::execute(&mut stay);
+            is_counted = stay.is_counted;
             stay.leave();
         }
         // The instruction that the loop stopped at, one of a block that cannot be paid for whole, or the
         // first of some that are looked at.
-        let observed = profile.due(fiber, code);
+        let observed = profile.due(fiber, code, is_counted);
         for place in 0..observed.max(1) {
             let step = |fiber: &mut Fiber| reference::step(fiber, code, host, slice_end);
             let outcome = if place < observed {

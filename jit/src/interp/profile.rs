@@ -197,8 +197,8 @@ impl Profile {
     }
 
     /// How many instructions to observe where the fast loop has stopped. A counter that has run down
-    /// starts over.
-    pub(super) fn due(&mut self, fiber: &Fiber, code: &CodeSpace) -> u32 {
+    /// starts over. `is_counted` says that the function entered there has been counted.
+    pub(super) fn due(&mut self, fiber: &Fiber, code: &CodeSpace, is_counted: bool) -> u32 {
         let (program, function, pc) = fiber.position();
         let internal = &code.program(program).internal().functions[function as usize];
         let i = &internal.code[pc as usize];
@@ -211,7 +211,9 @@ impl Profile {
                 return BURST;
             }
             if let Some(site) = of_entry.filter(|site| profile.restart(*site as usize)) {
-                profile.pass(site);
+                if !is_counted {
+                    profile.pass(site);
+                }
                 return BURST;
             }
         }
