@@ -33,8 +33,7 @@ const TEXT_MAX: usize = 48;
 /// every run. Shares of time say how long it took here and now: they vary, and hold what stopping
 /// costs, which matters in programs of a few milliseconds. `self` is a function's own instructions,
 /// `total` those of everything it calls too; a tail call leaves its caller, which is no longer on the
-/// stack then. Calls and rounds of loops are counted, not sampled; those that a stop makes the reference
-/// interpreter do are missed.
+/// stack then. Calls and rounds of loops are counted, not sampled.
 ///
 /// What the program prints goes to stderr. A program that fails is shown up to there (exit code 1), and
 /// so is one that is interrupted by Ctrl-C (exit code 130); a second Ctrl-C ends at once.
