@@ -113,17 +113,11 @@ impl<'a> Hot<'a> {
     /// Takes the result of an operation aside over, if it has one.
     #[inline(always)]
     pub(super) fn set_aside(&mut self, register: u16, result: Value) -> bool {
-        self.take_gas(result) && self.set(register, result)
-    }
-
-    /// Takes the gas that an operation aside has left, if it was done.
-    #[inline(always)]
-    pub(super) fn take_gas(&mut self, result: Value) -> bool {
-        let done = result.tag != NOTHING.tag;
-        if done {
-            self.gas = self.at().gas;
+        if result.tag == NOTHING.tag {
+            return false;
         }
-        done
+        self.gas = self.at().gas;
+        self.set(register, result)
     }
 
     /// An operation aside on one value or two.
@@ -148,6 +142,10 @@ impl<'a> Hot<'a> {
     ) -> Option<bool> {
         let test = |aside: &mut Aside<'_>, a, b| test(aside, a, b).map(Value::bool);
         let result = of_two(self.stay_with_gas(), a, b, test);
-        self.take_gas(result).then_some(result.bits != 0)
+        if result.tag == NOTHING.tag {
+            return None;
+        }
+        self.gas = self.at().gas;
+        Some(result.bits != 0)
     }
 }

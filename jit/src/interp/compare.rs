@@ -7,6 +7,9 @@ use super::hot::Hot;
 use crate::value::{Value, canonical_bits};
 use pw_isa::Kind;
 
+/// Texts of fewer bytes than this take no gas to be compared by `eq?`.
+pub(super) const SAME_FREE_BYTES: u64 = 64;
+
 const INT: u64 = Kind::Int as u64;
 const FLOAT: u64 = Kind::Float as u64;
 

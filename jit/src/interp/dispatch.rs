@@ -71,18 +71,11 @@ unsafe fn stop(
 }
 
 /// The handlers by code: `next N` goes on behind the instruction and the parts fused with it, `enter`
-/// leaves it to the handler where to go on. What answers false leaves the loop, or goes to the handler
-/// named with `else`: a handler that calls something must first save its registers, so what is called
-/// only in the rarer case is called there.
+/// leaves it to the handler where to go on.
 macro_rules! handlers {
     (@done next $parts:literal $hot:ident) => { $hot.skip($parts) };
     (@done enter $hot:ident) => {};
-    (@else) => { Handler(stop) };
-    (@else $other:ident) => { TABLE[Code::$other as usize] };
-    ($(
-        $code:ident: $how:ident $($parts:literal)? $(else $other:ident)? =>
-            |$hot:ident, $i:ident| $done:expr;
-    )*) => {
+    ($($code:ident: $how:ident $($parts:literal)? => |$hot:ident, $i:ident| $done:expr;)*) => {
         const fn table() -> [Handler; HANDLERS] {
             let mut table = [Handler(stop); HANDLERS];
             $(
@@ -101,9 +94,8 @@ macro_rules! handlers {
                             return go_on($hot, table);
                         }
                         let (pc, regs, gas, stay) = $hot.parts();
-                        let other = handlers!(@else $($other)?);
-                        // SAFETY: stopping asks nothing, and another handler finds what this one found.
-                        unsafe { (other.0)(pc, regs, gas, stay, table) }
+                        // SAFETY: stopping asks nothing.
+                        unsafe { stop(pc, regs, gas, stay, table) }
                     }
                     Handler(run)
                 };
@@ -283,13 +275,11 @@ handlers! {
     BytesRef: next 1 => |hot, i| hot.bytes_ref(i);
     BytesSet: next 1 => |hot, i| hot.bytes_set(i);
     MakeMap: next 1 => |hot, i| hot.make_map(i);
-    MapGet: next 1 else MapFind => |hot, i| hot.map_get(i);
-    MapGetOr: next 2 else MapFind => |hot, i| hot.map_get(i);
-    MapGetOrInt: next 2 else MapFind => |hot, i| hot.map_get(i);
-    MapGetValue: next 3 else MapFind => |hot, i| hot.map_get_value(i);
-    MapFind: enter => |hot, i| hot.map_find(i);
-    MapPut: next 1 => |hot, i| hot.map_put(i);
-    MapSet: next 1 else MapPut => |hot, i| hot.map_set(i);
+    MapGet: next 1 => |hot, i| hot.map_get(i);
+    MapGetOr: next 2 => |hot, i| hot.map_get_or(i);
+    MapGetOrInt: next 2 => |hot, i| hot.map_get_or_int(i);
+    MapGetValue: next 3 => |hot, i| hot.map_get_value(i);
+    MapSet: next 1 => |hot, i| hot.map_set(i);
     MapHas: next 1 => |hot, i| hot.map_has(i);
     MapDelete: next 1 => |hot, i| hot.map_delete(i);
     MapCount: next 1 => |hot, i| hot.map_count(i);

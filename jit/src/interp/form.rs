@@ -212,12 +212,8 @@ pub(crate) enum Code {
     MapGetOrInt,
     /// Key and default are entries of the program's values.
     MapGetValue,
-    /// No instruction: what those go on with when their hints do not help.
-    MapFind,
     /// `imm` is the entry that the key probably is, or 0.
     MapSet,
-    /// No instruction, as `MapFind`.
-    MapPut,
     MapHas,
     MapDelete,
     MapCount,

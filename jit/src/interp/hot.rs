@@ -296,11 +296,34 @@ impl<'a> Hot<'a> {
         unsafe { &mut *self.stay().fiber }
     }
 
+    pub(super) fn code(&self) -> &'a CodeSpace {
+        self.at().code
+    }
+
     /// Whether objects of `bytes` logical bytes can be made without a collection or limit.
     #[inline(always)]
     pub(super) fn can_allocate(&mut self, bytes: u64) -> bool {
         let max = self.at().allocated_max;
         self.arena().counters.allocated.saturating_add(bytes) <= max
+    }
+
+    /// The logical bytes of objects that can be made so.
+    #[inline(always)]
+    pub(super) fn bytes_left(&mut self) -> u64 {
+        let max = self.at().allocated_max;
+        max.saturating_sub(self.arena().counters.allocated)
+    }
+
+    /// Charges work beyond the fixed gas; false, and nothing happens, when the gas for it and the rest of
+    /// the block is not left.
+    #[inline(always)]
+    pub(super) fn charge(&mut self, gas: u64) -> bool {
+        let after = self.gas - gas as i64;
+        let paid = after >= 0;
+        if paid {
+            self.gas = after;
+        }
+        paid
     }
 }
 

@@ -5,9 +5,9 @@ use pw_isa::Kind;
 use pw_isa::op::{Access, Compare, Data, Op};
 use pw_isa::operand::Def;
 
+use super::compare::SAME_FREE_BYTES;
 use super::form::{Code, Instruction, halves};
 use super::fuse::{Fuser, branch_on};
-use super::map::FREE_BYTES;
 use super::rewrite::{instruction, slot};
 
 impl Fuser<'_> {
@@ -41,14 +41,15 @@ impl Fuser<'_> {
         is_value.then(|| self.without_work(code[writer].imm))?
     }
 
-    /// An entry of the program's values, if it takes no gas as a key of a map.
+    /// An entry of the program's values, if it takes no gas as a key of a map and none to be compared by
+    /// `eq?`.
     fn without_work(&self, place: i32) -> Option<u16> {
         let value = self.rewriter.values[place as usize];
         let is_free = match value.kind() {
             Kind::Nil | Kind::Bool | Kind::Int => true,
             Kind::String | Kind::Symbol => value.constant_place().is_some_and(|(_, offset)| {
                 let constants = &self.rewriter.program.constants;
-                u64::from(constants.text_length(u64::from(offset))) < FREE_BYTES
+                u64::from(constants.text_length(u64::from(offset))) < SAME_FREE_BYTES
             }),
             _ => false,
         };
@@ -113,7 +114,7 @@ impl Fuser<'_> {
                     (false, true) => a,
                     _ => return None,
                 };
-                let place = u16::try_from(place).ok()?;
+                let place = self.without_work(place)?;
                 let branch = branch_on(pc, Code::BranchEqValue, self.part(pc, 3)?, dst, 3)?;
                 let dead = self.is_dead(t.0, &branch.ways) && self.is_dead(dst.0, &branch.ways);
                 dead.then(|| instruction(branch.code, slot(other.0), 0, place, branch.target))

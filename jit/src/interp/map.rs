@@ -6,10 +6,12 @@
 //! ever has to be forgotten. Other texts have hints by where they stand in the arena; what is left,
 //! Ints above all, shares the hint of value 0: an entry is often written right after it was read.
 
-use super::aside::Aside;
-use super::form::{Code, Instruction};
-use super::hot::{Hot, Stay};
+use super::compare::SAME_FREE_BYTES;
+use super::form::Instruction;
+use super::hot::Hot;
 use super::profile::TEXT_HINTS;
+use crate::code_space::CodeSpace;
+use crate::fiber::Fiber;
 use crate::heap::{Heap, KeyHash};
 use crate::value::Value;
 use pw_isa::op::Work;
@@ -20,16 +22,18 @@ const MAP: u64 = Kind::Map as u64;
 /// The longest key that is hashed here.
 const KEY_BYTES_MAX: u64 = 4096;
 
-/// Texts of fewer bytes take no gas as keys.
-pub(super) const FREE_BYTES: u64 = 64;
-const _: () = assert!(cost::work_gas(Work::Bytes, FREE_BYTES - 1) == 0);
+/// What a lookup found, and the gas it takes.
+struct Found {
+    entry: Option<u32>,
+    gas: u32,
+}
 
 /// Where an entry to look at first is noted.
 #[derive(Clone, Copy)]
 struct Hint {
     place: *mut u32,
-    /// Whether the key takes no gas for sure.
-    is_free: bool,
+    /// Not for keys that might take work, which has to be charged.
+    is_usable: bool,
 }
 
 impl Hint {
@@ -49,124 +53,146 @@ impl Hint {
 impl Hot<'_> {
     /// The hint for a key that probably is this entry of the program's values.
     #[inline(always)]
-    fn hint(&mut self, value: u16, key: Value) -> Hint {
-        let in_arena = key.tag == Kind::String as u64 || key.tag == Kind::Symbol as u64;
-        if in_arena {
+    fn hint(&mut self, value: u32, key: Value) -> Hint {
+        let is_object = key.tag == Kind::String as u64 || key.tag == Kind::Symbol as u64;
+        if is_object {
             // SAFETY: a value names an object of its kind.
             let length = unsafe { self.arena().length_of_text(key.bits) };
             return Hint {
                 place: self.at().text_hints.wrapping_add(text_hint(key.bits)),
-                is_free: u64::from(length) < FREE_BYTES,
+                is_usable: u64::from(length) < SAME_FREE_BYTES,
             };
         }
         Hint {
             // There is a hint for every value of the program.
-            place: self.at().hints.wrapping_add(usize::from(value)),
-            is_free: key.tag == Kind::Int as u64 || key == self.value(usize::from(value)),
+            place: self.at().hints.wrapping_add(value as usize),
+            is_usable: key.tag == Kind::Int as u64 || key == self.value(value as usize),
         }
     }
 
-    /// The value of a key, when it is where it was last found.
+    /// The entry of a key, when the work for it can be paid.
     #[inline(always)]
-    fn look_at_hint(&mut self, i: &Instruction, key: Value) -> bool {
+    fn entry(&mut self, hint: Hint, map: Value, key: Value) -> Option<Option<u32>> {
+        let found = find(self.heap(), map.bits, key)?;
+        if !self.charge(found.gas.into()) {
+            return None;
+        }
+        if let Some(entry) = found.entry {
+            hint.note(entry);
+        }
+        Some(found.entry)
+    }
+
+    /// The value of a key, or the default.
+    #[inline(always)]
+    fn look_up(&mut self, i: &Instruction, key: Value, default: Value) -> bool {
         let map = self.get(i.b);
         if map.tag != MAP {
             return false;
         }
-        let hint = self.hint(i.high(), key);
-        if !hint.is_free {
-            return false;
+        let hint = self.hint(i.high().into(), key);
+        if hint.is_usable {
+            // SAFETY: a value names an object of its kind.
+            let hit = unsafe { self.arena().value_of_entry(map.bits, hint.entry(), key) };
+            if let Some(value) = hit {
+                return self.set(i.a, value);
+            }
         }
-        // SAFETY: a value names an object of its kind.
-        let value = unsafe { self.arena().value_of_entry(map.bits, hint.entry(), key) };
-        self.set_found(i.a, value)
+        match self.entry(hint, map, key) {
+            Some(Some(entry)) => {
+                // SAFETY: the same; the map has this entry.
+                let value = unsafe { self.arena().entry_value(map.bits, entry) };
+                self.set(i.a, value)
+            }
+            Some(None) => self.set(i.a, default),
+            None => false,
+        }
     }
 
     #[inline(always)]
     pub(super) fn map_get(&mut self, i: &Instruction) -> bool {
-        self.look_at_hint(i, self.get(i.c))
+        self.look_up(i, self.get(i.c), self.get(i.low()))
+    }
+
+    #[inline(always)]
+    pub(super) fn map_get_or(&mut self, i: &Instruction) -> bool {
+        self.look_up(i, self.get(i.c), self.value(usize::from(i.low())))
+    }
+
+    #[inline(always)]
+    pub(super) fn map_get_or_int(&mut self, i: &Instruction) -> bool {
+        let default = Value::int(i64::from(i.low() as i16));
+        self.look_up(i, self.get(i.c), default)
     }
 
     #[inline(always)]
     pub(super) fn map_get_value(&mut self, i: &Instruction) -> bool {
-        self.look_at_hint(i, self.value(usize::from(i.high())))
+        let key = self.value(usize::from(i.high()));
+        self.look_up(i, key, self.value(usize::from(i.low())))
     }
 
-    /// The value of a key or the default, for all forms of lookups.
+    /// The entry of the key `c` in the map `b`.
     #[inline(always)]
-    pub(super) fn map_find(&mut self, i: &Instruction) -> bool {
-        let (key, default, parts) = match i.code {
-            Code::MapGet => (self.get(i.c), self.get(i.low()), 1),
-            Code::MapGetOrInt => {
-                let default = Value::int(i64::from(i.low() as i16));
-                (self.get(i.c), default, 2)
-            }
-            Code::MapGetOr => (self.get(i.c), self.value(usize::from(i.low())), 2),
-            _ => {
-                let key = self.value(usize::from(i.high()));
-                (key, self.value(usize::from(i.low())), 3)
-            }
-        };
-        let map = self.get(i.b);
+    fn entry_of(&mut self, i: &Instruction) -> Option<Option<u32>> {
+        let (map, key) = (self.get(i.b), self.get(i.c));
         if map.tag != MAP {
-            return false;
+            return None;
         }
-        let hint = self.hint(i.high(), key);
-        let found = value_or(self.stay_with_gas(), map.bits, key, hint, default);
-        let done = self.set_aside(i.a, found);
-        self.skip(if done { parts } else { 0 });
-        done
+        let hint = self.hint(i.imm as u32, key);
+        if hint.is_usable {
+            let entry = hint.entry();
+            // SAFETY: a value names an object of its kind.
+            let hit = unsafe { self.arena().value_of_entry(map.bits, entry, key) };
+            if hit.is_some() {
+                return Some(Some(entry));
+            }
+        }
+        self.entry(hint, map, key)
     }
 
-    /// Replaces the value of a key, when it is where it was last found.
+    #[inline(always)]
+    pub(super) fn map_has(&mut self, i: &Instruction) -> bool {
+        match self.entry_of(i) {
+            Some(entry) => self.set(i.a, Value::bool(entry.is_some())),
+            None => false,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn map_delete(&mut self, i: &Instruction) -> bool {
+        let Some(entry) = self.entry_of(i) else {
+            return false;
+        };
+        if let Some(entry) = entry {
+            let map = self.get(i.b);
+            self.arena().map_delete(map.bits, entry);
+        }
+        self.set(i.a, Value::bool(entry.is_some()))
+    }
+
     #[inline(always)]
     pub(super) fn map_set(&mut self, i: &Instruction) -> bool {
         let (map, key, value) = (self.get(i.a), self.get(i.b), self.get(i.c));
         if map.tag != MAP {
             return false;
         }
-        let hint = self.hint(i.imm as u16, key);
-        let arena = self.arena();
-        hint.is_free
+        let hint = self.hint(i.imm as u32, key);
+        if hint.is_usable {
+            let arena = self.arena();
             // SAFETY: a value names an object of its kind.
-            && unsafe { arena.set_value_of_entry(map.bits, hint.entry(), key, value) }
-    }
-
-    /// Replaces the value of a key, or puts a new one.
-    #[inline(always)]
-    pub(super) fn map_put(&mut self, i: &Instruction) -> bool {
-        let (map, key, value) = (self.get(i.a), self.get(i.b), self.get(i.c));
-        if map.tag != MAP {
-            return false;
+            if unsafe { arena.set_value_of_entry(map.bits, hint.entry(), key, value) } {
+                return true;
+            }
         }
-        let hint = self.hint(i.imm as u16, key);
-        let done = put(self.stay_with_gas(), map.bits, key, hint, value);
-        self.take_gas(done)
-    }
-
-    #[inline(always)]
-    pub(super) fn map_has(&mut self, i: &Instruction) -> bool {
-        self.about_entry(i, has)
-    }
-
-    #[inline(always)]
-    pub(super) fn map_delete(&mut self, i: &Instruction) -> bool {
-        self.about_entry(i, delete)
-    }
-
-    #[inline(always)]
-    fn about_entry(
-        &mut self,
-        i: &Instruction,
-        operation: fn(&mut Stay<'_>, u64, Value, Hint) -> Value,
-    ) -> bool {
-        let (map, key) = (self.get(i.b), self.get(i.c));
-        if map.tag != MAP {
-            return false;
+        let (code, gas, bytes) = (self.code(), self.gas, self.bytes_left());
+        match put_key(self.fiber(), code, map.bits, key, value, gas, bytes) {
+            Some((entry, gas)) => {
+                self.gas -= i64::from(gas);
+                hint.note(entry);
+                true
+            }
+            None => false,
         }
-        let hint = self.hint(i.imm as u16, key);
-        let result = operation(self.stay_with_gas(), map.bits, key, hint);
-        self.set_aside(i.a, result)
     }
 
     #[inline(always)]
@@ -195,123 +221,84 @@ fn text_hint(offset: u64) -> usize {
     (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - TEXT_HINTS.ilog2())) as usize
 }
 
-/// The value of a key, or the default.
+/// Finds a key in a map; `None` for what cannot be a key or is long.
 #[inline(never)]
-fn value_or(stay: &mut Stay<'_>, map: u64, key: Value, hint: Hint, default: Value) -> Value {
-    Aside::run(stay, |aside| {
-        let (entry, gas) = aside.find(map, key, hint)?;
-        aside.pay(gas)?;
-        // SAFETY: a value names an object of its kind; the map has this entry.
-        let value = entry.map(|entry| unsafe { aside.arena.entry_value(map, entry) });
-        Some(value.unwrap_or(default))
-    })
-}
-
-/// Whether a map has a key.
-#[inline(never)]
-fn has(stay: &mut Stay<'_>, map: u64, key: Value, hint: Hint) -> Value {
-    Aside::run(stay, |aside| {
-        let (entry, gas) = aside.find(map, key, hint)?;
-        aside.pay(gas)?;
-        Some(Value::bool(entry.is_some()))
-    })
-}
-
-/// Deletes a key; whether it was there.
-#[inline(never)]
-fn delete(stay: &mut Stay<'_>, map: u64, key: Value, hint: Hint) -> Value {
-    Aside::run(stay, |aside| {
-        let (entry, gas) = aside.find(map, key, hint)?;
-        aside.pay(gas)?;
-        if let Some(entry) = entry {
-            aside.arena.map_delete(map, entry);
+fn find(heap: Heap<'_>, map: u64, key: Value) -> Option<Found> {
+    let arena = heap.arena;
+    let keys = heap.code.keys;
+    let is_searched = arena.map_is_searched(map);
+    match key.kind() {
+        Kind::Nil | Kind::Bool | Kind::Int | Kind::ActorId => {
+            let hash = keys.number(key.tag, key.bits);
+            let entry = arena.map_find(map, hash, |other| other == key);
+            Some(Found { entry, gas: 0 })
         }
-        Some(Value::bool(entry.is_some()))
-    })
-}
-
-/// Replaces the value of a key or puts a new one; nil.
-#[inline(never)]
-fn put(stay: &mut Stay<'_>, map: u64, key: Value, hint: Hint, value: Value) -> Value {
-    Aside::run(stay, |aside| {
-        let (entry, gas) = aside.find(map, key, hint)?;
-        if let Some(entry) = entry {
-            aside.pay(gas)?;
-            aside.arena.map_replace(map, entry, value);
-            return Some(Value::NIL);
-        }
-        let place = aside.arena.plan_map_insert(map)?;
-        let copied = place.copied * cost::MAP_ENTRY_BYTES;
-        aside.afford(gas + cost::work_gas(Work::Bytes, copied), place.bytes)?;
-        let (hash, code) = (aside.heap().hash_of_key(key), aside.code);
-        let arena = &mut *aside.arena;
-        arena.map_insert(map, place, (key, value), hash, |arena, key| {
-            Heap { arena, code }.hash_of_key(key)
-        });
-        hint.note(arena.map_used(map) - 1);
-        Some(Value::NIL)
-    })
-}
-
-impl Aside<'_> {
-    /// Finds a key in a map, and the gas that takes; `None` for what cannot be a key or is long.
-    #[inline(always)]
-    fn find(&self, map: u64, key: Value, hint: Hint) -> Option<(Option<u32>, u64)> {
-        // SAFETY: a value names an object of its kind.
-        let hit = unsafe { self.arena.value_of_entry(map, hint.entry(), key) };
-        if hint.is_free && hit.is_some() {
-            return Some((Some(hint.entry()), 0));
-        }
-        let heap = self.heap();
-        let (entry, gas) = match key.kind() {
-            Kind::Nil | Kind::Bool | Kind::Int | Kind::ActorId => (self.find_word(map, key), 0),
-            Kind::String | Kind::Symbol => find_text(heap, map, key)?,
-            _ => {
-                let KeyHash::Hash(hash, bytes) = heap.key_hash(key, KEY_BYTES_MAX) else {
-                    return None;
-                };
-                let is_key = |other| heap.same_key(key, other);
-                let entry = self.arena.map_find(map, hash, is_key);
-                (entry, cost::work_gas(Work::Bytes, bytes))
+        Kind::String | Kind::Symbol => {
+            let text = heap.text_bytes(key);
+            let gas = cost::work_gas(Work::Bytes, text.len() as u64) as u32;
+            if text.len() as u64 > KEY_BYTES_MAX {
+                return None;
             }
-        };
-        if let Some(entry) = entry {
-            hint.note(entry);
+            if is_searched && let Some(entry) = arena.map_find(map, 0, |other| other == key) {
+                let entry = Some(entry);
+                return Some(Found { entry, gas });
+            }
+            let hash = if is_searched {
+                0
+            } else {
+                keys.text(key.kind(), text)
+            };
+            let entry = arena.map_find(map, hash, |other| {
+                other == key || same_text(heap, key, text, other)
+            });
+            Some(Found { entry, gas })
         }
-        Some((entry, gas))
-    }
-
-    /// Finds a key that no other can be the same as.
-    #[inline(always)]
-    fn find_word(&self, map: u64, key: Value) -> Option<u32> {
-        if self.arena.map_is_searched(map) {
-            return self.arena.map_find(map, 0, |other| other == key);
+        _ => {
+            let KeyHash::Hash(hash, bytes) = heap.key_hash(key, KEY_BYTES_MAX) else {
+                return None;
+            };
+            let entry = arena.map_find(map, hash, |other| heap.same_key(key, other));
+            let gas = cost::work_gas(Work::Bytes, bytes) as u32;
+            Some(Found { entry, gas })
         }
-        let hash = self.code.keys.number(key.tag, key.bits);
-        // SAFETY: a value names an object of its kind; this one has an index.
-        unsafe { self.arena.find_word(map, hash, key) }
     }
 }
 
-/// Finds a text in a map.
-#[inline(always)]
-fn find_text(heap: Heap<'_>, map: u64, key: Value) -> Option<(Option<u32>, u64)> {
-    let text = heap.text_bytes(key);
-    let gas = cost::work_gas(Work::Bytes, text.len() as u64);
-    if text.len() as u64 > KEY_BYTES_MAX {
+/// Whether another value is a text like this one, which is not the same object.
+fn same_text(heap: Heap<'_>, key: Value, text: &[u8], other: Value) -> bool {
+    (key.tag ^ other.tag) & 0xff == 0 && heap.text_bytes(other) == text
+}
+
+/// Puts a key into a map: the entry and the gas it takes. `None`, and nothing happens, for what cannot
+/// be a key, is long, or when it takes more gas or bytes than are left.
+#[inline(never)]
+fn put_key(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    map: u64,
+    key: Value,
+    value: Value,
+    gas_left: i64,
+    bytes_left: u64,
+) -> Option<(u32, u32)> {
+    let found = find(fiber.heap(code), map, key)?;
+    if let Some(entry) = found.entry {
+        if i64::from(found.gas) > gas_left {
+            return None;
+        }
+        fiber.arena.map_replace(map, entry, value);
+        return Some((entry, found.gas));
+    }
+    let place = fiber.arena.plan_map_insert(map)?;
+    let copying = cost::work_gas(Work::Bytes, place.copied * cost::MAP_ENTRY_BYTES);
+    let gas = u64::from(found.gas) + copying;
+    if gas as i64 > gas_left || place.bytes > bytes_left {
         return None;
     }
-    let mut hash = 0;
-    if heap.arena.map_is_searched(map) {
-        let entry = heap.arena.map_find(map, hash, |other| other == key);
-        if entry.is_some() {
-            return Some((entry, gas));
-        }
-    } else {
-        hash = heap.code.keys.text(key.kind(), text);
-    }
-    let is_key = |other: Value| {
-        other == key || (key.tag ^ other.tag) & 0xff == 0 && heap.text_bytes(other) == text
-    };
-    Some((heap.arena.map_find(map, hash, is_key), gas))
+    let hash = fiber.heap(code).hash_of_key(key);
+    let arena = &mut fiber.arena;
+    arena.map_insert(map, place, (key, value), hash, |arena, key| {
+        Heap { arena, code }.hash_of_key(key)
+    });
+    Some((arena.map_used(map) - 1, gas as u32))
 }

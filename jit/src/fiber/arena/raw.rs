@@ -7,8 +7,7 @@
 //! 1. An object's words lie within `words`, below the end of its block or segment.
 //! 2. A buffer word names a live buffer: the offset of one in `words`, or the slot of one outside.
 //! 3. The buffer of a vector has room for its length, that of Bytes for its length in bytes.
-//! 4. The entries of a map have room for as many as are used, deleted ones included. A map that is not
-//!    searched has an index: a power of two of words, some of them 0, that name entries in use.
+//! 4. The entries of a map have room for as many as are used, deleted ones included.
 //! 5. While the arena has cards, it has one for each page of `words`, and a buffer outside has one for
 //!    each page of its own.
 
@@ -244,42 +243,6 @@ impl Arena {
             tag: value_tag,
             bits: value_bits,
         })
-    }
-
-    /// The entry of a key with this hash in a map that has an index; the key is one that no other can be
-    /// the same as.
-    ///
-    /// # Safety
-    /// A map of this arena stands at `offset`, and it is not searched.
-    #[inline(always)]
-    pub(crate) unsafe fn find_word(&self, offset: u64, hash: u64, key: Value) -> Option<u32> {
-        // SAFETY: a map has five words.
-        let buffer = unsafe { self.object_word(offset, 3) };
-        // SAFETY: a map with an index has a buffer.
-        let entries = unsafe { self.buffer_words(buffer) };
-        // SAFETY: a map has five words.
-        let buffer = unsafe { self.object_word(offset, 4) };
-        // SAFETY: the map has an index.
-        let index = unsafe { self.buffer_words(buffer) };
-        let mask = self.buffer(buffer).len() - 1;
-        let mut slot = (hash >> 32) as usize & mask;
-        loop {
-            // SAFETY: 4 of the module's head.
-            let word = unsafe { *index.wrapping_add(slot) };
-            if word == 0 {
-                return None;
-            }
-            let entry = word as u32 - 1;
-            if word >> 32 == hash >> 32 {
-                let words = entries.wrapping_add(entry as usize * ENTRY_WORDS);
-                // SAFETY: 4 of the module's head.
-                let [tag, bits] = unsafe { *words.cast::<[u64; 2]>() };
-                if tag == key.tag && bits == key.bits {
-                    return Some(entry);
-                }
-            }
-            slot = (slot + 1) & mask;
-        }
     }
 
     /// The value of an entry of a map, deleted or not.
