@@ -58,138 +58,136 @@ pub(super) fn positive_mod(a: i64, b: i64) -> i64 {
     if rest < 0 { rest + b } else { rest }
 }
 
-/// Two values as Ints.
-#[inline(always)]
-pub(super) fn ints(a: Value, b: Value) -> Option<(i64, i64)> {
-    ((a.tag ^ INT) | (b.tag ^ INT) == 0).then_some((a.bits as i64, b.bits as i64))
+/// What an operation means for two Ints, where it may fail, and for two Floats.
+pub(super) trait Operation {
+    fn ints(a: i64, b: i64) -> Option<i64>;
+    fn floats(a: f64, b: f64) -> f64;
 }
 
-/// Two numbers as Floats, when at least one is.
-#[inline(always)]
-pub(super) fn floats(a: Value, b: Value) -> Option<(f64, f64)> {
-    if (a.tag ^ FLOAT) | (b.tag ^ FLOAT) == 0 {
-        return Some((f64::from_bits(a.bits), f64::from_bits(b.bits)));
-    }
-    Some((Number::of(a)?.to_float(), Number::of(b)?.to_float()))
+macro_rules! operations {
+    ($($name:ident: $ints:expr, $floats:expr;)*) => {
+        $(
+            pub(super) struct $name;
+            impl Operation for $name {
+                #[inline(always)]
+                fn ints(a: i64, b: i64) -> Option<i64> {
+                    $ints(a, b)
+                }
+                #[inline(always)]
+                fn floats(a: f64, b: f64) -> f64 {
+                    $floats(a, b)
+                }
+            }
+        )*
+    };
 }
 
-/// The result of an operation on two Ints or on numbers of which at least one is a Float.
-#[inline(always)]
-fn arith(
-    a: Value,
-    b: Value,
-    int: impl FnOnce(i64, i64) -> Option<i64>,
-    float: impl FnOnce(f64, f64) -> f64,
-) -> Option<Value> {
-    if let Some((a, b)) = ints(a, b) {
-        return int(a, b).map(Value::int);
-    }
-    floats(a, b).map(|(a, b)| Value::float(float(a, b)))
+operations! {
+    Add: i64::checked_add, |a, b| a + b;
+    Sub: i64::checked_sub, |a, b| a - b;
+    Mul: i64::checked_mul, |a, b| a * b;
+    Div: i64::checked_div, |a, b| a / b;
+    Quot: i64::checked_div, |a: f64, b| libm::trunc(a / b);
+    Rem: |a: i64, b| (b != 0).then(|| a.wrapping_rem(b)), libm::fmod;
+    Mod: |a, b| (b != 0).then(|| int_mod(a, b)), float_mod;
+    Min: |a: i64, b| Some(a.min(b)), float_min;
+    Max: |a: i64, b| Some(a.max(b)), float_max;
 }
 
-/// The sum of a value and a small number.
-#[inline(always)]
-pub(super) fn plus(a: Value, number: i32) -> Option<Value> {
-    if a.tag == INT {
-        return (a.bits as i64)
-            .checked_add(i64::from(number))
-            .map(Value::int);
+/// The result of an operation on two numbers of any kind.
+fn apply<O: Operation>(a: Value, b: Value) -> Option<Value> {
+    match (Number::of(a)?, Number::of(b)?) {
+        (Number::Int(a), Number::Int(b)) => O::ints(a, b).map(Value::int),
+        (a, b) => Some(Value::float(O::floats(a.to_float(), b.to_float()))),
     }
-    (a.tag == FLOAT).then(|| Value::float(f64::from_bits(a.bits) + f64::from(number)))
 }
 
 impl Hot<'_> {
+    /// An operation on two Ints.
     #[inline(always)]
-    fn arith(
-        &mut self,
-        i: &Instruction,
-        int: impl FnOnce(i64, i64) -> Option<i64>,
-        float: impl FnOnce(f64, f64) -> f64,
-    ) -> bool {
-        match arith(self.get(i.b), self.get(i.c), int, float) {
-            Some(result) => self.set(i.a, result),
-            None => false,
+    pub(super) fn on_ints<O: Operation>(&mut self, i: &Instruction) -> bool {
+        match (self.int(i.b), self.int(i.c)) {
+            (Some(a), Some(b)) => self.set_found(i.a, O::ints(a, b).map(Value::int)),
+            _ => false,
         }
     }
 
-    /// The second operand is entry `imm` of the program's values.
+    /// An operation on two Ints or two Floats.
     #[inline(always)]
-    fn arith_value(
-        &mut self,
-        i: &Instruction,
-        int: impl FnOnce(i64, i64) -> Option<i64>,
-        float: impl FnOnce(f64, f64) -> f64,
-    ) -> bool {
-        match arith(self.get(i.b), self.value(i.imm as usize), int, float) {
-            Some(result) => self.set(i.a, result),
-            None => false,
+    pub(super) fn arith<O: Operation>(&mut self, i: &Instruction) -> bool {
+        if self.int(i.b).is_some() {
+            return self.on_ints::<O>(i);
+        }
+        match (self.float(i.b), self.float(i.c)) {
+            (Some(a), Some(b)) => self.set(i.a, Value::float(O::floats(a, b))),
+            _ => false,
         }
     }
 
+    /// An operation on two numbers of any kind.
+    pub(super) fn arith_any<O: Operation>(&mut self, i: &Instruction) -> bool {
+        self.set_found(i.a, apply::<O>(self.get(i.b), self.get(i.c)))
+    }
+
+    /// The second operand is entry `imm` of the program's values; both are Floats.
     #[inline(always)]
-    fn arith_imm(
-        &mut self,
-        i: &Instruction,
-        int: impl FnOnce(i64, i64) -> Option<i64>,
-        float: impl FnOnce(f64, f64) -> f64,
-    ) -> bool {
-        let a = self.get(i.b);
-        if a.tag == INT {
-            return match int(a.bits as i64, i64::from(i.imm)) {
-                Some(result) => self.set(i.a, Value::int(result)),
-                None => false,
+    pub(super) fn arith_value<O: Operation>(&mut self, i: &Instruction) -> bool {
+        let b = self.value(i.imm as usize);
+        match self.float(i.b) {
+            Some(a) if b.tag == FLOAT => {
+                self.set(i.a, Value::float(O::floats(a, f64::from_bits(b.bits))))
+            }
+            _ => false,
+        }
+    }
+
+    /// The same for numbers of any kind.
+    pub(super) fn arith_value_any<O: Operation>(&mut self, i: &Instruction) -> bool {
+        let b = self.value(i.imm as usize);
+        self.set_found(i.a, apply::<O>(self.get(i.b), b))
+    }
+
+    /// The second operand is the number in the instruction.
+    #[inline(always)]
+    pub(super) fn arith_imm<O: Operation>(&mut self, i: &Instruction) -> bool {
+        let sum = self.with_number::<O>(i.b, i.imm);
+        self.set_found(i.a, sum)
+    }
+
+    /// The result of an operation on a register and a number.
+    #[inline(always)]
+    pub(super) fn with_number<O: Operation>(&self, register: u16, number: i32) -> Option<Value> {
+        if let Some(a) = self.int(register) {
+            return O::ints(a, i64::from(number)).map(Value::int);
+        }
+        let a = self.float(register)?;
+        Some(Value::float(O::floats(a, f64::from(number))))
+    }
+
+    /// The product of `b` and `c`, and the register `imm`: all Ints or all Floats. Which of the two is
+    /// added to which makes no difference that can be observed.
+    #[inline(always)]
+    pub(super) fn mul_add(&mut self, i: &Instruction) -> bool {
+        let addend = i.imm as u16;
+        if let Some(a) = self.int(i.b) {
+            let (Some(b), Some(c)) = (self.int(i.c), self.int(addend)) else {
+                return false;
             };
+            let sum = a.checked_mul(b).and_then(|product| product.checked_add(c));
+            return self.set_found(i.a, sum.map(Value::int));
         }
-        a.tag == FLOAT
-            && self.set(
-                i.a,
-                Value::float(float(f64::from_bits(a.bits), f64::from(i.imm))),
-            )
+        match (self.float(i.b), self.float(i.c), self.float(addend)) {
+            (Some(a), Some(b), Some(c)) => self.set(i.a, Value::float(a * b + c)),
+            _ => false,
+        }
     }
 
-    #[inline(always)]
-    pub(super) fn add(&mut self, i: &Instruction) -> bool {
-        self.arith(i, i64::checked_add, |a, b| a + b)
-    }
-
-    #[inline(always)]
-    pub(super) fn sub(&mut self, i: &Instruction) -> bool {
-        self.arith(i, i64::checked_sub, |a, b| a - b)
-    }
-
-    #[inline(always)]
-    pub(super) fn mul(&mut self, i: &Instruction) -> bool {
-        self.arith(i, i64::checked_mul, |a, b| a * b)
-    }
-
-    #[inline(always)]
-    pub(super) fn div(&mut self, i: &Instruction) -> bool {
-        self.arith(i, i64::checked_div, |a, b| a / b)
-    }
-
-    #[inline(always)]
-    pub(super) fn quot(&mut self, i: &Instruction) -> bool {
-        self.arith(i, i64::checked_div, |a, b| libm::trunc(a / b))
-    }
-
-    #[inline(always)]
-    pub(super) fn rem(&mut self, i: &Instruction) -> bool {
-        self.arith(i, |a, b| (b != 0).then(|| a.wrapping_rem(b)), libm::fmod)
-    }
-
-    #[inline(always)]
-    pub(super) fn modulo(&mut self, i: &Instruction) -> bool {
-        self.arith(i, |a, b| (b != 0).then(|| int_mod(a, b)), float_mod)
-    }
-
-    #[inline(always)]
-    pub(super) fn min(&mut self, i: &Instruction) -> bool {
-        self.arith(i, |a, b| Some(a.min(b)), float_min)
-    }
-
-    #[inline(always)]
-    pub(super) fn max(&mut self, i: &Instruction) -> bool {
-        self.arith(i, |a, b| Some(a.max(b)), float_max)
+    /// The same for numbers of any kind.
+    pub(super) fn mul_add_any(&mut self, i: &Instruction) -> bool {
+        let addend = self.get(i.imm as u16);
+        let product = apply::<Mul>(self.get(i.b), self.get(i.c));
+        let sum = product.and_then(|product| apply::<Add>(product, addend));
+        self.set_found(i.a, sum)
     }
 
     #[inline(always)]
@@ -219,7 +217,7 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn set_int(&mut self, i: &Instruction) -> bool {
+    pub(super) fn truncate(&mut self, i: &Instruction) -> bool {
         let a = self.get(i.b);
         match a.tag {
             INT => self.set(i.a, a),
@@ -231,60 +229,12 @@ impl Hot<'_> {
         }
     }
 
-    #[inline(always)]
-    pub(super) fn add_value(&mut self, i: &Instruction) -> bool {
-        self.arith_value(i, i64::checked_add, |a, b| a + b)
-    }
-
-    #[inline(always)]
-    pub(super) fn sub_value(&mut self, i: &Instruction) -> bool {
-        self.arith_value(i, i64::checked_sub, |a, b| a - b)
-    }
-
-    #[inline(always)]
-    pub(super) fn mul_value(&mut self, i: &Instruction) -> bool {
-        self.arith_value(i, i64::checked_mul, |a, b| a * b)
-    }
-
-    #[inline(always)]
-    pub(super) fn div_value(&mut self, i: &Instruction) -> bool {
-        self.arith_value(i, i64::checked_div, |a, b| a / b)
-    }
-
-    /// The product of `b` and `c`, and the register `imm`. Which of the two is added to which makes no
-    /// difference that can be observed.
-    #[inline(always)]
-    pub(super) fn mul_add(&mut self, i: &Instruction) -> bool {
-        let (b, c) = (self.get(i.b), self.get(i.c));
-        let Some(product) = arith(b, c, i64::checked_mul, |a, b| a * b) else {
-            return false;
-        };
-        let addend = self.get(i.imm as u16);
-        match arith(product, addend, i64::checked_add, |a, b| a + b) {
-            Some(sum) => self.set(i.a, sum),
-            None => false,
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn add_imm(&mut self, i: &Instruction) -> bool {
-        match plus(self.get(i.b), i.imm) {
-            Some(sum) => self.set(i.a, sum),
-            None => false,
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn mul_imm(&mut self, i: &Instruction) -> bool {
-        self.arith_imm(i, i64::checked_mul, |a, b| a * b)
-    }
-
     /// An operation on Ints that always has a result.
     #[inline(always)]
     pub(super) fn bits(&mut self, i: &Instruction, result: impl FnOnce(i64, i64) -> i64) -> bool {
-        match ints(self.get(i.b), self.get(i.c)) {
-            Some((a, b)) => self.set(i.a, Value::int(result(a, b))),
-            None => false,
+        match (self.int(i.b), self.int(i.c)) {
+            (Some(a), Some(b)) => self.set(i.a, Value::int(result(a, b))),
+            _ => false,
         }
     }
 
@@ -294,8 +244,24 @@ impl Hot<'_> {
         i: &Instruction,
         result: impl FnOnce(i64, i64) -> i64,
     ) -> bool {
-        let a = self.get(i.b);
-        a.tag == INT && self.set(i.a, Value::int(result(a.bits as i64, i64::from(i.imm))))
+        match self.int(i.b) {
+            Some(a) => self.set(i.a, Value::int(result(a, i64::from(i.imm)))),
+            None => false,
+        }
+    }
+
+    /// A division by a number above 0.
+    #[inline(always)]
+    pub(super) fn divide_imm(
+        &mut self,
+        i: &Instruction,
+        result: impl FnOnce(i64, i64) -> i64,
+    ) -> bool {
+        self.bits_imm(i, |a, b| {
+            // SAFETY: the rewriter divides only by such numbers this way.
+            unsafe { std::hint::assert_unchecked(b > 0) };
+            result(a, b)
+        })
     }
 
     #[inline(always)]
@@ -304,8 +270,8 @@ impl Hot<'_> {
         i: &Instruction,
         function: impl FnOnce(f64) -> f64,
     ) -> bool {
-        match Number::of(self.get(i.b)) {
-            Some(number) => self.set(i.a, Value::float(function(number.to_float()))),
+        match self.number(i.b) {
+            Some(number) => self.set(i.a, Value::float(function(number))),
             None => false,
         }
     }
@@ -319,10 +285,10 @@ impl Hot<'_> {
     /// Likewise of two.
     #[inline(always)]
     pub(super) fn library_function_of_two(&mut self, i: &Instruction) -> bool {
-        match (Number::of(self.get(i.b)), Number::of(self.get(i.c))) {
+        match (self.number(i.b), self.number(i.c)) {
             (Some(a), Some(b)) => {
                 let function = LIBRARY_OF_TWO[i.imm as usize % LIBRARY_OF_TWO.len()];
-                self.set(i.a, Value::float(function(a.to_float(), b.to_float())))
+                self.set(i.a, Value::float(function(a, b)))
             }
             _ => false,
         }

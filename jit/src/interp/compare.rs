@@ -1,7 +1,6 @@
 //! Comparisons, alone and fused with a branch. Numbers of one kind only: mixed ones are rare, and
 //! comparing them exactly is the reference interpreter's.
 
-use super::arith::ints;
 use super::form::{Instruction, is_word};
 use super::hot::Hot;
 use crate::value::{Value, canonical_bits};
@@ -11,7 +10,18 @@ use pw_isa::Kind;
 pub(super) const SAME_FREE_BYTES: u64 = 64;
 
 const INT: u64 = Kind::Int as u64;
-const FLOAT: u64 = Kind::Float as u64;
+
+/// The kinds of plain words, by bits.
+const WORDS: u64 = {
+    let mut words = 0;
+    let mut number = 0;
+    while number < Kind::ALL.len() {
+        let kind = Kind::ALL[number];
+        words |= (is_word(kind) as u64) << kind as u64;
+        number += 1;
+    }
+    words
+};
 
 /// An order of two numbers of one kind.
 pub(super) trait Order {
@@ -34,30 +44,45 @@ macro_rules! orders {
 
 orders!(Lt <, Le <=, Gt >, Ge >=, NumEq ==, NumNe !=);
 
-/// Whether an order holds between two values; `None` when they are not numbers of one kind.
-#[inline(always)]
-fn order<O: Order>(a: Value, b: Value) -> Option<bool> {
-    if let Some((a, b)) = ints(a, b) {
-        return Some(O::holds(a, b));
-    }
-    ((a.tag ^ FLOAT) | (b.tag ^ FLOAT) == 0)
-        .then(|| O::holds(f64::from_bits(a.bits), f64::from_bits(b.bits)))
-}
-
 impl Hot<'_> {
-    /// `eq?`; `None` for errors and capabilities, which are rare.
+    /// Whether an order holds between two registers; `None` when they are not numbers of one kind.
     #[inline(always)]
-    fn same(&mut self, a: Value, b: Value) -> Option<bool> {
+    fn order<O: Order>(&self, a: u16, b: u16) -> Option<bool> {
+        if let Some(a) = self.int(a) {
+            return self.int(b).map(|b| O::holds(a, b));
+        }
+        let a = self.float(a)?;
+        self.float(b).map(|b| O::holds(a, b))
+    }
+
+    /// Likewise between a register and a small number.
+    #[inline(always)]
+    fn order_with<O: Order>(&self, a: u16, number: i16) -> Option<bool> {
+        match self.int(a) {
+            Some(a) => Some(O::holds(a, i64::from(number))),
+            None => self.float(a).map(|a| O::holds(a, f64::from(number))),
+        }
+    }
+
+    /// `eq?` where tags and contents decide; `None` for others.
+    #[inline(always)]
+    fn same(&self, a: u16, b: Value) -> Option<bool> {
+        let a = self.get(a);
         if a == b {
             return Some(true);
         }
-        let kind = a.kind();
-        if kind != b.kind() || is_word(kind) {
-            return Some(false);
-        }
-        match kind {
-            Kind::Float => Some(canonical_bits(a.bits) == canonical_bits(b.bits)),
-            Kind::String | Kind::Symbol => self.equal_texts(a, b),
+        let other = (a.tag ^ b.tag) & 0xff != 0;
+        (other || WORDS >> (a.tag & 0xf) & 1 != 0).then_some(false)
+    }
+
+    /// `eq?`; `None` for errors and capabilities, which are rare.
+    fn same_any(&mut self, a: u16, b: Value) -> Option<bool> {
+        let a = self.get(a);
+        match a.kind() {
+            Kind::Float if b.kind() == Kind::Float => {
+                Some(canonical_bits(a.bits) == canonical_bits(b.bits))
+            }
+            Kind::String | Kind::Symbol if a.kind() == b.kind() => self.equal_texts(a, b),
             _ => None,
         }
     }
@@ -83,7 +108,7 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn branch_equal<const IF: bool>(&mut self, i: &Instruction) -> bool {
         let equal = self.equal(self.get(i.a), self.get(i.c));
-        self.branch_found::<IF>(i, equal)
+        self.branch_found::<IF>(i, equal, 2)
     }
 
     /// A test without a number in it and the branch on it, if the test is decided.
@@ -92,16 +117,17 @@ impl Hot<'_> {
         &mut self,
         i: &Instruction,
         holds: Option<bool>,
+        parts: usize,
     ) -> bool {
         match holds {
-            Some(holds) => self.branch(holds == IF, i.imm, 2),
+            Some(holds) => self.branch(holds == IF, i.imm, parts),
             None => false,
         }
     }
 
     #[inline(always)]
     pub(super) fn set_order<O: Order>(&mut self, i: &Instruction) -> bool {
-        match order::<O>(self.get(i.b), self.get(i.c)) {
+        match self.order::<O>(i.b, i.c) {
             Some(holds) => self.set(i.a, Value::bool(holds)),
             None => false,
         }
@@ -109,7 +135,12 @@ impl Hot<'_> {
 
     #[inline(always)]
     pub(super) fn set_same(&mut self, i: &Instruction) -> bool {
-        let same = self.same(self.get(i.b), self.get(i.c));
+        let same = self.same(i.b, self.get(i.c));
+        self.set_found(i.a, same.map(Value::bool))
+    }
+
+    pub(super) fn set_same_any(&mut self, i: &Instruction) -> bool {
+        let same = self.same_any(i.b, self.get(i.c));
         self.set_found(i.a, same.map(Value::bool))
     }
 
@@ -131,31 +162,23 @@ impl Hot<'_> {
     /// Taken when the order does not hold, or when it does if `IF`.
     #[inline(always)]
     pub(super) fn branch_order<O: Order, const IF: bool>(&mut self, i: &Instruction) -> bool {
-        match order::<O>(self.get(i.a), self.get(i.c)) {
-            Some(holds) => self.branch(holds == IF, i.imm, 2),
-            None => false,
-        }
+        let holds = self.order::<O>(i.a, i.c);
+        self.branch_found::<IF>(i, holds, 2)
     }
 
     /// The number stands in `c`.
     #[inline(always)]
     pub(super) fn branch_order_imm<O: Order, const IF: bool>(&mut self, i: &Instruction) -> bool {
-        let a = self.get(i.a);
-        let number = i.c as i16;
-        if a.tag == INT {
-            let holds = O::holds(a.bits as i64, i64::from(number));
-            return self.branch(holds == IF, i.imm, 3);
-        }
-        let holds = O::holds(f64::from_bits(a.bits), f64::from(number));
-        a.tag == FLOAT && self.branch(holds == IF, i.imm, 3)
+        let holds = self.order_with::<O>(i.a, i.c as i16);
+        self.branch_found::<IF>(i, holds, 3)
     }
 
     /// The Float to compare with is entry `c` of the program's values.
     #[inline(always)]
     pub(super) fn branch_order_value<O: Order, const IF: bool>(&mut self, i: &Instruction) -> bool {
-        let (a, b) = (self.get(i.a), self.value(usize::from(i.c)));
-        let holds = O::holds(f64::from_bits(a.bits), f64::from_bits(b.bits));
-        a.tag == FLOAT && self.branch(holds == IF, i.imm, 3)
+        let b = f64::from_bits(self.value(usize::from(i.c)).bits);
+        let holds = self.float(i.a).map(|a| O::holds(a, b));
+        self.branch_found::<IF>(i, holds, 3)
     }
 
     /// A `loop`, and the comparison and branch behind it.
@@ -186,18 +209,25 @@ impl Hot<'_> {
 
     #[inline(always)]
     pub(super) fn branch_same<const IF: bool>(&mut self, i: &Instruction) -> bool {
-        let same = self.same(self.get(i.a), self.get(i.c));
-        self.branch_found::<IF>(i, same)
+        let same = self.same(i.a, self.get(i.c));
+        self.branch_found::<IF>(i, same, 2)
+    }
+
+    pub(super) fn branch_same_any<const IF: bool>(&mut self, i: &Instruction) -> bool {
+        let same = self.same_any(i.a, self.get(i.c));
+        self.branch_found::<IF>(i, same, 2)
     }
 
     /// The other operand is entry `c` of the program's values.
     #[inline(always)]
     pub(super) fn branch_same_value<const IF: bool>(&mut self, i: &Instruction) -> bool {
-        let same = self.same(self.get(i.a), self.value(usize::from(i.c)));
-        match same {
-            Some(holds) => self.branch(holds == IF, i.imm, 3),
-            None => false,
-        }
+        let same = self.same(i.a, self.value(usize::from(i.c)));
+        self.branch_found::<IF>(i, same, 3)
+    }
+
+    pub(super) fn branch_same_value_any<const IF: bool>(&mut self, i: &Instruction) -> bool {
+        let same = self.same_any(i.a, self.value(usize::from(i.c)));
+        self.branch_found::<IF>(i, same, 3)
     }
 
     #[inline(always)]

@@ -128,7 +128,6 @@ impl Hot<'_> {
         // SAFETY: headers name functions and calls that exist; see `hot`.
         let function = unsafe {
             self.at()
-                .program
                 .functions
                 .get_unchecked((header.tag >> 32) as usize)
         };

@@ -1,6 +1,5 @@
 //! Pairs, vectors and bytes, where nothing has to grow.
 
-use super::arith::plus;
 use super::form::Instruction;
 use super::hot::Hot;
 use crate::value::Value;
@@ -15,114 +14,126 @@ impl Hot<'_> {
             return false;
         }
         let (car, cdr) = (self.get(i.b), self.get(i.c));
+        let pair = self.arena().pair_in_place(car, cdr);
+        self.set_found(i.a, pair)
+    }
+
+    /// The same where room has to be found.
+    pub(super) fn cons_anywhere(&mut self, i: &Instruction) -> bool {
+        if !self.can_allocate(cost::PAIR_BYTES) {
+            return false;
+        }
+        let (car, cdr) = (self.get(i.b), self.get(i.c));
         let pair = self.arena().new_pair(car, cdr);
         self.set(i.a, pair)
     }
 
     #[inline(always)]
     pub(super) fn car(&mut self, i: &Instruction) -> bool {
-        let pair = self.get(i.b);
-        if pair.tag == Kind::Pair as u64 {
-            // SAFETY: a value names an object of its kind.
-            let car = unsafe { self.arena().first(pair.bits) };
-            return self.set(i.a, car);
-        }
-        match self.heap().pair(pair) {
-            Some((car, _)) => self.set(i.a, car),
-            None => false,
-        }
+        let Some(pair) = self.get_if(i.b, Kind::Pair) else {
+            return false;
+        };
+        // SAFETY: a value names an object of its kind.
+        let car = unsafe { self.arena().first(pair) };
+        self.set(i.a, car)
     }
 
     #[inline(always)]
     pub(super) fn cdr(&mut self, i: &Instruction) -> bool {
-        let pair = self.get(i.b);
-        if pair.tag == Kind::Pair as u64 {
-            // SAFETY: a value names an object of its kind.
-            let cdr = unsafe { self.arena().second(pair.bits) };
-            return self.set(i.a, cdr);
-        }
-        match self.heap().pair(pair) {
-            Some((_, cdr)) => self.set(i.a, cdr),
-            None => false,
-        }
+        let Some(pair) = self.get_if(i.b, Kind::Pair) else {
+            return false;
+        };
+        // SAFETY: a value names an object of its kind.
+        let cdr = unsafe { self.arena().second(pair) };
+        self.set(i.a, cdr)
     }
 
-    /// An element of a vector in the arena.
+    /// A part of a pair that may be a constant.
+    pub(super) fn part_of_any_pair(
+        &mut self,
+        i: &Instruction,
+        part: impl FnOnce((Value, Value)) -> Value,
+    ) -> bool {
+        let found = self.heap().pair(self.get(i.b)).map(part);
+        self.set_found(i.a, found)
+    }
+
+    /// An element of a vector in the arena, which stands in a register.
     #[inline(always)]
-    fn element(&mut self, vector: Value, index: Value) -> Option<Value> {
-        if vector.tag != Kind::Vector as u64 || index.tag != INT {
-            return None;
-        }
+    fn element(&mut self, vector: u16, index: Option<i64>) -> Option<Value> {
+        let vector = self.get_if(vector, Kind::Vector)?;
         // SAFETY: a value names an object of its kind.
-        unsafe { self.arena().element(vector.bits, index.bits) }
+        unsafe { self.arena().element(vector, index? as u64) }
     }
 
     #[inline(always)]
     pub(super) fn vector_ref(&mut self, i: &Instruction) -> bool {
-        let found = self.element(self.get(i.b), self.get(i.c));
+        let found = self.element(i.b, self.int(i.c));
         self.set_found(i.a, found)
     }
 
     #[inline(always)]
     pub(super) fn vector_ref_at(&mut self, i: &Instruction) -> bool {
-        let found = self.element(self.get(i.b), Value::int(i64::from(i.imm)));
+        let found = self.element(i.b, Some(i64::from(i.imm)));
         self.set_found(i.a, found)
     }
 
     #[inline(always)]
     pub(super) fn vector_ref_offset(&mut self, i: &Instruction) -> bool {
-        let Some(index) = plus(self.get(i.c), i.imm) else {
-            return false;
-        };
-        let found = self.element(self.get(i.b), index);
+        let index = self.int(i.c).and_then(|c| c.checked_add(i64::from(i.imm)));
+        let found = self.element(i.b, index);
         self.set_found(i.a, found)
     }
 
     /// The element `imm` of the element `c` of `b`.
     #[inline(always)]
     pub(super) fn vector_ref_twice(&mut self, i: &Instruction) -> bool {
-        let Some(inner) = self.element(self.get(i.b), self.get(i.c)) else {
+        let Some(inner) = self.element(i.b, self.int(i.c)) else {
             return false;
         };
-        let found = self.element(inner, self.get(i.imm as u16));
+        let (true, Some(index)) = (inner.tag == Kind::Vector as u64, self.int(i.imm as u16)) else {
+            return false;
+        };
+        // SAFETY: a value names an object of its kind.
+        let found = unsafe { self.arena().element(inner.bits, index as u64) };
         self.set_found(i.a, found)
     }
 
-    /// Replaces an element of a vector in the arena.
+    /// Replaces an element of a vector in the arena, which stands in a register.
     #[inline(always)]
-    fn set_element(&mut self, vector: Value, index: Value, value: Value) -> bool {
-        if vector.tag != Kind::Vector as u64 || index.tag != INT {
-            return false;
+    fn set_element(&mut self, vector: u16, index: Option<i64>, value: Value) -> bool {
+        match (self.get_if(vector, Kind::Vector), index) {
+            // SAFETY: a value names an object of its kind.
+            (Some(vector), Some(index)) => unsafe {
+                self.arena().set_element(vector, index as u64, value)
+            },
+            _ => false,
         }
-        // SAFETY: a value names an object of its kind.
-        unsafe { self.arena().set_element(vector.bits, index.bits, value) }
     }
 
     #[inline(always)]
     pub(super) fn vector_set(&mut self, i: &Instruction) -> bool {
-        self.set_element(self.get(i.a), self.get(i.b), self.get(i.c))
+        self.set_element(i.a, self.int(i.b), self.get(i.c))
     }
 
     #[inline(always)]
     pub(super) fn vector_set_at(&mut self, i: &Instruction) -> bool {
-        let index = Value::int(i64::from(i.imm));
-        self.set_element(self.get(i.a), index, self.get(i.c))
+        self.set_element(i.a, Some(i64::from(i.imm)), self.get(i.c))
     }
 
     #[inline(always)]
     pub(super) fn vector_set_value(&mut self, i: &Instruction) -> bool {
         let value = self.value(i.imm as usize);
-        self.set_element(self.get(i.a), self.get(i.b), value)
+        self.set_element(i.a, self.int(i.b), value)
     }
 
     #[inline(always)]
     pub(super) fn vector_length(&mut self, i: &Instruction) -> bool {
-        let vector = self.get(i.b);
-        if vector.tag != Kind::Vector as u64 {
+        let Some(vector) = self.get_if(i.b, Kind::Vector) else {
             return false;
-        }
+        };
         // SAFETY: a value names an object of its kind.
-        let length = unsafe { self.arena().length_of_vector(vector.bits) };
+        let length = unsafe { self.arena().length_of_vector(vector) };
         self.set(i.a, Value::int(i64::from(length)))
     }
 
@@ -146,12 +157,11 @@ impl Hot<'_> {
 
     #[inline(always)]
     pub(super) fn bytes_ref(&mut self, i: &Instruction) -> bool {
-        let (bytes, index) = (self.get(i.b), self.get(i.c));
-        if bytes.tag != Kind::Bytes as u64 || index.tag != INT {
+        let (Some(bytes), Some(index)) = (self.get_if(i.b, Kind::Bytes), self.int(i.c)) else {
             return false;
-        }
+        };
         // SAFETY: a value names an object of its kind.
-        match unsafe { self.arena().byte(bytes.bits, index.bits) } {
+        match unsafe { self.arena().byte(bytes, index as u64) } {
             Some(byte) => self.set(i.a, Value::int(i64::from(byte))),
             None => false,
         }

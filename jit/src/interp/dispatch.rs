@@ -9,7 +9,7 @@
 //! A handler that answers false has changed nothing that counts: the loop is left before its
 //! instruction.
 
-use super::arith::{positive_mod, shift_right_zero};
+use super::arith::{Add, Div, Max, Min, Mod, Mul, Quot, Rem, Sub, positive_mod, shift_right_zero};
 use super::compare::{Ge, Gt, Le, Lt, NumEq, NumNe};
 use super::form::{Code, Instruction};
 use super::hot::{Hot, Stay};
@@ -71,32 +71,57 @@ unsafe fn stop(
 }
 
 /// The handlers by code: `next N` goes on behind the instruction and the parts fused with it, `enter`
-/// leaves it to the handler where to go on.
+/// leaves it to the handler where to go on. What stands behind `or` is tried when the handler has not
+/// moved and answers false: the rare cases, in a function of their own, so that the frequent ones need no
+/// room on the machine's stack for them.
 macro_rules! handlers {
     (@done next $parts:literal $hot:ident) => { $hot.skip($parts) };
     (@done enter $hot:ident) => {};
-    ($($code:ident: $how:ident $($parts:literal)? => |$hot:ident, $i:ident| $done:expr;)*) => {
+    (@run [$($how:tt)*] $(#[$attribute:meta])* |$hot:ident, $i:ident| $done:expr $(, $rare:ident)?) => {
+        $(#[$attribute])*
+        unsafe fn run(
+            pc: *const Instruction,
+            regs: *mut Value,
+            gas: i64,
+            stay: *mut Stay<'_>,
+            table: *const Handler,
+        ) {
+            let mut $hot = Hot::new(pc, regs, gas, stay);
+            let $i = $hot.fetch();
+            if $done {
+                handlers!(@done $($how)* $hot);
+                return go_on($hot, table);
+            }
+            let (now, regs, gas, stay) = $hot.parts();
+            $(
+                // A call may have come back to its own place: either it is to be done again, or the gas
+                // for that is missing.
+                if now == pc && gas >= 0 {
+                    // SAFETY: the handler has left `hot` at an instruction that is paid for.
+                    return unsafe { $rare(pc, regs, gas, stay, table) };
+                }
+            )?
+            // SAFETY: stopping asks nothing.
+            unsafe { stop(now, regs, gas, stay, table) }
+        }
+    };
+    (@both $how:tt |$hot:ident, $i:ident| $done:expr) => {
+        handlers!(@run $how |$hot, $i| $done);
+    };
+    (@both $how:tt |$hot:ident, $i:ident| $done:expr, $rare:expr) => {
+        const RARE: Run = {
+            handlers!(@run $how #[inline(never)] |$hot, $i| $rare);
+            run
+        };
+        handlers!(@run $how |$hot, $i| $done, RARE);
+    };
+    ($($code:ident: $how:ident $($parts:literal)? =>
+        |$hot:ident, $i:ident| $done:expr $(, or $rare:expr)?;)*) => {
         const fn table() -> [Handler; HANDLERS] {
             let mut table = [Handler(stop); HANDLERS];
             $(
                 table[Code::$code as usize] = {
-                    unsafe fn run(
-                        pc: *const Instruction,
-                        regs: *mut Value,
-                        gas: i64,
-                        stay: *mut Stay<'_>,
-                        table: *const Handler,
-                    ) {
-                        let mut $hot = Hot::new(pc, regs, gas, stay);
-                        let $i = $hot.fetch();
-                        if $done {
-                            handlers!(@done $how $($parts)? $hot);
-                            return go_on($hot, table);
-                        }
-                        let (pc, regs, gas, stay) = $hot.parts();
-                        // SAFETY: stopping asks nothing.
-                        unsafe { stop(pc, regs, gas, stay, table) }
-                    }
+                    handlers!(@both [$how $($parts)?] |$hot, $i| $done $(, $rare)?);
                     Handler(run)
                 };
             )*
@@ -119,19 +144,19 @@ handlers! {
     MoveMove: next 2 => |hot, i| hot.copy_twice(i);
     Int: next 1 => |hot, i| hot.load_int(i);
     Value: next 1 => |hot, i| hot.load_value(i);
-    Add: next 1 => |hot, i| hot.add(i);
-    Sub: next 1 => |hot, i| hot.sub(i);
-    Mul: next 1 => |hot, i| hot.mul(i);
-    Div: next 1 => |hot, i| hot.div(i);
-    Quot: next 1 => |hot, i| hot.quot(i);
-    Rem: next 1 => |hot, i| hot.rem(i);
-    Mod: next 1 => |hot, i| hot.modulo(i);
-    Min: next 1 => |hot, i| hot.min(i);
-    Max: next 1 => |hot, i| hot.max(i);
+    Add: next 1 => |hot, i| hot.arith::<Add>(i), or hot.arith_any::<Add>(i);
+    Sub: next 1 => |hot, i| hot.arith::<Sub>(i), or hot.arith_any::<Sub>(i);
+    Mul: next 1 => |hot, i| hot.arith::<Mul>(i), or hot.arith_any::<Mul>(i);
+    Div: next 1 => |hot, i| hot.arith::<Div>(i), or hot.arith_any::<Div>(i);
+    Quot: next 1 => |hot, i| hot.on_ints::<Quot>(i), or hot.arith_any::<Quot>(i);
+    Rem: next 1 => |hot, i| hot.on_ints::<Rem>(i), or hot.arith_any::<Rem>(i);
+    Mod: next 1 => |hot, i| hot.on_ints::<Mod>(i), or hot.arith_any::<Mod>(i);
+    Min: next 1 => |hot, i| hot.arith::<Min>(i), or hot.arith_any::<Min>(i);
+    Max: next 1 => |hot, i| hot.arith::<Max>(i), or hot.arith_any::<Max>(i);
     Neg: next 1 => |hot, i| hot.neg(i);
     Abs: next 1 => |hot, i| hot.abs(i);
     BitNot: next 1 => |hot, i| hot.bit_not(i);
-    ToInt: next 1 => |hot, i| hot.set_int(i);
+    ToInt: next 1 => |hot, i| hot.truncate(i);
     WrapAdd: next 1 => |hot, i| hot.bits(i, i64::wrapping_add);
     WrapSub: next 1 => |hot, i| hot.bits(i, i64::wrapping_sub);
     WrapMul: next 1 => |hot, i| hot.bits(i, i64::wrapping_mul);
@@ -141,11 +166,11 @@ handlers! {
     Shl: next 1 => |hot, i| hot.bits(i, |a, b| a.wrapping_shl(b as u32));
     Shr: next 1 => |hot, i| hot.bits(i, |a, b| a.wrapping_shr(b as u32));
     Ushr: next 1 => |hot, i| hot.bits(i, shift_right_zero);
-    AddImm: next 2 => |hot, i| hot.add_imm(i);
-    MulImm: next 2 => |hot, i| hot.mul_imm(i);
-    QuotImm: next 2 => |hot, i| hot.bits_imm(i, |a, b| a / b);
-    RemImm: next 2 => |hot, i| hot.bits_imm(i, |a, b| a % b);
-    ModImm: next 2 => |hot, i| hot.bits_imm(i, positive_mod);
+    AddImm: next 2 => |hot, i| hot.arith_imm::<Add>(i);
+    MulImm: next 2 => |hot, i| hot.arith_imm::<Mul>(i);
+    QuotImm: next 2 => |hot, i| hot.divide_imm(i, |a, b| a / b);
+    RemImm: next 2 => |hot, i| hot.divide_imm(i, |a, b| a % b);
+    ModImm: next 2 => |hot, i| hot.divide_imm(i, positive_mod);
     BitAndImm: next 2 => |hot, i| hot.bits_imm(i, |a, b| a & b);
     BitOrImm: next 2 => |hot, i| hot.bits_imm(i, |a, b| a | b);
     BitXorImm: next 2 => |hot, i| hot.bits_imm(i, |a, b| a ^ b);
@@ -154,16 +179,17 @@ handlers! {
     ShlImm: next 2 => |hot, i| hot.bits_imm(i, |a, b| a.wrapping_shl(b as u32));
     ShrImm: next 2 => |hot, i| hot.bits_imm(i, |a, b| a.wrapping_shr(b as u32));
     UshrImm: next 2 => |hot, i| hot.bits_imm(i, shift_right_zero);
-    AddReturn: enter => |hot, i| hot.add(i) && hot.leave_function_behind(i);
-    AddValue: next 2 => |hot, i| hot.add_value(i);
-    SubValue: next 2 => |hot, i| hot.sub_value(i);
-    MulValue: next 2 => |hot, i| hot.mul_value(i);
-    DivValue: next 2 => |hot, i| hot.div_value(i);
-    AddMove: next 2 => |hot, i| hot.add(i);
-    SubMove: next 2 => |hot, i| hot.sub(i);
-    MulMove: next 2 => |hot, i| hot.mul(i);
-    AddImmMove: next 3 => |hot, i| hot.add_imm(i);
-    MulAdd: next 2 => |hot, i| hot.mul_add(i);
+    AddReturn: enter => |hot, i| hot.arith::<Add>(i) && hot.leave_function_behind(i),
+        or hot.arith_any::<Add>(i) && hot.leave_function_behind(i);
+    AddValue: next 2 => |hot, i| hot.arith_value::<Add>(i), or hot.arith_value_any::<Add>(i);
+    SubValue: next 2 => |hot, i| hot.arith_value::<Sub>(i), or hot.arith_value_any::<Sub>(i);
+    MulValue: next 2 => |hot, i| hot.arith_value::<Mul>(i), or hot.arith_value_any::<Mul>(i);
+    DivValue: next 2 => |hot, i| hot.arith_value::<Div>(i), or hot.arith_value_any::<Div>(i);
+    AddMove: next 2 => |hot, i| hot.arith::<Add>(i), or hot.arith_any::<Add>(i);
+    SubMove: next 2 => |hot, i| hot.arith::<Sub>(i), or hot.arith_any::<Sub>(i);
+    MulMove: next 2 => |hot, i| hot.arith::<Mul>(i), or hot.arith_any::<Mul>(i);
+    AddImmMove: next 3 => |hot, i| hot.arith_imm::<Add>(i);
+    MulAdd: next 2 => |hot, i| hot.mul_add(i), or hot.mul_add_any(i);
     ToFloat: next 1 => |hot, i| hot.float_function(i, |a| a);
     // The machine's square root is exact, like the library's.
     Sqrt: next 1 => |hot, i| hot.float_function(i, f64::sqrt);
@@ -175,7 +201,7 @@ handlers! {
     Ge: next 1 => |hot, i| hot.set_order::<Ge>(i);
     NumEq: next 1 => |hot, i| hot.set_order::<NumEq>(i);
     NumNe: next 1 => |hot, i| hot.set_order::<NumNe>(i);
-    Eq: next 1 => |hot, i| hot.set_same(i);
+    Eq: next 1 => |hot, i| hot.set_same(i), or hot.set_same_any(i);
     Equal: next 1 => |hot, i| hot.set_equal(i);
     Not: next 1 => |hot, i| hot.not(i);
     Is: next 1 => |hot, i| hot.is(i);
@@ -211,16 +237,16 @@ handlers! {
     BranchIfGtValue: enter => |hot, i| hot.branch_order_value::<Gt, true>(i);
     BranchGeValue: enter => |hot, i| hot.branch_order_value::<Ge, false>(i);
     BranchIfGeValue: enter => |hot, i| hot.branch_order_value::<Ge, true>(i);
-    BranchEq: enter => |hot, i| hot.branch_same::<false>(i);
-    BranchIfEq: enter => |hot, i| hot.branch_same::<true>(i);
+    BranchEq: enter => |hot, i| hot.branch_same::<false>(i), or hot.branch_same_any::<false>(i);
+    BranchIfEq: enter => |hot, i| hot.branch_same::<true>(i), or hot.branch_same_any::<true>(i);
     BranchEqual: enter => |hot, i| hot.branch_equal::<false>(i);
     BranchIfEqual: enter => |hot, i| hot.branch_equal::<true>(i);
     BranchStringEq: enter => |hot, i| hot.branch_string_eq::<false>(i);
     BranchIfStringEq: enter => |hot, i| hot.branch_string_eq::<true>(i);
     BranchStringLt: enter => |hot, i| hot.branch_string_lt::<false>(i);
     BranchIfStringLt: enter => |hot, i| hot.branch_string_lt::<true>(i);
-    BranchEqValue: enter => |hot, i| hot.branch_same_value::<false>(i);
-    BranchIfEqValue: enter => |hot, i| hot.branch_same_value::<true>(i);
+    BranchEqValue: enter => |hot, i| hot.branch_same_value::<false>(i), or hot.branch_same_value_any::<false>(i);
+    BranchIfEqValue: enter => |hot, i| hot.branch_same_value::<true>(i), or hot.branch_same_value_any::<true>(i);
     BranchIs: enter => |hot, i| hot.branch_is::<false>(i);
     BranchIfIs: enter => |hot, i| hot.branch_is::<true>(i);
     LoopLt: enter => |hot, i| hot.loop_order::<Lt>(i);
@@ -259,9 +285,9 @@ handlers! {
     MoveAgainGeImm: enter => |hot, i| hot.copy(i) && hot.again_imm::<Ge>(i);
     MoveAgainNumEqImm: enter => |hot, i| hot.copy(i) && hot.again_imm::<NumEq>(i);
     MoveAgainNumNeImm: enter => |hot, i| hot.copy(i) && hot.again_imm::<NumNe>(i);
-    Cons: next 1 => |hot, i| hot.cons(i);
-    Car: next 1 => |hot, i| hot.car(i);
-    Cdr: next 1 => |hot, i| hot.cdr(i);
+    Cons: next 1 => |hot, i| hot.cons(i), or hot.cons_anywhere(i);
+    Car: next 1 => |hot, i| hot.car(i), or hot.part_of_any_pair(i, |pair| pair.0);
+    Cdr: next 1 => |hot, i| hot.cdr(i), or hot.part_of_any_pair(i, |pair| pair.1);
     VectorRef: next 1 => |hot, i| hot.vector_ref(i);
     VectorSet: next 1 => |hot, i| hot.vector_set(i);
     VectorRefAt: next 2 => |hot, i| hot.vector_ref_at(i);
@@ -275,23 +301,23 @@ handlers! {
     BytesRef: next 1 => |hot, i| hot.bytes_ref(i);
     BytesSet: next 1 => |hot, i| hot.bytes_set(i);
     MakeMap: next 1 => |hot, i| hot.make_map(i);
-    MapGet: next 1 => |hot, i| hot.map_get(i);
-    MapGetOr: next 2 => |hot, i| hot.map_get_or(i);
-    MapGetOrInt: next 2 => |hot, i| hot.map_get_or_int(i);
-    MapGetValue: next 3 => |hot, i| hot.map_get_value(i);
-    MapSet: next 1 => |hot, i| hot.map_set(i);
+    MapGet: next 1 => |hot, i| hot.map_get(i), or hot.look_up_or_register(i);
+    MapGetOr: next 2 => |hot, i| hot.map_get(i), or hot.look_up_or_value(i);
+    MapGetOrInt: next 2 => |hot, i| hot.map_get(i), or hot.look_up_or_int(i);
+    MapGetValue: next 3 => |hot, i| hot.map_get_value(i), or hot.look_up_value(i);
+    MapSet: next 1 => |hot, i| hot.map_set(i), or hot.map_put(i);
     MapHas: next 1 => |hot, i| hot.map_has(i);
     MapDelete: next 1 => |hot, i| hot.map_delete(i);
     MapCount: next 1 => |hot, i| hot.map_count(i);
     Call: enter => |hot, i| hot.call(i);
     CallMove: enter => |hot, i| hot.call_move(i);
     CallAddImm: enter => |hot, i| hot.call_add_imm(i);
-    CallClosure: enter => |hot, i| hot.call_closure(i);
+    CallClosure: enter => |hot, i| hot.call_closure(i), or hot.call_any_closure(i);
     TailCall: enter => |hot, i| hot.tail_call(i);
-    TailCallClosure: enter => |hot, i| hot.tail_call_closure(i);
+    TailCallClosure: enter => |hot, i| hot.tail_call_closure(i), or hot.tail_call_any_closure(i);
     Closure: next 1 => |hot, i| hot.closure(i);
     Capture: next 1 => |hot, i| hot.capture(i);
-    Cell: next 1 => |hot, i| hot.cell(i);
+    Cell: next 1 => |hot, i| hot.cell(i), or hot.cell_anywhere(i);
     CellGet: next 1 => |hot, i| hot.cell_get(i);
     CellSet: next 1 => |hot, i| hot.cell_set(i);
     GlobalGet: next 1 => |hot, i| hot.global_get(i);

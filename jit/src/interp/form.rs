@@ -5,7 +5,7 @@
 //! at its own pc. So any external pc is an entry, and nothing outside this folder can tell the
 //! difference.
 
-use pw_isa::Kind;
+use pw_isa::{Function, Kind};
 
 use crate::value::Value;
 
@@ -391,19 +391,57 @@ pub(crate) fn halves(low: u16, high: u16) -> i32 {
 const _: () = assert!(std::mem::size_of::<Instruction>() == 16);
 const _: () = assert!(std::mem::size_of::<Value>() == 1 << SLOT_SHIFT);
 
-/// A function in internal form.
+/// A function in internal form; what calls need of it is in one cache line.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct InternalFunction {
     pub(crate) code: Box<[Instruction]>,
-    pub(crate) registers: u16,
-    pub(crate) params: u16,
-    pub(crate) captures: u16,
-    /// Called the plain way: no rest parameter.
-    pub(crate) is_plain: bool,
+    /// See [`InternalFunction::call_tag`].
+    tag_base: u64,
     /// The function's number.
     pub(crate) number: u32,
     /// The counter of its entries.
     pub(crate) entry_site: u32,
+    /// The bytes of its registers.
+    pub(crate) frame_bytes: u32,
+    /// The slot behind the parameters; [`ANY_ARGUMENTS`] when there is a rest parameter.
+    pub(crate) params: u16,
+    pub(crate) captures: u16,
+}
+
+/// No slot behind parameters.
+pub(crate) const ANY_ARGUMENTS: u16 = u16::MAX;
+
+impl InternalFunction {
+    pub(crate) fn new(
+        source: &Function,
+        number: u32,
+        entry_site: u32,
+        code: Box<[Instruction]>,
+    ) -> InternalFunction {
+        let is_plain = !source.rest && source.params < 1 << (16 - SLOT_SHIFT);
+        InternalFunction {
+            tag_base: (u64::from(number) << 32).wrapping_sub(code.as_ptr().addr() as u64 >> 4),
+            code,
+            number,
+            entry_site,
+            frame_bytes: u32::from(source.registers) << SLOT_SHIFT,
+            params: if is_plain {
+                source.params << SLOT_SHIFT
+            } else {
+                ANY_ARGUMENTS
+            },
+            captures: source.captures,
+        }
+    }
+
+    /// The first word of the header of a frame that the call at `pc` in this function makes: the
+    /// function's number and the position of the call.
+    #[inline(always)]
+    pub(crate) fn call_tag(&self, pc: *const Instruction) -> u64 {
+        const { assert!(std::mem::size_of::<Instruction>() == 1 << 4) };
+        self.tag_base.wrapping_add(pc.addr() as u64 >> 4)
+    }
 }
 
 /// A program in internal form.
@@ -418,7 +456,7 @@ pub(crate) struct InternalProgram {
 }
 
 /// Whether a value of this kind is a plain word: two of them are `eq?` exactly when tag and bits are.
-pub(crate) fn is_word(kind: Kind) -> bool {
+pub(crate) const fn is_word(kind: Kind) -> bool {
     !matches!(
         kind,
         Kind::Float | Kind::String | Kind::Symbol | Kind::Error | Kind::Capability

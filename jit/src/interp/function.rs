@@ -1,38 +1,45 @@
 //! Calls within a program, closures, cells and globals.
 
-use super::arith::plus;
+use super::arith::Add;
 use super::form::{Instruction, InternalFunction, SLOT_SHIFT};
 use super::hot::Hot;
 use crate::fiber::UNSET;
-use crate::value::{CONSTANT, Value};
+use crate::value::Value;
 use pw_isa::{Kind, cost};
 
 impl<'a> Hot<'a> {
     #[inline(always)]
     fn callee(&self, number: u32) -> &'a InternalFunction {
         // SAFETY: links and closures name functions that exist.
-        unsafe { self.at().program.functions.get_unchecked(number as usize) }
+        unsafe { self.at().functions.get_unchecked(number as usize) }
     }
 
-    /// Enters a function whose arguments stand in the window from `window + 1`; the call is `parts` behind
-    /// the current instruction.
+    /// Enters a function whose arguments stand in the window from `window + 1` and are as many as it has
+    /// parameters; the call is `parts` behind the current instruction. A closure that is called stands in
+    /// the window itself.
     #[inline(always)]
-    fn push(&mut self, callee: &InternalFunction, window: u16, args: u16, parts: u32) -> bool {
+    fn push<const CLOSURE: bool>(
+        &mut self,
+        callee: &InternalFunction,
+        window: u16,
+        parts: usize,
+    ) -> bool {
         let regs = self.register(window).wrapping_add(1);
-        let fits = callee.is_plain
-            && callee.params == args
-            && regs.wrapping_add(usize::from(callee.registers)) <= self.at().stack_end
-            && self.at().depth < self.at().depth_max;
-        if !fits {
+        let end = regs.wrapping_byte_add(callee.frame_bytes as usize);
+        if end > self.at().stack_end || self.at().depth >= self.at().depth_max {
             return false;
         }
         let header = Value {
-            tag: u64::from(self.pc_index() + parts) | u64::from(self.function().number) << 32,
-            bits: (u64::from(window >> SLOT_SHIFT) + 1) | u64::from(self.at().program_number) << 32,
+            tag: self.function().call_tag(self.pc.wrapping_add(parts)),
+            bits: self.at().header_base + u64::from(window >> SLOT_SHIFT),
         };
+        let closure = CLOSURE.then(|| self.get(window));
         // SAFETY: the window's base is a register of the caller.
         unsafe { *regs.wrapping_sub(1) = header };
         self.regs = regs;
+        if let Some(closure) = closure {
+            self.give_closure(callee, closure);
+        }
         self.stay().depth += 1;
         self.start(callee)
     }
@@ -50,65 +57,70 @@ impl<'a> Hot<'a> {
 
     #[inline(always)]
     pub(super) fn call(&mut self, i: &Instruction) -> bool {
-        let callee = self.callee(i.imm as u32);
-        self.push(callee, i.a, i.b, 0)
+        self.push::<false>(self.callee(i.imm as u32), i.a, 0)
     }
 
-    /// The last argument is a copy of `b`; `c` is the number of arguments.
+    /// The last argument, in `c`, is a copy of `b`.
     #[inline(always)]
     pub(super) fn call_move(&mut self, i: &Instruction) -> bool {
-        let callee = self.callee(i.imm as u32);
-        let value = self.get(i.b);
-        self.set(i.a + (i.c << SLOT_SHIFT), value) && self.push(callee, i.a, i.c, 1)
+        self.set(i.c, self.get(i.b)) && self.push::<false>(self.callee(i.imm as u32), i.a, 1)
     }
 
     /// The last argument is the sum of `b` and the number in `c`.
     #[inline(always)]
     pub(super) fn call_add_imm(&mut self, i: &Instruction) -> bool {
         let callee = self.callee(i.imm as u32);
-        match plus(self.get(i.b), i32::from(i.c as i16)) {
-            Some(sum) => {
-                self.set(i.a + (callee.params << SLOT_SHIFT), sum)
-                    && self.push(callee, i.a, callee.params, 2)
-            }
+        match self.with_number::<Add>(i.b, i32::from(i.c as i16)) {
+            Some(sum) => self.set(i.a + callee.params, sum) && self.push::<false>(callee, i.a, 2),
             None => false,
         }
     }
 
-    /// The function of a closure of this program.
+    /// The function of a closure in the arena, if it belongs to this program and takes these arguments.
     #[inline(always)]
-    fn closure_callee(&mut self, value: Value) -> Option<&'a InternalFunction> {
-        let (program, function) = if value.tag == Kind::Closure as u64 {
-            // SAFETY: a value names an object of its kind.
-            unsafe { self.arena().function_of_closure(value.bits) }
-        } else if value.tag == Kind::Closure as u64 | CONSTANT {
-            self.heap().closure(value)?
-        } else {
+    fn closure_callee(&mut self, closure: u16, args: u16) -> Option<&'a InternalFunction> {
+        let closure = self.get_if(closure, Kind::Closure)?;
+        // SAFETY: a value names an object of its kind.
+        let (program, function) = unsafe { self.arena().function_of_closure(closure) };
+        self.callee_of(program, function, args)
+    }
+
+    /// Likewise of any closure.
+    fn any_closure_callee(&mut self, closure: u16, args: u16) -> Option<&'a InternalFunction> {
+        let (program, function) = self.heap().closure(self.get(closure))?;
+        self.callee_of(program, function, args)
+    }
+
+    #[inline(always)]
+    fn callee_of(&self, program: u32, function: u32, args: u16) -> Option<&'a InternalFunction> {
+        if program != self.at().program_number {
             return None;
-        };
-        (program == self.at().program_number).then(|| self.callee(function))
+        }
+        let callee = self.callee(function);
+        (callee.params == args).then_some(callee)
     }
 
     #[inline(always)]
     pub(super) fn call_closure(&mut self, i: &Instruction) -> bool {
-        let closure = self.get(i.a);
-        let Some(callee) = self.closure_callee(closure) else {
-            return false;
-        };
-        let depth = self.at().depth;
-        let goes_on = self.push(callee, i.a, i.b, 0);
-        // Either nothing has happened, or the callee was entered, though its gas may be missing.
-        if self.at().depth > depth {
-            self.give_closure(callee, closure);
+        match self.closure_callee(i.a, i.b) {
+            Some(callee) => self.push::<true>(callee, i.a, 0),
+            None => false,
         }
-        goes_on
+    }
+
+    /// The same for a closure that is a constant.
+    pub(super) fn call_any_closure(&mut self, i: &Instruction) -> bool {
+        match self.any_closure_callee(i.a, i.b) {
+            Some(callee) => self.push::<true>(callee, i.a, 0),
+            None => false,
+        }
     }
 
     #[inline(always)]
     fn give_closure(&mut self, callee: &InternalFunction, closure: Value) {
         if callee.captures > 0 {
-            // SAFETY: 1 of the head of `hot`: the register behind the parameters is the callee's.
-            unsafe { *self.regs.wrapping_add(usize::from(callee.params)) = closure };
+            // The register behind the parameters is the callee's.
+            self.set(callee.params, closure);
         }
     }
 
@@ -120,15 +132,16 @@ impl<'a> Hot<'a> {
         closure: Option<Value>,
         i: &Instruction,
     ) -> bool {
-        let fits = callee.is_plain
-            && callee.params == i.b
-            && self.regs.wrapping_add(usize::from(callee.registers)) <= self.at().stack_end;
-        if !fits {
+        let end = self.regs.wrapping_byte_add(callee.frame_bytes as usize);
+        if end > self.at().stack_end {
             return false;
         }
-        let arguments = self.register(i.a).wrapping_add(1);
-        // SAFETY: 1 of the head of `hot`; the window may overlap the parameters.
-        unsafe { std::ptr::copy(arguments, self.regs, usize::from(i.b)) };
+        // The window stands behind the first of the parameters.
+        let mut slot = 0;
+        while slot != i.b {
+            slot += 1 << SLOT_SHIFT;
+            self.set(slot - (1 << SLOT_SHIFT), self.get(i.a + slot));
+        }
         if let Some(closure) = closure {
             self.give_closure(callee, closure);
         }
@@ -137,17 +150,23 @@ impl<'a> Hot<'a> {
 
     #[inline(always)]
     pub(super) fn tail_call(&mut self, i: &Instruction) -> bool {
-        let callee = self.callee(i.imm as u32);
-        self.replace(callee, None, i)
+        self.replace(self.callee(i.imm as u32), None, i)
     }
 
     #[inline(always)]
     pub(super) fn tail_call_closure(&mut self, i: &Instruction) -> bool {
-        let closure = self.get(i.a);
-        let Some(callee) = self.closure_callee(closure) else {
-            return false;
-        };
-        self.replace(callee, Some(closure), i)
+        match self.closure_callee(i.a, i.b) {
+            Some(callee) => self.replace(callee, Some(self.get(i.a)), i),
+            None => false,
+        }
+    }
+
+    /// The same for a closure that is a constant.
+    pub(super) fn tail_call_any_closure(&mut self, i: &Instruction) -> bool {
+        match self.any_closure_callee(i.a, i.b) {
+            Some(callee) => self.replace(callee, Some(self.get(i.a)), i),
+            None => false,
+        }
     }
 
     #[inline(always)]
@@ -167,12 +186,11 @@ impl<'a> Hot<'a> {
 
     #[inline(always)]
     pub(super) fn capture(&mut self, i: &Instruction) -> bool {
-        let closure = self.get(i.b);
-        if closure.tag != Kind::Closure as u64 {
+        let Some(closure) = self.get_if(i.b, Kind::Closure) else {
             return false;
-        }
+        };
         // SAFETY: a value names an object of its kind.
-        match unsafe { self.arena().captured(closure.bits, i.imm as u32) } {
+        match unsafe { self.arena().captured(closure, i.imm as u32) } {
             Some(value) => self.set(i.a, value),
             None => false,
         }
@@ -180,6 +198,16 @@ impl<'a> Hot<'a> {
 
     #[inline(always)]
     pub(super) fn cell(&mut self, i: &Instruction) -> bool {
+        if !self.can_allocate(cost::CELL_BYTES) {
+            return false;
+        }
+        let value = self.get(i.b);
+        let cell = self.arena().cell_in_place(value);
+        self.set_found(i.a, cell)
+    }
+
+    /// The same where room has to be found.
+    pub(super) fn cell_anywhere(&mut self, i: &Instruction) -> bool {
         if !self.can_allocate(cost::CELL_BYTES) {
             return false;
         }

@@ -60,7 +60,7 @@ impl Fuser<'_> {
         match self.source.code[pc] {
             Op::Data(Data::Int { dst, value }) => {
                 let number = i32::try_from(value.0).ok()?;
-                self.number(pc, dst, number, second)
+                self.number(pc, dst, number, second, single)
                     .or_else(|| self.default_int(pc, dst, number, single))
             }
             Op::Data(
@@ -73,7 +73,7 @@ impl Fuser<'_> {
                 self.value(pc, dst, place, second)
                     .or_else(|| self.key_or_default(pc, dst, place, single))
             }
-            Op::Data(Data::Move { dst, src }) => self.moves(dst, src, second),
+            Op::Data(Data::Move { dst, src }) => self.moves(dst, src, second, single[pc + 1]),
             Op::Data(Data::VectorRef { dst, vector, index }) => match second {
                 Op::Data(Data::VectorRef {
                     dst: last,
@@ -95,7 +95,14 @@ impl Fuser<'_> {
     }
 
     /// `int t number` and what reads `t` last.
-    fn number(&self, pc: usize, t: Def, number: i32, second: Op) -> Option<Instruction> {
+    fn number(
+        &self,
+        pc: usize,
+        t: Def,
+        number: i32,
+        second: Op,
+        single: &[Instruction],
+    ) -> Option<Instruction> {
         let is_last = |dst: Option<Def>, parts: usize| {
             dst.is_some_and(|dst| dst.0 == t.0) || self.is_dead(t.0, &[pc + parts])
         };
@@ -111,7 +118,7 @@ impl Fuser<'_> {
                 }
                 let longer = self
                     .part(pc, 3)
-                    .and_then(|third| self.sum(pc, alone, t, dst, third));
+                    .and_then(|third| self.sum(pc, alone, (t, dst), third, single));
                 Some(longer.unwrap_or(alone))
             }
             Op::Compare(op) => {
@@ -143,9 +150,9 @@ impl Fuser<'_> {
         &self,
         pc: usize,
         alone: Instruction,
-        t: Def,
-        dst: Def,
+        (t, dst): (Def, Def),
         third: Op,
+        single: &[Instruction],
     ) -> Option<Instruction> {
         let is_last = |last: Def| {
             let dead = |register: u16| register == last.0 || self.is_dead(register, &[pc + 3]);
@@ -172,20 +179,18 @@ impl Fuser<'_> {
                     alone.imm,
                 ))
             }
-            Op::Function(Call::Call { window, function }) => {
+            Op::Function(Call::Call { window, .. }) => {
+                let call = single[pc + 2];
                 let is_argument = window.args > 0 && dst.0 == window.base + window.args;
                 let imm = i16::try_from(alone.imm).ok()?;
                 // Doing the sum again must give the same.
                 let again = alone.b != slot(dst.0);
                 let dead = t.0 >= window.base || self.is_dead(t.0, &[pc + 3]);
-                (is_argument && again && dead).then(|| {
-                    instruction(
-                        Code::CallAddImm,
-                        slot(window.base),
-                        alone.b,
-                        imm as u16,
-                        self.rewriter.linked(function.0),
-                    )
+                (call.code == Code::Call && is_argument && again && dead).then_some(Instruction {
+                    code: Code::CallAddImm,
+                    b: alone.b,
+                    c: imm as u16,
+                    ..call
                 })
             }
             _ => None,
@@ -232,8 +237,8 @@ impl Fuser<'_> {
         }
     }
 
-    /// A move and another, or a call whose last argument it is.
-    fn moves(&self, dst: Def, src: Use, second: Op) -> Option<Instruction> {
+    /// A move and another, or a `call` whose last argument it is.
+    fn moves(&self, dst: Def, src: Use, second: Op, call: Instruction) -> Option<Instruction> {
         match second {
             Op::Data(Data::Move { dst: d, src: s }) => Some(instruction(
                 Code::MoveMove,
@@ -242,16 +247,17 @@ impl Fuser<'_> {
                 slot(d.0),
                 i32::from(slot(s.0)),
             )),
-            Op::Function(Call::Call { window, function })
-                if window.args > 0 && dst.0 == window.base + window.args =>
+            Op::Function(Call::Call { window, .. })
+                if call.code == Code::Call
+                    && window.args > 0
+                    && dst.0 == window.base + window.args =>
             {
-                Some(instruction(
-                    Code::CallMove,
-                    slot(window.base),
-                    slot(src.0),
-                    window.args,
-                    self.rewriter.linked(function.0),
-                ))
+                Some(Instruction {
+                    code: Code::CallMove,
+                    b: slot(src.0),
+                    c: slot(dst.0),
+                    ..call
+                })
             }
             _ => None,
         }

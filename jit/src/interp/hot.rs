@@ -25,7 +25,7 @@ use crate::fiber::Fiber;
 use crate::fiber::arena::Arena;
 use crate::heap::Heap;
 use crate::value::Value;
-use pw_isa::cost;
+use pw_isa::{Kind, cost};
 
 /// The most gas that one stay in the loop takes over.
 const BUDGET_MAX: u64 = 1 << 60;
@@ -40,14 +40,20 @@ pub(super) struct Hot<'a> {
     stay: *mut Stay<'a>,
 }
 
-/// What handlers need less often, and where they stopped.
+/// What handlers need less often, and where they stopped; what calls need comes first.
+#[repr(C)]
 pub(super) struct Stay<'a> {
     pub(super) function: *const InternalFunction,
+    pub(super) functions: &'a [InternalFunction],
     pub(super) depth: u32,
     pub(super) depth_max: u32,
     /// The first slot that no frame may reach without the reference interpreter's leave.
     pub(super) stack_end: *mut Value,
+    /// The second word of the header of a frame whose window is the caller's register 0.
+    pub(super) header_base: u64,
     pub(super) counters: *mut u32,
+    fiber: *mut Fiber,
+    pub(super) program_number: u32,
     /// Where keys were last found, for each of the program's values.
     pub(super) hints: *mut u32,
     /// Where texts were last found as keys, by a hash of where they stand.
@@ -55,13 +61,11 @@ pub(super) struct Stay<'a> {
     /// The program's globals; null while none is set.
     pub(super) globals: *mut Value,
     pub(super) program: &'a InternalProgram,
-    pub(super) program_number: u32,
     /// Logical bytes allocated up to which no collection or limit can be due.
     pub(super) allocated_max: u64,
     /// What the fiber will have used when `gas` is 0 behind the current block.
     gas_end: u64,
     pub(super) code: &'a CodeSpace,
-    fiber: *mut Fiber,
     /// Where the last handler stopped, or stands between two of them.
     pc: *const Instruction,
     regs: *mut Value,
@@ -112,7 +116,9 @@ impl<'a> Stay<'a> {
             text_hints,
             globals,
             program,
+            functions: &program.functions,
             program_number: fiber.program,
+            header_base: u64::from(fiber.program) << 32 | 1,
             allocated_max,
             gas_end: fiber.gas_used + budget,
             code,
@@ -254,6 +260,36 @@ impl<'a> Hot<'a> {
         // SAFETY: the same.
         let bits = unsafe { value.wrapping_add(1).read_volatile() };
         Value { tag, bits }
+    }
+
+    /// The content of a register if it is of this kind and in the arena. No more of it is read than that
+    /// takes, and nothing kept: handlers have few machine registers.
+    #[inline(always)]
+    pub(super) fn get_if(&self, slot: u16, kind: Kind) -> Option<u64> {
+        let value = self.register(slot);
+        // SAFETY: 1 of the module's head.
+        let tag = unsafe { (*value).tag };
+        // SAFETY: the same.
+        (tag == kind as u64).then(|| unsafe { (*value).bits })
+    }
+
+    /// The Int in a register.
+    #[inline(always)]
+    pub(super) fn int(&self, slot: u16) -> Option<i64> {
+        self.get_if(slot, Kind::Int).map(|bits| bits as i64)
+    }
+
+    /// The Float in a register.
+    #[inline(always)]
+    pub(super) fn float(&self, slot: u16) -> Option<f64> {
+        self.get_if(slot, Kind::Float).map(f64::from_bits)
+    }
+
+    /// The number in a register as a Float.
+    #[inline(always)]
+    pub(super) fn number(&self, slot: u16) -> Option<f64> {
+        self.float(slot)
+            .or_else(|| self.int(slot).map(|int| int as f64))
     }
 
     #[inline(always)]

@@ -17,8 +17,6 @@ use crate::value::Value;
 use pw_isa::op::Work;
 use pw_isa::{Kind, cost};
 
-const MAP: u64 = Kind::Map as u64;
-
 /// The longest key that is hashed here.
 const KEY_BYTES_MAX: u64 = 4096;
 
@@ -72,8 +70,8 @@ impl Hot<'_> {
 
     /// The entry of a key, when the work for it can be paid.
     #[inline(always)]
-    fn entry(&mut self, hint: Hint, map: Value, key: Value) -> Option<Option<u32>> {
-        let found = find(self.heap(), map.bits, key)?;
+    fn entry(&mut self, hint: Hint, map: u64, key: Value) -> Option<Option<u32>> {
+        let found = find(self.heap(), map, key)?;
         if !self.charge(found.gas.into()) {
             return None;
         }
@@ -83,25 +81,52 @@ impl Hot<'_> {
         Some(found.entry)
     }
 
-    /// The value of a key, or the default.
+    /// The value of a key in the entry where it was last found.
     #[inline(always)]
-    fn look_up(&mut self, i: &Instruction, key: Value, default: Value) -> bool {
-        let map = self.get(i.b);
-        if map.tag != MAP {
+    fn hinted(&mut self, map: u16, key: Value, hint: u32) -> Option<(u32, Value)> {
+        let map = self.get_if(map, Kind::Map)?;
+        let hint = self.hint(hint, key);
+        if !hint.is_usable {
+            return None;
+        }
+        let entry = hint.entry();
+        // SAFETY: a value names an object of its kind.
+        let value = unsafe { self.arena().value_of_entry(map, entry, key) };
+        value.map(|value| (entry, value))
+    }
+
+    /// A lookup that finds the key where it was last found.
+    #[inline(always)]
+    pub(super) fn map_get(&mut self, i: &Instruction) -> bool {
+        let found = self.hinted(i.b, self.get(i.c), i.high().into());
+        self.set_found(i.a, found.map(|found| found.1))
+    }
+
+    /// The same for a key that is an entry of the program's values, which takes no work.
+    #[inline(always)]
+    pub(super) fn map_get_value(&mut self, i: &Instruction) -> bool {
+        let Some(map) = self.get_if(i.b, Kind::Map) else {
             return false;
-        }
+        };
+        let place = usize::from(i.high());
+        let (key, hint) = (self.value(place), self.at().hints.wrapping_add(place));
+        // SAFETY: there is a hint for every value of the program.
+        let entry = unsafe { *hint };
+        // SAFETY: a value names an object of its kind.
+        let found = unsafe { self.arena().value_of_entry(map, entry, key) };
+        self.set_found(i.a, found)
+    }
+
+    /// The value of a key, or the default.
+    fn look_up(&mut self, i: &Instruction, key: Value, default: Value) -> bool {
+        let Some(map) = self.get_if(i.b, Kind::Map) else {
+            return false;
+        };
         let hint = self.hint(i.high().into(), key);
-        if hint.is_usable {
-            // SAFETY: a value names an object of its kind.
-            let hit = unsafe { self.arena().value_of_entry(map.bits, hint.entry(), key) };
-            if let Some(value) = hit {
-                return self.set(i.a, value);
-            }
-        }
         match self.entry(hint, map, key) {
             Some(Some(entry)) => {
-                // SAFETY: the same; the map has this entry.
-                let value = unsafe { self.arena().entry_value(map.bits, entry) };
+                // SAFETY: a value names an object of its kind; the map has this entry.
+                let value = unsafe { self.arena().entry_value(map, entry) };
                 self.set(i.a, value)
             }
             Some(None) => self.set(i.a, default),
@@ -109,24 +134,20 @@ impl Hot<'_> {
         }
     }
 
-    #[inline(always)]
-    pub(super) fn map_get(&mut self, i: &Instruction) -> bool {
+    pub(super) fn look_up_or_register(&mut self, i: &Instruction) -> bool {
         self.look_up(i, self.get(i.c), self.get(i.low()))
     }
 
-    #[inline(always)]
-    pub(super) fn map_get_or(&mut self, i: &Instruction) -> bool {
+    pub(super) fn look_up_or_value(&mut self, i: &Instruction) -> bool {
         self.look_up(i, self.get(i.c), self.value(usize::from(i.low())))
     }
 
-    #[inline(always)]
-    pub(super) fn map_get_or_int(&mut self, i: &Instruction) -> bool {
+    pub(super) fn look_up_or_int(&mut self, i: &Instruction) -> bool {
         let default = Value::int(i64::from(i.low() as i16));
         self.look_up(i, self.get(i.c), default)
     }
 
-    #[inline(always)]
-    pub(super) fn map_get_value(&mut self, i: &Instruction) -> bool {
+    pub(super) fn look_up_value(&mut self, i: &Instruction) -> bool {
         let key = self.value(usize::from(i.high()));
         self.look_up(i, key, self.value(usize::from(i.low())))
     }
@@ -134,19 +155,12 @@ impl Hot<'_> {
     /// The entry of the key `c` in the map `b`.
     #[inline(always)]
     fn entry_of(&mut self, i: &Instruction) -> Option<Option<u32>> {
-        let (map, key) = (self.get(i.b), self.get(i.c));
-        if map.tag != MAP {
-            return None;
+        let key = self.get(i.c);
+        if let Some((entry, _)) = self.hinted(i.b, key, i.imm as u32) {
+            return Some(Some(entry));
         }
+        let map = self.get_if(i.b, Kind::Map)?;
         let hint = self.hint(i.imm as u32, key);
-        if hint.is_usable {
-            let entry = hint.entry();
-            // SAFETY: a value names an object of its kind.
-            let hit = unsafe { self.arena().value_of_entry(map.bits, entry, key) };
-            if hit.is_some() {
-                return Some(Some(entry));
-            }
-        }
         self.entry(hint, map, key)
     }
 
@@ -170,22 +184,32 @@ impl Hot<'_> {
         self.set(i.a, Value::bool(entry.is_some()))
     }
 
+    /// Replaces the value of a key where the key was last found.
     #[inline(always)]
     pub(super) fn map_set(&mut self, i: &Instruction) -> bool {
-        let (map, key, value) = (self.get(i.a), self.get(i.b), self.get(i.c));
-        if map.tag != MAP {
+        let Some(map) = self.get_if(i.a, Kind::Map) else {
+            return false;
+        };
+        let key = self.get(i.b);
+        let hint = self.hint(i.imm as u32, key);
+        if !hint.is_usable {
             return false;
         }
+        let value = self.get(i.c);
+        let arena = self.arena();
+        // SAFETY: a value names an object of its kind.
+        unsafe { arena.set_value_of_entry(map, hint.entry(), key, value) }
+    }
+
+    /// Replaces the value of a key wherever it is, or puts the key.
+    pub(super) fn map_put(&mut self, i: &Instruction) -> bool {
+        let Some(map) = self.get_if(i.a, Kind::Map) else {
+            return false;
+        };
+        let (key, value) = (self.get(i.b), self.get(i.c));
         let hint = self.hint(i.imm as u32, key);
-        if hint.is_usable {
-            let arena = self.arena();
-            // SAFETY: a value names an object of its kind.
-            if unsafe { arena.set_value_of_entry(map.bits, hint.entry(), key, value) } {
-                return true;
-            }
-        }
         let (code, gas, bytes) = (self.code(), self.gas, self.bytes_left());
-        match put_key(self.fiber(), code, map.bits, key, value, gas, bytes) {
+        match put_key(self.fiber(), code, map, key, value, gas, bytes) {
             Some((entry, gas)) => {
                 self.gas -= i64::from(gas);
                 hint.note(entry);
@@ -197,11 +221,10 @@ impl Hot<'_> {
 
     #[inline(always)]
     pub(super) fn map_count(&mut self, i: &Instruction) -> bool {
-        let map = self.get(i.b);
-        if map.tag != MAP {
+        let Some(map) = self.get_if(i.b, Kind::Map) else {
             return false;
-        }
-        let count = self.arena().map_count(map.bits);
+        };
+        let count = self.arena().map_count(map);
         self.set(i.a, Value::int(i64::from(count)))
     }
 

@@ -4,7 +4,7 @@
 //! the end of its block, then [fusing](super::fuse).
 
 use pw_isa::op::{Arith, Compare, Control, Data, Effects, Float, Function as Call, Op, Text};
-use pw_isa::operand::{Def, Use};
+use pw_isa::operand::{Def, Frame, FuncLink, Use};
 use pw_isa::{Function, Kind, Link};
 
 use super::arith::library_call;
@@ -99,16 +99,8 @@ impl Rewriter<'_> {
         }
         self.number_sites(&mut code);
         make_jumps_relative(&mut code);
-        let source = self.source();
-        InternalFunction {
-            code: code.into_boxed_slice(),
-            registers: source.registers,
-            params: source.params,
-            captures: source.captures,
-            is_plain: !source.rest,
-            number: self.number,
-            entry_site: self.sites.len() as u32 - 1,
-        }
+        let entry_site = self.sites.len() as u32 - 1;
+        InternalFunction::new(self.source(), self.number, entry_site, code.into())
     }
 
     /// Numbers the loops of the function, and then its entry, for their counters.
@@ -232,28 +224,34 @@ impl Rewriter<'_> {
         }
     }
 
+    /// A call of a function of this program, if that has as many parameters as arguments are given.
+    fn direct(&self, code: Code, window: Frame, link: FuncLink) -> Instruction {
+        let number = self.linked(link.0);
+        let callee = self.program.function(number as u32);
+        if callee.rest || callee.params != window.args {
+            return STEP;
+        }
+        instruction(code, slot(window.base), slot(window.args), 0, number)
+    }
+
     fn call(&self, op: Call) -> Instruction {
         match op {
-            Call::Call { window, function } => instruction(
-                Code::Call,
+            Call::Call { window, function } => self.direct(Code::Call, window, function),
+            Call::TailCall { window, function } => self.direct(Code::TailCall, window, function),
+            Call::CallClosure { window } => instruction(
+                Code::CallClosure,
                 slot(window.base),
-                window.args,
+                slot(window.args),
                 0,
-                self.linked(function.0),
+                0,
             ),
-            Call::TailCall { window, function } => instruction(
-                Code::TailCall,
+            Call::TailCallClosure { window } => instruction(
+                Code::TailCallClosure,
                 slot(window.base),
-                window.args,
+                slot(window.args),
                 0,
-                self.linked(function.0),
+                0,
             ),
-            Call::CallClosure { window } => {
-                instruction(Code::CallClosure, slot(window.base), window.args, 0, 0)
-            }
-            Call::TailCallClosure { window } => {
-                instruction(Code::TailCallClosure, slot(window.base), window.args, 0, 0)
-            }
             Call::Closure {
                 dst,
                 function,

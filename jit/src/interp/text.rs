@@ -125,13 +125,13 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn branch_string_eq<const IF: bool>(&mut self, i: &Instruction) -> bool {
         let equal = self.string_same(self.get(i.a), self.get(i.c));
-        self.branch_found::<IF>(i, equal)
+        self.branch_found::<IF>(i, equal, 2)
     }
 
     #[inline(always)]
     pub(super) fn branch_string_lt<const IF: bool>(&mut self, i: &Instruction) -> bool {
         let less = self.string_before(self.get(i.a), self.get(i.c));
-        self.branch_found::<IF>(i, less)
+        self.branch_found::<IF>(i, less, 2)
     }
 }
 

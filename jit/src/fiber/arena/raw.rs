@@ -8,7 +8,8 @@
 //! 2. A buffer word names a live buffer: the offset of one in `words`, or the slot of one outside.
 //! 3. The buffer of a vector has room for its length, that of Bytes for its length in bytes.
 //! 4. The entries of a map have room for as many as are used, deleted ones included.
-//! 5. While the arena has cards, it has one for each page of `words`, and a buffer outside has one for
+//! 5. `end` does not lie behind the end of `words`.
+//! 6. While the arena has cards, it has one for each page of `words`, and a buffer outside has one for
 //!    each page of its own.
 
 #![allow(
@@ -16,10 +17,10 @@
     reason = "objects are where values say they are; the argument stands above"
 )]
 
-use super::object::{ENTRY_WORDS, Elements, OUTSIDE, extra};
+use super::object::{ENTRY_WORDS, Elements, OUTSIDE, ObjectKind, extra, pair_header};
 use super::{Arena, CARD_WORDS};
 use crate::value::Value;
-use pw_isa::Kind;
+use pw_isa::{Kind, cost};
 
 /// The words of a buffer, with what marks a write to them.
 #[derive(Clone, Copy)]
@@ -40,7 +41,7 @@ impl Buffer {
     unsafe fn mark(self, at: usize) {
         if self.has_cards {
             let card = self.cards.wrapping_add((self.first + at) / CARD_WORDS);
-            // SAFETY: 5 of the module's head.
+            // SAFETY: 6 of the module's head.
             unsafe { *card = 1 };
         }
     }
@@ -83,6 +84,36 @@ impl Arena {
         let place = self.words.as_mut_ptr().wrapping_add(index);
         // SAFETY: 1 of the module's head.
         unsafe { *place = word };
+    }
+
+    /// Room for a new object of `N` words with this content: its offset. `None`, and nothing happens, where
+    /// room has to be found first.
+    #[inline(always)]
+    fn new_in_place<const N: usize>(&mut self, logical: u64, content: [u64; N]) -> Option<u64> {
+        if self.top + N > self.end {
+            return None;
+        }
+        let index = self.allocate(N, logical);
+        let place = self.words.as_mut_ptr().wrapping_add(index);
+        // SAFETY: 5 of the module's head; the object ends at the new top.
+        unsafe { *place.cast::<[u64; N]>() = content };
+        Some(index as u64 * 8)
+    }
+
+    /// A new pair, where there is room for it.
+    #[inline(always)]
+    pub(crate) fn pair_in_place(&mut self, car: Value, cdr: Value) -> Option<Value> {
+        let content = [pair_header(car.tag, cdr.tag), car.bits, cdr.bits];
+        let offset = self.new_in_place(cost::PAIR_BYTES, content)?;
+        Some(Value::object(Kind::Pair, offset))
+    }
+
+    /// A new cell, where there is room for it.
+    #[inline(always)]
+    pub(crate) fn cell_in_place(&mut self, value: Value) -> Option<Value> {
+        let content = [cell_header(value.tag), value.bits];
+        let offset = self.new_in_place(cost::CELL_BYTES, content)?;
+        Some(Value::object(Kind::Cell, offset))
     }
 
     /// The words of a buffer, to be read.
@@ -238,10 +269,16 @@ impl Arena {
         let words = unsafe { self.buffer_words(buffer) };
         let words = words.wrapping_add(entry as usize * ENTRY_WORDS);
         // SAFETY: 4 of the module's head.
-        let [tag, bits, value_tag, value_bits] = unsafe { *words.cast::<[u64; ENTRY_WORDS]>() };
-        (tag == key.tag && bits == key.bits).then_some(Value {
-            tag: value_tag,
-            bits: value_bits,
+        let [tag, bits] = unsafe { *words.cast::<[u64; 2]>() };
+        if tag != key.tag || bits != key.bits {
+            return None;
+        }
+        // One by one, as they are written: the value may just have been.
+        Some(Value {
+            // SAFETY: 4 of the module's head.
+            tag: unsafe { words.wrapping_add(2).read_volatile() },
+            // SAFETY: the same.
+            bits: unsafe { words.wrapping_add(3).read_volatile() },
         })
     }
 
@@ -383,9 +420,8 @@ impl Arena {
     /// A cell of this arena stands at `offset`.
     #[inline(always)]
     pub(crate) unsafe fn set_cell_value(&mut self, offset: u64, value: Value) {
-        let head = super::object::ObjectKind::Cell as u64 | value.tag << 16;
         // SAFETY: a cell has two words.
-        unsafe { self.set_object_word(offset, 0, head) };
+        unsafe { self.set_object_word(offset, 0, cell_header(value.tag)) };
         // SAFETY: the same.
         unsafe { self.set_object_word(offset, 1, value.bits) };
     }
@@ -428,4 +464,10 @@ fn flat_tag(elements: u16) -> u64 {
     const { assert!(Kind::Int as u64 + 1 == Kind::Float as u64) };
     const { assert!(Elements::Int as u64 + 1 == Elements::Float as u64) };
     u64::from(elements) + (Kind::Int as u64 - Elements::Int as u64)
+}
+
+/// The first word of a cell.
+#[inline(always)]
+fn cell_header(tag: u64) -> u64 {
+    ObjectKind::Cell as u64 | tag << 16
 }
