@@ -214,3 +214,23 @@ fn every_instruction_occurs_in_assembly() {
         "no program uses {missing:?}"
     );
 }
+
+#[test]
+fn jit() {
+    agree(&modes::JIT, 1, 0);
+}
+
+#[test]
+fn jit_slices_of_1009() {
+    agree(&modes::JIT_SLICES_1009, 1, 0);
+}
+
+#[test]
+fn jit_images_of_even_programs() {
+    agree(&modes::JIT_IMAGES, 2, 0);
+}
+
+#[test]
+fn jit_images_of_odd_programs() {
+    agree(&modes::JIT_IMAGES, 2, 1);
+}

@@ -9,11 +9,16 @@
 //! | `fiber` | frames, registers, arena, images |
 //! | `reference` | the executable specification: small, slow, obvious |
 //! | `interp` | the fast interpreter |
+//! | `compile` | functions to native code |
+//! | `code` | memory for it |
+//! | `tier` | what is compiled when, and the ways into native code and out of it |
 //! | `code_space` | loaded programs and their constants |
 //! | `heap`, `numbers`, `text` | what values mean, shared by all tiers |
 #![deny(unsafe_code)]
 
+mod code;
 pub mod code_space;
+mod compile;
 pub mod failure;
 pub mod fiber;
 pub mod heap;
@@ -26,6 +31,8 @@ pub mod interp;
 pub mod numbers;
 pub mod reference;
 pub mod text;
+#[allow(unsafe_code, reason = "it enters native code; see `tier/native.rs`")]
+pub mod tier;
 pub mod value;
 
 pub use code_space::CodeSpace;

@@ -9,6 +9,8 @@ use physics_world::jit::text::{Style, value_text};
 use physics_world::jit::{CodeSpace, Fiber};
 use physics_world::solo::{Solo, argument_values};
 
+use testkit::differential::native;
+
 use super::program_file::{Case, ProgramFile};
 
 /// A way to run a program.
@@ -96,6 +98,13 @@ pub(crate) const INTERP_SLICES_1009: Mode =
 /// The fast interpreter, saved and restored between slices.
 pub(crate) const INTERP_IMAGES: Mode =
     mode("interp, images", interp::run, Slices::Disturbed(restore));
+
+/// Native code for nearly everything.
+pub(crate) const JIT: Mode = mode("jit", native, Slices::Whole);
+/// Native code, left and entered again at the ends of slices.
+pub(crate) const JIT_SLICES_1009: Mode = mode("jit, slices of 1009", native, Slices::Every(1009));
+/// Native code, saved and restored between slices.
+pub(crate) const JIT_IMAGES: Mode = mode("jit, images", native, Slices::Disturbed(restore));
 
 fn rewrite(program: Program) -> Program {
     let decoded = codec::decode(&codec::encode(&program)).expect("a program file can be read");

@@ -41,11 +41,16 @@ const LUA: &[&str] = &["kernel.lua"];
 const LUAJIT: &[&str] = &["kernel.luajit.lua", "kernel.lua"];
 
 /// All engines, in the order of the table.
-pub(crate) const ENGINES: [Engine; 10] = [
+pub(crate) const ENGINES: [Engine; 11] = [
     Engine {
         name: "pw-interp",
         about: "Physics World, the fast interpreter; gas is always counted",
         how: How::Pw { tier: "interp" },
+    },
+    Engine {
+        name: "pw-auto",
+        about: "Physics World, native code for what is hot; gas is always counted",
+        how: How::Pw { tier: "auto" },
     },
     Engine {
         name: "lua5.4",

@@ -41,6 +41,29 @@ pub(super) fn execute(stay: &mut Stay<'_>) {
     }
 }
 
+/// Handlers that do nothing: one that hands over to these has done a single instruction.
+static PAUSES: [Handler; HANDLERS] = [Handler(pause); HANDLERS];
+
+unsafe fn pause(
+    pc: *const Instruction,
+    regs: *mut Value,
+    gas: i64,
+    stay: *mut Stay<'_>,
+    _: *const Handler,
+) {
+    Hot::new(pc, regs, gas, stay).save(false);
+}
+
+/// Does the instruction that `stay` stands at, and no other; false when its handler stopped.
+pub(super) fn single(stay: &mut Stay<'_>) -> bool {
+    let hot = stay.hot();
+    let (pc, regs, gas, pointer) = hot.parts();
+    let handler = TABLE[hot.fetch().code as usize];
+    // SAFETY: the state stands at an instruction that is paid for.
+    unsafe { (handler.0)(pc, regs, gas, pointer, PAUSES.as_ptr()) };
+    !std::mem::take(&mut stay.stopped)
+}
+
 /// Hands over to the next instruction's handler.
 #[cfg(pw_threaded)]
 #[inline(always)]

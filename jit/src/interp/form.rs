@@ -448,6 +448,8 @@ impl InternalFunction {
 #[derive(Debug)]
 pub(crate) struct InternalProgram {
     pub(crate) functions: Box<[InternalFunction]>,
+    /// The code of each function before anything was fused.
+    pub(crate) plain: Box<[Box<[Instruction]>]>,
     /// Constants of all functions, and numbers that do not fit in an instruction. Value 0 is nil, and
     /// stands for keys that are not constants.
     pub(crate) values: Box<[Value]>,

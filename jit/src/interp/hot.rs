@@ -42,7 +42,7 @@ pub(super) struct Hot<'a> {
 
 /// What handlers need less often, and where they stopped; what calls need comes first.
 #[repr(C)]
-pub(super) struct Stay<'a> {
+pub(crate) struct Stay<'a> {
     pub(super) function: *const InternalFunction,
     pub(super) functions: &'a [InternalFunction],
     pub(super) depth: u32,
@@ -129,6 +129,83 @@ impl<'a> Stay<'a> {
             stopped: false,
             is_counted: false,
         })
+    }
+
+    /// Takes a fiber over for native code, which charges its gas itself: also the gas that there is. `None`
+    /// when there is none.
+    pub(crate) fn enter_native(
+        fiber: &'a mut Fiber,
+        code: &'a CodeSpace,
+        profile: &'a mut Profile,
+        slice_end: u64,
+    ) -> Option<Stay<'a>> {
+        let mut stay = Stay::enter(fiber, code, profile, slice_end)?;
+        stay.gas += i64::from(stay.hot().fetch().rest);
+        Some(stay)
+    }
+
+    /// The gas that is left.
+    pub(crate) fn gas(&self) -> i64 {
+        self.gas
+    }
+
+    /// The newest frame's r0, and the first slot that no frame may reach.
+    pub(crate) fn frame(&self) -> (*mut Value, *mut Value) {
+        (self.regs, self.stack_end)
+    }
+
+    /// How many frames there may be.
+    pub(crate) fn frames_left(&self) -> u32 {
+        self.depth_max - self.depth.min(self.depth_max)
+    }
+
+    /// The arena of the fiber.
+    pub(crate) fn arena(&mut self) -> &mut Arena {
+        // SAFETY: 5 of the module's head.
+        &mut unsafe { &mut *self.fiber }.arena
+    }
+
+    /// Does one instruction of a function whose frame is at `regs`, with this gas left behind its block. The
+    /// gas left behind it, or `None` when its handler stopped before it.
+    ///
+    /// # Safety
+    /// `regs` is the r0 of a frame of the function within the stack, and the registers that the instruction
+    /// reads stand there; the pc is one of the function's.
+    pub(crate) unsafe fn single(
+        &mut self,
+        function: u32,
+        pc: u32,
+        regs: *mut Value,
+        gas: i64,
+    ) -> Option<i64> {
+        self.function = &self.program.functions[function as usize];
+        self.pc = &self.program.plain[function as usize][pc as usize];
+        self.regs = regs;
+        self.gas = gas;
+        super::dispatch::single(self).then_some(self.gas)
+    }
+
+    /// Gives the fiber back after native code has written its frames: where it stands, how many frames it
+    /// has more, and the gas that is left.
+    ///
+    /// # Safety
+    /// `regs` is the r0 of the newest frame, and the headers below it are in place.
+    pub(crate) unsafe fn leave_native(
+        self,
+        function: u32,
+        pc: u32,
+        regs: *mut Value,
+        frames: u32,
+        gas: i64,
+    ) {
+        // SAFETY: 5 of the module's head.
+        let fiber = unsafe { &mut *self.fiber };
+        fiber.function = function;
+        fiber.pc = pc;
+        // SAFETY: the frame is in the stack, which did not move.
+        fiber.base = unsafe { regs.offset_from(fiber.stack.as_mut_ptr()) } as usize;
+        fiber.depth = self.depth + frames;
+        fiber.gas_used = self.gas_end - gas as u64;
     }
 
     /// What the next handler gets.

@@ -36,22 +36,37 @@ mod rewrite;
 mod text;
 
 pub(crate) use form::InternalProgram;
+pub(crate) use hot::Stay;
 pub(crate) use rewrite::rewrite;
 
 use crate::code_space::CodeSpace;
 use crate::fiber::{Fiber, State};
 use crate::host::Host;
 use crate::reference::{self, Outcome};
-use hot::Stay;
+use crate::tier::{Jit, Native};
 use profile::Profile;
 
 /// Runs a fiber for at most `slice` gas, like [`reference::run`] and with the same results. What it
-/// learns on the way goes to `profile`.
+/// learns on the way goes to `profile`. What is hot runs in native code, if the profile has a native tier.
 pub fn run(
     fiber: &mut Fiber,
     code: &CodeSpace,
     host: &mut dyn Host,
     profile: &mut Profile,
+    slice: u64,
+) -> Outcome {
+    let mut native = profile.native.take();
+    let outcome = run_with(fiber, code, host, profile, native.as_deref_mut(), slice);
+    profile.native = native;
+    outcome
+}
+
+fn run_with(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    host: &mut dyn Host,
+    profile: &mut Profile,
+    mut jit: Option<&mut Jit>,
     slice: u64,
 ) -> Outcome {
     match fiber.state() {
@@ -63,16 +78,46 @@ pub fn run(
         return outcome;
     }
     let slice_end = fiber.gas_used().saturating_add(slice);
+    // The instruction before has entered a function, which the fast loop does not know.
+    let mut has_entered = false;
     loop {
-        let mut is_counted = false;
-        if let Some(mut stay) = Stay::enter(fiber, code, profile, slice_end) {
-            dispatch::execute(&mut stay);
-            is_counted = stay.is_counted;
-            stay.leave();
-        }
-        // The instruction that the loop stopped at, one of a block that cannot be paid for whole, or the
-        // first of some that are looked at.
-        let observed = profile.due(fiber, code, is_counted);
+        let native = match jit.as_deref_mut() {
+            Some(jit) => jit.go_on(fiber, code, profile, slice_end),
+            None => Native::None,
+        };
+        let observed = match native {
+            Native::None => {
+                let mut observed = 0;
+                if has_entered {
+                    observed = profile.due(fiber, code, true);
+                }
+                if observed == 0 {
+                    let mut is_counted = false;
+                    if let Some(mut stay) = Stay::enter(fiber, code, profile, slice_end) {
+                        dispatch::execute(&mut stay);
+                        is_counted = stay.is_counted;
+                        stay.leave();
+                    }
+                    if jit.as_deref().is_some_and(|jit| jit.has_entry(fiber)) {
+                        has_entered = false;
+                        continue;
+                    }
+                    observed = profile.due(fiber, code, is_counted);
+                }
+                observed
+            }
+            // One step further at least: what made it leave would make it leave again.
+            Native::Refused | Native::Left(false) => 0,
+            Native::Left(true) => profile::BURST,
+            Native::Returned(value) => match reference::leave(fiber, code, host, value) {
+                Some(outcome) => return outcome,
+                None => continue,
+            },
+        };
+        // What comes next: the instruction that the loop stopped at, one of a block that cannot be paid for
+        // whole, or the first of some that are looked at.
+        let (program, function, _) = fiber.position();
+        let depth = fiber.depth();
         for place in 0..observed.max(1) {
             let step = |fiber: &mut Fiber| reference::step(fiber, code, host, slice_end);
             let outcome = if place < observed {
@@ -83,6 +128,13 @@ pub fn run(
             if let Some(outcome) = outcome {
                 return outcome;
             }
+        }
+        has_entered = observed == 0 && fiber.depth() > depth;
+        if observed > 1
+            && let Some(jit) = jit.as_deref_mut()
+        {
+            let heat = profile.heat(code, program, function);
+            jit.consider(code, profile, (program, function), heat);
         }
     }
 }

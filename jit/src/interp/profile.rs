@@ -16,10 +16,13 @@ use super::form::InternalProgram;
 use crate::code_space::CodeSpace;
 use crate::fiber::Fiber;
 use crate::fiber::arena::Elements;
+use crate::tier::{CompileError, Jit, JitSettings};
 use crate::value::Value;
 
 /// Entries of a loop or function before it is first observed.
 const INTERVAL_FIRST: u32 = 8;
+/// The same when nearly everything is to be compiled.
+const INTERVAL_EAGER: u32 = 2;
 /// Entries between two bursts, at most.
 const INTERVAL_MAX: u32 = 1 << 16;
 /// Instructions that are observed in a burst.
@@ -88,6 +91,8 @@ struct ProgramProfile {
     interval: Vec<u32>,
     /// Entries before that.
     passed: Vec<u64>,
+    /// Places where native code can be entered: their counters stay at zero, so that the fast loop stops.
+    pinned: Vec<bool>,
     /// For every value of the program the entry of a map where it was last found as a key.
     hints: Vec<u32>,
     /// What was seen, by function and pc.
@@ -95,12 +100,13 @@ struct ProgramProfile {
 }
 
 impl ProgramProfile {
-    fn new(program: &InternalProgram) -> ProgramProfile {
+    fn new(first: u32, program: &InternalProgram) -> ProgramProfile {
         let sites = program.sites.len();
         ProgramProfile {
-            left: vec![INTERVAL_FIRST; sites],
-            interval: vec![INTERVAL_FIRST; sites],
+            left: vec![first; sites],
+            interval: vec![first; sites],
             passed: vec![0; sites],
+            pinned: vec![false; sites],
             hints: vec![0; program.values.len()],
             seen: BTreeMap::new(),
         }
@@ -108,7 +114,7 @@ impl ProgramProfile {
 
     /// Starts a counter over that has run down; false when it has not.
     fn restart(&mut self, site: usize) -> bool {
-        if self.left[site] > 0 {
+        if self.left[site] > 0 || self.pinned[site] {
             return false;
         }
         self.passed[site] += u64::from(self.interval[site]);
@@ -119,8 +125,11 @@ impl ProgramProfile {
 
     /// Counts an entry that the fast loop did not.
     fn pass(&mut self, site: u32) {
-        self.restart(site as usize);
-        self.left[site as usize] -= 1;
+        // One that has run down stays so until somebody has looked.
+        match self.left[site as usize].checked_sub(1) {
+            Some(left) => self.left[site as usize] = left,
+            None => self.passed[site as usize] += 1,
+        }
     }
 
     fn total(&self, site: usize) -> u64 {
@@ -132,6 +141,10 @@ impl ProgramProfile {
 #[derive(Debug)]
 pub struct Profile {
     sampling: Sampling,
+    /// Entries before a place is first observed.
+    first: u32,
+    /// The native tier, where there is one.
+    pub(crate) native: Option<Box<Jit>>,
     programs: BTreeMap<u32, ProgramProfile>,
     /// Entries of maps where texts were last found as keys.
     pub(super) text_hints: Box<[u32]>,
@@ -148,9 +161,29 @@ impl Profile {
     pub fn new(sampling: Sampling) -> Profile {
         Profile {
             sampling,
+            first: INTERVAL_FIRST,
+            native: None,
             programs: BTreeMap::new(),
             text_hints: vec![0; TEXT_HINTS].into_boxed_slice(),
         }
+    }
+
+    /// A profile that also compiles what is hot. With a threshold of 0, nearly everything is.
+    pub fn with_native(settings: JitSettings) -> Result<Profile, CompileError> {
+        Ok(Profile {
+            native: Some(Box::new(Jit::new(settings)?)),
+            first: if settings.threshold == 0 {
+                INTERVAL_EAGER
+            } else {
+                INTERVAL_FIRST
+            },
+            ..Profile::default()
+        })
+    }
+
+    /// The native tier, where there is one.
+    pub fn native(&self) -> Option<&Jit> {
+        self.native.as_deref()
     }
 
     /// What the fast loop writes to: the counters of a program that it counts down, one a loop and one
@@ -161,7 +194,8 @@ impl Profile {
         program: &InternalProgram,
     ) -> (&mut [u32], &mut [u32]) {
         let profile = self.programs.entry(number);
-        let profile = profile.or_insert_with(|| ProgramProfile::new(program));
+        let first = self.first;
+        let profile = profile.or_insert_with(|| ProgramProfile::new(first, program));
         (&mut profile.left, &mut profile.hints)
     }
 
@@ -194,6 +228,33 @@ impl Profile {
         profile
             .and_then(|profile| profile.seen.get(&function))
             .map_or(&[], |sites| sites)
+    }
+
+    /// Makes the fast loop stop at every entry and loop of a function, or no longer.
+    pub(crate) fn pin(&mut self, code: &CodeSpace, program: u32, function: u32, pinned: bool) {
+        let sites = code.program(program).internal().sites.iter().enumerate();
+        let profile = self.program(program, code);
+        for (site, _) in sites.filter(|(_, (of, _))| *of == function) {
+            if profile.pinned[site] != pinned {
+                profile.passed[site] = profile.total(site);
+                profile.interval[site] = if pinned { 0 } else { INTERVAL_FIRST };
+                profile.left[site] = profile.interval[site];
+                profile.pinned[site] = pinned;
+            }
+        }
+    }
+
+    /// The most entries of a function or rounds of one of its loops.
+    pub(crate) fn heat(&self, code: &CodeSpace, program: u32, function: u32) -> u64 {
+        let sites = code.program(program).internal().sites.iter().enumerate();
+        let Some(profile) = self.programs.get(&program) else {
+            return 0;
+        };
+        sites
+            .filter(|(_, (of, _))| *of == function)
+            .map(|(site, _)| profile.total(site))
+            .max()
+            .unwrap_or(0)
     }
 
     /// How many instructions to observe where the fast loop has stopped. A counter that has run down
@@ -245,9 +306,10 @@ impl Profile {
     }
 
     fn program(&mut self, number: u32, code: &CodeSpace) -> &mut ProgramProfile {
+        let first = self.first;
         self.programs
             .entry(number)
-            .or_insert_with(|| ProgramProfile::new(code.program(number).internal()))
+            .or_insert_with(|| ProgramProfile::new(first, code.program(number).internal()))
     }
 
     fn site(&mut self, fiber: &Fiber, code: &CodeSpace) -> &mut Site {

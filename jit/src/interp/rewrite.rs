@@ -17,7 +17,7 @@ use crate::value::Value;
 pub(crate) fn rewrite(program: &LoadedProgram) -> InternalProgram {
     let mut values = vec![Value::NIL];
     let mut sites = Vec::new();
-    let functions = (0..program.program().functions.len() as u32)
+    let (functions, plain): (Vec<_>, Vec<_>) = (0..program.program().functions.len() as u32)
         .map(|number| {
             Rewriter {
                 program,
@@ -27,9 +27,10 @@ pub(crate) fn rewrite(program: &LoadedProgram) -> InternalProgram {
             }
             .function()
         })
-        .collect();
+        .unzip();
     InternalProgram {
-        functions,
+        functions: functions.into(),
+        plain: plain.into(),
         values: values.into_boxed_slice(),
         sites: sites.into_boxed_slice(),
     }
@@ -80,12 +81,14 @@ impl Rewriter<'_> {
         self.program.function(self.number)
     }
 
-    fn function(mut self) -> InternalFunction {
+    fn function(mut self) -> (InternalFunction, Box<[Instruction]>) {
         let count = self.source().code.len();
         let mut code: Vec<Instruction> = (0..count).map(|pc| self.single(pc)).collect();
         let leaders = leaders(self.source());
         let addressable = self.source().registers < 1 << (16 - SLOT_SHIFT);
+        let mut plain = vec![STEP; count];
         if addressable && self.count_gas(&mut code) {
+            plain.clone_from(&code);
             let fuser = Fuser {
                 rewriter: &self,
                 source: self.source(),
@@ -100,7 +103,8 @@ impl Rewriter<'_> {
         self.number_sites(&mut code);
         make_jumps_relative(&mut code);
         let entry_site = self.sites.len() as u32 - 1;
-        InternalFunction::new(self.source(), self.number, entry_site, code.into())
+        let function = InternalFunction::new(self.source(), self.number, entry_site, code.into());
+        (function, plain.into())
     }
 
     /// Numbers the loops of the function, and then its entry, for their counters.

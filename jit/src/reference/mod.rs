@@ -129,6 +129,18 @@ pub(crate) fn step(
     Machine::new(fiber, code, host).step(slice_end)
 }
 
+/// Leaves the newest frame with a value, as its `return` would; tells when that ends the program.
+pub(crate) fn leave(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    host: &mut dyn Host,
+    value: Value,
+) -> Option<Outcome> {
+    let mut machine = Machine::new(fiber, code, host);
+    let step = machine.leave(value);
+    machine.finish(step)
+}
+
 /// Gives a waiting fiber its answer: a value, or an error that the waiting instruction raises. `Err`
 /// when that ends the program; a fiber at a limit still waits.
 ///

@@ -9,6 +9,7 @@ use physics_world::jit::fiber::arena::Statistics;
 use physics_world::jit::interp::{self, profile::Profile};
 use physics_world::jit::reference::{self, Outcome};
 use physics_world::jit::text::{Style, value_text};
+use physics_world::jit::tier::{JitSettings, JitStatistics};
 use physics_world::jit::{CodeSpace, Fiber, Value};
 use physics_world::json::{text_json, value_json};
 use physics_world::solo::Solo;
@@ -40,6 +41,10 @@ enum Tier {
     Reference,
     /// The fast interpreter.
     Interp,
+    /// The fast interpreter, and native code for what is hot.
+    Auto,
+    /// The same, and everything is hot from the start.
+    Jit,
 }
 
 /// A program that has run.
@@ -103,6 +108,19 @@ impl Run {
         let outcome = match self.tier {
             Tier::Reference => reference::run(fiber, code, host, u64::MAX),
             Tier::Interp => interp::run(fiber, code, host, &mut Profile::default(), u64::MAX),
+            Tier::Auto | Tier::Jit => {
+                let mut settings = JitSettings::default();
+                if self.tier == Tier::Jit {
+                    settings.threshold = 0;
+                }
+                let mut profile =
+                    Profile::with_native(settings).expect("a machine with native code");
+                let outcome = interp::run(fiber, code, host, &mut profile, u64::MAX);
+                if let Some(jit) = profile.native().filter(|_| self.stats && !self.json) {
+                    report_native(jit.statistics());
+                }
+                outcome
+            }
         };
         match outcome {
             Outcome::Done(value) => Ok(value),
@@ -234,4 +252,25 @@ pub(crate) fn failure_json(failure: &Failure) -> String {
         backtrace.join(","),
         failure.backtrace_omitted
     )
+}
+
+/// What the native tier did, on stderr.
+fn report_native(statistics: &JitStatistics) {
+    let exits: Vec<String> = statistics
+        .exits
+        .iter()
+        .map(|(reason, count)| format!("{reason:?} {count}"))
+        .collect();
+    eprintln!(
+        "compiled     {} ({} failed), {} bytes, {:.3} ms",
+        statistics.compiled,
+        statistics.failed,
+        statistics.code_bytes,
+        statistics.compile_time.as_secs_f64() * 1e3
+    );
+    eprintln!(
+        "native       {} entries; exits: {}",
+        statistics.entries,
+        exits.join(", ")
+    );
 }

@@ -8,6 +8,7 @@ use pw_isa::{Program, text};
 use pw_jit::host::Host;
 use pw_jit::interp::{self, profile::Profile};
 use pw_jit::reference::{self, Outcome};
+use pw_jit::tier::JitSettings;
 use pw_jit::{CodeSpace, Fiber, Limits};
 
 use crate::fibers::Surroundings;
@@ -48,8 +49,35 @@ const fn interp(name: &'static str, stops: Stops) -> Mode {
     }
 }
 
+/// The interpreter with native code for nearly everything.
+pub fn native(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    host: &mut dyn Host,
+    profile: &mut Profile,
+    slice: u64,
+) -> Outcome {
+    if profile.native().is_none() {
+        let settings = JitSettings { threshold: 0 };
+        *profile = Profile::with_native(settings).expect("a machine with native code");
+    }
+    interp::run(fiber, code, host, profile, slice)
+}
+
+const fn jit(name: &'static str, stops: Stops) -> Mode {
+    Mode {
+        name,
+        tier: native,
+        stops,
+    }
+}
+
 /// All modes.
-pub const MODES: [Mode; 6] = [
+pub const MODES: [Mode; 10] = [
+    jit("jit", Stops::None),
+    jit("jit, slices of 101", Stops::Slices(101)),
+    jit("jit, images", Stops::Images(61)),
+    jit("jit, gas limits", Stops::Limits(53)),
     interp("interp", Stops::None),
     interp("interp, slices of 1", Stops::Slices(1)),
     interp("interp, slices of 7", Stops::Slices(7)),

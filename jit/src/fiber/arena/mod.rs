@@ -29,6 +29,7 @@ mod vector;
 pub(crate) use data::bytes_logical;
 pub(crate) use map::KeyHasher;
 pub(crate) use object::Elements;
+pub(crate) use raw::OutsideLayout;
 pub use report::ArenaReport;
 pub(crate) use text::{Piece, Source};
 pub(crate) use vector::StorePlan;

@@ -17,10 +17,69 @@
     reason = "objects are where values say they are; the argument stands above"
 )]
 
-use super::object::{ENTRY_WORDS, Elements, OUTSIDE, ObjectKind, extra, pair_header};
+use std::sync::OnceLock;
+
+use super::buffer::Outside;
+use super::object::{
+    ENTRY_WORDS, Elements, OUTSIDE, OUTSIDE_WORDS_MIN, ObjectKind, extra, pair_header,
+};
 use super::{Arena, CARD_WORDS};
 use crate::value::Value;
 use pw_isa::{Kind, cost};
+
+/// Where the parts of an arena are, for native code. Good until something is allocated.
+#[derive(Clone, Copy)]
+pub(crate) struct Addresses {
+    pub(crate) words: *mut u64,
+    /// Null while the arena has no cards.
+    pub(crate) cards: *mut u8,
+    /// The slots of the buffers outside it.
+    pub(crate) outside: *const u8,
+}
+
+/// How the slot of a buffer outside the arena is laid out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OutsideLayout {
+    pub(crate) size: usize,
+    /// Where the address of its words stands in it.
+    pub(crate) words: usize,
+    /// Where the address of its cards stands in it.
+    pub(crate) cards: usize,
+}
+
+impl OutsideLayout {
+    /// Looked up in a slot of its own: the layout of a `Vec` is the library's.
+    pub(crate) fn get() -> OutsideLayout {
+        static LAYOUT: OnceLock<OutsideLayout> = OnceLock::new();
+        *LAYOUT.get_or_init(|| {
+            let mut arena = Arena::new();
+            arena.new_buffer(OUTSIDE_WORDS_MIN);
+            let slot = &mut arena.outside[0];
+            let Some(outside) = slot else {
+                unreachable!("a large buffer is outside");
+            };
+            let (words, cards) = outside.words_and_cards();
+            let start = (&raw const *slot).cast::<usize>();
+            let find = |address: usize| {
+                let places = 0..size_of::<Option<Outside>>() / size_of::<usize>();
+                let mut found = places.filter(|place| {
+                    // SAFETY: within the slot, whose words are initialised or padding of booleans, which
+                    // lies behind them.
+                    (unsafe { start.wrapping_add(*place).read() }) == address
+                });
+                match (found.next(), found.next()) {
+                    (Some(place), None) => place * size_of::<usize>(),
+                    _ => unreachable!("a Vec holds its address"),
+                }
+            };
+            OutsideLayout {
+                size: size_of::<Option<Outside>>(),
+                words: find(words as usize),
+                cards: find(cards as usize),
+            }
+        })
+    }
+}
 
 /// The words of a buffer, with what marks a write to them.
 #[derive(Clone, Copy)]
@@ -60,6 +119,20 @@ impl Buffer {
 }
 
 impl Arena {
+    /// Where its parts are.
+    pub(crate) fn addresses(&self) -> Addresses {
+        let cards = if self.cards.is_empty() {
+            std::ptr::null_mut()
+        } else {
+            self.cards.as_ptr().cast_mut()
+        };
+        Addresses {
+            words: self.words.as_ptr().cast_mut(),
+            cards,
+            outside: self.outside.as_ptr().cast(),
+        }
+    }
+
     /// A word of an object.
     ///
     /// # Safety

@@ -1,0 +1,163 @@
+//! The blocks of a function as native code has them: straight runs of instructions that nothing enters
+//! in the middle, and the gas that running on from each of them takes.
+//!
+//! A call ends a block, since what comes behind it is entered by a return. Handlers are reached only by
+//! way of the interpreter, and are compiled only when control also comes to them otherwise.
+
+use pw_isa::Function;
+use pw_isa::op::{Control, Effects, Op};
+
+/// One block: the instructions from `start` to before `end`.
+#[derive(Clone, Debug)]
+pub(super) struct Block {
+    pub(super) start: u32,
+    pub(super) end: u32,
+    /// Blocks that it can go on to, by number.
+    pub(super) next: Vec<usize>,
+    /// It begins with `loop`.
+    pub(super) is_header: bool,
+    /// It is entered by a return.
+    pub(super) is_behind_call: bool,
+    /// Gas of its instructions.
+    pub(super) gas: u64,
+    /// The most gas from its start to the next place where gas is checked.
+    pub(super) need: u64,
+}
+
+impl Block {
+    /// Whether gas is checked at its start.
+    pub(super) fn checks_gas(&self) -> bool {
+        self.is_header || self.is_behind_call
+    }
+}
+
+/// The blocks that can be reached, in the order of their places; the first is the entry.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    pub(super) all: Vec<Block>,
+    of_pc: Vec<usize>,
+}
+
+impl Blocks {
+    pub(super) fn of(function: &Function) -> Blocks {
+        let starts = starts(function);
+        let mut of_pc = vec![usize::MAX; function.code.len()];
+        let mut all: Vec<Block> = Vec::new();
+        for (pc, is_start) in starts.iter().enumerate() {
+            match is_start {
+                Some(true) => all.push(Block {
+                    start: pc as u32,
+                    end: pc as u32 + 1,
+                    next: Vec::new(),
+                    is_header: matches!(function.code[pc], Op::Control(Control::Loop {})),
+                    is_behind_call: pc > 0 && is_call(&function.code[pc - 1]),
+                    gas: 0,
+                    need: 0,
+                }),
+                Some(false) => all[of_pc[pc - 1]].end = pc as u32 + 1,
+                None => continue,
+            }
+            of_pc[pc] = all.len() - 1;
+            if let Some(block) = all.last_mut() {
+                block.gas += function.fixed_gas(pc);
+            }
+        }
+        let mut blocks = Blocks { all, of_pc };
+        blocks.link(function);
+        blocks.measure();
+        blocks
+    }
+
+    /// The block that begins at a pc.
+    pub(super) fn at(&self, pc: u32) -> usize {
+        self.of_pc[pc as usize]
+    }
+
+    fn link(&mut self, function: &Function) {
+        for number in 0..self.all.len() {
+            let last = &function.code[self.all[number].end as usize - 1];
+            let mut next: Vec<usize> = last.label().map(|to| self.at(to)).into_iter().collect();
+            if !last.info().effects.has(Effects::END) {
+                next.push(self.at(self.all[number].end));
+            }
+            self.all[number].next = next;
+        }
+    }
+
+    /// Every way from a block leads to a check or an end: loops pass a `loop`. So blocks can be measured
+    /// once all that they go on to are.
+    fn measure(&mut self) {
+        let mut done = vec![false; self.all.len()];
+        for first in 0..self.all.len() {
+            let mut open = vec![first];
+            while let Some(number) = open.last().copied() {
+                let waiting = self.all[number].next.iter().copied();
+                let waiting = waiting.filter(|next| !done[*next] && !self.all[*next].checks_gas());
+                let before = open.len();
+                open.extend(waiting.collect::<Vec<_>>());
+                if open.len() == before {
+                    open.pop();
+                    self.all[number].need = self.all[number].gas + self.need_behind(number);
+                    done[number] = true;
+                }
+            }
+        }
+    }
+
+    /// The most gas from the end of a block to the next check.
+    pub(super) fn need_behind(&self, number: usize) -> u64 {
+        let next = self.all[number].next.iter().map(|next| &self.all[*next]);
+        next.filter(|next| !next.checks_gas())
+            .map(|next| next.need)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The blocks of the loop with this header.
+    pub(super) fn of_loop(&self, header: usize) -> Vec<usize> {
+        let mut inside = vec![false; self.all.len()];
+        inside[header] = true;
+        let mut open: Vec<usize> = (header..self.all.len())
+            .filter(|number| self.all[*number].next.contains(&header))
+            .collect();
+        while let Some(number) = open.pop() {
+            if !inside[number] {
+                inside[number] = true;
+                let before = (0..self.all.len()).filter(|b| self.all[*b].next.contains(&number));
+                open.extend(before);
+            }
+        }
+        (0..self.all.len())
+            .filter(|number| inside[*number])
+            .collect()
+    }
+}
+
+/// Whether an instruction calls and comes back.
+pub(super) fn is_call(op: &Op) -> bool {
+    let effects = op.info().effects;
+    effects.has(Effects::CALL) && !effects.has(Effects::END)
+}
+
+/// For every pc whether a block starts there; `None` where control does not come.
+fn starts(function: &Function) -> Vec<Option<bool>> {
+    let code = &function.code;
+    let mut reached = vec![None; code.len()];
+    let mut open = vec![(0usize, true)];
+    while let Some((pc, starts)) = open.pop() {
+        let starts = starts || matches!(code[pc], Op::Control(Control::Loop {}));
+        if let Some(known) = &mut reached[pc] {
+            *known |= starts;
+            continue;
+        }
+        reached[pc] = Some(starts);
+        let op = &code[pc];
+        if !op.info().effects.has(Effects::END) {
+            open.push((pc + 1, op.label().is_some() || is_call(op)));
+        }
+        if let Some(to) = op.label() {
+            open.push((to as usize, true));
+        }
+    }
+    reached
+}

@@ -1,0 +1,363 @@
+//! Calls, and what closures and cells hold.
+
+use std::mem::offset_of;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{I16, I32, I64};
+use cranelift_codegen::ir::{self, InstBuilder};
+use pw_isa::op::Function as Call;
+use pw_isa::{Kind, Link};
+
+use super::lower::{Lowering, MEMORY, NONE, SLOT};
+use super::state::{EXIT, ExitReason, NativeState};
+use super::types::{Plan, Type};
+use crate::value::CONSTANT;
+
+impl Lowering<'_, '_> {
+    /// Lowers an instruction of the module; false when the block does not go on behind it.
+    pub(super) fn call(&mut self, op: Call, plan: Plan) -> bool {
+        match (op, plan) {
+            (Call::Call { window, function }, _) => {
+                let callee = self.linked(function.0);
+                self.call_function(callee, window.base, window.args)
+            }
+            (Call::CallClosure { window }, Plan::Known(callee)) => {
+                self.is_closure_of(window.base, callee);
+                self.give_closure(callee, window.base, window.base + 1 + window.args);
+                self.call_function(callee, window.base, window.args)
+            }
+            (Call::CallClosure { window }, Plan::AnyClosure) => {
+                let callee = self.closure_callee(window.base, window.args);
+                self.call_code(callee, window.base, window.args)
+            }
+            (Call::TailCall { window, function }, _) => {
+                let callee = self.linked(function.0);
+                self.tail_call(callee, window.base, window.args, false)
+            }
+            (Call::TailCallClosure { window }, Plan::Known(callee)) => {
+                self.is_closure_of(window.base, callee);
+                self.tail_call(callee, window.base, window.args, true)
+            }
+            (Call::TailCallClosure { window }, Plan::AnyClosure) => {
+                self.tail_call_any(window.base, window.args);
+                false
+            }
+            (
+                Call::Capture {
+                    dst,
+                    closure,
+                    index,
+                },
+                _,
+            ) => {
+                let object = self.object(closure.0, Kind::Closure);
+                let count = self.b.ins().load(I16, MEMORY, object, 2);
+                let there =
+                    self.b
+                        .ins()
+                        .icmp_imm_s(IntCC::UnsignedGreaterThan, count, i64::from(index.0));
+                self.exit_unless(there, ExitReason::Range);
+                let place = 16 + 16 * index.0 as i32;
+                let tag = self.b.ins().load(I64, MEMORY, object, place);
+                let bits = self.b.ins().load(I64, MEMORY, object, place + 8);
+                self.set_any(dst.0, tag, bits);
+                true
+            }
+            (Call::CellGet { dst, cell }, _) => {
+                let object = self.object(cell.0, Kind::Cell);
+                let tag = self.b.ins().load(I16, MEMORY, object, 2);
+                let tag = self.b.ins().uextend(I64, tag);
+                let bits = self.b.ins().load(I64, MEMORY, object, 8);
+                self.set_any(dst.0, tag, bits);
+                true
+            }
+            (Call::CellSet { cell, value }, _) => {
+                self.cell_set(cell.0, value.0);
+                true
+            }
+            _ => unreachable!("done by a handler, or not compiled"),
+        }
+    }
+
+    fn cell_set(&mut self, cell: u16, value: u16) {
+        let object = self.object(cell, Kind::Cell);
+        let (tag, bits) = self.value(value);
+        self.mark_cell(cell);
+        self.b.ins().istore16(MEMORY, tag, object, 2);
+        self.b.ins().store(MEMORY, bits, object, 8);
+    }
+
+    fn linked(&self, link: u32) -> u32 {
+        match self.program.link(self.request.function, link) {
+            Link::Function(number) | Link::Global(number) => number,
+        }
+    }
+
+    /// Whether arguments can be passed as they stand.
+    fn is_plain(&self, callee: u32, args: u16) -> bool {
+        let callee = self.program.function(callee);
+        callee.params == args && !callee.rest
+    }
+
+    /// Exits unless a value is a closure of this function, or the function itself as a value.
+    fn is_closure_of(&mut self, register: u16, callee: u32) {
+        if self.program.function(callee).captures == 0 {
+            let wanted = self.program.function_value(callee);
+            let (tag, bits) = self.value(register);
+            let tags = self
+                .b
+                .ins()
+                .icmp_imm_s(IntCC::Equal, tag, wanted.tag as i64);
+            let same = self
+                .b
+                .ins()
+                .icmp_imm_s(IntCC::Equal, bits, wanted.bits as i64);
+            let both = self.b.ins().band(tags, same);
+            return self.exit_unless(both, ExitReason::Callee);
+        }
+        let (tag, offset) = self.value(register);
+        let is_closure = self
+            .b
+            .ins()
+            .icmp_imm_s(IntCC::Equal, tag, Kind::Closure as i64);
+        self.exit_unless(is_closure, ExitReason::Callee);
+        let words = self.load_state(offset_of!(NativeState<'_>, words));
+        let object = self.b.ins().iadd(words, offset);
+        let found = self.b.ins().load(I64, MEMORY, object, 8);
+        let program = self.load_state(offset_of!(NativeState<'_>, program_bits));
+        let wanted = self.b.ins().bor_imm_s(program, i64::from(callee));
+        let right = self.b.ins().icmp(IntCC::Equal, found, wanted);
+        self.exit_unless(right, ExitReason::Callee);
+    }
+
+    /// Writes the closure to the register of the callee that it stands in, given as one of ours.
+    fn give_closure(&mut self, callee: u32, closure: u16, register: u16) {
+        if self.program.function(callee).captures > 0 {
+            self.has_slot(register);
+            let (tag, bits) = self.value(closure);
+            let slot = i32::from(register) * SLOT;
+            self.b.ins().store(MEMORY, tag, self.fp, slot);
+            self.b.ins().store(MEMORY, bits, self.fp, slot + 8);
+        }
+    }
+
+    /// Exits unless the slot of a register is within the stack: it may be the first behind this frame.
+    fn has_slot(&mut self, register: u16) {
+        let end = i64::from(register + 1) * i64::from(SLOT);
+        let end = self.b.ins().iadd_imm_s(self.fp, end);
+        let stack_end = self.load_state(offset_of!(NativeState<'_>, stack_end));
+        let beyond = self
+            .b
+            .ins()
+            .icmp(IntCC::UnsignedGreaterThan, end, stack_end);
+        self.exit_if(beyond, ExitReason::NotEntered);
+    }
+
+    /// The number of the function that a closure is of, whatever it is; the closure stands where that
+    /// function wants it. Exits unless the function takes these arguments as they stand.
+    fn closure_callee(&mut self, base: u16, args: u16) -> ir::Value {
+        let (tag, bits) = self.value(base);
+        let (in_arena, constant, found) = (
+            self.b.create_block(),
+            self.b.create_block(),
+            self.b.create_block(),
+        );
+        let object = self.b.append_block_param(found, I64);
+        let is_closure = self
+            .b
+            .ins()
+            .icmp_imm_s(IntCC::Equal, tag, Kind::Closure as i64);
+        self.b
+            .ins()
+            .brif(is_closure, in_arena, &NONE, constant, &NONE);
+        self.b.switch_to_block(in_arena);
+        let words = self.load_state(offset_of!(NativeState<'_>, words));
+        let place = self.b.ins().iadd(words, bits);
+        self.b.ins().jump(found, &[place.into()]);
+        self.b.switch_to_block(constant);
+        let wanted = Kind::Closure as i64 | CONSTANT as i64;
+        let is_constant = self.b.ins().icmp_imm_s(IntCC::Equal, tag, wanted);
+        self.exit_unless(is_constant, ExitReason::Callee);
+        let program = self.load_state(offset_of!(NativeState<'_>, program_bits));
+        let offset = self.b.ins().isub(bits, program);
+        let high = self.b.ins().ushr_imm_u(offset, 32);
+        let is_own = self.b.ins().icmp_imm_s(IntCC::Equal, high, 0);
+        self.exit_unless(is_own, ExitReason::Callee);
+        let constants = self.load_state(offset_of!(NativeState<'_>, constants));
+        let place = self.b.ins().iadd(constants, offset);
+        self.b.ins().jump(found, &[place.into()]);
+        self.b.switch_to_block(found);
+        let word = self.b.ins().load(I64, MEMORY, object, 8);
+        let program = self.load_state(offset_of!(NativeState<'_>, program_bits));
+        let callee = self.b.ins().isub(word, program);
+        let high = self.b.ins().ushr_imm_u(callee, 32);
+        let is_own = self.b.ins().icmp_imm_s(IntCC::Equal, high, 0);
+        self.exit_unless(is_own, ExitReason::Callee);
+        let shapes = self.load_state(offset_of!(NativeState<'_>, shapes));
+        let place = self.b.ins().ishl_imm_u(callee, 3);
+        let shape = self.b.ins().iadd(shapes, place);
+        let params = self.b.ins().load(I32, MEMORY, shape, 0);
+        let fits = self
+            .b
+            .ins()
+            .icmp_imm_s(IntCC::Equal, params, i64::from(args));
+        self.exit_unless(fits, ExitReason::Callee);
+        let captures = self.b.ins().load(I16, MEMORY, shape, 6);
+        let has_captures = self.b.ins().icmp_imm_s(IntCC::NotEqual, captures, 0);
+        let (give, go_on) = (self.b.create_block(), self.b.create_block());
+        self.b.ins().brif(has_captures, give, &NONE, go_on, &NONE);
+        self.b.switch_to_block(give);
+        self.has_slot(base + 1 + args);
+        let slot = i32::from(base + 1 + args) * SLOT;
+        self.b.ins().store(MEMORY, tag, self.fp, slot);
+        self.b.ins().store(MEMORY, bits, self.fp, slot + 8);
+        self.b.ins().jump(go_on, &NONE);
+        self.b.switch_to_block(go_on);
+        callee
+    }
+
+    fn code_of(&mut self, callee: ir::Value) -> ir::Value {
+        let table = self.load_state(offset_of!(NativeState<'_>, table));
+        let place = self.b.ins().ishl_imm_u(callee, 3);
+        let place = self.b.ins().iadd(table, place);
+        self.b.ins().load(I64, MEMORY, place, 0)
+    }
+
+    fn call_function(&mut self, callee: u32, base: u16, args: u16) -> bool {
+        if !self.is_plain(callee, args) {
+            let exit = self.exit(ExitReason::Uncompiled);
+            self.b.ins().jump(exit, &NONE);
+            return false;
+        }
+        let callee = self.b.ins().iconst(I64, i64::from(callee));
+        self.call_code(callee, base, args)
+    }
+
+    fn call_code(&mut self, callee: ir::Value, base: u16, args: u16) -> bool {
+        for register in base + 1..=base + args {
+            self.write_back(register);
+        }
+        let gas = self.b.use_var(self.gas);
+        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        let code = self.code_of(callee);
+        let window = self
+            .b
+            .ins()
+            .iadd_imm_s(self.fp, i64::from(base + 1) * i64::from(SLOT));
+        let way = self.b.ins().iconst(I64, 0);
+        let arguments = [self.state, window, way];
+        let call = self.b.ins().call_indirect(self.body, code, &arguments);
+        let (tag, bits) = (self.b.inst_results(call)[0], self.b.inst_results(call)[1]);
+        let gas = self.load_state(offset_of!(NativeState<'_>, gas));
+        self.b.def_var(self.gas, gas);
+        let (left, go_on) = (self.b.create_block(), self.b.create_block());
+        let is_value = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, tag, EXIT);
+        self.b.ins().brif(is_value, go_on, &NONE, left, &NONE);
+        self.b.switch_to_block(left);
+        self.b.set_cold_block(left);
+        self.leave_with_callee(tag, base);
+        self.b.switch_to_block(go_on);
+        self.now[usize::from(base)..].fill(Type::Any);
+        self.set_any(base, tag, bits);
+        true
+    }
+
+    /// The callee has not returned a value: either it did not begin, and this frame exits at the call, or
+    /// it has left, and this frame leaves as its caller.
+    fn leave_with_callee(&mut self, tag: ir::Value, base: u16) {
+        let frame = self.b.create_block();
+        let exit = self.exit(ExitReason::NotEntered);
+        let has_left = self.b.ins().icmp_imm_s(IntCC::Equal, tag, EXIT);
+        self.b.ins().brif(has_left, frame, &NONE, exit, &NONE);
+        self.b.switch_to_block(frame);
+        self.b.set_cold_block(frame);
+        // The call is in progress: what is live at it, below its window.
+        self.write_back_below(self.pc, base);
+        let place = self.place(self.pc);
+        let slot = i32::from(base) * SLOT;
+        self.b.ins().store(MEMORY, place, self.fp, slot);
+        let program = self.load_state(offset_of!(NativeState<'_>, program_bits));
+        let delta = self.b.ins().bor_imm_s(program, i64::from(base) + 1);
+        self.b.ins().store(MEMORY, delta, self.fp, slot + 8);
+        let frames = self.load_state(offset_of!(NativeState<'_>, frames));
+        let frames = self.b.ins().iadd_imm_s(frames, 1);
+        self.store_state(offset_of!(NativeState<'_>, frames), frames);
+        let tag = self.b.ins().iconst(I64, EXIT);
+        self.b.ins().return_(&[tag, tag]);
+    }
+
+    fn tail_call(&mut self, callee: u32, base: u16, args: u16, is_closure: bool) -> bool {
+        let target = self.program.function(callee);
+        if !self.is_plain(callee, args) {
+            let exit = self.exit(ExitReason::Uncompiled);
+            self.b.ins().jump(exit, &NONE);
+            return false;
+        }
+        let frame = i64::from(target.registers) * i64::from(SLOT);
+        let end = self.b.ins().iadd_imm_s(self.fp, frame);
+        let gives_closure = is_closure && target.captures > 0;
+        let callee = self.b.ins().iconst(I64, i64::from(callee));
+        self.replace(callee, end, base, args, gives_closure);
+        false
+    }
+
+    /// A tail call of whatever function a closure is of.
+    fn tail_call_any(&mut self, base: u16, args: u16) {
+        let callee = self.closure_callee(base, args);
+        let shapes = self.load_state(offset_of!(NativeState<'_>, shapes));
+        let place = self.b.ins().ishl_imm_u(callee, 3);
+        let shape = self.b.ins().iadd(shapes, place);
+        let registers = self.b.ins().load(I16, MEMORY, shape, 4);
+        let registers = self.b.ins().uextend(I64, registers);
+        // One slot more, for the closure, which a function without captures does not look at.
+        let slots = self.b.ins().iadd_imm_s(registers, 1);
+        let bytes = self.b.ins().imul_imm_s(slots, i64::from(SLOT));
+        let end = self.b.ins().iadd(self.fp, bytes);
+        self.replace(callee, end, base, args, true);
+    }
+
+    /// Moves the arguments to the front of this frame and goes on in another function, whose frame ends at
+    /// `end`. It may be larger than this one, and limits trip at the call.
+    fn replace(
+        &mut self,
+        callee: ir::Value,
+        end: ir::Value,
+        base: u16,
+        args: u16,
+        gives_closure: bool,
+    ) {
+        let stack_end = self.load_state(offset_of!(NativeState<'_>, stack_end));
+        let beyond = self
+            .b
+            .ins()
+            .icmp(IntCC::UnsignedGreaterThan, end, stack_end);
+        self.exit_if(beyond, ExitReason::NotEntered);
+        let mut values: Vec<_> = (base + 1..=base + args)
+            .map(|register| self.value(register))
+            .collect();
+        if gives_closure {
+            values.push(self.value(base));
+        }
+        for (place, (tag, bits)) in values.into_iter().enumerate() {
+            let slot = place as i32 * SLOT;
+            self.b.ins().store(MEMORY, tag, self.fp, slot);
+            self.b.ins().store(MEMORY, bits, self.fp, slot + 8);
+        }
+        let gas = self.b.use_var(self.gas);
+        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        let way = self.b.ins().bnot(callee);
+        let code = self.code_of(callee);
+        self.b
+            .ins()
+            .return_call_indirect(self.body, code, &[self.state, self.fp, way]);
+    }
+
+    /// The write barrier for a cell, whose two words may lie on two cards.
+    fn mark_cell(&mut self, register: u16) {
+        let offset = self.bits(register);
+        let cards = self.load_state(offset_of!(NativeState<'_>, cards));
+        self.mark_card(cards, offset);
+        let second = self.b.ins().iadd_imm_s(offset, 8);
+        self.mark_card(cards, second);
+    }
+}

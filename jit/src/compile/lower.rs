@@ -1,0 +1,783 @@
+//! From blocks to Cranelift's form: entries, edges between blocks, exits and gas.
+
+use std::mem::offset_of;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{F64, I32, I64};
+use cranelift_codegen::ir::{
+    self, AbiParam, BlockArg, InstBuilder, MemFlagsData, SigRef, Signature, UserFuncName,
+};
+use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use pw_isa::op::{Access, Control, Data, Op};
+use pw_isa::verify::LiveTable;
+use pw_isa::{Function, Kind};
+
+use super::Request;
+use super::blocks::{Block, Blocks};
+use super::state::{EXIT, ExitReason, NOT_ENTERED, NativeState};
+use super::types::{Evidence, Plan, Type, Types, guarded, reads};
+use crate::code_space::LoadedProgram;
+use crate::value::Value;
+
+/// Memory that native code reaches is there and aligned.
+pub(super) const MEMORY: MemFlagsData = MemFlagsData::trusted();
+
+/// The bytes of a slot.
+pub(super) const SLOT: i32 = size_of::<Value>() as i32;
+
+/// A register as SSA variables; which of them is current depends on its type.
+#[derive(Clone, Copy)]
+struct Register {
+    tag: Variable,
+    bits: Variable,
+    float: Variable,
+}
+
+/// An exit that is still to be written: what the frame held there.
+struct Exit {
+    block: ir::Block,
+    pc: u32,
+    reason: ExitReason,
+    types: Vec<Type>,
+    /// Gas that was charged for what does not run.
+    refund: u64,
+}
+
+/// A function on its way to native code.
+pub(super) struct Lowering<'a, 'b> {
+    pub(super) b: FunctionBuilder<'b>,
+    pub(super) program: &'a LoadedProgram,
+    pub(super) request: &'a Request<'a>,
+    pub(super) function: &'a Function,
+    live: &'a LiveTable,
+    blocks: &'a Blocks,
+    types: &'a Types,
+    evidence: &'a Evidence<'a>,
+    registers: Vec<Register>,
+    pub(super) state: ir::Value,
+    pub(super) fp: ir::Value,
+    pub(super) gas: Variable,
+    pub(super) body: SigRef,
+    native: Vec<ir::Block>,
+    exits: Vec<Exit>,
+    /// Of the instruction being lowered: its pc, the types before it, and its exits.
+    pub(super) pc: u32,
+    pub(super) now: Vec<Type>,
+    before: Vec<Type>,
+    refund: u64,
+    here: Vec<(ExitReason, ir::Block)>,
+}
+
+/// The signature of bodies.
+pub(super) fn body_signature() -> Signature {
+    let mut signature = Signature::new(CallConv::Tail);
+    signature.params = vec![AbiParam::new(I64), AbiParam::new(I64), AbiParam::new(I64)];
+    signature.returns = vec![AbiParam::new(I64), AbiParam::new(I64)];
+    signature
+}
+
+/// Lowers a function; the pcs of the loops that it can be entered at.
+pub(super) fn lower(
+    request: &Request<'_>,
+    into: &mut ir::Function,
+    frontend: &mut FunctionBuilderContext,
+    config: TargetFrontendConfig,
+) -> Vec<u32> {
+    let program = request.space.program(request.program);
+    let function = program.function(request.function);
+    let blocks = Blocks::of(function);
+    let evidence = Evidence {
+        function,
+        blocks: &blocks,
+        sites: request.sites,
+        program: request.program,
+        generic: request.generic,
+    };
+    let types = evidence.types();
+    into.name = UserFuncName::user(request.program, request.function);
+    into.signature = body_signature();
+    let mut b = FunctionBuilder::new(into, frontend);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    let (state, fp, way) = {
+        let params = b.block_params(entry);
+        (params[0], params[1], params[2])
+    };
+    let registers = (0..function.registers)
+        .map(|_| Register {
+            tag: b.declare_var(I64),
+            bits: b.declare_var(I64),
+            float: b.declare_var(F64),
+        })
+        .collect();
+    let gas = b.declare_var(I64);
+    let body = b.import_signature(body_signature());
+    let native = blocks.all.iter().map(|_| b.create_block()).collect();
+    let mut lowering = Lowering {
+        b,
+        program,
+        request,
+        function,
+        live: program.live(request.function),
+        blocks: &blocks,
+        types: &types,
+        evidence: &evidence,
+        registers,
+        state,
+        fp,
+        gas,
+        body,
+        native,
+        exits: Vec::new(),
+        pc: 0,
+        now: Vec::new(),
+        before: Vec::new(),
+        refund: 0,
+        here: Vec::new(),
+    };
+    let loops = lowering.entries(way);
+    for number in 0..blocks.all.len() {
+        lowering.block(number);
+    }
+    lowering.write_exits();
+    lowering.b.seal_all_blocks();
+    lowering.b.finalize(config);
+    loops
+}
+
+/// The way in from the engine.
+pub(super) fn entrance(
+    into: &mut ir::Function,
+    frontend: &mut FunctionBuilderContext,
+    config: TargetFrontendConfig,
+) {
+    into.signature = Signature::new(CallConv::SystemV);
+    into.signature.params = vec![AbiParam::new(I64); 4];
+    let mut b = FunctionBuilder::new(into, frontend);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    let params = b.block_params(entry).to_vec();
+    let body = b.import_signature(body_signature());
+    let call = b.ins().call_indirect(body, params[3], &params[..3]);
+    let (tag, bits) = (b.inst_results(call)[0], b.inst_results(call)[1]);
+    b.ins().store(
+        MEMORY,
+        tag,
+        params[0],
+        offset_of!(NativeState<'_>, result_tag) as i32,
+    );
+    b.ins().store(
+        MEMORY,
+        bits,
+        params[0],
+        offset_of!(NativeState<'_>, result_bits) as i32,
+    );
+    b.ins().return_(&[]);
+    b.seal_all_blocks();
+    b.finalize(config);
+}
+
+/// What stands in the code table for a function without native code: not entered by calls, left at its
+/// beginning by tail calls, which have no caller any more.
+pub(super) fn stub(
+    into: &mut ir::Function,
+    frontend: &mut FunctionBuilderContext,
+    config: TargetFrontendConfig,
+) {
+    into.signature = body_signature();
+    let mut b = FunctionBuilder::new(into, frontend);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    let params = b.block_params(entry).to_vec();
+    let (by_tail_call, by_call) = (b.create_block(), b.create_block());
+    let is_tail_call = b.ins().icmp_imm_s(IntCC::SignedLessThan, params[2], 0);
+    b.ins().brif(is_tail_call, by_tail_call, &[], by_call, &[]);
+    b.switch_to_block(by_call);
+    return_constant(&mut b, NOT_ENTERED);
+    b.switch_to_block(by_tail_call);
+    let number = b.ins().bnot(params[2]);
+    let place = b.ins().ishl_imm_u(number, 32);
+    leave_at(&mut b, params[0], params[1], place, ExitReason::NotEntered);
+    b.seal_all_blocks();
+    b.finalize(config);
+}
+
+fn return_constant(b: &mut FunctionBuilder<'_>, tag: i64) {
+    let tag = b.ins().iconst(I64, tag);
+    let bits = b.ins().iconst(I64, 0);
+    b.ins().return_(&[tag, bits]);
+}
+
+/// Leaves with the newest frame at `fp`, at `place`.
+fn leave_at(
+    b: &mut FunctionBuilder<'_>,
+    state: ir::Value,
+    fp: ir::Value,
+    place: ir::Value,
+    reason: ExitReason,
+) {
+    b.ins().store(
+        MEMORY,
+        fp,
+        state,
+        offset_of!(NativeState<'_>, exit_fp) as i32,
+    );
+    b.ins().store(
+        MEMORY,
+        place,
+        state,
+        offset_of!(NativeState<'_>, exit_place) as i32,
+    );
+    let reason = b.ins().iconst(I64, reason as i64);
+    b.ins().store(
+        MEMORY,
+        reason,
+        state,
+        offset_of!(NativeState<'_>, exit_reason) as i32,
+    );
+    return_constant(b, EXIT);
+}
+
+impl<'a> Lowering<'a, '_> {
+    /// The beginning, and the ways into loops.
+    fn entries(&mut self, way: ir::Value) -> Vec<u32> {
+        let headers: Vec<usize> = (0..self.blocks.all.len())
+            .filter(|number| self.blocks.all[*number].is_header)
+            .filter(|number| self.types.at_start[*number].is_some())
+            .collect();
+        let first = self.load_state(offset_of!(NativeState<'_>, gas));
+        self.b.def_var(self.gas, first);
+        for (entry, header) in headers.iter().enumerate() {
+            let (into, other) = (self.b.create_block(), self.b.create_block());
+            let is_this = self.b.ins().icmp_imm_s(IntCC::Equal, way, entry as i64 + 1);
+            self.b.ins().brif(is_this, into, &[], other, &[]);
+            self.b.switch_to_block(into);
+            self.b.set_cold_block(into);
+            self.enter_loop(*header);
+            self.b.switch_to_block(other);
+        }
+        self.begin(way);
+        let starts = headers.iter().map(|header| self.blocks.all[*header].start);
+        starts.collect()
+    }
+
+    /// The beginning of the function: its arguments stand in the frame.
+    fn begin(&mut self, way: ir::Value) {
+        let (go_on, refuse) = (self.b.create_block(), self.b.create_block());
+        let frame = i64::from(self.function.registers) * i64::from(SLOT);
+        let end = self.b.ins().iadd_imm_s(self.fp, frame);
+        let stack_end = self.load_state(offset_of!(NativeState<'_>, stack_end));
+        let beyond = self
+            .b
+            .ins()
+            .icmp(IntCC::UnsignedGreaterThan, end, stack_end);
+        self.refuse_if(beyond, refuse);
+        let sp = self.b.ins().get_stack_pointer(I64);
+        let native_end = self.load_state(offset_of!(NativeState<'_>, native_end));
+        let too_deep = self.b.ins().icmp(IntCC::UnsignedLessThan, sp, native_end);
+        self.refuse_if(too_deep, refuse);
+        let need = self.blocks.all[0].need as i64;
+        let gas = self.b.use_var(self.gas);
+        let poor = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, gas, need);
+        self.b.ins().brif(poor, refuse, &[], go_on, &[]);
+        self.refuse(refuse, way);
+        self.b.switch_to_block(go_on);
+        self.pc = 0;
+        self.now = vec![Type::Any; self.registers.len()];
+        self.load_frame(0);
+        // An exit on the way in leaves the frame as it is: nothing has been charged.
+        self.before = self.now.clone();
+        self.refund = 0;
+        self.here.clear();
+        self.go_to(0);
+    }
+
+    fn refuse_if(&mut self, test: ir::Value, refuse: ir::Block) {
+        let go_on = self.b.create_block();
+        self.b.ins().brif(test, refuse, &[], go_on, &[]);
+        self.b.switch_to_block(go_on);
+    }
+
+    /// Does not begin: says so to a caller, and leaves at the beginning when a tail call has come here.
+    fn refuse(&mut self, refuse: ir::Block, way: ir::Value) {
+        self.b.switch_to_block(refuse);
+        self.b.set_cold_block(refuse);
+        let (by_tail_call, by_call) = (self.b.create_block(), self.b.create_block());
+        let is_tail_call = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, way, 0);
+        self.b
+            .ins()
+            .brif(is_tail_call, by_tail_call, &[], by_call, &[]);
+        self.b.switch_to_block(by_call);
+        return_constant(&mut self.b, NOT_ENTERED);
+        self.b.switch_to_block(by_tail_call);
+        let place = self.place(0);
+        leave_at(
+            &mut self.b,
+            self.state,
+            self.fp,
+            place,
+            ExitReason::NotEntered,
+        );
+    }
+
+    /// On-stack replacement: the registers that are live at a loop come from the frame.
+    fn enter_loop(&mut self, header: usize) {
+        let start = self.blocks.all[header].start;
+        self.pc = start;
+        self.now = vec![Type::Any; self.registers.len()];
+        self.load_frame(start);
+        self.before = self.now.clone();
+        self.refund = 0;
+        self.here.clear();
+        self.go_to(header);
+    }
+
+    fn load_frame(&mut self, pc: u32) {
+        for register in self.live.at(pc) {
+            let tag = self.load_slot(register, 0);
+            let bits = self.load_slot(register, 8);
+            self.set_any(register, tag, bits);
+        }
+    }
+
+    fn block(&mut self, number: usize) {
+        let block = &self.blocks.all[number];
+        let Some(at_start) = &self.types.at_start[number] else {
+            // Control comes here by no way that was compiled.
+            self.b.switch_to_block(self.native[number]);
+            return_constant(&mut self.b, EXIT);
+            return;
+        };
+        self.b.switch_to_block(self.native[number]);
+        self.now.clone_from(at_start);
+        self.charge(block);
+        let mut gas_behind = block.gas;
+        for pc in block.start..block.end {
+            self.pc = pc;
+            self.before.clone_from(&self.now);
+            self.refund = gas_behind;
+            self.here.clear();
+            let plan = self.types.plans[pc as usize];
+            let goes_on = self.instruction(number, pc, plan);
+            gas_behind -= self.function.fixed_gas(pc as usize);
+            if !goes_on {
+                return;
+            }
+        }
+        self.pc = block.end;
+        self.before.clone_from(&self.now);
+        self.refund = 0;
+        self.here.clear();
+        self.go_to(block.next[0]);
+    }
+
+    /// Checks and charges the gas of a block.
+    fn charge(&mut self, block: &Block) {
+        self.pc = block.start;
+        self.before.clone_from(&self.now);
+        self.refund = 0;
+        self.here.clear();
+        let gas = self.b.use_var(self.gas);
+        if block.checks_gas() {
+            let poor = self
+                .b
+                .ins()
+                .icmp_imm_s(IntCC::SignedLessThan, gas, block.need as i64);
+            self.exit_if(poor, ExitReason::Gas);
+        }
+        let left = self.b.ins().iadd_imm_s(gas, -(block.gas as i64));
+        self.b.def_var(self.gas, left);
+    }
+
+    /// Lowers one instruction; false when the block does not go on behind it.
+    fn instruction(&mut self, number: usize, pc: u32, plan: Plan) -> bool {
+        let op = self.function.code[pc as usize];
+        match plan {
+            Plan::Exit => {
+                let exit = self.exit(ExitReason::Uncompiled);
+                self.b.ins().jump(exit, &[]);
+                return false;
+            }
+            Plan::Aside => self.aside(number, &op),
+            _ => match op {
+                Op::Control(op) => return self.control(number, op),
+                Op::Data(Data::Move { dst, src }) => self.copy(dst.0, src.0),
+                Op::Data(op) => self.data(op, plan),
+                Op::Arith(op) => self.arith(op, plan),
+                Op::Float(op) => self.float_function(op),
+                Op::Compare(op) => self.compare(op, plan),
+                Op::Function(op) => return self.call(op, plan),
+                _ => unreachable!("a plan for an instruction that has none"),
+            },
+        }
+        let mut expected = self.before.clone();
+        self.evidence.step(pc, &mut expected);
+        debug_assert_eq!(self.now, expected, "{op:?} under {plan:?}");
+        true
+    }
+
+    fn control(&mut self, number: usize, op: Control) -> bool {
+        match op {
+            Control::Loop {} => return true,
+            Control::Jump { .. } => {
+                self.go_to(self.blocks.all[number].next[0]);
+            }
+            Control::BranchIf { test, .. } => self.branch(number, test.0, true),
+            Control::BranchUnless { test, .. } => self.branch(number, test.0, false),
+            Control::Return { value } => {
+                let (tag, bits) = self.value(value.0);
+                let gas = self.b.use_var(self.gas);
+                self.store_state(offset_of!(NativeState<'_>, gas), gas);
+                // Where a program has ended is a part of its state.
+                let place = self.place(self.pc);
+                self.store_state(offset_of!(NativeState<'_>, exit_place), place);
+                self.b.ins().return_(&[tag, bits]);
+            }
+            Control::Raise { .. } => unreachable!("not compiled"),
+        }
+        false
+    }
+
+    fn branch(&mut self, number: usize, test: u16, wanted: bool) {
+        let truth = self.truth(test);
+        let next = self.blocks.all[number].next.clone();
+        let (taken, behind) = (self.b.create_block(), self.b.create_block());
+        let (if_true, if_false) = if wanted {
+            (taken, behind)
+        } else {
+            (behind, taken)
+        };
+        self.b.ins().brif(truth, if_true, &[], if_false, &[]);
+        let now = self.now.clone();
+        for (way, to) in [(taken, next[0]), (behind, next[1])] {
+            self.b.switch_to_block(way);
+            self.now.clone_from(&now);
+            self.pc = self.blocks.all[to].start;
+            self.before.clone_from(&now);
+            self.refund = 0;
+            self.here.clear();
+            self.go_to(to);
+        }
+    }
+
+    /// Whether a register counts as true, as a word.
+    pub(super) fn truth(&mut self, register: u16) -> ir::Value {
+        match self.now[usize::from(register)] {
+            Type::Bool => self.b.use_var(self.registers[usize::from(register)].bits),
+            Type::Nil => self.b.ins().iconst(I64, 0),
+            Type::Any => {
+                let (tag, bits) = self.value(register);
+                let is_nil = self.b.ins().icmp_imm_s(IntCC::Equal, tag, Kind::Nil as i64);
+                let is_bool = self
+                    .b
+                    .ins()
+                    .icmp_imm_s(IntCC::Equal, tag, Kind::Bool as i64);
+                let is_zero = self.b.ins().icmp_imm_s(IntCC::Equal, bits, 0);
+                let is_false = self.b.ins().band(is_bool, is_zero);
+                let is_not = self.b.ins().bor(is_nil, is_false);
+                let one = self.b.ins().bxor_imm_s(is_not, 1);
+                self.b.ins().uextend(I64, one)
+            }
+            _ => self.b.ins().iconst(I64, 1),
+        }
+    }
+
+    /// Goes to a block: what it wants to know about registers is made sure of on the way.
+    fn go_to(&mut self, number: usize) {
+        let Some(wanted) = &self.types.at_start[number] else {
+            let exit = self.exit(ExitReason::Uncompiled);
+            self.b.ins().jump(exit, &[]);
+            return;
+        };
+        let start = self.blocks.all[number].start;
+        for register in self.live.at(start) {
+            let wanted = wanted[usize::from(register)];
+            if wanted == Type::Any {
+                let (tag, bits) = self.value(register);
+                self.set_any(register, tag, bits);
+            } else {
+                self.guard(register, wanted);
+            }
+        }
+        self.b.ins().jump(self.native[number], &[]);
+    }
+
+    // ---- exits
+
+    /// The exit before the current instruction, for a reason.
+    pub(super) fn exit(&mut self, reason: ExitReason) -> ir::Block {
+        if let Some((_, block)) = self.here.iter().find(|(known, _)| *known == reason) {
+            return *block;
+        }
+        let block = self.b.create_block();
+        self.b.set_cold_block(block);
+        self.here.push((reason, block));
+        self.exits.push(Exit {
+            block,
+            pc: self.pc,
+            reason,
+            types: self.before.clone(),
+            refund: self.refund,
+        });
+        block
+    }
+
+    /// Exits before the current instruction if a test holds.
+    pub(super) fn exit_if(&mut self, test: ir::Value, reason: ExitReason) {
+        let exit = self.exit(reason);
+        let go_on = self.b.create_block();
+        self.b.ins().brif(test, exit, &[], go_on, &[]);
+        self.b.switch_to_block(go_on);
+    }
+
+    /// Exits before the current instruction unless a test holds.
+    pub(super) fn exit_unless(&mut self, test: ir::Value, reason: ExitReason) {
+        let exit = self.exit(reason);
+        let go_on = self.b.create_block();
+        self.b.ins().brif(test, go_on, &[], exit, &[]);
+        self.b.switch_to_block(go_on);
+    }
+
+    /// From here on an exit stands behind the current instruction, with its result.
+    pub(super) fn settle(&mut self) {
+        self.refund -= self.function.fixed_gas(self.pc as usize);
+        self.pc += 1;
+        self.before.clone_from(&self.now);
+        self.here.clear();
+    }
+
+    fn write_exits(&mut self) {
+        for exit in std::mem::take(&mut self.exits) {
+            self.b.switch_to_block(exit.block);
+            self.now = exit.types;
+            let live = self.live.at(exit.pc);
+            for register in live {
+                self.write_back(register);
+            }
+            let gas = self.b.use_var(self.gas);
+            let gas = self.b.ins().iadd_imm_s(gas, exit.refund as i64);
+            self.store_state(offset_of!(NativeState<'_>, gas), gas);
+            let place = self.place(exit.pc);
+            leave_at(&mut self.b, self.state, self.fp, place, exit.reason);
+        }
+    }
+
+    /// A pc of this function, as exits name it.
+    pub(super) fn place(&mut self, pc: u32) -> ir::Value {
+        let place = u64::from(self.request.function) << 32 | u64::from(pc);
+        self.b.ins().iconst(I64, place as i64)
+    }
+
+    /// Writes the live registers below `window` back that a pc needs.
+    pub(super) fn write_back_below(&mut self, pc: u32, window: u16) {
+        let live = self.live;
+        for register in live.at(pc).filter(|register| *register < window) {
+            self.write_back(register);
+        }
+    }
+
+    // ---- registers
+
+    /// Writes a register to its slot.
+    pub(super) fn write_back(&mut self, register: u16) {
+        let (tag, bits) = self.value(register);
+        let slot = i32::from(register) * SLOT;
+        self.b.ins().store(MEMORY, tag, self.fp, slot);
+        self.b.ins().store(MEMORY, bits, self.fp, slot + 8);
+    }
+
+    pub(super) fn load_slot(&mut self, register: u16, half: i32) -> ir::Value {
+        let slot = i32::from(register) * SLOT;
+        self.b.ins().load(I64, MEMORY, self.fp, slot + half)
+    }
+
+    /// Tag and bits of a register.
+    pub(super) fn value(&mut self, register: u16) -> (ir::Value, ir::Value) {
+        let variables = self.registers[usize::from(register)];
+        match self.now[usize::from(register)] {
+            Type::Any => (
+                self.b.use_var(variables.tag),
+                self.b.use_var(variables.bits),
+            ),
+            Type::Float => {
+                let float = self.b.use_var(variables.float);
+                let bits = self.b.ins().bitcast(I64, MemFlagsData::new(), float);
+                (self.tag(Kind::Float), bits)
+            }
+            known => {
+                let tag = known.tag().unwrap_or_default();
+                let tag = self.b.ins().iconst(I64, tag as i64);
+                (tag, self.b.use_var(variables.bits))
+            }
+        }
+    }
+
+    pub(super) fn tag(&mut self, kind: Kind) -> ir::Value {
+        self.b.ins().iconst(I64, kind as i64)
+    }
+
+    /// The bits of a register that is not a Float.
+    pub(super) fn bits(&mut self, register: u16) -> ir::Value {
+        self.value(register).1
+    }
+
+    /// A register as a Float; an Int is converted.
+    pub(super) fn float(&mut self, register: u16) -> ir::Value {
+        let variables = self.registers[usize::from(register)];
+        if self.now[usize::from(register)] == Type::Int {
+            let int = self.b.use_var(variables.bits);
+            return self.b.ins().fcvt_from_sint(F64, int);
+        }
+        self.b.use_var(variables.float)
+    }
+
+    /// Makes sure of a register's type.
+    pub(super) fn guard(&mut self, register: u16, wanted: Type) {
+        let known = self.now[usize::from(register)];
+        if known == wanted {
+            return;
+        }
+        let Some(tag) = wanted.tag() else {
+            return;
+        };
+        let (is, bits) = self.value(register);
+        let right = self.b.ins().icmp_imm_s(IntCC::Equal, is, tag as i64);
+        self.exit_unless(right, ExitReason::Kind);
+        if wanted == Type::Float {
+            let float = self.b.ins().bitcast(F64, MemFlagsData::new(), bits);
+            self.b
+                .def_var(self.registers[usize::from(register)].float, float);
+        }
+        self.now[usize::from(register)] = wanted;
+    }
+
+    pub(super) fn set_any(&mut self, register: u16, tag: ir::Value, bits: ir::Value) {
+        let variables = self.registers[usize::from(register)];
+        self.b.def_var(variables.tag, tag);
+        self.b.def_var(variables.bits, bits);
+        self.now[usize::from(register)] = Type::Any;
+    }
+
+    /// Sets a register to bits of a type other than Float and Any.
+    pub(super) fn set_bits(&mut self, register: u16, known: Type, bits: ir::Value) {
+        self.b
+            .def_var(self.registers[usize::from(register)].bits, bits);
+        self.now[usize::from(register)] = known;
+    }
+
+    pub(super) fn set_float(&mut self, register: u16, float: ir::Value) {
+        self.b
+            .def_var(self.registers[usize::from(register)].float, float);
+        self.now[usize::from(register)] = Type::Float;
+    }
+
+    /// Sets a register from tag and bits whose type is known without a look.
+    pub(super) fn set_known(
+        &mut self,
+        register: u16,
+        known: Type,
+        tag: ir::Value,
+        bits: ir::Value,
+    ) {
+        match known {
+            Type::Any => self.set_any(register, tag, bits),
+            Type::Float => {
+                let float = self.b.ins().bitcast(F64, MemFlagsData::new(), bits);
+                self.set_float(register, float);
+            }
+            known => self.set_bits(register, known, bits),
+        }
+    }
+
+    fn copy(&mut self, dst: u16, src: u16) {
+        match self.now[usize::from(src)] {
+            Type::Float => {
+                let float = self.float(src);
+                self.set_float(dst, float);
+            }
+            Type::Any => {
+                let (tag, bits) = self.value(src);
+                self.set_any(dst, tag, bits);
+            }
+            known => {
+                let bits = self.bits(src);
+                self.set_bits(dst, known, bits);
+            }
+        }
+    }
+
+    /// What the current instruction takes a number that it reads to be.
+    pub(super) fn wanted(&self, register: u16) -> Type {
+        let op = &self.function.code[self.pc as usize];
+        let site = self.evidence.site(self.pc);
+        let guards = guarded(op, Plan::Floats, &self.before, site);
+        let found = guards.into_iter().find(|(of, _)| *of == register);
+        found.map_or(Type::Any, |(_, wanted)| wanted)
+    }
+
+    // ---- the state
+
+    pub(super) fn load_state(&mut self, offset: usize) -> ir::Value {
+        self.b.ins().load(I64, MEMORY, self.state, offset as i32)
+    }
+
+    pub(super) fn store_state(&mut self, offset: usize, value: ir::Value) {
+        self.b.ins().store(MEMORY, value, self.state, offset as i32);
+    }
+
+    /// Lets a handler of the interpreter do an instruction.
+    fn aside(&mut self, number: usize, op: &Op) {
+        for register in reads(op) {
+            self.write_back(register);
+        }
+        let gas = self.b.use_var(self.gas);
+        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        let mut signature = Signature::new(CallConv::SystemV);
+        signature.params = vec![AbiParam::new(I64); 3];
+        signature.returns = vec![AbiParam::new(I64)];
+        let signature = self.b.import_signature(signature);
+        let handler = self.load_state(offset_of!(NativeState<'_>, aside));
+        let place = self.place(self.pc);
+        let arguments = [self.state, self.fp, place];
+        let call = self.b.ins().call_indirect(signature, handler, &arguments);
+        let done = self.b.inst_results(call)[0];
+        let gas = self.load_state(offset_of!(NativeState<'_>, gas));
+        self.b.def_var(self.gas, gas);
+        self.exit_unless(done, ExitReason::Aside);
+        let mut after = self.now.clone();
+        self.evidence.step(self.pc, &mut after);
+        let mut written = None;
+        op.accesses(|access| {
+            if let Access::Write(register) = access {
+                written = Some(register);
+            }
+        });
+        if let Some(register) = written {
+            let tag = self.load_slot(register, 0);
+            let bits = self.load_slot(register, 8);
+            self.set_known(register, after[usize::from(register)], tag, bits);
+        }
+        if op.info().work != pw_isa::op::Work::None {
+            let need = self.blocks.need_behind(number) as i64;
+            let (pc, refund, before) = (self.pc, self.refund, self.before.clone());
+            self.settle();
+            let poor = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, gas, need);
+            self.exit_if(poor, ExitReason::Gas);
+            (self.pc, self.refund, self.before) = (pc, refund, before);
+            self.here.clear();
+        }
+    }
+}
+
+/// No arguments for a block.
+pub(super) const NONE: [BlockArg; 0] = [];
+
+/// A word from 32 bits.
+pub(super) fn word_of(b: &mut FunctionBuilder<'_>, half: ir::Value) -> ir::Value {
+    debug_assert_eq!(b.func.dfg.value_type(half), I32);
+    b.ins().uextend(I64, half)
+}

@@ -1,0 +1,176 @@
+//! The compiler: functions to native code through Cranelift.
+//!
+//! One body a function, with several entries: its beginning, and each loop (on-stack replacement). It
+//! works on the fiber's own frame: arguments stand there when it is entered, and at an exit every live
+//! register is written back, so that the interpreter goes on as if it had been there all the time. The
+//! registers themselves are SSA values in between, without tags where the kind is known.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `blocks` | blocks, and the gas to the next check |
+//! | `types` | what is known and guessed about registers |
+//! | `lower` | from blocks to Cranelift's form: entries, edges, exits, gas |
+//! | `numbers`, `objects`, `calls` | instructions |
+//! | `state` | what native code shares with the engine |
+//!
+//! # The protocol
+//! A body is called with the state, the frame's r0 and the number of an entry: 0 for the beginning, n for
+//! the n-th loop, below 0 for the beginning by way of a tail call from function `-n - 1`. It returns tag
+//! and bits of the result, or `EXIT` after it has written its frame back and said where the newest frame
+//! is; a caller that receives `EXIT` writes its own frame back and the header of the frame it called, and
+//! returns `EXIT`. `NOT_ENTERED` is returned by a function that did not begin, for want of gas or stack:
+//! the caller exits *at* its call.
+
+mod blocks;
+mod calls;
+mod lower;
+mod numbers;
+mod objects;
+pub(crate) mod state;
+mod types;
+
+use cranelift_codegen::Context;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_frontend::FunctionBuilderContext;
+
+use crate::code::CodeMemory;
+use crate::code_space::CodeSpace;
+use crate::interp::profile::Site;
+
+/// Why a function has no native code.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// This machine is not supported.
+    #[error("no native code for this machine: {0}")]
+    Machine(String),
+    /// It is larger than what is compiled.
+    #[error("a function of {instructions} instructions and {registers} registers is too large")]
+    TooLarge {
+        /// Its instructions.
+        instructions: usize,
+        /// Its registers.
+        registers: u16,
+    },
+    /// Cranelift refuses.
+    #[error("the compiler failed: {0}")]
+    Failed(String),
+    /// There is no memory for the code.
+    #[error("no executable memory: {0}")]
+    Memory(#[from] std::io::Error),
+}
+
+/// The most instructions of a function that is compiled.
+const INSTRUCTIONS_MAX: usize = 3_000;
+/// The most registers.
+const REGISTERS_MAX: u16 = 500;
+
+/// The native code of one function.
+#[derive(Debug)]
+pub(crate) struct NativeFunction {
+    pub(crate) code: CodeMemory,
+    /// The pc of the loop of each entry from 1 on.
+    pub(crate) loops: Vec<u32>,
+}
+
+/// What a compilation is about.
+pub(crate) struct Request<'a> {
+    pub(crate) space: &'a CodeSpace,
+    pub(crate) program: u32,
+    pub(crate) function: u32,
+    /// What was seen at its instructions, by pc.
+    pub(crate) sites: &'a [Site],
+    /// Instructions about which guesses have failed too often.
+    pub(crate) generic: &'a [u32],
+}
+
+/// A compiler; one a thread.
+pub(crate) struct Compiler {
+    isa: OwnedTargetIsa,
+    context: Context,
+    frontend: FunctionBuilderContext,
+}
+
+impl Compiler {
+    pub(crate) fn new() -> Result<Compiler, CompileError> {
+        let mut flags = settings::builder();
+        for (name, value) in [
+            ("opt_level", "speed"),
+            (
+                "enable_verifier",
+                if cfg!(debug_assertions) {
+                    "true"
+                } else {
+                    "false"
+                },
+            ),
+            ("unwind_info", "false"),
+            // Tail calls rely on them.
+            ("preserve_frame_pointers", "true"),
+        ] {
+            flags
+                .set(name, value)
+                .map_err(|error| CompileError::Machine(error.to_string()))?;
+        }
+        let isa = cranelift_native::builder()
+            .map_err(|error| CompileError::Machine(error.to_owned()))?
+            .finish(settings::Flags::new(flags))
+            .map_err(|error| CompileError::Machine(error.to_string()))?;
+        Ok(Compiler {
+            isa,
+            context: Context::new(),
+            frontend: FunctionBuilderContext::new(),
+        })
+    }
+
+    /// Compiles a function.
+    pub(crate) fn compile(
+        &mut self,
+        request: &Request<'_>,
+    ) -> Result<NativeFunction, CompileError> {
+        let function = request
+            .space
+            .program(request.program)
+            .function(request.function);
+        if function.code.len() > INSTRUCTIONS_MAX || function.registers > REGISTERS_MAX {
+            return Err(CompileError::TooLarge {
+                instructions: function.code.len(),
+                registers: function.registers,
+            });
+        }
+        self.context.clear();
+        let config = self.isa.frontend_config();
+        let loops = lower::lower(request, &mut self.context.func, &mut self.frontend, config);
+        Ok(NativeFunction {
+            code: self.finish()?,
+            loops,
+        })
+    }
+
+    /// The way in from the engine: `extern "C" fn(state, r0, entry, code)`, which leaves the result in the
+    /// state.
+    pub(crate) fn entrance(&mut self) -> Result<CodeMemory, CompileError> {
+        self.context.clear();
+        let config = self.isa.frontend_config();
+        lower::entrance(&mut self.context.func, &mut self.frontend, config);
+        self.finish()
+    }
+
+    /// What stands in the code table for a function without native code.
+    pub(crate) fn stub(&mut self) -> Result<CodeMemory, CompileError> {
+        self.context.clear();
+        let config = self.isa.frontend_config();
+        lower::stub(&mut self.context.func, &mut self.frontend, config);
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Result<CodeMemory, CompileError> {
+        let compiled = self
+            .context
+            .compile(&*self.isa, &mut ControlPlane::default())
+            .map_err(|error| CompileError::Failed(format!("{:?}", error.inner)))?;
+        debug_assert!(compiled.buffer.relocs().is_empty());
+        Ok(CodeMemory::new(compiled.code_buffer())?)
+    }
+}

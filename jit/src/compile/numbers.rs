@@ -1,0 +1,260 @@
+//! Arithmetic and comparisons.
+
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{self, InstBuilder};
+use pw_isa::Kind;
+use pw_isa::op::{Arith, Compare, Float};
+use pw_isa::operand::{Def, Use};
+
+use super::lower::Lowering;
+use super::state::ExitReason;
+use super::types::{Plan, Type};
+
+impl Lowering<'_, '_> {
+    fn ints(&mut self, a: Use, b: Use) -> (ir::Value, ir::Value) {
+        self.guard(a.0, Type::Int);
+        self.guard(b.0, Type::Int);
+        (self.bits(a.0), self.bits(b.0))
+    }
+
+    /// Two numbers as Floats.
+    fn floats(&mut self, a: Use, b: Use) -> (ir::Value, ir::Value) {
+        for register in [a.0, b.0] {
+            let wanted = self.wanted(register);
+            self.guard(register, wanted);
+        }
+        (self.float(a.0), self.float(b.0))
+    }
+
+    pub(super) fn arith(&mut self, op: Arith, plan: Plan) {
+        if plan == Plan::Floats {
+            return self.arith_of_floats(op);
+        }
+        match op {
+            Arith::Add { dst, a, b } => {
+                let (a, b) = self.ints(a, b);
+                let (sum, overflow) = self.b.ins().sadd_overflow(a, b);
+                self.checked(dst, sum, overflow);
+            }
+            Arith::Sub { dst, a, b } => {
+                let (a, b) = self.ints(a, b);
+                let (difference, overflow) = self.b.ins().ssub_overflow(a, b);
+                self.checked(dst, difference, overflow);
+            }
+            Arith::Mul { dst, a, b } => {
+                let (a, b) = self.ints(a, b);
+                let (product, overflow) = self.b.ins().smul_overflow(a, b);
+                self.checked(dst, product, overflow);
+            }
+            Arith::Div { dst, a, b } | Arith::Quot { dst, a, b } => {
+                let (a, b) = self.ints(a, b);
+                self.divisor(b);
+                let quotient = self.b.ins().sdiv(a, b);
+                self.set_bits(dst.0, Type::Int, quotient);
+            }
+            Arith::Rem { dst, a, b } => {
+                let (a, b) = self.ints(a, b);
+                self.divisor(b);
+                let rest = self.b.ins().srem(a, b);
+                self.set_bits(dst.0, Type::Int, rest);
+            }
+            Arith::Mod { dst, a, b } => {
+                let (a, b) = self.ints(a, b);
+                self.divisor(b);
+                let rest = self.b.ins().srem(a, b);
+                self.floor(dst, rest, b);
+            }
+            Arith::Neg { dst, a } => {
+                self.guard(a.0, Type::Int);
+                let a = self.bits(a.0);
+                let zero = self.b.ins().iconst(I64, 0);
+                let (negated, overflow) = self.b.ins().ssub_overflow(zero, a);
+                self.checked(dst, negated, overflow);
+            }
+            Arith::Abs { dst, a } => {
+                self.guard(a.0, Type::Int);
+                let a = self.bits(a.0);
+                let least = self.b.ins().icmp_imm_s(IntCC::Equal, a, i64::MIN);
+                self.exit_if(least, ExitReason::Number);
+                let result = self.b.ins().iabs(a);
+                self.set_bits(dst.0, Type::Int, result);
+            }
+            Arith::BitNot { dst, a } => {
+                self.guard(a.0, Type::Int);
+                let a = self.bits(a.0);
+                let result = self.b.ins().bnot(a);
+                self.set_bits(dst.0, Type::Int, result);
+            }
+            _ => self.wrapping(op),
+        }
+    }
+
+    /// Operations on two Ints that always have a result.
+    fn wrapping(&mut self, op: Arith) {
+        let (dst, a, b) = match op {
+            Arith::Min { dst, a, b }
+            | Arith::Max { dst, a, b }
+            | Arith::WrapAdd { dst, a, b }
+            | Arith::WrapSub { dst, a, b }
+            | Arith::WrapMul { dst, a, b }
+            | Arith::BitAnd { dst, a, b }
+            | Arith::BitOr { dst, a, b }
+            | Arith::BitXor { dst, a, b }
+            | Arith::Shl { dst, a, b }
+            | Arith::Shr { dst, a, b }
+            | Arith::Ushr { dst, a, b } => (dst, a, b),
+            _ => unreachable!("not an operation on two Ints"),
+        };
+        let (a, b) = self.ints(a, b);
+        let ins = self.b.ins();
+        // Shifts count modulo 64, like the processor's.
+        let result = match op {
+            Arith::Min { .. } => ins.smin(a, b),
+            Arith::Max { .. } => ins.smax(a, b),
+            Arith::WrapAdd { .. } => ins.iadd(a, b),
+            Arith::WrapSub { .. } => ins.isub(a, b),
+            Arith::WrapMul { .. } => ins.imul(a, b),
+            Arith::BitAnd { .. } => ins.band(a, b),
+            Arith::BitOr { .. } => ins.bor(a, b),
+            Arith::BitXor { .. } => ins.bxor(a, b),
+            Arith::Shl { .. } => ins.ishl(a, b),
+            Arith::Shr { .. } => ins.sshr(a, b),
+            _ => ins.ushr(a, b),
+        };
+        self.set_bits(dst.0, Type::Int, result);
+    }
+
+    fn arith_of_floats(&mut self, op: Arith) {
+        let (dst, result) = match op {
+            Arith::Add { dst, a, b } => {
+                let (a, b) = self.floats(a, b);
+                (dst, self.b.ins().fadd(a, b))
+            }
+            Arith::Sub { dst, a, b } => {
+                let (a, b) = self.floats(a, b);
+                (dst, self.b.ins().fsub(a, b))
+            }
+            Arith::Mul { dst, a, b } => {
+                let (a, b) = self.floats(a, b);
+                (dst, self.b.ins().fmul(a, b))
+            }
+            Arith::Div { dst, a, b } => {
+                let (a, b) = self.floats(a, b);
+                (dst, self.b.ins().fdiv(a, b))
+            }
+            Arith::Neg { dst, a } => {
+                self.guard(a.0, Type::Float);
+                let a = self.float(a.0);
+                (dst, self.b.ins().fneg(a))
+            }
+            _ => unreachable!("not compiled for Floats"),
+        };
+        self.set_float(dst.0, result);
+    }
+
+    pub(super) fn float_function(&mut self, op: Float) {
+        let (Float::ToFloat { dst, a } | Float::Sqrt { dst, a }) = op else {
+            unreachable!("done by a handler");
+        };
+        let wanted = self.wanted(a.0);
+        self.guard(a.0, wanted);
+        let number = self.float(a.0);
+        let result = match op {
+            Float::Sqrt { .. } => self.b.ins().sqrt(number),
+            _ => number,
+        };
+        self.set_float(dst.0, result);
+    }
+
+    fn checked(&mut self, dst: Def, result: ir::Value, overflow: ir::Value) {
+        self.exit_if(overflow, ExitReason::Number);
+        self.set_bits(dst.0, Type::Int, result);
+    }
+
+    /// Leaves division by 0, which fails, and by -1, which can overflow, to the interpreter.
+    fn divisor(&mut self, b: ir::Value) {
+        let dfg = &self.b.func.dfg;
+        if let Some(inst) = dfg.value_def(dfg.resolve_aliases(b)).inst()
+            && let ir::InstructionData::UnaryImm { imm, .. } = dfg.insts[inst]
+            && imm.bits() > 0
+        {
+            return;
+        }
+        let more = self.b.ins().iadd_imm_s(b, 1);
+        let bad = self
+            .b
+            .ins()
+            .icmp_imm_s(IntCC::UnsignedLessThanOrEqual, more, 1);
+        self.exit_if(bad, ExitReason::Number);
+    }
+
+    /// From the remainder of truncating division to that of flooring division.
+    fn floor(&mut self, dst: Def, rest: ir::Value, b: ir::Value) {
+        let mixed = self.b.ins().bxor(rest, b);
+        let other_sign = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, mixed, 0);
+        let some = self.b.ins().icmp_imm_s(IntCC::NotEqual, rest, 0);
+        let adjust = self.b.ins().band(other_sign, some);
+        let moved = self.b.ins().iadd(rest, b);
+        let result = self.b.ins().select(adjust, moved, rest);
+        self.set_bits(dst.0, Type::Int, result);
+    }
+
+    pub(super) fn compare(&mut self, op: Compare, plan: Plan) {
+        let (dst, holds) = match op {
+            Compare::Not { dst, a } => {
+                let truth = self.truth(a.0);
+                (dst, self.b.ins().icmp_imm_s(IntCC::Equal, truth, 0))
+            }
+            Compare::Is { dst, a, kinds } => (dst, self.is(a, kinds.0.0)),
+            Compare::Eq { dst, a, b } => {
+                let (left, right) = (self.value(a.0), self.value(b.0));
+                let tags = self.b.ins().icmp(IntCC::Equal, left.0, right.0);
+                let bits = self.b.ins().icmp(IntCC::Equal, left.1, right.1);
+                (dst, self.b.ins().band(tags, bits))
+            }
+            Compare::Lt { dst, a, b } => (dst, self.order(plan, a, b, IntCC::SignedLessThan)),
+            Compare::Le { dst, a, b } => {
+                (dst, self.order(plan, a, b, IntCC::SignedLessThanOrEqual))
+            }
+            Compare::Gt { dst, a, b } => (dst, self.order(plan, a, b, IntCC::SignedGreaterThan)),
+            Compare::Ge { dst, a, b } => {
+                (dst, self.order(plan, a, b, IntCC::SignedGreaterThanOrEqual))
+            }
+            Compare::NumEq { dst, a, b } => (dst, self.order(plan, a, b, IntCC::Equal)),
+            Compare::NumNe { dst, a, b } => (dst, self.order(plan, a, b, IntCC::NotEqual)),
+            Compare::Equal { .. } => unreachable!("done by a handler"),
+        };
+        let word = self.b.ins().uextend(I64, holds);
+        self.set_bits(dst.0, Type::Bool, word);
+    }
+
+    fn order(&mut self, plan: Plan, a: Use, b: Use, order: IntCC) -> ir::Value {
+        if plan == Plan::Ints {
+            let (a, b) = self.ints(a, b);
+            return self.b.ins().icmp(order, a, b);
+        }
+        let (a, b) = self.floats(a, b);
+        let order = match order {
+            IntCC::SignedLessThan => FloatCC::LessThan,
+            IntCC::SignedLessThanOrEqual => FloatCC::LessThanOrEqual,
+            IntCC::SignedGreaterThan => FloatCC::GreaterThan,
+            IntCC::SignedGreaterThanOrEqual => FloatCC::GreaterThanOrEqual,
+            IntCC::Equal => FloatCC::Equal,
+            _ => FloatCC::NotEqual,
+        };
+        self.b.ins().fcmp(order, a, b)
+    }
+
+    /// Whether the kind of a value is one of a set.
+    fn is(&mut self, a: Use, kinds: u32) -> ir::Value {
+        let (tag, _) = self.value(a.0);
+        let kind = self.b.ins().band_imm_s(tag, 0xf);
+        let set = self.b.ins().iconst(I64, i64::from(kinds));
+        let shifted = self.b.ins().ushr(set, kind);
+        let bit = self.b.ins().band_imm_s(shifted, 1);
+        self.b.ins().icmp_imm_s(IntCC::NotEqual, bit, 0)
+    }
+}
+
+const _: () = assert!(Kind::ALL.len() <= 16, "a kind fits in four bits");

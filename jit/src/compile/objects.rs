@@ -1,0 +1,225 @@
+//! Constants, pairs and vectors.
+
+use std::mem::offset_of;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{I8, I16, I32, I64};
+use cranelift_codegen::ir::{self, InstBuilder};
+use pw_isa::Kind;
+use pw_isa::op::Data;
+use pw_isa::operand::{Def, Use};
+
+use super::lower::{Lowering, MEMORY, NONE, word_of};
+use super::state::{ExitReason, NativeState};
+use super::types::{Plan, Type};
+use crate::fiber::arena::{CARD_WORDS, Elements, OutsideLayout};
+
+impl Lowering<'_, '_> {
+    pub(super) fn data(&mut self, op: Data, plan: Plan) {
+        match op {
+            Data::Nil { dst } => self.constant(dst, Type::Nil, 0),
+            Data::Bool { dst, value } => self.constant(dst, Type::Bool, i64::from(value.0)),
+            Data::Int { dst, value } => self.constant(dst, Type::Int, value.0),
+            Data::Float { dst, value } => {
+                let float = self.b.ins().f64const(f64::from_bits(value.0));
+                self.set_float(dst.0, float);
+            }
+            Data::Const { dst, constant } => {
+                let value = self.program.constant(self.request.function, constant.0);
+                let tag = self.b.ins().iconst(I64, value.tag as i64);
+                let bits = self.b.ins().iconst(I64, value.bits as i64);
+                self.set_any(dst.0, tag, bits);
+            }
+            Data::Car { dst, pair } => self.part_of_pair(dst, pair, 0),
+            Data::Cdr { dst, pair } => self.part_of_pair(dst, pair, 1),
+            Data::VectorLength { dst, vector } => {
+                let object = self.object(vector.0, Kind::Vector);
+                let length = self.b.ins().load(I32, MEMORY, object, 8);
+                let length = word_of(&mut self.b, length);
+                self.set_bits(dst.0, Type::Int, length);
+            }
+            Data::VectorRef { dst, vector, index } => self.vector_ref(dst, vector, index, plan),
+            Data::VectorSet {
+                vector,
+                index,
+                value,
+            } => self.vector_set(vector, index, value, plan),
+            _ => unreachable!("done by a handler"),
+        }
+    }
+
+    fn constant(&mut self, dst: Def, known: Type, bits: i64) {
+        let bits = self.b.ins().iconst(I64, bits);
+        self.set_bits(dst.0, known, bits);
+    }
+
+    /// Where an object of the arena is.
+    pub(super) fn object(&mut self, register: u16, kind: Kind) -> ir::Value {
+        self.guard(register, Type::Object(kind));
+        let offset = self.bits(register);
+        let words = self.load_state(offset_of!(NativeState<'_>, words));
+        self.b.ins().iadd(words, offset)
+    }
+
+    fn part_of_pair(&mut self, dst: Def, pair: Use, part: i32) {
+        let object = self.object(pair.0, Kind::Pair);
+        let tag = self.b.ins().load(I16, MEMORY, object, 2 + 2 * part);
+        let tag = self.b.ins().uextend(I64, tag);
+        let bits = self.b.ins().load(I64, MEMORY, object, 8 + 8 * part);
+        self.set_any(dst.0, tag, bits);
+    }
+
+    /// A vector's buffer word and an index within its length; its elements are as guessed.
+    fn element(&mut self, vector: Use, index: Use, elements: Type) -> (ir::Value, ir::Value) {
+        let object = self.object(vector.0, Kind::Vector);
+        self.guard(index.0, Type::Int);
+        let index = self.bits(index.0);
+        let length = self.b.ins().load(I32, MEMORY, object, 8);
+        let length = word_of(&mut self.b, length);
+        let outside = self
+            .b
+            .ins()
+            .icmp(IntCC::UnsignedGreaterThanOrEqual, index, length);
+        self.exit_if(outside, ExitReason::Range);
+        let number = match elements {
+            Type::Int => Elements::Int,
+            Type::Float => Elements::Float,
+            _ => Elements::Any,
+        };
+        let found = self.b.ins().load(I16, MEMORY, object, 2);
+        let right = self.b.ins().icmp_imm_s(IntCC::Equal, found, number as i64);
+        self.exit_unless(right, ExitReason::Kind);
+        (self.b.ins().load(I64, MEMORY, object, 16), index)
+    }
+
+    /// Where an element is, given its vector's buffer and its index.
+    fn address(&mut self, buffer: ir::Value, index: ir::Value, elements: Type) -> ir::Value {
+        let data = self.buffer_data(buffer);
+        let shift = if elements == Type::Any { 4 } else { 3 };
+        let offset = self.b.ins().ishl_imm_u(index, shift);
+        self.b.ins().iadd(data, offset)
+    }
+
+    /// The first word of a buffer: in the arena, or outside it.
+    fn buffer_data(&mut self, buffer: ir::Value) -> ir::Value {
+        let (inside, outside, found) = (
+            self.b.create_block(),
+            self.b.create_block(),
+            self.b.create_block(),
+        );
+        let data = self.b.append_block_param(found, I64);
+        let is_outside = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, buffer, 0);
+        self.b.ins().brif(is_outside, outside, &NONE, inside, &NONE);
+        self.b.switch_to_block(inside);
+        let words = self.load_state(offset_of!(NativeState<'_>, words));
+        let place = self.b.ins().iadd(words, buffer);
+        let place = self.b.ins().iadd_imm_s(place, 16);
+        self.b.ins().jump(found, &[place.into()]);
+        self.b.switch_to_block(outside);
+        let entry = self.outside(buffer);
+        let layout = OutsideLayout::get();
+        let place = self.b.ins().load(I64, MEMORY, entry, layout.words as i32);
+        self.b.ins().jump(found, &[place.into()]);
+        self.b.switch_to_block(found);
+        data
+    }
+
+    /// The entry of a buffer outside the arena.
+    fn outside(&mut self, buffer: ir::Value) -> ir::Value {
+        let size = OutsideLayout::get().size as i64;
+        // The mark of an outside buffer is the top bit, which shifting or multiplying drops.
+        let place = self.b.ins().ishl_imm_u(buffer, 1);
+        let place = self.b.ins().ushr_imm_u(place, 1);
+        let offset = self.b.ins().imul_imm_s(place, size);
+        let first = self.load_state(offset_of!(NativeState<'_>, outside));
+        self.b.ins().iadd(first, offset)
+    }
+
+    fn vector_ref(&mut self, dst: Def, vector: Use, index: Use, plan: Plan) {
+        let Plan::Elements(elements) = plan else {
+            unreachable!("a vector's elements are guessed");
+        };
+        let (buffer, index) = self.element(vector, index, elements);
+        let place = self.address(buffer, index, elements);
+        match elements {
+            Type::Any => {
+                let tag = self.b.ins().load(I64, MEMORY, place, 0);
+                let bits = self.b.ins().load(I64, MEMORY, place, 8);
+                self.set_any(dst.0, tag, bits);
+            }
+            Type::Float => {
+                let float = self.b.ins().load(ir::types::F64, MEMORY, place, 0);
+                self.set_float(dst.0, float);
+            }
+            _ => {
+                let bits = self.b.ins().load(I64, MEMORY, place, 0);
+                self.set_bits(dst.0, Type::Int, bits);
+            }
+        }
+    }
+
+    fn vector_set(&mut self, vector: Use, index: Use, value: Use, plan: Plan) {
+        let Plan::Elements(elements) = plan else {
+            unreachable!("a vector's elements are guessed");
+        };
+        let (buffer, index) = self.element(vector, index, elements);
+        self.guard(value.0, elements);
+        self.mark(buffer, index, elements);
+        let place = self.address(buffer, index, elements);
+        match elements {
+            Type::Any => {
+                let (tag, bits) = self.value(value.0);
+                self.b.ins().store(MEMORY, tag, place, 0);
+                self.b.ins().store(MEMORY, bits, place, 8);
+            }
+            Type::Float => {
+                let float = self.float(value.0);
+                self.b.ins().store(MEMORY, float, place, 0);
+            }
+            _ => {
+                let bits = self.bits(value.0);
+                self.b.ins().store(MEMORY, bits, place, 0);
+            }
+        }
+    }
+
+    /// The write barrier: marks the cards of an element.
+    fn mark(&mut self, buffer: ir::Value, index: ir::Value, elements: Type) {
+        let (inside, outside, done) = (
+            self.b.create_block(),
+            self.b.create_block(),
+            self.b.create_block(),
+        );
+        let cards = self.b.append_block_param(done, I64);
+        let place = self.b.append_block_param(done, I64);
+        let shift = if elements == Type::Any { 4 } else { 3 };
+        let bytes = self.b.ins().ishl_imm_u(index, shift);
+        let is_outside = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, buffer, 0);
+        self.b.ins().brif(is_outside, outside, &NONE, inside, &NONE);
+        self.b.switch_to_block(inside);
+        let of_arena = self.load_state(offset_of!(NativeState<'_>, cards));
+        let first = self.b.ins().iadd(buffer, bytes);
+        let first = self.b.ins().iadd_imm_s(first, 16);
+        self.b.ins().jump(done, &[of_arena.into(), first.into()]);
+        self.b.switch_to_block(outside);
+        let entry = self.outside(buffer);
+        let layout = OutsideLayout::get();
+        let of_buffer = self.b.ins().load(I64, MEMORY, entry, layout.cards as i32);
+        self.b.ins().jump(done, &[of_buffer.into(), bytes.into()]);
+        self.b.switch_to_block(done);
+        self.mark_card(cards, place);
+        if elements == Type::Any {
+            let second = self.b.ins().iadd_imm_s(place, 8);
+            self.mark_card(cards, second);
+        }
+    }
+
+    /// Marks the card of a byte.
+    pub(super) fn mark_card(&mut self, cards: ir::Value, place: ir::Value) {
+        let shift = (CARD_WORDS * 8).trailing_zeros();
+        let number = self.b.ins().ushr_imm_u(place, i64::from(shift));
+        let card = self.b.ins().iadd(cards, number);
+        let one = self.b.ins().iconst(I8, 1);
+        self.b.ins().store(MEMORY, one, card, 0);
+    }
+}

@@ -1,0 +1,95 @@
+//! What native code shares with the engine while it runs: one structure at a fixed layout, and the numbers
+//! of the exits.
+
+use crate::interp::Stay;
+use crate::value::Value;
+
+/// Returned in place of a tag: the frame and all above it have been written back; leave.
+pub(crate) const EXIT: i64 = 0x1000;
+/// Returned in place of a tag: the function was not entered, and nothing has happened.
+pub(crate) const NOT_ENTERED: i64 = 0x1001;
+
+/// Why native code was left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ExitReason {
+    /// The gas to the next check is not left.
+    Gas,
+    /// A value is not of the kind that was guessed.
+    Kind,
+    /// An operation on Ints has no result: overflow, or a division by zero.
+    Number,
+    /// An index is out of range.
+    Range,
+    /// A call enters another function than was guessed.
+    Callee,
+    /// The function called has no native code, or its frame does not fit.
+    NotEntered,
+    /// A handler of the interpreter did not do it: it is rare, dear or fails.
+    Aside,
+    /// The instruction is not compiled, or had not run when the function was.
+    Uncompiled,
+}
+
+impl ExitReason {
+    /// All reasons, in order.
+    pub const ALL: [ExitReason; 8] = [
+        ExitReason::Gas,
+        ExitReason::Kind,
+        ExitReason::Number,
+        ExitReason::Range,
+        ExitReason::Callee,
+        ExitReason::NotEntered,
+        ExitReason::Aside,
+        ExitReason::Uncompiled,
+    ];
+
+    /// Whether it says that a guess was wrong.
+    pub fn is_wrong_guess(self) -> bool {
+        matches!(
+            self,
+            ExitReason::Kind
+                | ExitReason::Number
+                | ExitReason::Range
+                | ExitReason::Callee
+                | ExitReason::Uncompiled
+        )
+    }
+}
+
+/// The state. Native code finds fields by `offset_of!`.
+#[repr(C)]
+pub(crate) struct NativeState<'a> {
+    /// Gas left behind the current block; current at calls and exits.
+    pub(crate) gas: i64,
+    /// No frame may reach this slot.
+    pub(crate) stack_end: *mut Value,
+    /// No native frame may begin below this address.
+    pub(crate) native_end: u64,
+    /// The native code of each function of the program.
+    pub(crate) table: *const *const u8,
+    /// By function: its parameters (or `u32::MAX`), and its registers with its captures in the upper half.
+    pub(crate) shapes: *const [u32; 2],
+    /// The words of the arena, its cards, and its outside buffers; current after each operation aside.
+    pub(crate) words: *mut u64,
+    pub(crate) cards: *mut u8,
+    pub(crate) outside: *const u8,
+    /// The words of the program's constants.
+    pub(crate) constants: *const u64,
+    /// What stands for the cards of an arena that has none.
+    pub(crate) dummy: *mut u8,
+    /// The program's number in the upper half.
+    pub(crate) program_bits: u64,
+    /// Of an exit: the newest frame's r0, its pc and function, and why. Of a return: its pc and function.
+    pub(crate) exit_fp: *mut Value,
+    pub(crate) exit_place: u64,
+    pub(crate) exit_reason: u64,
+    /// Frames that an exit has added.
+    pub(crate) frames: u64,
+    /// What the function returned that was entered.
+    pub(crate) result_tag: u64,
+    pub(crate) result_bits: u64,
+    /// Does an instruction by its handler in the interpreter.
+    pub(crate) aside: unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, u64) -> u64,
+    pub(crate) stay: Stay<'a>,
+}

@@ -1,0 +1,502 @@
+//! What is known about the registers of a function, and what is guessed: the kinds of their values before
+//! each instruction, from what instructions write and from the profile.
+//!
+//! An operation on numbers whose operands were always of one kind is compiled for that kind, behind
+//! guards; from there on the kind is known. Where a guess would be made again and again about a value
+//! that does not change, it is made once: on the way into the loop, or at the function's entry.
+
+use pw_isa::op::{Access, Arith, Compare, Control, Data, Float, Function as Call, Op};
+use pw_isa::{Function, Kind, KindSet};
+
+use super::blocks::Blocks;
+use crate::interp::profile::{Site, Target};
+
+/// What is known about a value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Type {
+    /// Nothing.
+    Any,
+    Int,
+    Float,
+    Bool,
+    Nil,
+    /// An object of this kind in the actor's own arena.
+    Object(Kind),
+}
+
+impl Type {
+    fn join(self, other: Type) -> Type {
+        if self == other { self } else { Type::Any }
+    }
+
+    /// The tag of all values of this type.
+    pub(super) fn tag(self) -> Option<u64> {
+        Some(match self {
+            Type::Any => return None,
+            Type::Int => Kind::Int as u64,
+            Type::Float => Kind::Float as u64,
+            Type::Bool => Kind::Bool as u64,
+            Type::Nil => Kind::Nil as u64,
+            Type::Object(kind) => kind as u64,
+        })
+    }
+
+    /// The type of all results that the opcode table allows.
+    fn of_results(op: &Op) -> Type {
+        let kinds = op.info().result;
+        [
+            (Kind::Int, Type::Int),
+            (Kind::Float, Type::Float),
+            (Kind::Bool, Type::Bool),
+        ]
+        .into_iter()
+        .find(|(kind, _)| kinds == KindSet::of(&[*kind]))
+        .map_or(Type::Any, |(_, known)| known)
+    }
+}
+
+/// How an instruction is compiled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Plan {
+    /// As it stands, without a guess.
+    Plain,
+    /// For two Ints.
+    Ints,
+    /// For two Floats; an operand known to be an Int is converted.
+    Floats,
+    /// For words: what they are is in tag and bits.
+    Words,
+    /// For an object in the arena.
+    Object(Kind),
+    /// For a vector in the arena with these elements.
+    Elements(Type),
+    /// A call of the one function that was seen, if it is a closure in the arena or a function value.
+    Known(u32),
+    /// A call of any closure of the program.
+    AnyClosure,
+    /// By a handler of the fast interpreter, called.
+    Aside,
+    /// Not: the interpreter does it.
+    Exit,
+}
+
+/// The types before every instruction, and the plans.
+pub(super) struct Types {
+    /// By block: what is known at its start.
+    pub(super) at_start: Vec<Option<Vec<Type>>>,
+    pub(super) plans: Vec<Plan>,
+}
+
+/// What types are found from.
+pub(super) struct Evidence<'a> {
+    pub(super) function: &'a Function,
+    pub(super) blocks: &'a Blocks,
+    pub(super) sites: &'a [Site],
+    /// The program's number.
+    pub(super) program: u32,
+    /// Instructions that are not to be guessed about any more.
+    pub(super) generic: &'a [u32],
+}
+
+impl Evidence<'_> {
+    /// Finds the types.
+    pub(super) fn types(&self) -> Types {
+        let free = self.solve(&[]);
+        let assumed = self.assumptions(&free);
+        self.solve(&assumed)
+    }
+
+    /// What was seen at an instruction.
+    pub(super) fn site(&self, pc: u32) -> Site {
+        self.sites.get(pc as usize).copied().unwrap_or_default()
+    }
+
+    /// Types at the start of blocks, to a fixed point. `assumed` are types of registers at the start of
+    /// blocks that ways into them must guarantee.
+    fn solve(&self, assumed: &[(usize, u16, Type)]) -> Types {
+        let registers = usize::from(self.function.registers);
+        let mut at_start: Vec<Option<Vec<Type>>> = vec![None; self.blocks.all.len()];
+        let mut plans = vec![Plan::Exit; self.function.code.len()];
+        for root in 0..self.blocks.all.len() {
+            // Loops that ran are entered even where no way to them was seen.
+            let block = &self.blocks.all[root];
+            let is_entered = block.is_header && self.site(block.start).count > 0;
+            if at_start[root].is_none() && (root == 0 || is_entered) {
+                at_start[root] = Some(vec![Type::Any; registers]);
+                assume(assumed, root, &mut at_start);
+                self.flow(root, assumed, &mut at_start, &mut plans);
+            }
+        }
+        Types { at_start, plans }
+    }
+
+    /// Follows all ways from a block.
+    fn flow(
+        &self,
+        root: usize,
+        assumed: &[(usize, u16, Type)],
+        at_start: &mut [Option<Vec<Type>>],
+        plans: &mut [Plan],
+    ) {
+        let mut open = vec![root];
+        while let Some(number) = open.pop() {
+            let Some(mut types) = at_start[number].clone() else {
+                continue;
+            };
+            let block = &self.blocks.all[number];
+            let mut goes_on = true;
+            for pc in block.start..block.end {
+                let plan = self.step(pc, &mut types);
+                plans[pc as usize] = plan;
+                if plan == Plan::Exit {
+                    goes_on = false;
+                    break;
+                }
+            }
+            for next in block.next.iter().filter(|_| goes_on) {
+                let joined = match &at_start[*next] {
+                    None => types.clone(),
+                    Some(known) => {
+                        let pairs = known.iter().zip(&types);
+                        pairs.map(|(a, b)| a.join(*b)).collect()
+                    }
+                };
+                if at_start[*next].as_ref() != Some(&joined) {
+                    let before = at_start[*next].replace(joined);
+                    assume(assumed, *next, at_start);
+                    if at_start[*next] != before {
+                        open.push(*next);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Guesses that are better made on the way into a loop or function than inside: about registers that
+    /// nothing in it writes, where all guards inside agree.
+    fn assumptions(&self, types: &Types) -> Vec<(usize, u16, Type)> {
+        let mut assumed = Vec::new();
+        for (number, block) in self.blocks.all.iter().enumerate() {
+            let inside = if number == 0 {
+                (0..self.blocks.all.len()).collect()
+            } else if block.is_header {
+                self.blocks.of_loop(number)
+            } else {
+                continue;
+            };
+            let Some(known) = &types.at_start[number] else {
+                continue;
+            };
+            let guards = self.guards(&inside, types);
+            for (register, guessed) in guards.into_iter().enumerate() {
+                if let (Type::Any, Some(Some(guess))) = (known[register], guessed) {
+                    assumed.push((number, register as u16, guess));
+                }
+            }
+        }
+        assumed
+    }
+
+    /// By register: the type that guards in these blocks want, `Some(None)` when they want several or the
+    /// register is written.
+    fn guards(&self, inside: &[usize], types: &Types) -> Vec<Option<Option<Type>>> {
+        let mut wanted: Vec<Option<Option<Type>>> =
+            vec![None; usize::from(self.function.registers)];
+        for number in inside {
+            let block = &self.blocks.all[*number];
+            let Some(mut known) = types.at_start[*number].clone() else {
+                continue;
+            };
+            for pc in block.start..block.end {
+                let op = &self.function.code[pc as usize];
+                let plan = types.plans[pc as usize];
+                for (register, guess) in guarded(op, plan, &known, self.site(pc)) {
+                    let slot = &mut wanted[usize::from(register)];
+                    *slot = match *slot {
+                        None => Some(Some(guess)),
+                        Some(Some(other)) if other == guess => Some(Some(guess)),
+                        _ => Some(None),
+                    };
+                }
+                self.step(pc, &mut known);
+                op.accesses(|access| match access {
+                    Access::Write(register) => wanted[usize::from(register)] = Some(None),
+                    Access::Clobber(first) => wanted[usize::from(first)..].fill(Some(None)),
+                    Access::Read { .. } => {}
+                });
+            }
+        }
+        wanted
+    }
+
+    /// What an instruction does to the types, and how it is compiled.
+    pub(super) fn step(&self, pc: u32, types: &mut [Type]) -> Plan {
+        let op = self.function.code[pc as usize];
+        let plan = self.plan(pc, &op, types);
+        for (register, guess) in guarded(&op, plan, types, self.site(pc)) {
+            types[usize::from(register)] = guess;
+        }
+        let result = result(&op, plan, types);
+        op.accesses(|access| match access {
+            Access::Write(register) => types[usize::from(register)] = result,
+            Access::Clobber(first) => types[usize::from(first)..].fill(Type::Any),
+            Access::Read { .. } => {}
+        });
+        plan
+    }
+
+    fn plan(&self, pc: u32, op: &Op, types: &[Type]) -> Plan {
+        let site = self.site(pc);
+        let generic = self.generic.contains(&pc);
+        let plan = match op {
+            Op::Control(Control::Raise { .. }) => Plan::Exit,
+            Op::Control(_) => Plan::Plain,
+            Op::Data(_) => data_plan(op, site, types),
+            Op::Arith(_) => arith_plan(op, site, types),
+            Op::Float(Float::ToFloat { .. } | Float::Sqrt { .. }) => {
+                match Guess::of(&reads(op), site, types).numbers() {
+                    Plan::Ints => Plan::Floats,
+                    other => other,
+                }
+            }
+            Op::Compare(_) => compare_plan(op, site, types),
+            Op::Function(op) => self.call_plan(op, site, generic),
+            Op::Float(_) | Op::Text(_) => Plan::Aside,
+            _ => Plan::Exit,
+        };
+        if generic && !matches!(plan, Plan::Plain | Plan::Exit | Plan::AnyClosure) {
+            Plan::Aside
+        } else {
+            plan
+        }
+    }
+
+    fn call_plan(&self, op: &Call, site: Site, generic: bool) -> Plan {
+        match op {
+            Call::Call { .. } | Call::TailCall { .. } => Plan::Plain,
+            Call::CallClosure { .. } | Call::TailCallClosure { .. } => match site.target {
+                Target::One(program, function) if program == self.program && !generic => {
+                    Plan::Known(function)
+                }
+                Target::None => Plan::Exit,
+                _ => Plan::AnyClosure,
+            },
+            Call::Apply { .. } | Call::TailApply { .. } | Call::CaptureSet { .. } => Plan::Exit,
+            Call::Capture { .. } => Plan::Object(Kind::Closure),
+            Call::CellGet { .. } | Call::CellSet { .. } => Plan::Object(Kind::Cell),
+            Call::Closure { .. } | Call::Cell { .. } => Plan::Aside,
+            Call::GlobalGet { .. } | Call::GlobalSet { .. } => Plan::Aside,
+        }
+    }
+}
+
+fn assume(assumed: &[(usize, u16, Type)], block: usize, at_start: &mut [Option<Vec<Type>>]) {
+    if let Some(types) = &mut at_start[block] {
+        for (_, register, guess) in assumed.iter().filter(|(number, ..)| *number == block) {
+            types[usize::from(*register)] = *guess;
+        }
+    }
+}
+
+/// What operands are taken to be.
+struct Guess {
+    /// One for each operand: known, or seen.
+    operands: Vec<Option<Type>>,
+    /// An operand was never seen.
+    unseen: bool,
+}
+
+impl Guess {
+    fn of(registers: &[u16], site: Site, types: &[Type]) -> Guess {
+        let mut unseen = false;
+        let operands = registers.iter().enumerate().map(|(place, register)| {
+            let known = types[usize::from(*register)];
+            if known != Type::Any {
+                return Some(known);
+            }
+            let seen = site.operands[place];
+            unseen |= seen.0 == 0;
+            match seen {
+                set if set == KindSet::of(&[Kind::Int]) => Some(Type::Int),
+                set if set == KindSet::of(&[Kind::Float]) => Some(Type::Float),
+                _ => None,
+            }
+        });
+        Guess {
+            operands: operands.collect(),
+            unseen,
+        }
+    }
+
+    /// For an operation on numbers.
+    fn numbers(&self) -> Plan {
+        if self.unseen {
+            return Plan::Exit;
+        }
+        let all = |wanted: &[Type]| {
+            let mut operands = self.operands.iter();
+            operands.all(|operand| operand.is_some_and(|operand| wanted.contains(&operand)))
+        };
+        if all(&[Type::Int]) {
+            Plan::Ints
+        } else if all(&[Type::Int, Type::Float]) {
+            Plan::Floats
+        } else {
+            Plan::Aside
+        }
+    }
+}
+
+/// The registers that an instruction reads, in the order of its operands.
+pub(super) fn reads(op: &Op) -> Vec<u16> {
+    let mut registers = Vec::new();
+    op.accesses(|access| {
+        if let Access::Read { first, count } = access {
+            registers.extend(first..first + count);
+        }
+    });
+    registers
+}
+
+fn data_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
+    let Op::Data(data) = op else {
+        return Plan::Exit;
+    };
+    let object = |register: u16, kind: Kind| {
+        let seen = site.operands[0];
+        match types[usize::from(register)] {
+            Type::Object(known) if known == kind => Plan::Object(kind),
+            Type::Any if seen == KindSet::of(&[kind]) => Plan::Object(kind),
+            Type::Any if seen.0 == 0 => Plan::Exit,
+            _ => Plan::Aside,
+        }
+    };
+    match data {
+        Data::Move { .. }
+        | Data::Nil { .. }
+        | Data::Bool { .. }
+        | Data::Int { .. }
+        | Data::Float { .. }
+        | Data::Const { .. } => Plan::Plain,
+        Data::Car { pair, .. } | Data::Cdr { pair, .. } => object(pair.0, Kind::Pair),
+        Data::VectorLength { vector, .. } => object(vector.0, Kind::Vector),
+        Data::VectorRef { vector, index, .. } | Data::VectorSet { vector, index, .. } => {
+            let elements = match site.elements {
+                1 => Type::Any,
+                2 => Type::Int,
+                4 => Type::Float,
+                0 => return Plan::Exit,
+                _ => return Plan::Aside,
+            };
+            let place = match types[usize::from(index.0)] {
+                Type::Int => true,
+                Type::Any => site.operands[1] == KindSet::of(&[Kind::Int]),
+                _ => false,
+            };
+            // What does not fit widens the vector.
+            let fits = match data {
+                Data::VectorSet { value, .. } if elements != Type::Any => {
+                    let known = types[usize::from(value.0)];
+                    known == Type::Any || known == elements
+                }
+                _ => true,
+            };
+            match object(vector.0, Kind::Vector) {
+                Plan::Object(_) if place && fits => Plan::Elements(elements),
+                Plan::Exit => Plan::Exit,
+                _ => Plan::Aside,
+            }
+        }
+        _ => Plan::Aside,
+    }
+}
+
+fn arith_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
+    let plan = Guess::of(&reads(op), site, types).numbers();
+    let Op::Arith(arith) = op else {
+        return Plan::Exit;
+    };
+    let with_floats = matches!(
+        arith,
+        Arith::Add { .. }
+            | Arith::Sub { .. }
+            | Arith::Mul { .. }
+            | Arith::Div { .. }
+            | Arith::Neg { .. }
+    );
+    match (plan, arith) {
+        (_, Arith::ToInt { .. }) => Plan::Aside,
+        (Plan::Floats, _) if !with_floats => Plan::Aside,
+        _ => plan,
+    }
+}
+
+fn compare_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
+    let Op::Compare(compare) = op else {
+        return Plan::Exit;
+    };
+    let is_word = |register: u16| {
+        matches!(
+            types[usize::from(register)],
+            Type::Int
+                | Type::Bool
+                | Type::Nil
+                | Type::Object(Kind::Pair | Kind::Vector | Kind::Map)
+        )
+    };
+    match compare {
+        Compare::Not { .. } | Compare::Is { .. } => Plan::Plain,
+        Compare::Eq { a, b, .. } if is_word(a.0) || is_word(b.0) => Plan::Words,
+        Compare::Eq { .. } | Compare::Equal { .. } => Plan::Aside,
+        _ => {
+            let guess = Guess::of(&reads(op), site, types);
+            // Comparing an Int with a Float is exact, which converting is not.
+            match guess.numbers() {
+                Plan::Floats if guess.operands.contains(&Some(Type::Int)) => Plan::Aside,
+                plan => plan,
+            }
+        }
+    }
+}
+
+/// The registers that an instruction guards under its plan, and what it wants them to be.
+pub(super) fn guarded(op: &Op, plan: Plan, types: &[Type], site: Site) -> Vec<(u16, Type)> {
+    let registers = reads(op);
+    match plan {
+        Plan::Ints => registers.into_iter().map(|r| (r, Type::Int)).collect(),
+        Plan::Floats => registers
+            .into_iter()
+            .enumerate()
+            .map(|(place, register)| {
+                let ints = KindSet::of(&[Kind::Int]);
+                let is_int = types[usize::from(register)] == Type::Int
+                    || site.operands.get(place) == Some(&ints);
+                (register, if is_int { Type::Int } else { Type::Float })
+            })
+            .collect(),
+        Plan::Object(kind) => vec![(registers[0], Type::Object(kind))],
+        Plan::Elements(elements) => {
+            let mut wanted = vec![
+                (registers[0], Type::Object(Kind::Vector)),
+                (registers[1], Type::Int),
+            ];
+            if let (Some(value), true) = (registers.get(2), elements != Type::Any) {
+                wanted.push((*value, elements));
+            }
+            wanted
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The type of what an instruction writes.
+fn result(op: &Op, plan: Plan, types: &[Type]) -> Type {
+    match (op, plan) {
+        (Op::Data(Data::Move { src, .. }), _) => types[usize::from(src.0)],
+        (Op::Data(Data::Nil { .. }), _) => Type::Nil,
+        (Op::Arith(_), Plan::Ints) => Type::Int,
+        (Op::Arith(_), Plan::Floats) => Type::Float,
+        (Op::Data(Data::VectorRef { .. }), Plan::Elements(elements)) => elements,
+        _ => Type::of_results(op),
+    }
+}

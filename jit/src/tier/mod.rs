@@ -1,0 +1,270 @@
+//! Which code runs a fiber: the interpreter, and native code for what is hot.
+//!
+//! The interpreter's counters of loops and calls say what is hot. A function with native code keeps its
+//! counters at zero, so that the interpreter stops wherever it could be entered. Guesses that fail teach
+//! the profile, and the function is compiled again; where they go on failing, without the guess.
+
+mod native;
+
+use std::collections::BTreeMap;
+
+use crate::code::CodeMemory;
+use crate::code_space::CodeSpace;
+pub use crate::compile::CompileError;
+pub use crate::compile::state::ExitReason;
+use crate::compile::{Compiler, NativeFunction, Request};
+use crate::fiber::Fiber;
+use crate::interp::profile::Profile;
+use crate::value::Value;
+use native::Left;
+
+/// Failed guesses at one instruction before its function is compiled again.
+const FAILURES: u32 = 4;
+/// Failed guesses at one instruction before there is no guess about it any more.
+const FAILURES_MAX: u32 = 16;
+/// Compilations of one function.
+const COMPILATIONS_MAX: u32 = 20;
+
+/// When and how functions are compiled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct JitSettings {
+    /// Entries of a function, or rounds of one of its loops, before it is compiled.
+    pub threshold: u64,
+}
+
+impl Default for JitSettings {
+    fn default() -> JitSettings {
+        JitSettings { threshold: 500 }
+    }
+}
+
+/// What happened so far.
+#[derive(Clone, Debug, Default)]
+pub struct JitStatistics {
+    /// Compilations that gave code.
+    pub compiled: u64,
+    /// Compilations that gave none.
+    pub failed: u64,
+    /// Bytes of native code that are in use.
+    pub code_bytes: u64,
+    /// Time spent compiling.
+    pub compile_time: std::time::Duration,
+    /// Entries into native code.
+    pub entries: u64,
+    /// Exits by reason.
+    pub exits: BTreeMap<ExitReason, u64>,
+}
+
+/// What is known about the native code of one function.
+#[derive(Debug, Default)]
+struct FunctionState {
+    native: Option<NativeFunction>,
+    compilations: u32,
+    gave_up: bool,
+    /// Failed guesses by pc: in all, and since it was last compiled.
+    failures: BTreeMap<u32, (u32, u32)>,
+    /// Instructions about which nothing is guessed.
+    generic: Vec<u32>,
+}
+
+/// The native code of one program.
+struct ProgramState {
+    /// Addresses: the table may go from thread to thread with its tier.
+    table: Vec<usize>,
+    /// By function: parameters (or `u32::MAX`), and registers with captures in the upper half.
+    shapes: Vec<[u32; 2]>,
+    functions: Vec<FunctionState>,
+}
+
+/// The native tier of one worker.
+pub struct Jit {
+    settings: JitSettings,
+    compiler: Compiler,
+    entrance: CodeMemory,
+    stub: CodeMemory,
+    programs: BTreeMap<u32, ProgramState>,
+    statistics: JitStatistics,
+}
+
+/// What a try to go on in native code came to.
+pub(crate) enum Native {
+    /// There is no native code for the place.
+    None,
+    /// There is, but it was not entered.
+    Refused,
+    /// The newest frame is done, with a value.
+    Returned(Value),
+    /// The fiber stands somewhere else; whether a guess was wrong.
+    Left(bool),
+}
+
+impl std::fmt::Debug for Jit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Jit")
+            .field("settings", &self.settings)
+            .field("statistics", &self.statistics)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Jit {
+    /// A tier without any code yet.
+    pub fn new(settings: JitSettings) -> Result<Jit, CompileError> {
+        let mut compiler = Compiler::new()?;
+        Ok(Jit {
+            settings,
+            entrance: compiler.entrance()?,
+            stub: compiler.stub()?,
+            compiler,
+            programs: BTreeMap::new(),
+            statistics: JitStatistics::default(),
+        })
+    }
+
+    /// What happened so far.
+    pub fn statistics(&self) -> &JitStatistics {
+        &self.statistics
+    }
+
+    /// Whether native code can be entered where the fiber stands.
+    pub(crate) fn has_entry(&self, fiber: &Fiber) -> bool {
+        self.entry(fiber.position()).is_some()
+    }
+
+    /// The native code for a place, and the number of the entry.
+    fn entry(&self, (program, function, pc): (u32, u32, u32)) -> Option<(&NativeFunction, u64)> {
+        let state = self.programs.get(&program)?;
+        let native = state.functions[function as usize].native.as_ref()?;
+        match native.loops.iter().position(|at| *at == pc) {
+            Some(place) => Some((native, place as u64 + 1)),
+            None => (pc == 0).then_some((native, 0)),
+        }
+    }
+
+    /// Goes on in native code, if there is some for the place where the fiber stands.
+    pub(crate) fn go_on(
+        &mut self,
+        fiber: &mut Fiber,
+        space: &CodeSpace,
+        profile: &mut Profile,
+        slice_end: u64,
+    ) -> Native {
+        let place = fiber.position();
+        let Some((native, entry)) = self.entry(place) else {
+            return Native::None;
+        };
+        let state = &self.programs[&place.0];
+        let code = native::Code {
+            entrance: self.entrance.start(),
+            table: &state.table,
+            shapes: &state.shapes,
+            function: native.code.start(),
+            entry,
+        };
+        self.statistics.entries += 1;
+        match native::enter(fiber, space, profile, slice_end, &code) {
+            Left::Returned(value) => Native::Returned(value),
+            Left::Refused => Native::Refused,
+            Left::Exit(reason) => {
+                *self.statistics.exits.entry(reason).or_default() += 1;
+                let wrong = reason.is_wrong_guess();
+                if wrong {
+                    self.note_failure(fiber.position());
+                }
+                Native::Left(wrong)
+            }
+        }
+    }
+
+    fn note_failure(&mut self, (program, function, pc): (u32, u32, u32)) {
+        let Some(state) = self.programs.get_mut(&program) else {
+            return;
+        };
+        let of_function = &mut state.functions[function as usize];
+        let failures = of_function.failures.entry(pc).or_default();
+        failures.0 += 1;
+        failures.1 += 1;
+        if failures.0 >= FAILURES_MAX && !of_function.generic.contains(&pc) {
+            of_function.generic.push(pc);
+        }
+    }
+
+    /// Compiles a function that is hot or whose guesses have failed.
+    pub(crate) fn consider(
+        &mut self,
+        space: &CodeSpace,
+        profile: &mut Profile,
+        (program, function): (u32, u32),
+        count: u64,
+    ) {
+        let stub = self.stub.start() as usize;
+        let state = self
+            .programs
+            .entry(program)
+            .or_insert_with(|| ProgramState::new(space, program, stub));
+        let of_function = &mut state.functions[function as usize];
+        let failed = of_function
+            .failures
+            .values()
+            .any(|(_, since)| *since >= FAILURES);
+        let is_due = match of_function.native {
+            None => count >= self.settings.threshold,
+            Some(_) => failed,
+        };
+        if !is_due || of_function.gave_up {
+            return;
+        }
+        of_function.compilations += 1;
+        for (_, since) in of_function.failures.values_mut() {
+            *since = 0;
+        }
+        let began = std::time::Instant::now();
+        let request = Request {
+            space,
+            program,
+            function,
+            sites: profile.function(program, function),
+            generic: &of_function.generic,
+        };
+        let compiled = self.compiler.compile(&request);
+        self.statistics.compile_time += began.elapsed();
+        if let Some(old) = of_function.native.take() {
+            self.statistics.code_bytes -= old.code.length() as u64;
+        }
+        match compiled {
+            Ok(native) if of_function.compilations <= COMPILATIONS_MAX => {
+                self.statistics.compiled += 1;
+                self.statistics.code_bytes += native.code.length() as u64;
+                state.table[function as usize] = native.code.start() as usize;
+                of_function.native = Some(native);
+                profile.pin(space, program, function, true);
+            }
+            _ => {
+                self.statistics.failed += 1;
+                state.table[function as usize] = stub;
+                of_function.gave_up = true;
+                profile.pin(space, program, function, false);
+            }
+        }
+    }
+}
+
+impl ProgramState {
+    fn new(space: &CodeSpace, program: u32, stub: usize) -> ProgramState {
+        let functions = &space.program(program).program().functions;
+        let shapes = functions.iter().map(|function| {
+            let params = if function.rest {
+                u32::MAX
+            } else {
+                u32::from(function.params)
+            };
+            let registers = u32::from(function.registers);
+            [params, registers | u32::from(function.captures) << 16]
+        });
+        ProgramState {
+            table: vec![stub; functions.len()],
+            shapes: shapes.collect(),
+            functions: functions.iter().map(|_| FunctionState::default()).collect(),
+        }
+    }
+}
