@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{F64, I32, I64};
+use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{
     self, AbiParam, BlockArg, InstBuilder, MemFlagsData, SigRef, Signature, UserFuncName,
 };
@@ -15,6 +15,8 @@ use pw_isa::{Function, Kind};
 
 use super::Request;
 use super::blocks::{Block, Blocks};
+use super::exits::Exit;
+use super::registers::Register;
 use super::state::{EXIT, ExitReason, NOT_ENTERED, NativeState};
 use super::types::{Evidence, Plan, Type, Types, guarded, reads};
 use crate::code_space::LoadedProgram;
@@ -26,47 +28,29 @@ pub(super) const MEMORY: MemFlagsData = MemFlagsData::trusted();
 /// The bytes of a slot.
 pub(super) const SLOT: i32 = size_of::<Value>() as i32;
 
-/// A register as SSA variables; which of them is current depends on its type.
-#[derive(Clone, Copy)]
-struct Register {
-    tag: Variable,
-    bits: Variable,
-    float: Variable,
-}
-
-/// An exit that is still to be written: what the frame held there.
-struct Exit {
-    block: ir::Block,
-    pc: u32,
-    reason: ExitReason,
-    types: Vec<Type>,
-    /// Gas that was charged for what does not run.
-    refund: u64,
-}
-
 /// A function on its way to native code.
 pub(super) struct Lowering<'a, 'b> {
     pub(super) b: FunctionBuilder<'b>,
     pub(super) program: &'a LoadedProgram,
     pub(super) request: &'a Request<'a>,
     pub(super) function: &'a Function,
-    live: &'a LiveTable,
+    pub(super) live: &'a LiveTable,
     blocks: &'a Blocks,
     types: &'a Types,
     evidence: &'a Evidence<'a>,
-    registers: Vec<Register>,
+    pub(super) registers: Vec<Register>,
     pub(super) state: ir::Value,
     pub(super) fp: ir::Value,
     pub(super) gas: Variable,
     pub(super) body: SigRef,
     native: Vec<ir::Block>,
-    exits: Vec<Exit>,
+    pub(super) exits: Vec<Exit>,
     /// Of the instruction being lowered: its pc, the types before it, and its exits.
     pub(super) pc: u32,
     pub(super) now: Vec<Type>,
-    before: Vec<Type>,
-    refund: u64,
-    here: Vec<(ExitReason, ir::Block)>,
+    pub(super) before: Vec<Type>,
+    pub(super) refund: u64,
+    pub(super) here: Vec<(ExitReason, ir::Block)>,
 }
 
 /// The signature of bodies.
@@ -106,11 +90,7 @@ pub(super) fn lower(
         (params[0], params[1], params[2])
     };
     let registers = (0..function.registers)
-        .map(|_| Register {
-            tag: b.declare_var(I64),
-            bits: b.declare_var(I64),
-            float: b.declare_var(F64),
-        })
+        .map(|_| Register::declare(&mut b))
         .collect();
     let gas = b.declare_var(I64);
     let body = b.import_signature(body_signature());
@@ -213,7 +193,7 @@ fn return_constant(b: &mut FunctionBuilder<'_>, tag: i64) {
 }
 
 /// Leaves with the newest frame at `fp`, at `place`.
-fn leave_at(
+pub(super) fn leave_at(
     b: &mut FunctionBuilder<'_>,
     state: ir::Value,
     fp: ir::Value,
@@ -506,210 +486,6 @@ impl<'a> Lowering<'a, '_> {
         self.b.ins().jump(self.native[number], &[]);
     }
 
-    // ---- exits
-
-    /// The exit before the current instruction, for a reason.
-    pub(super) fn exit(&mut self, reason: ExitReason) -> ir::Block {
-        if let Some((_, block)) = self.here.iter().find(|(known, _)| *known == reason) {
-            return *block;
-        }
-        let block = self.b.create_block();
-        self.b.set_cold_block(block);
-        self.here.push((reason, block));
-        self.exits.push(Exit {
-            block,
-            pc: self.pc,
-            reason,
-            types: self.before.clone(),
-            refund: self.refund,
-        });
-        block
-    }
-
-    /// Exits before the current instruction if a test holds.
-    pub(super) fn exit_if(&mut self, test: ir::Value, reason: ExitReason) {
-        let exit = self.exit(reason);
-        let go_on = self.b.create_block();
-        self.b.ins().brif(test, exit, &[], go_on, &[]);
-        self.b.switch_to_block(go_on);
-    }
-
-    /// Exits before the current instruction unless a test holds.
-    pub(super) fn exit_unless(&mut self, test: ir::Value, reason: ExitReason) {
-        let exit = self.exit(reason);
-        let go_on = self.b.create_block();
-        self.b.ins().brif(test, go_on, &[], exit, &[]);
-        self.b.switch_to_block(go_on);
-    }
-
-    /// From here on an exit stands behind the current instruction, with its result.
-    pub(super) fn settle(&mut self) {
-        self.refund -= self.function.fixed_gas(self.pc as usize);
-        self.pc += 1;
-        self.before.clone_from(&self.now);
-        self.here.clear();
-    }
-
-    fn write_exits(&mut self) {
-        for exit in std::mem::take(&mut self.exits) {
-            self.b.switch_to_block(exit.block);
-            self.now = exit.types;
-            let live = self.live.at(exit.pc);
-            for register in live {
-                self.write_back(register);
-            }
-            let gas = self.b.use_var(self.gas);
-            let gas = self.b.ins().iadd_imm_s(gas, exit.refund as i64);
-            self.store_state(offset_of!(NativeState<'_>, gas), gas);
-            let place = self.place(exit.pc);
-            leave_at(&mut self.b, self.state, self.fp, place, exit.reason);
-        }
-    }
-
-    /// A pc of this function, as exits name it.
-    pub(super) fn place(&mut self, pc: u32) -> ir::Value {
-        let place = u64::from(self.request.function) << 32 | u64::from(pc);
-        self.b.ins().iconst(I64, place as i64)
-    }
-
-    /// Writes the live registers below `window` back that a pc needs.
-    pub(super) fn write_back_below(&mut self, pc: u32, window: u16) {
-        let live = self.live;
-        for register in live.at(pc).filter(|register| *register < window) {
-            self.write_back(register);
-        }
-    }
-
-    // ---- registers
-
-    /// Writes a register to its slot.
-    pub(super) fn write_back(&mut self, register: u16) {
-        let (tag, bits) = self.value(register);
-        let slot = i32::from(register) * SLOT;
-        self.b.ins().store(MEMORY, tag, self.fp, slot);
-        self.b.ins().store(MEMORY, bits, self.fp, slot + 8);
-    }
-
-    pub(super) fn load_slot(&mut self, register: u16, half: i32) -> ir::Value {
-        let slot = i32::from(register) * SLOT;
-        self.b.ins().load(I64, MEMORY, self.fp, slot + half)
-    }
-
-    /// Tag and bits of a register.
-    pub(super) fn value(&mut self, register: u16) -> (ir::Value, ir::Value) {
-        let variables = self.registers[usize::from(register)];
-        match self.now[usize::from(register)] {
-            Type::Any => (
-                self.b.use_var(variables.tag),
-                self.b.use_var(variables.bits),
-            ),
-            Type::Float => {
-                let float = self.b.use_var(variables.float);
-                let bits = self.b.ins().bitcast(I64, MemFlagsData::new(), float);
-                (self.tag(Kind::Float), bits)
-            }
-            known => {
-                let tag = known.tag().unwrap_or_default();
-                let tag = self.b.ins().iconst(I64, tag as i64);
-                (tag, self.b.use_var(variables.bits))
-            }
-        }
-    }
-
-    pub(super) fn tag(&mut self, kind: Kind) -> ir::Value {
-        self.b.ins().iconst(I64, kind as i64)
-    }
-
-    /// The bits of a register that is not a Float.
-    pub(super) fn bits(&mut self, register: u16) -> ir::Value {
-        self.value(register).1
-    }
-
-    /// A register as a Float; an Int is converted.
-    pub(super) fn float(&mut self, register: u16) -> ir::Value {
-        let variables = self.registers[usize::from(register)];
-        if self.now[usize::from(register)] == Type::Int {
-            let int = self.b.use_var(variables.bits);
-            return self.b.ins().fcvt_from_sint(F64, int);
-        }
-        self.b.use_var(variables.float)
-    }
-
-    /// Makes sure of a register's type.
-    pub(super) fn guard(&mut self, register: u16, wanted: Type) {
-        let known = self.now[usize::from(register)];
-        if known == wanted {
-            return;
-        }
-        let Some(tag) = wanted.tag() else {
-            return;
-        };
-        let (is, bits) = self.value(register);
-        let right = self.b.ins().icmp_imm_s(IntCC::Equal, is, tag as i64);
-        self.exit_unless(right, ExitReason::Kind);
-        if wanted == Type::Float {
-            let float = self.b.ins().bitcast(F64, MemFlagsData::new(), bits);
-            self.b
-                .def_var(self.registers[usize::from(register)].float, float);
-        }
-        self.now[usize::from(register)] = wanted;
-    }
-
-    pub(super) fn set_any(&mut self, register: u16, tag: ir::Value, bits: ir::Value) {
-        let variables = self.registers[usize::from(register)];
-        self.b.def_var(variables.tag, tag);
-        self.b.def_var(variables.bits, bits);
-        self.now[usize::from(register)] = Type::Any;
-    }
-
-    /// Sets a register to bits of a type other than Float and Any.
-    pub(super) fn set_bits(&mut self, register: u16, known: Type, bits: ir::Value) {
-        self.b
-            .def_var(self.registers[usize::from(register)].bits, bits);
-        self.now[usize::from(register)] = known;
-    }
-
-    pub(super) fn set_float(&mut self, register: u16, float: ir::Value) {
-        self.b
-            .def_var(self.registers[usize::from(register)].float, float);
-        self.now[usize::from(register)] = Type::Float;
-    }
-
-    /// Sets a register from tag and bits whose type is known without a look.
-    pub(super) fn set_known(
-        &mut self,
-        register: u16,
-        known: Type,
-        tag: ir::Value,
-        bits: ir::Value,
-    ) {
-        match known {
-            Type::Any => self.set_any(register, tag, bits),
-            Type::Float => {
-                let float = self.b.ins().bitcast(F64, MemFlagsData::new(), bits);
-                self.set_float(register, float);
-            }
-            known => self.set_bits(register, known, bits),
-        }
-    }
-
-    fn copy(&mut self, dst: u16, src: u16) {
-        match self.now[usize::from(src)] {
-            Type::Float => {
-                let float = self.float(src);
-                self.set_float(dst, float);
-            }
-            Type::Any => {
-                let (tag, bits) = self.value(src);
-                self.set_any(dst, tag, bits);
-            }
-            known => {
-                let bits = self.bits(src);
-                self.set_bits(dst, known, bits);
-            }
-        }
-    }
-
     /// What the current instruction takes a number that it reads to be.
     pub(super) fn wanted(&self, register: u16) -> Type {
         let op = &self.function.code[self.pc as usize];
@@ -718,8 +494,6 @@ impl<'a> Lowering<'a, '_> {
         let found = guards.into_iter().find(|(of, _)| *of == register);
         found.map_or(Type::Any, |(_, wanted)| wanted)
     }
-
-    // ---- the state
 
     pub(super) fn load_state(&mut self, offset: usize) -> ir::Value {
         self.b.ins().load(I64, MEMORY, self.state, offset as i32)

@@ -9,7 +9,8 @@
 //! |---|---|
 //! | `blocks` | blocks, and the gas to the next check |
 //! | `types` | what is known and guessed about registers |
-//! | `lower` | from blocks to Cranelift's form: entries, edges, exits, gas |
+//! | `lower` | from blocks to Cranelift's form: entries, edges, gas, operations aside |
+//! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
 //! | `numbers`, `objects`, `calls` | instructions |
 //! | `state` | what native code shares with the engine |
 //!
@@ -23,9 +24,11 @@
 
 mod blocks;
 mod calls;
+mod exits;
 mod lower;
 mod numbers;
 mod objects;
+mod registers;
 pub(crate) mod state;
 mod types;
 

@@ -1,0 +1,160 @@
+//! The registers of a function as SSA variables. Which of a register's variables is current depends on
+//! what is known about it: a Float has one of its own, the tag of other known kinds is a constant.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{F64, I64};
+use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData};
+use cranelift_frontend::{FunctionBuilder, Variable};
+use pw_isa::Kind;
+
+use super::lower::{Lowering, MEMORY, SLOT};
+use super::state::ExitReason;
+use super::types::Type;
+
+/// The variables of a register.
+#[derive(Clone, Copy)]
+pub(super) struct Register {
+    tag: Variable,
+    pub(super) bits: Variable,
+    float: Variable,
+}
+
+impl Register {
+    pub(super) fn declare(b: &mut FunctionBuilder<'_>) -> Register {
+        Register {
+            tag: b.declare_var(I64),
+            bits: b.declare_var(I64),
+            float: b.declare_var(F64),
+        }
+    }
+}
+
+impl Lowering<'_, '_> {
+    /// Writes a register to its slot.
+    pub(super) fn write_back(&mut self, register: u16) {
+        let (tag, bits) = self.value(register);
+        let slot = i32::from(register) * SLOT;
+        self.b.ins().store(MEMORY, tag, self.fp, slot);
+        self.b.ins().store(MEMORY, bits, self.fp, slot + 8);
+    }
+
+    pub(super) fn load_slot(&mut self, register: u16, half: i32) -> ir::Value {
+        let slot = i32::from(register) * SLOT;
+        self.b.ins().load(I64, MEMORY, self.fp, slot + half)
+    }
+
+    /// Tag and bits of a register.
+    pub(super) fn value(&mut self, register: u16) -> (ir::Value, ir::Value) {
+        let variables = self.registers[usize::from(register)];
+        match self.now[usize::from(register)] {
+            Type::Any => (
+                self.b.use_var(variables.tag),
+                self.b.use_var(variables.bits),
+            ),
+            Type::Float => {
+                let float = self.b.use_var(variables.float);
+                let bits = self.b.ins().bitcast(I64, MemFlagsData::new(), float);
+                (self.tag(Kind::Float), bits)
+            }
+            known => {
+                let tag = known.tag().unwrap_or_default();
+                let tag = self.b.ins().iconst(I64, tag as i64);
+                (tag, self.b.use_var(variables.bits))
+            }
+        }
+    }
+
+    pub(super) fn tag(&mut self, kind: Kind) -> ir::Value {
+        self.b.ins().iconst(I64, kind as i64)
+    }
+
+    /// The bits of a register that is not a Float.
+    pub(super) fn bits(&mut self, register: u16) -> ir::Value {
+        self.value(register).1
+    }
+
+    /// A register as a Float; an Int is converted.
+    pub(super) fn float(&mut self, register: u16) -> ir::Value {
+        let variables = self.registers[usize::from(register)];
+        if self.now[usize::from(register)] == Type::Int {
+            let int = self.b.use_var(variables.bits);
+            return self.b.ins().fcvt_from_sint(F64, int);
+        }
+        self.b.use_var(variables.float)
+    }
+
+    /// Makes sure of a register's type.
+    pub(super) fn guard(&mut self, register: u16, wanted: Type) {
+        let known = self.now[usize::from(register)];
+        if known == wanted {
+            return;
+        }
+        let Some(tag) = wanted.tag() else {
+            return;
+        };
+        let (is, bits) = self.value(register);
+        let right = self.b.ins().icmp_imm_s(IntCC::Equal, is, tag as i64);
+        self.exit_unless(right, ExitReason::Kind);
+        if wanted == Type::Float {
+            let float = self.b.ins().bitcast(F64, MemFlagsData::new(), bits);
+            self.b
+                .def_var(self.registers[usize::from(register)].float, float);
+        }
+        self.now[usize::from(register)] = wanted;
+    }
+
+    pub(super) fn set_any(&mut self, register: u16, tag: ir::Value, bits: ir::Value) {
+        let variables = self.registers[usize::from(register)];
+        self.b.def_var(variables.tag, tag);
+        self.b.def_var(variables.bits, bits);
+        self.now[usize::from(register)] = Type::Any;
+    }
+
+    /// Sets a register to bits of a type other than Float and Any.
+    pub(super) fn set_bits(&mut self, register: u16, known: Type, bits: ir::Value) {
+        self.b
+            .def_var(self.registers[usize::from(register)].bits, bits);
+        self.now[usize::from(register)] = known;
+    }
+
+    pub(super) fn set_float(&mut self, register: u16, float: ir::Value) {
+        self.b
+            .def_var(self.registers[usize::from(register)].float, float);
+        self.now[usize::from(register)] = Type::Float;
+    }
+
+    /// Sets a register from tag and bits whose type is known without a look.
+    pub(super) fn set_known(
+        &mut self,
+        register: u16,
+        known: Type,
+        tag: ir::Value,
+        bits: ir::Value,
+    ) {
+        match known {
+            Type::Any => self.set_any(register, tag, bits),
+            Type::Float => {
+                let float = self.b.ins().bitcast(F64, MemFlagsData::new(), bits);
+                self.set_float(register, float);
+            }
+            known => self.set_bits(register, known, bits),
+        }
+    }
+
+    pub(super) fn copy(&mut self, dst: u16, src: u16) {
+        match self.now[usize::from(src)] {
+            Type::Float => {
+                let float = self.float(src);
+                self.set_float(dst, float);
+            }
+            Type::Any => {
+                let (tag, bits) = self.value(src);
+                self.set_any(dst, tag, bits);
+            }
+            known => {
+                let bits = self.bits(src);
+                self.set_bits(dst, known, bits);
+            }
+        }
+    }
+}
