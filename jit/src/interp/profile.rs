@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use pw_isa::op::{Access, Op};
+use pw_isa::op::{Access, Function as Call, Op};
 use pw_isa::{Kind, KindSet};
 
 use super::form::InternalProgram;
@@ -382,7 +382,7 @@ fn read(site: &mut Site, fiber: &Fiber, code: &CodeSpace, op: &Op) {
             }
         }
     });
-    if let Op::Function(pw_isa::op::Function::CallClosure { window }) = op
+    if let Op::Function(Call::CallClosure { window } | Call::TailCallClosure { window }) = op
         && let closure = fiber.register(&frame, window.base)
         && let Some((program, function)) = fiber.heap(code).closure(closure)
     {
