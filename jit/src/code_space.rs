@@ -5,6 +5,7 @@
 //! programs by signature.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use pw_isa::verify::{LiveTable, Verified};
@@ -75,6 +76,8 @@ impl LoadedProgram {
 /// All programs that were loaded, by number.
 #[derive(Debug)]
 pub struct CodeSpace {
+    /// No other space of this process has it, so that what was made with one is not used with another.
+    pub(crate) id: u64,
     programs: Vec<Arc<LoadedProgram>>,
     by_signature: HashMap<ProgramSignature, u32>,
     pub(crate) keys: KeyHasher,
@@ -90,7 +93,9 @@ impl CodeSpace {
     /// An empty space. The secret guards maps against chosen keys and is not observable; hosts that
     /// run hostile programs give a random one.
     pub fn new(secret: [u64; 2]) -> CodeSpace {
+        static SPACES: AtomicU64 = AtomicU64::new(0);
         CodeSpace {
+            id: SPACES.fetch_add(1, Ordering::Relaxed),
             programs: Vec::new(),
             by_signature: HashMap::new(),
             keys: KeyHasher { key: secret },

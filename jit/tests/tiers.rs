@@ -2,6 +2,7 @@
 
 use pw_jit::interp::profile::Profile;
 use pw_jit::reference::{self, Outcome, answer};
+use pw_jit::tier::JitSettings;
 use pw_jit::{CodeSpace, Fiber, Limits, interp};
 use testkit::fibers::{self, SHORT, Surroundings};
 
@@ -112,3 +113,55 @@ fn at_any_limit_both_interpreters_fail_in_the_same_state() {
         }
     }
 }
+
+#[test]
+fn a_profile_forgets_what_it_learnt_from_other_code() {
+    let settings = JitSettings { threshold: 0 };
+    let mut profile = Profile::with_native(settings).expect("a machine with native code");
+    // Both spaces number their programs from 0; the second program is larger.
+    for source in [SMALL, LARGER] {
+        let mut code = CodeSpace::default();
+        let program = pw_isa::text::parse(source).expect("assembly text");
+        let number = code.load(pw_isa::verify::verify(program).expect("a program"));
+        let mut slow = Fiber::new(&code, number, Limits::default());
+        let mut fast = slow.clone();
+        let expected = reference::run(&mut slow, &code, &mut Surroundings, u64::MAX);
+        let found = interp::run(&mut fast, &code, &mut Surroundings, &mut profile, u64::MAX);
+        assert_eq!(found, expected);
+        assert!(fast.to_image(&code) == slow.to_image(&code));
+    }
+}
+
+/// A hundred rounds of one loop.
+const SMALL: &str = ".entry @main
+func main()
+    int r0 0
+    int r1 100
+    int r2 1
+L3:
+    loop
+    add r0 r0 r2
+    lt r3 r0 r1
+    branch-if r3 L3
+    return r0
+";
+
+/// The same, downwards and then upwards.
+const LARGER: &str = ".entry @main
+func main()
+    int r0 100
+    int r1 0
+    int r2 1
+L3:
+    loop
+    sub r0 r0 r2
+    lt r3 r1 r0
+    branch-if r3 L3
+    int r1 300
+L8:
+    loop
+    add r0 r0 r2
+    lt r3 r0 r1
+    branch-if r3 L8
+    return r0
+";

@@ -162,7 +162,7 @@ pub(super) fn entrance(
 
 /// What stands in the code table for a function without native code: not entered by calls, left at its
 /// beginning by tail calls, which have no caller any more.
-pub(super) fn stub(
+pub(super) fn refusal(
     into: &mut ir::Function,
     frontend: &mut FunctionBuilderContext,
     config: TargetFrontendConfig,

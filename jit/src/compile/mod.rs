@@ -97,6 +97,11 @@ pub(crate) struct Compiler {
 
 impl Compiler {
     pub(crate) fn new() -> Result<Compiler, CompileError> {
+        // The calling convention of the ways in and out, and that code can run where it was just written.
+        if !cfg!(all(target_arch = "x86_64", unix)) {
+            let machine = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
+            return Err(CompileError::Machine(machine));
+        }
         let mut flags = settings::builder();
         for (name, value) in [
             ("opt_level", "speed"),
@@ -161,10 +166,10 @@ impl Compiler {
     }
 
     /// What stands in the code table for a function without native code.
-    pub(crate) fn stub(&mut self) -> Result<CodeMemory, CompileError> {
+    pub(crate) fn refusal(&mut self) -> Result<CodeMemory, CompileError> {
         self.context.clear();
         let config = self.isa.frontend_config();
-        lower::stub(&mut self.context.func, &mut self.frontend, config);
+        lower::refusal(&mut self.context.func, &mut self.frontend, config);
         self.finish()
     }
 
@@ -173,7 +178,11 @@ impl Compiler {
             .context
             .compile(&*self.isa, &mut ControlPlane::default())
             .map_err(|error| CompileError::Failed(format!("{:?}", error.inner)))?;
-        debug_assert!(compiled.buffer.relocs().is_empty());
+        if !compiled.buffer.relocs().is_empty() {
+            return Err(CompileError::Failed(
+                "the code names outside places".to_owned(),
+            ));
+        }
         Ok(CodeMemory::new(compiled.code_buffer())?)
     }
 }

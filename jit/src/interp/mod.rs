@@ -55,6 +55,7 @@ pub fn run(
     profile: &mut Profile,
     slice: u64,
 ) -> Outcome {
+    profile.belong_to(code);
     let mut native = profile.native.take();
     let outcome = run_with(fiber, code, host, profile, native.as_deref_mut(), slice);
     profile.native = native;

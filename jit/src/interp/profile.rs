@@ -141,6 +141,8 @@ impl ProgramProfile {
 #[derive(Debug)]
 pub struct Profile {
     sampling: Sampling,
+    /// The code space that everything here is about.
+    space: Option<u64>,
     /// Entries before a place is first observed.
     first: u32,
     /// The native tier, where there is one.
@@ -161,6 +163,7 @@ impl Profile {
     pub fn new(sampling: Sampling) -> Profile {
         Profile {
             sampling,
+            space: None,
             first: INTERVAL_FIRST,
             native: None,
             programs: BTreeMap::new(),
@@ -179,6 +182,21 @@ impl Profile {
             },
             ..Profile::default()
         })
+    }
+
+    /// Makes sure that what is known is about this code: what was learnt from other code is forgotten.
+    pub(super) fn belong_to(&mut self, code: &CodeSpace) {
+        if self.space == Some(code.id) {
+            return;
+        }
+        if self.space.is_some() {
+            self.programs.clear();
+            self.text_hints.fill(0);
+            if let Some(native) = &mut self.native {
+                native.forget();
+            }
+        }
+        self.space = Some(code.id);
     }
 
     /// The native tier, where there is one.

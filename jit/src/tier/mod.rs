@@ -81,7 +81,7 @@ pub struct Jit {
     settings: JitSettings,
     compiler: Compiler,
     entrance: CodeMemory,
-    stub: CodeMemory,
+    refusal: CodeMemory,
     programs: BTreeMap<u32, ProgramState>,
     statistics: JitStatistics,
 }
@@ -114,7 +114,7 @@ impl Jit {
         Ok(Jit {
             settings,
             entrance: compiler.entrance()?,
-            stub: compiler.stub()?,
+            refusal: compiler.refusal()?,
             compiler,
             programs: BTreeMap::new(),
             statistics: JitStatistics::default(),
@@ -124,6 +124,12 @@ impl Jit {
     /// What happened so far.
     pub fn statistics(&self) -> &JitStatistics {
         &self.statistics
+    }
+
+    /// Drops all native code.
+    pub(crate) fn forget(&mut self) {
+        self.programs.clear();
+        self.statistics.code_bytes = 0;
     }
 
     /// Whether native code can be entered where the fiber stands.
@@ -197,11 +203,11 @@ impl Jit {
         (program, function): (u32, u32),
         count: u64,
     ) {
-        let stub = self.stub.start() as usize;
+        let refusal = self.refusal.start() as usize;
         let state = self
             .programs
             .entry(program)
-            .or_insert_with(|| ProgramState::new(space, program, stub));
+            .or_insert_with(|| ProgramState::new(space, program, refusal));
         let of_function = &mut state.functions[function as usize];
         let failed = of_function
             .failures
@@ -241,7 +247,7 @@ impl Jit {
             }
             _ => {
                 self.statistics.failed += 1;
-                state.table[function as usize] = stub;
+                state.table[function as usize] = refusal;
                 of_function.gave_up = true;
                 profile.pin(space, program, function, false);
             }
@@ -250,7 +256,7 @@ impl Jit {
 }
 
 impl ProgramState {
-    fn new(space: &CodeSpace, program: u32, stub: usize) -> ProgramState {
+    fn new(space: &CodeSpace, program: u32, refusal: usize) -> ProgramState {
         let functions = &space.program(program).program().functions;
         let shapes = functions.iter().map(|function| {
             let params = if function.rest {
@@ -262,7 +268,7 @@ impl ProgramState {
             [params, registers | u32::from(function.captures) << 16]
         });
         ProgramState {
-            table: vec![stub; functions.len()],
+            table: vec![refusal; functions.len()],
             shapes: shapes.collect(),
             functions: functions.iter().map(|_| FunctionState::default()).collect(),
         }

@@ -62,6 +62,11 @@ impl Outside {
         self.words.as_ptr()
     }
 
+    /// Its words and their cards.
+    pub(super) fn parts(&self) -> (&Vec<u64>, &Vec<u8>) {
+        (&self.words, &self.cards)
+    }
+
     /// Where its words and their cards are, to be written.
     #[inline(always)]
     pub(super) fn words_and_cards(&mut self) -> (*mut u64, *mut u8) {

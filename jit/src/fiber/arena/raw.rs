@@ -54,30 +54,39 @@ impl OutsideLayout {
         *LAYOUT.get_or_init(|| {
             let mut arena = Arena::new();
             arena.new_buffer(OUTSIDE_WORDS_MIN);
-            let slot = &mut arena.outside[0];
+            let slot = &arena.outside[0];
             let Some(outside) = slot else {
                 unreachable!("a large buffer is outside");
             };
-            let (words, cards) = outside.words_and_cards();
-            let start = (&raw const *slot).cast::<usize>();
-            let find = |address: usize| {
-                let places = 0..size_of::<Option<Outside>>() / size_of::<usize>();
-                let mut found = places.filter(|place| {
-                    // SAFETY: within the slot, whose words are initialised or padding of booleans, which
-                    // lies behind them.
-                    (unsafe { start.wrapping_add(*place).read() }) == address
-                });
-                match (found.next(), found.next()) {
-                    (Some(place), None) => place * size_of::<usize>(),
-                    _ => unreachable!("a Vec holds its address"),
-                }
-            };
+            let [words, cards] = outside.places_of_addresses();
+            let start = &raw const *slot as usize;
             OutsideLayout {
                 size: size_of::<Option<Outside>>(),
-                words: find(words as usize),
-                cards: find(cards as usize),
+                words: words - start,
+                cards: cards - start,
             }
         })
+    }
+}
+
+/// Where in memory a vector keeps the address of its elements.
+fn place_of_address<T>(vector: &Vec<T>) -> usize {
+    const { assert!(size_of::<Vec<T>>() == 3 * size_of::<usize>()) };
+    let first = (&raw const *vector).cast::<usize>();
+    let mut places = (0..3).map(|place| first.wrapping_add(place));
+    // SAFETY: a vector is three words without padding, as was just checked.
+    let found = places.find(|place| unsafe { place.read() } == vector.as_ptr() as usize);
+    match found {
+        Some(place) => place as usize,
+        None => unreachable!("a vector keeps its address"),
+    }
+}
+
+impl Outside {
+    /// Where in memory the addresses of its words and cards stand.
+    fn places_of_addresses(&self) -> [usize; 2] {
+        let (words, cards) = self.parts();
+        [place_of_address(words), place_of_address(cards)]
     }
 }
 
