@@ -165,3 +165,18 @@ L8:
     branch-if r3 L8
     return r0
 ";
+
+#[test]
+#[should_panic(expected = "a fiber runs with the code space that it was made with")]
+fn a_fiber_does_not_run_with_other_code() {
+    let program = |source| {
+        let program = pw_isa::text::parse(source).expect("assembly text");
+        pw_isa::verify::verify(program).expect("a program")
+    };
+    let (mut code, mut other) = (CodeSpace::default(), CodeSpace::default());
+    let number = code.load(program(SMALL));
+    other.load(program(LARGER));
+    let mut fiber = Fiber::new(&code, number, Limits::default());
+    let mut profile = Profile::default();
+    interp::run(&mut fiber, &other, &mut Surroundings, &mut profile, 1000);
+}

@@ -210,6 +210,7 @@ fn read_body(code: &CodeSpace, body: &[u8], stack_bytes_max: u64) -> Decoded<Fib
     arena.counters = counters;
     arena.statistics = Default::default();
     Ok(Fiber {
+        space: code.id,
         stack: stack.slots,
         program: frame.program,
         function: frame.function,

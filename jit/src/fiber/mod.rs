@@ -78,6 +78,8 @@ pub(crate) const UNSET: Value = Value { tag: 0xfe, bits: 0 };
 /// One running computation.
 #[derive(Clone, Debug)]
 pub struct Fiber {
+    /// The code space it was made with, by which its programs are numbered.
+    pub(crate) space: u64,
     pub(crate) stack: Vec<Value>,
     /// The program of the newest frame, its function in it, and the next instruction.
     pub(crate) program: u32,
@@ -117,6 +119,7 @@ impl Fiber {
         let loaded = code.program(program);
         let entry = loaded.program().entry;
         let mut fiber = Fiber {
+            space: code.id,
             stack: Vec::new(),
             program,
             function: entry,
@@ -158,6 +161,17 @@ impl Fiber {
             self.stack[self.base + params] = list;
         }
         true
+    }
+
+    /// Makes sure that a fiber runs with its own code: its numbers mean something else in another space.
+    ///
+    /// # Panics
+    /// When it was made with other code.
+    pub(crate) fn belongs_to(&self, code: &CodeSpace) {
+        assert!(
+            self.space == code.id,
+            "a fiber runs with the code space that it was made with"
+        );
     }
 
     /// The arena, to make arguments in. What is made counts.

@@ -48,6 +48,9 @@ use profile::Profile;
 
 /// Runs a fiber for at most `slice` gas, like [`reference::run`] and with the same results. What it
 /// learns on the way goes to `profile`. What is hot runs in native code, if the profile has a native tier.
+///
+/// # Panics
+/// When the fiber was made with another code space.
 pub fn run(
     fiber: &mut Fiber,
     code: &CodeSpace,
@@ -55,6 +58,7 @@ pub fn run(
     profile: &mut Profile,
     slice: u64,
 ) -> Outcome {
+    fiber.belongs_to(code);
     profile.belong_to(code);
     let mut native = profile.native.take();
     let outcome = run_with(fiber, code, host, profile, native.as_deref_mut(), slice);
