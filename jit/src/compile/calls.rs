@@ -9,7 +9,7 @@ use pw_isa::op::Function as Call;
 use pw_isa::{Kind, Link};
 
 use super::lower::{Lowering, MEMORY, NONE, SLOT};
-use super::state::{EXIT, ExitReason, NativeState};
+use super::state::{BY_CALL, BY_TAIL_CALL, EXIT, ExitReason, NativeState};
 use super::types::{Plan, Type};
 use crate::value::CONSTANT;
 
@@ -223,6 +223,12 @@ impl Lowering<'_, '_> {
         self.b.ins().load(I64, MEMORY, place, 0)
     }
 
+    /// What a body is told about how it is entered.
+    fn way(&mut self, callee: ir::Value, entry: u32) -> ir::Value {
+        let way = self.b.ins().ishl_imm_u(callee, 32);
+        self.b.ins().bor_imm_s(way, i64::from(entry))
+    }
+
     fn call_function(&mut self, callee: u32, base: u16, args: u16) -> bool {
         if !self.is_plain(callee, args) {
             let exit = self.exit(ExitReason::Uncompiled);
@@ -244,7 +250,7 @@ impl Lowering<'_, '_> {
             .b
             .ins()
             .iadd_imm_s(self.fp, i64::from(base + 1) * i64::from(SLOT));
-        let way = self.b.ins().iconst(I64, 0);
+        let way = self.way(callee, BY_CALL);
         let arguments = [self.state, window, way];
         let call = self.b.ins().call_indirect(self.body, code, &arguments);
         let (tag, bits) = (self.b.inst_results(call)[0], self.b.inst_results(call)[1]);
@@ -345,7 +351,7 @@ impl Lowering<'_, '_> {
         }
         let gas = self.b.use_var(self.gas);
         self.store_state(offset_of!(NativeState<'_>, gas), gas);
-        let way = self.b.ins().bnot(callee);
+        let way = self.way(callee, BY_TAIL_CALL);
         let code = self.code_of(callee);
         self.b
             .ins()

@@ -17,7 +17,7 @@ use super::Request;
 use super::blocks::{Block, Blocks};
 use super::exits::Exit;
 use super::registers::Register;
-use super::state::{EXIT, ExitReason, NOT_ENTERED, NativeState};
+use super::state::{BY_TAIL_CALL, EXIT, ExitReason, FIRST_LOOP, NOT_ENTERED, NativeState};
 use super::types::{Evidence, Plan, Type, Types, guarded, reads};
 use crate::code_space::LoadedProgram;
 use crate::value::Value;
@@ -160,9 +160,8 @@ pub(super) fn entrance(
     b.finalize(config);
 }
 
-/// What stands in the code table for a function without native code: not entered by calls, left at its
-/// beginning by tail calls, which have no caller any more.
-pub(super) fn refusal(
+/// What stands in the code table for a function without native code: the interpreter runs it.
+pub(super) fn interpreted(
     into: &mut ir::Function,
     frontend: &mut FunctionBuilderContext,
     config: TargetFrontendConfig,
@@ -173,17 +172,24 @@ pub(super) fn refusal(
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
     let params = b.block_params(entry).to_vec();
-    let (by_tail_call, by_call) = (b.create_block(), b.create_block());
-    let is_tail_call = b.ins().icmp_imm_s(IntCC::SignedLessThan, params[2], 0);
-    b.ins().brif(is_tail_call, by_tail_call, &[], by_call, &[]);
-    b.switch_to_block(by_call);
-    return_constant(&mut b, NOT_ENTERED);
-    b.switch_to_block(by_tail_call);
-    let number = b.ins().bnot(params[2]);
-    let place = b.ins().ishl_imm_u(number, 32);
-    leave_at(&mut b, params[0], params[1], place, ExitReason::NotEntered);
+    let signature = b.import_signature(helper_signature());
+    let offset = offset_of!(NativeState<'_>, interpret) as i32;
+    let helper = b.ins().load(I64, MEMORY, params[0], offset);
+    let call = b.ins().call_indirect(signature, helper, &params);
+    let tag = b.inst_results(call)[0];
+    let offset = offset_of!(NativeState<'_>, result_bits) as i32;
+    let bits = b.ins().load(I64, MEMORY, params[0], offset);
+    b.ins().return_(&[tag, bits]);
     b.seal_all_blocks();
     b.finalize(config);
+}
+
+/// The signature of what native code calls in the engine: state, frame, and a place or way.
+fn helper_signature() -> Signature {
+    let mut signature = Signature::new(CallConv::SystemV);
+    signature.params = vec![AbiParam::new(I64); 3];
+    signature.returns = vec![AbiParam::new(I64)];
+    signature
 }
 
 fn return_constant(b: &mut FunctionBuilder<'_>, tag: i64) {
@@ -231,9 +237,11 @@ impl<'a> Lowering<'a, '_> {
             .collect();
         let first = self.load_state(offset_of!(NativeState<'_>, gas));
         self.b.def_var(self.gas, first);
+        let way = self.b.ins().ireduce(I32, way);
         for (entry, header) in headers.iter().enumerate() {
             let (into, other) = (self.b.create_block(), self.b.create_block());
-            let is_this = self.b.ins().icmp_imm_s(IntCC::Equal, way, entry as i64 + 1);
+            let number = i64::from(FIRST_LOOP) + entry as i64;
+            let is_this = self.b.ins().icmp_imm_s(IntCC::Equal, way, number);
             self.b.ins().brif(is_this, into, &[], other, &[]);
             self.b.switch_to_block(into);
             self.b.set_cold_block(into);
@@ -287,7 +295,10 @@ impl<'a> Lowering<'a, '_> {
         self.b.switch_to_block(refuse);
         self.b.set_cold_block(refuse);
         let (by_tail_call, by_call) = (self.b.create_block(), self.b.create_block());
-        let is_tail_call = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, way, 0);
+        let is_tail_call = self
+            .b
+            .ins()
+            .icmp_imm_s(IntCC::Equal, way, i64::from(BY_TAIL_CALL));
         self.b
             .ins()
             .brif(is_tail_call, by_tail_call, &[], by_call, &[]);
@@ -510,10 +521,7 @@ impl<'a> Lowering<'a, '_> {
         }
         let gas = self.b.use_var(self.gas);
         self.store_state(offset_of!(NativeState<'_>, gas), gas);
-        let mut signature = Signature::new(CallConv::SystemV);
-        signature.params = vec![AbiParam::new(I64); 3];
-        signature.returns = vec![AbiParam::new(I64)];
-        let signature = self.b.import_signature(signature);
+        let signature = self.b.import_signature(helper_signature());
         let handler = self.load_state(offset_of!(NativeState<'_>, aside));
         let place = self.place(self.pc);
         let arguments = [self.state, self.fp, place];

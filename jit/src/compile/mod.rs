@@ -15,12 +15,12 @@
 //! | `state` | what native code shares with the engine |
 //!
 //! # The protocol
-//! A body is called with the state, the frame's r0 and the number of an entry: 0 for the beginning, n for
-//! the n-th loop, below 0 for the beginning by way of a tail call from function `-n - 1`. It returns tag
-//! and bits of the result, or `EXIT` after it has written its frame back and said where the newest frame
-//! is; a caller that receives `EXIT` writes its own frame back and the header of the frame it called, and
-//! returns `EXIT`. `NOT_ENTERED` is returned by a function that did not begin, for want of gas or stack:
-//! the caller exits *at* its call.
+//! A body is called with the state, the frame's r0 and a way: the function's number above, the number of
+//! an entry below (`state::BY_CALL`). It returns tag and bits of the result, or `EXIT` after it has
+//! written its frame back and said where the newest frame is; a caller that receives `EXIT` writes its own
+//! frame back and the header of the frame it called, and returns `EXIT`. `NOT_ENTERED` is returned by a
+//! function that did not begin, for want of gas or stack: the caller exits *at* its call. A function
+//! without native code is run by the interpreter, called under the same protocol.
 
 mod blocks;
 mod calls;
@@ -165,11 +165,11 @@ impl Compiler {
         self.finish()
     }
 
-    /// What stands in the code table for a function without native code.
-    pub(crate) fn refusal(&mut self) -> Result<CodeMemory, CompileError> {
+    /// What stands in the code table for a function without native code: the interpreter runs it.
+    pub(crate) fn interpreted(&mut self) -> Result<CodeMemory, CompileError> {
         self.context.clear();
         let config = self.isa.frontend_config();
-        lower::refusal(&mut self.context.func, &mut self.frontend, config);
+        lower::interpreted(&mut self.context.func, &mut self.frontend, config);
         self.finish()
     }
 

@@ -67,8 +67,8 @@ pub(crate) struct Stay<'a> {
     gas_end: u64,
     pub(super) code: &'a CodeSpace,
     /// Where the last handler stopped, or stands between two of them.
-    pc: *const Instruction,
-    regs: *mut Value,
+    pub(super) pc: *const Instruction,
+    pub(super) regs: *mut Value,
     /// Also the gas left while an operation is done [aside](super::aside).
     pub(super) gas: i64,
     /// The loop is to be left.
@@ -157,6 +157,16 @@ impl<'a> Stay<'a> {
     /// How many frames there may be.
     pub(crate) fn frames_left(&self) -> u32 {
         self.depth_max - self.depth.min(self.depth_max)
+    }
+
+    /// How many frames there are.
+    pub(crate) fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// Says how many frames there are.
+    pub(crate) fn set_depth(&mut self, depth: u32) {
+        self.depth = depth;
     }
 
     /// The arena of the fiber.

@@ -12,6 +12,7 @@ use crate::code::CodeMemory;
 use crate::code_space::CodeSpace;
 pub use crate::compile::CompileError;
 pub use crate::compile::state::ExitReason;
+use crate::compile::state::{BY_CALL, Entries, FIRST_LOOP};
 use crate::compile::{Compiler, NativeFunction, Request};
 use crate::fiber::Fiber;
 use crate::interp::profile::Profile;
@@ -81,7 +82,7 @@ pub struct Jit {
     settings: JitSettings,
     compiler: Compiler,
     entrance: CodeMemory,
-    refusal: CodeMemory,
+    interpreted: CodeMemory,
     programs: BTreeMap<u32, ProgramState>,
     statistics: JitStatistics,
 }
@@ -114,7 +115,7 @@ impl Jit {
         Ok(Jit {
             settings,
             entrance: compiler.entrance()?,
-            refusal: compiler.refusal()?,
+            interpreted: compiler.interpreted()?,
             compiler,
             programs: BTreeMap::new(),
             statistics: JitStatistics::default(),
@@ -138,13 +139,8 @@ impl Jit {
     }
 
     /// The native code for a place, and the number of the entry.
-    fn entry(&self, (program, function, pc): (u32, u32, u32)) -> Option<(&NativeFunction, u64)> {
-        let state = self.programs.get(&program)?;
-        let native = state.functions[function as usize].native.as_ref()?;
-        match native.loops.iter().position(|at| *at == pc) {
-            Some(place) => Some((native, place as u64 + 1)),
-            None => (pc == 0).then_some((native, 0)),
-        }
+    fn entry(&self, (program, function, pc): (u32, u32, u32)) -> Option<(*const u8, u32)> {
+        self.programs.get(&program)?.entry(function, pc)
     }
 
     /// Goes on in native code, if there is some for the place where the fiber stands.
@@ -156,15 +152,18 @@ impl Jit {
         slice_end: u64,
     ) -> Native {
         let place = fiber.position();
-        let Some((native, entry)) = self.entry(place) else {
+        let Some(state) = self.programs.get(&place.0) else {
             return Native::None;
         };
-        let state = &self.programs[&place.0];
+        let Some((function, entry)) = state.entry(place.1, place.2) else {
+            return Native::None;
+        };
         let code = native::Code {
             entrance: self.entrance.start(),
             table: &state.table,
             shapes: &state.shapes,
-            function: native.code.start(),
+            entries: state,
+            function,
             entry,
         };
         self.statistics.entries += 1;
@@ -203,11 +202,11 @@ impl Jit {
         (program, function): (u32, u32),
         count: u64,
     ) {
-        let refusal = self.refusal.start() as usize;
+        let interpreted = self.interpreted.start() as usize;
         let state = self
             .programs
             .entry(program)
-            .or_insert_with(|| ProgramState::new(space, program, refusal));
+            .or_insert_with(|| ProgramState::new(space, program, interpreted));
         let of_function = &mut state.functions[function as usize];
         let failed = of_function
             .failures
@@ -247,7 +246,7 @@ impl Jit {
             }
             _ => {
                 self.statistics.failed += 1;
-                state.table[function as usize] = refusal;
+                state.table[function as usize] = interpreted;
                 of_function.gave_up = true;
                 profile.pin(space, program, function, false);
             }
@@ -255,8 +254,20 @@ impl Jit {
     }
 }
 
+impl Entries for ProgramState {
+    fn entry(&self, function: u32, pc: u32) -> Option<(*const u8, u32)> {
+        let native = self.functions[function as usize].native.as_ref()?;
+        let entry = match native.loops.iter().position(|at| *at == pc) {
+            Some(place) => FIRST_LOOP + place as u32,
+            None if pc == 0 => BY_CALL,
+            None => return None,
+        };
+        Some((native.code.start(), entry))
+    }
+}
+
 impl ProgramState {
-    fn new(space: &CodeSpace, program: u32, refusal: usize) -> ProgramState {
+    fn new(space: &CodeSpace, program: u32, interpreted: usize) -> ProgramState {
         let functions = &space.program(program).program().functions;
         let shapes = functions.iter().map(|function| {
             let params = if function.rest {
@@ -268,7 +279,7 @@ impl ProgramState {
             [params, registers | u32::from(function.captures) << 16]
         });
         ProgramState {
-            table: vec![refusal; functions.len()],
+            table: vec![interpreted; functions.len()],
             shapes: shapes.collect(),
             functions: functions.iter().map(|_| FunctionState::default()).collect(),
         }
