@@ -71,6 +71,22 @@ impl Lowering<'_, '_> {
                 self.set_any(dst.0, tag, bits);
                 true
             }
+            (Call::Cell { dst, value }, _) => {
+                self.cell(dst, value);
+                true
+            }
+            (
+                Call::Closure {
+                    dst,
+                    function,
+                    captures,
+                },
+                _,
+            ) => {
+                let function = self.linked(function.0);
+                self.closure(dst, function, captures);
+                true
+            }
             (Call::CellSet { cell, value }, _) => {
                 self.cell_set(cell.0, value.0);
                 true

@@ -397,6 +397,7 @@ impl<'a> Lowering<'a, '_> {
             _ => match op {
                 Op::Control(op) => return self.control(number, op),
                 Op::Data(Data::Move { dst, src }) => self.copy(dst.0, src.0),
+                Op::Data(Data::Cons { dst, car, cdr }) => self.cons(dst, car, cdr),
                 Op::Data(op) => self.data(op, plan),
                 Op::Arith(op) => self.arith(op, plan),
                 Op::Float(op) => self.float_function(op),
@@ -516,20 +517,7 @@ impl<'a> Lowering<'a, '_> {
 
     /// Lets a handler of the interpreter do an instruction.
     fn aside(&mut self, number: usize, op: &Op) {
-        for register in reads(op) {
-            self.write_back(register);
-        }
-        let gas = self.b.use_var(self.gas);
-        self.store_state(offset_of!(NativeState<'_>, gas), gas);
-        let signature = self.b.import_signature(helper_signature());
-        let handler = self.load_state(offset_of!(NativeState<'_>, aside));
-        let place = self.place(self.pc);
-        let arguments = [self.state, self.fp, place];
-        let call = self.b.ins().call_indirect(signature, handler, &arguments);
-        let done = self.b.inst_results(call)[0];
-        let gas = self.load_state(offset_of!(NativeState<'_>, gas));
-        self.b.def_var(self.gas, gas);
-        self.exit_unless(done, ExitReason::Aside);
+        self.call_aside(op);
         let mut after = self.now.clone();
         self.evidence.step(self.pc, &mut after);
         let mut written = None;
@@ -545,6 +533,7 @@ impl<'a> Lowering<'a, '_> {
         }
         if op.info().work != pw_isa::op::Work::None {
             let need = self.blocks.need_behind(number) as i64;
+            let gas = self.b.use_var(self.gas);
             let (pc, refund, before) = (self.pc, self.refund, self.before.clone());
             self.settle();
             let poor = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, gas, need);
@@ -552,6 +541,24 @@ impl<'a> Lowering<'a, '_> {
             (self.pc, self.refund, self.before) = (pc, refund, before);
             self.here.clear();
         }
+    }
+
+    /// Calls the handler of an instruction, which leaves its result in the frame.
+    pub(super) fn call_aside(&mut self, op: &Op) {
+        for register in reads(op) {
+            self.write_back(register);
+        }
+        let gas = self.b.use_var(self.gas);
+        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        let signature = self.b.import_signature(helper_signature());
+        let handler = self.load_state(offset_of!(NativeState<'_>, aside));
+        let place = self.place(self.pc);
+        let arguments = [self.state, self.fp, place];
+        let call = self.b.ins().call_indirect(signature, handler, &arguments);
+        let done = self.b.inst_results(call)[0];
+        let gas = self.load_state(offset_of!(NativeState<'_>, gas));
+        self.b.def_var(self.gas, gas);
+        self.exit_unless(done, ExitReason::Aside);
     }
 }
 

@@ -11,7 +11,7 @@
 //! | `types` | what is known and guessed about registers |
 //! | `lower` | from blocks to Cranelift's form: entries, edges, gas, operations aside |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
-//! | `numbers`, `objects`, `calls` | instructions |
+//! | `numbers`, `objects`, `alloc`, `calls` | instructions |
 //! | `state` | what native code shares with the engine |
 //!
 //! # The protocol
@@ -22,6 +22,7 @@
 //! function that did not begin, for want of gas or stack: the caller exits *at* its call. A function
 //! without native code is run by the interpreter, called under the same protocol.
 
+mod alloc;
 mod blocks;
 mod calls;
 mod exits;

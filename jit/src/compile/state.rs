@@ -91,6 +91,11 @@ pub(crate) struct NativeState<'a> {
     pub(crate) words: *mut u64,
     pub(crate) cards: *mut u8,
     pub(crate) outside: *const u8,
+    /// The next object's offset, the offset that none may reach without the engine's leave, and how many
+    /// were made: what native code allocates, until the arena is told.
+    pub(crate) top: u64,
+    pub(crate) top_max: u64,
+    pub(crate) allocations: u64,
     /// The words of the program's constants.
     pub(crate) constants: *const u64,
     /// What stands for the cards of an arena that has none.

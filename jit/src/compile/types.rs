@@ -48,6 +48,9 @@ impl Type {
             (Kind::Int, Type::Int),
             (Kind::Float, Type::Float),
             (Kind::Bool, Type::Bool),
+            (Kind::Pair, Type::Object(Kind::Pair)),
+            (Kind::Cell, Type::Object(Kind::Cell)),
+            (Kind::Closure, Type::Object(Kind::Closure)),
         ]
         .into_iter()
         .find(|(kind, _)| kinds == KindSet::of(&[*kind]))
@@ -284,7 +287,7 @@ impl Evidence<'_> {
             Call::Apply { .. } | Call::TailApply { .. } | Call::CaptureSet { .. } => Plan::Exit,
             Call::Capture { .. } => Plan::Object(Kind::Closure),
             Call::CellGet { .. } | Call::CellSet { .. } => Plan::Object(Kind::Cell),
-            Call::Closure { .. } | Call::Cell { .. } => Plan::Aside,
+            Call::Closure { .. } | Call::Cell { .. } => Plan::Plain,
             Call::GlobalGet { .. } | Call::GlobalSet { .. } => Plan::Aside,
         }
     }
@@ -377,7 +380,8 @@ fn data_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
         | Data::Bool { .. }
         | Data::Int { .. }
         | Data::Float { .. }
-        | Data::Const { .. } => Plan::Plain,
+        | Data::Const { .. }
+        | Data::Cons { .. } => Plan::Plain,
         Data::Car { pair, .. } | Data::Cdr { pair, .. } => object(pair.0, Kind::Pair),
         Data::VectorLength { vector, .. } => object(vector.0, Kind::Vector),
         Data::VectorRef { vector, index, .. } | Data::VectorSet { vector, index, .. } => {

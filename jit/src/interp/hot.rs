@@ -169,6 +169,12 @@ impl<'a> Stay<'a> {
         self.depth = depth;
     }
 
+    /// Logical bytes that can be allocated without a collection or limit.
+    pub(crate) fn bytes_left(&mut self) -> u64 {
+        let max = self.allocated_max;
+        max.saturating_sub(self.arena().counters.allocated)
+    }
+
     /// The arena of the fiber.
     pub(crate) fn arena(&mut self) -> &mut Arena {
         // SAFETY: 5 of the module's head.
@@ -433,8 +439,7 @@ impl<'a> Hot<'a> {
     /// The logical bytes of objects that can be made so.
     #[inline(always)]
     pub(super) fn bytes_left(&mut self) -> u64 {
-        let max = self.at().allocated_max;
-        max.saturating_sub(self.arena().counters.allocated)
+        self.stay().bytes_left()
     }
 
     /// Charges work beyond the fixed gas; false, and nothing happens, when the gas for it and the rest of

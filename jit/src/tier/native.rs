@@ -73,6 +73,9 @@ pub(super) fn enter(
         words: std::ptr::null_mut(),
         cards: std::ptr::null_mut(),
         outside: std::ptr::null(),
+        top: 0,
+        top_max: 0,
+        allocations: 0,
         constants: space.program(program).constants.addresses().words,
         dummy: dummy.as_mut_ptr(),
         program_bits: u64::from(program) << 32,
@@ -91,9 +94,10 @@ pub(super) fn enter(
         entries: code.entries,
         stay,
     };
-    state.read_addresses();
+    state.read_arena();
     // SAFETY: 1 of the module's head.
     unsafe { enter_at(&raw mut state, fp, code.entry, code.function) };
+    state.tell_arena();
     let value = Value {
         tag: state.result_tag,
         bits: state.result_bits,
@@ -128,8 +132,16 @@ unsafe fn enter_at(state: *mut NativeState<'_>, fp: *mut Value, entry: u32, code
 }
 
 impl NativeState<'_> {
-    /// Reads where the parts of the arena are.
-    fn read_addresses(&mut self) {
+    /// Tells the arena what native code has allocated.
+    fn tell_arena(&mut self) {
+        let (top, objects) = (self.top, std::mem::take(&mut self.allocations));
+        self.stay.arena().made_in_place(top, objects);
+    }
+
+    /// Reads where the parts of the arena are, and the room in it.
+    fn read_arena(&mut self) {
+        let bytes = self.stay.bytes_left();
+        (self.top, self.top_max) = self.stay.arena().room_in_place(bytes);
         let addresses = self.stay.arena().addresses();
         self.words = addresses.words;
         self.outside = addresses.outside;
@@ -146,9 +158,10 @@ unsafe extern "C" fn aside(state: *mut NativeState<'_>, fp: *mut Value, place: u
     // SAFETY: native code passes on what it was given.
     let state = unsafe { &mut *state };
     let (function, pc) = ((place >> 32) as u32, place as u32);
+    state.tell_arena();
     // SAFETY: native code has written the operands to the frame.
     let done = unsafe { state.stay.single(function, pc, fp, state.gas) };
-    state.read_addresses();
+    state.read_arena();
     match done {
         Some(gas) => {
             state.gas = gas;
@@ -207,13 +220,14 @@ unsafe fn go_on_in_native(state: *mut NativeState<'_>, place: Place) -> GoneOn {
         return GoneOn::No;
     };
     now.gas = place.gas;
-    now.read_addresses();
+    now.read_arena();
     let (before, depth) = (now.entry_fp, now.stay.depth());
     now.entry_fp = place.regs;
     // SAFETY: the interpreter has made the frame, which stands at this entry.
     unsafe { enter_at(state, place.regs, entry, code) };
     // SAFETY: the same as above.
     let now = unsafe { &mut *state };
+    now.tell_arena();
     now.entry_fp = before;
     now.stay.set_depth(depth);
     let value = Value {
@@ -239,6 +253,7 @@ impl NativeState<'_> {
         if (&raw const here as u64) < self.native_end || fp == self.entry_fp {
             return None;
         }
+        self.tell_arena();
         // SAFETY: both are in the stack.
         let slots = unsafe { fp.offset_from(self.first_fp) };
         let depth = self.first_depth.saturating_add(slots as u32);
@@ -260,7 +275,7 @@ impl NativeState<'_> {
 
     fn return_interpreted(&mut self, value: Value, gas: i64) -> u64 {
         self.stay.set_depth(self.first_depth);
-        self.read_addresses();
+        self.read_arena();
         self.gas = gas;
         self.result_bits = value.bits;
         value.tag
@@ -270,6 +285,7 @@ impl NativeState<'_> {
     fn leave_interpreted(&mut self, depth: u32, place: Option<Place>) -> u64 {
         self.frames += u64::from(self.stay.depth() - depth);
         self.stay.set_depth(self.first_depth);
+        self.read_arena();
         if let Some(place) = place {
             self.gas = place.gas;
             self.exit_fp = place.regs;
