@@ -32,7 +32,7 @@ pub(super) const SLOT: i32 = size_of::<Value>() as i32;
 pub(super) struct Lowering<'a, 'b> {
     pub(super) b: FunctionBuilder<'b>,
     pub(super) program: &'a LoadedProgram,
-    pub(super) request: &'a Request<'a>,
+    pub(super) request: &'a Request,
     pub(super) function: &'a Function,
     pub(super) live: &'a LiveTable,
     blocks: &'a Blocks,
@@ -63,23 +63,23 @@ pub(super) fn body_signature() -> Signature {
 
 /// Lowers a function; the pcs of the loops that it can be entered at.
 pub(super) fn lower(
-    request: &Request<'_>,
+    request: &Request,
     into: &mut ir::Function,
     frontend: &mut FunctionBuilderContext,
     config: TargetFrontendConfig,
 ) -> Vec<u32> {
-    let program = request.space.program(request.program);
+    let program = &*request.program;
     let function = program.function(request.function);
     let blocks = Blocks::of(function);
     let evidence = Evidence {
         function,
         blocks: &blocks,
-        sites: request.sites,
-        program: request.program,
-        generic: request.generic,
+        number: request.function,
+        program: request.number,
+        feedback: &request.feedback,
     };
     let types = evidence.types();
-    into.name = UserFuncName::user(request.program, request.function);
+    into.name = UserFuncName::user(request.number, request.function);
     into.signature = body_signature();
     let mut b = FunctionBuilder::new(into, frontend);
     let entry = b.create_block();

@@ -7,6 +7,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `feedback` | what a compilation knows about the way functions run |
 //! | `blocks` | blocks, and the gas to the next check |
 //! | `types` | what is known and guessed about registers |
 //! | `lower` | from blocks to Cranelift's form: entries, edges, gas, operations aside |
@@ -26,12 +27,15 @@ mod alloc;
 mod blocks;
 mod calls;
 mod exits;
+pub(crate) mod feedback;
 mod lower;
 mod numbers;
 mod objects;
 mod registers;
 pub(crate) mod state;
 mod types;
+
+use std::sync::Arc;
 
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
@@ -40,8 +44,8 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 
 use crate::code::CodeMemory;
-use crate::code_space::CodeSpace;
-use crate::interp::profile::Site;
+use crate::code_space::LoadedProgram;
+use feedback::Feedback;
 
 /// Why a function has no native code.
 #[derive(Debug, thiserror::Error)]
@@ -78,16 +82,20 @@ pub(crate) struct NativeFunction {
     pub(crate) loops: Vec<u32>,
 }
 
-/// What a compilation is about.
-pub(crate) struct Request<'a> {
-    pub(crate) space: &'a CodeSpace,
-    pub(crate) program: u32,
+/// What a compilation is about. It owns all it needs, so that any thread can do it.
+pub(crate) struct Request {
+    pub(crate) program: Arc<LoadedProgram>,
+    /// The program's number in its code space: values name its constants and functions by it.
+    pub(crate) number: u32,
     pub(crate) function: u32,
-    /// What was seen at its instructions, by pc.
-    pub(crate) sites: &'a [Site],
-    /// Instructions about which guesses have failed too often.
-    pub(crate) generic: &'a [u32],
+    pub(crate) feedback: Feedback,
 }
+
+const _: () = {
+    const fn is_send<T: Send>() {}
+    is_send::<Request>();
+    is_send::<NativeFunction>();
+};
 
 /// A compiler; one a thread.
 pub(crate) struct Compiler {
@@ -134,14 +142,8 @@ impl Compiler {
     }
 
     /// Compiles a function.
-    pub(crate) fn compile(
-        &mut self,
-        request: &Request<'_>,
-    ) -> Result<NativeFunction, CompileError> {
-        let function = request
-            .space
-            .program(request.program)
-            .function(request.function);
+    pub(crate) fn compile(&mut self, request: &Request) -> Result<NativeFunction, CompileError> {
+        let function = request.program.function(request.function);
         if function.code.len() > INSTRUCTIONS_MAX || function.registers > REGISTERS_MAX {
             return Err(CompileError::TooLarge {
                 instructions: function.code.len(),

@@ -9,6 +9,7 @@ use pw_isa::op::{Access, Arith, Compare, Control, Data, Float, Function as Call,
 use pw_isa::{Function, Kind, KindSet};
 
 use super::blocks::Blocks;
+use super::feedback::Feedback;
 use crate::interp::profile::{Site, Target};
 
 /// What is known about a value.
@@ -94,11 +95,11 @@ pub(super) struct Types {
 pub(super) struct Evidence<'a> {
     pub(super) function: &'a Function,
     pub(super) blocks: &'a Blocks,
-    pub(super) sites: &'a [Site],
+    /// The function's number.
+    pub(super) number: u32,
     /// The program's number.
     pub(super) program: u32,
-    /// Instructions that are not to be guessed about any more.
-    pub(super) generic: &'a [u32],
+    pub(super) feedback: &'a Feedback,
 }
 
 impl Evidence<'_> {
@@ -111,7 +112,7 @@ impl Evidence<'_> {
 
     /// What was seen at an instruction.
     pub(super) fn site(&self, pc: u32) -> Site {
-        self.sites.get(pc as usize).copied().unwrap_or_default()
+        self.feedback.site(self.number, pc)
     }
 
     /// Types at the start of blocks, to a fixed point. `assumed` are types of registers at the start of
@@ -250,7 +251,7 @@ impl Evidence<'_> {
 
     fn plan(&self, pc: u32, op: &Op, types: &[Type]) -> Plan {
         let site = self.site(pc);
-        let generic = self.generic.contains(&pc);
+        let generic = self.feedback.is_generic(self.number, pc);
         let plan = match op {
             Op::Control(Control::Raise { .. }) => Plan::Exit,
             Op::Control(_) => Plan::Plain,

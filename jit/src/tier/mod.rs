@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use crate::code::CodeMemory;
 use crate::code_space::CodeSpace;
 pub use crate::compile::CompileError;
+use crate::compile::feedback::{Feedback, FunctionFeedback};
 pub use crate::compile::state::ExitReason;
 use crate::compile::state::{BY_CALL, Entries, FIRST_LOOP};
 use crate::compile::{Compiler, NativeFunction, Request};
@@ -64,7 +65,7 @@ struct FunctionState {
     gave_up: bool,
     /// Failed guesses by pc: in all, and since it was last compiled.
     failures: BTreeMap<u32, (u32, u32)>,
-    /// Instructions about which nothing is guessed.
+    /// Instructions about which nothing is guessed, in ascending order.
     generic: Vec<u32>,
 }
 
@@ -189,8 +190,10 @@ impl Jit {
         let failures = of_function.failures.entry(pc).or_default();
         failures.0 += 1;
         failures.1 += 1;
-        if failures.0 >= FAILURES_MAX && !of_function.generic.contains(&pc) {
-            of_function.generic.push(pc);
+        if failures.0 >= FAILURES_MAX
+            && let Err(place) = of_function.generic.binary_search(&pc)
+        {
+            of_function.generic.insert(place, pc);
         }
     }
 
@@ -224,15 +227,20 @@ impl Jit {
             *since = 0;
         }
         let began = std::time::Instant::now();
+        let loaded = space.shared(program);
+        let feedback = Feedback::gather(&loaded, program, function, |number| FunctionFeedback {
+            sites: profile.function(program, number).to_vec(),
+            generic: state.functions[number as usize].generic.clone(),
+        });
         let request = Request {
-            space,
-            program,
+            program: loaded,
+            number: program,
             function,
-            sites: profile.function(program, function),
-            generic: &of_function.generic,
+            feedback,
         };
         let compiled = self.compiler.compile(&request);
         self.statistics.compile_time += began.elapsed();
+        let of_function = &mut state.functions[function as usize];
         if let Some(old) = of_function.native.take() {
             self.statistics.code_bytes -= old.code.length() as u64;
         }
