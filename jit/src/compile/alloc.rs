@@ -25,14 +25,14 @@ impl Lowering<'_, '_> {
         let other = self.shifted(cdr.0, 32);
         let tags = self.b.ins().bor(tags, other);
         let head = self.b.ins().bor_imm_s(tags, ObjectKind::Pair as i64);
-        self.allocate(dst, Kind::Pair, &[head, car.1, cdr.1]);
+        self.allocate(dst, Type::Object(Kind::Pair), &[head, car.1, cdr.1]);
     }
 
     pub(super) fn cell(&mut self, dst: Def, value: Use) {
         let (tag, bits) = self.value(value.0);
         let tag = self.shifted(tag, 16);
         let head = self.b.ins().bor_imm_s(tag, ObjectKind::Cell as i64);
-        self.allocate(dst, Kind::Cell, &[head, bits]);
+        self.allocate(dst, Type::Object(Kind::Cell), &[head, bits]);
     }
 
     pub(super) fn closure(&mut self, dst: Def, function: u32, captures: Span) {
@@ -46,7 +46,7 @@ impl Lowering<'_, '_> {
             let (tag, bits) = self.value(register);
             words.extend([tag, bits]);
         }
-        self.allocate(dst, Kind::Closure, &words);
+        self.allocate(dst, Type::Closure(function), &words);
     }
 
     fn shifted(&mut self, tag: ir::Value, by: i64) -> ir::Value {
@@ -54,7 +54,7 @@ impl Lowering<'_, '_> {
     }
 
     /// A new object with these words.
-    fn allocate(&mut self, dst: Def, kind: Kind, words: &[ir::Value]) {
+    fn allocate(&mut self, dst: Def, known: Type, words: &[ir::Value]) {
         let (full, room, made) = (
             self.b.create_block(),
             self.b.create_block(),
@@ -79,11 +79,11 @@ impl Lowering<'_, '_> {
         }
         self.b.ins().jump(made, &[place.into()]);
         self.b.switch_to_block(full);
-        let op = self.function.code[self.pc as usize];
+        let op = self.scope.function.code[self.pc as usize];
         self.call_aside(&op);
         let by_handler = self.load_slot(dst.0, 8);
         self.b.ins().jump(made, &[by_handler.into()]);
         self.b.switch_to_block(made);
-        self.set_bits(dst.0, Type::Object(kind), offset);
+        self.set_bits(dst.0, known, offset);
     }
 }

@@ -10,6 +10,7 @@
 //! | `feedback` | what a compilation knows about the way functions run |
 //! | `blocks` | blocks, and the gas to the next check |
 //! | `types` | what is known and guessed about registers |
+//! | `parts`, `scope` | what is inlined where; the frames of it |
 //! | `lower` | from blocks to Cranelift's form: entries, edges, gas, operations aside |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
 //! | `numbers`, `objects`, `alloc`, `calls` | instructions |
@@ -31,7 +32,9 @@ pub(crate) mod feedback;
 mod lower;
 mod numbers;
 mod objects;
+mod parts;
 mod registers;
+mod scope;
 pub(crate) mod state;
 mod types;
 
@@ -80,6 +83,8 @@ pub(crate) struct NativeFunction {
     pub(crate) code: CodeMemory,
     /// The pc of the loop of each entry from 1 on.
     pub(crate) loops: Vec<u32>,
+    /// The slots that must be there from the frame's r0 on, for it and the frames of what is inlined.
+    pub(crate) slots: u32,
 }
 
 /// What a compilation is about. It owns all it needs, so that any thread can do it.
@@ -152,10 +157,11 @@ impl Compiler {
         }
         self.context.clear();
         let config = self.isa.frontend_config();
-        let loops = lower::lower(request, &mut self.context.func, &mut self.frontend, config);
+        let lowered = lower::lower(request, &mut self.context.func, &mut self.frontend, config);
         Ok(NativeFunction {
             code: self.finish()?,
-            loops,
+            loops: lowered.loops,
+            slots: lowered.slots,
         })
     }
 

@@ -106,6 +106,8 @@ pub(crate) struct NativeState<'a> {
     pub(crate) exit_fp: *mut Value,
     pub(crate) exit_place: u64,
     pub(crate) exit_reason: u64,
+    /// The function whose body was left: another one's instruction may be inlined in it.
+    pub(crate) exit_body: u64,
     /// Frames that an exit has added.
     pub(crate) frames: u64,
     /// What the function returned that was entered, or that the interpreter has run.

@@ -142,8 +142,11 @@ fn run_with(
         if observed > 1
             && let Some(jit) = jit.as_deref_mut()
         {
-            let heat = profile.heat(code, program, function);
-            jit.consider(code, profile, (program, function), heat);
+            let suspect = jit.take_suspect();
+            for (program, function) in [Some((program, function)), suspect].into_iter().flatten() {
+                let heat = profile.heat(code, program, function);
+                jit.consider(code, profile, (program, function), heat);
+            }
         }
     }
 }

@@ -43,10 +43,7 @@ impl<'a> Stay<'a> {
     ) -> bool {
         let callee = &self.functions[function as usize];
         let end = regs.wrapping_byte_add(callee.frame_bytes as usize);
-        if end > self.stack_end
-            || depth > self.depth_max
-            || gas < i64::from(callee.code[0].rest)
-        {
+        if end > self.stack_end || depth > self.depth_max || gas < i64::from(callee.code[0].rest) {
             return false;
         }
         let header = Value {

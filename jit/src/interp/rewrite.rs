@@ -281,7 +281,9 @@ impl Rewriter<'_> {
             Call::GlobalSet { global, value } => {
                 instruction(Code::GlobalSet, slot(value.0), 0, 0, self.linked(global.0))
             }
-            Call::Apply { .. } | Call::TailApply { .. } | Call::CaptureSet { .. } => Instruction::STEP,
+            Call::Apply { .. } | Call::TailApply { .. } | Call::CaptureSet { .. } => {
+                Instruction::STEP
+            }
         }
     }
 

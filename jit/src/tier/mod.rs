@@ -63,8 +63,10 @@ struct FunctionState {
     native: Option<NativeFunction>,
     compilations: u32,
     gave_up: bool,
-    /// Failed guesses by pc: in all, and since it was last compiled.
-    failures: BTreeMap<u32, (u32, u32)>,
+    /// Failed guesses about its instructions, by pc.
+    failures: BTreeMap<u32, u32>,
+    /// Failed guesses in its body since it was last compiled, by function and pc.
+    failed: BTreeMap<(u32, u32), u32>,
     /// Instructions about which nothing is guessed, in ascending order.
     generic: Vec<u32>,
 }
@@ -85,6 +87,8 @@ pub struct Jit {
     entrance: CodeMemory,
     interpreted: CodeMemory,
     programs: BTreeMap<u32, ProgramState>,
+    /// The function whose body a wrong guess has just left.
+    suspect: Option<(u32, u32)>,
     statistics: JitStatistics,
 }
 
@@ -119,6 +123,7 @@ impl Jit {
             interpreted: compiler.interpreted()?,
             compiler,
             programs: BTreeMap::new(),
+            suspect: None,
             statistics: JitStatistics::default(),
         })
     }
@@ -167,34 +172,43 @@ impl Jit {
             function,
             entry,
         };
+        let native = state.functions[place.1 as usize].native.as_ref();
+        fiber.make_room(native.map_or(0, |native| native.slots));
         self.statistics.entries += 1;
         match native::enter(fiber, space, profile, slice_end, &code) {
             Left::Returned(value) => Native::Returned(value),
             Left::Refused => Native::Refused,
-            Left::Exit(reason) => {
+            Left::Exit { reason, body } => {
                 *self.statistics.exits.entry(reason).or_default() += 1;
                 let wrong = reason.is_wrong_guess();
                 if wrong {
-                    self.note_failure(fiber.position());
+                    self.note_failure(fiber.position(), body);
                 }
                 Native::Left(wrong)
             }
         }
     }
 
-    fn note_failure(&mut self, (program, function, pc): (u32, u32, u32)) {
+    /// A guess about an instruction was wrong, in the body of a function that may have it inlined.
+    fn note_failure(&mut self, (program, function, pc): (u32, u32, u32), body: u32) {
         let Some(state) = self.programs.get_mut(&program) else {
             return;
         };
         let of_function = &mut state.functions[function as usize];
         let failures = of_function.failures.entry(pc).or_default();
-        failures.0 += 1;
-        failures.1 += 1;
-        if failures.0 >= FAILURES_MAX
-            && let Err(place) = of_function.generic.binary_search(&pc)
-        {
-            of_function.generic.insert(place, pc);
+        *failures += 1;
+        if *failures >= FAILURES_MAX && !of_function.generic.contains(&pc) {
+            of_function.generic.push(pc);
+            of_function.generic.sort_unstable();
         }
+        let of_body = &mut state.functions[body as usize];
+        *of_body.failed.entry((function, pc)).or_default() += 1;
+        self.suspect = Some((program, body));
+    }
+
+    /// The function whose body a wrong guess has left, once.
+    pub(crate) fn take_suspect(&mut self) -> Option<(u32, u32)> {
+        self.suspect.take()
     }
 
     /// Compiles a function that is hot or whose guesses have failed.
@@ -211,10 +225,7 @@ impl Jit {
             .entry(program)
             .or_insert_with(|| ProgramState::new(space, program, interpreted));
         let of_function = &mut state.functions[function as usize];
-        let failed = of_function
-            .failures
-            .values()
-            .any(|(_, since)| *since >= FAILURES);
+        let failed = of_function.failed.values().any(|count| *count >= FAILURES);
         let is_due = match of_function.native {
             None => count >= self.settings.threshold,
             Some(_) => failed,
@@ -223,9 +234,7 @@ impl Jit {
             return;
         }
         of_function.compilations += 1;
-        for (_, since) in of_function.failures.values_mut() {
-            *since = 0;
-        }
+        of_function.failed.clear();
         let began = std::time::Instant::now();
         let loaded = space.shared(program);
         let feedback = Feedback::gather(&loaded, program, function, |number| FunctionFeedback {

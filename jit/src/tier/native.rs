@@ -13,12 +13,10 @@
 use std::mem::transmute;
 
 use crate::code_space::CodeSpace;
-use crate::compile::state::{
-    BY_TAIL_CALL, EXIT, Entries, ExitReason, NOT_ENTERED, NativeState,
-};
+use crate::compile::state::{BY_TAIL_CALL, EXIT, Entries, ExitReason, NOT_ENTERED, NativeState};
 use crate::fiber::Fiber;
-use crate::interp::{Nested, Place, Stay};
 use crate::interp::profile::Profile;
+use crate::interp::{Nested, Place, Stay};
 use crate::value::Value;
 
 /// Native stack that one stay may use. What needs more goes on in the interpreter, whose frames are the
@@ -33,7 +31,11 @@ pub(super) enum Left {
     /// The function that was entered returned a value; the fiber still has its frame.
     Returned(Value),
     /// The fiber stands somewhere else.
-    Exit(ExitReason),
+    Exit {
+        reason: ExitReason,
+        /// The function whose body was left.
+        body: u32,
+    },
     /// It was not entered.
     Refused,
 }
@@ -82,6 +84,7 @@ pub(super) fn enter(
         exit_fp: fp,
         exit_place: 0,
         exit_reason: 0,
+        exit_body: 0,
         frames: 0,
         result_tag: 0,
         result_bits: 0,
@@ -115,7 +118,10 @@ pub(super) fn enter(
     let (fp, frames) = (state.exit_fp, state.frames as u32);
     // SAFETY: an exit writes all its frames and their headers.
     unsafe { state.stay.leave_native(function, pc, fp, frames, gas) };
-    Left::Exit(ExitReason::ALL[state.exit_reason as usize])
+    Left::Exit {
+        reason: ExitReason::ALL[state.exit_reason as usize],
+        body: state.exit_body as u32,
+    }
 }
 
 /// Enters native code at an entry; what comes back is in the state.

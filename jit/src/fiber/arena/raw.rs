@@ -146,7 +146,12 @@ impl Arena {
     /// bytes at most are allocated. Their logical size must be the size they take up.
     pub(crate) fn room_in_place(&self, logical: u64) -> (u64, u64) {
         let top = self.top as u64 * 8;
-        (top, (self.end as u64 * 8).min(top.saturating_add(logical)).max(top))
+        (
+            top,
+            (self.end as u64 * 8)
+                .min(top.saturating_add(logical))
+                .max(top),
+        )
     }
 
     /// Takes over objects that were made in place, up to `top`.
