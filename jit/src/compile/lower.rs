@@ -61,6 +61,13 @@ pub(super) fn body_signature() -> Signature {
     signature
 }
 
+/// How each instruction of a function is compiled, by pc.
+pub(super) fn plans(request: &Request) -> Vec<Plan> {
+    let function = request.program.function(request.function);
+    let blocks = Blocks::of(function);
+    Evidence::of(request, function, &blocks).types().plans
+}
+
 /// Lowers a function; the pcs of the loops that it can be entered at.
 pub(super) fn lower(
     request: &Request,
@@ -71,13 +78,7 @@ pub(super) fn lower(
     let program = &*request.program;
     let function = program.function(request.function);
     let blocks = Blocks::of(function);
-    let evidence = Evidence {
-        function,
-        blocks: &blocks,
-        number: request.function,
-        program: request.number,
-        feedback: &request.feedback,
-    };
+    let evidence = Evidence::of(request, function, &blocks);
     let types = evidence.types();
     into.name = UserFuncName::user(request.number, request.function);
     into.signature = body_signature();

@@ -8,6 +8,7 @@
 use pw_isa::op::{Access, Arith, Compare, Control, Data, Float, Function as Call, Op};
 use pw_isa::{Function, Kind, KindSet};
 
+use super::Request;
 use super::blocks::Blocks;
 use super::feedback::Feedback;
 use crate::interp::profile::{Site, Target};
@@ -99,7 +100,21 @@ pub(super) struct Evidence<'a> {
     pub(super) feedback: &'a Feedback,
 }
 
-impl Evidence<'_> {
+impl<'a> Evidence<'a> {
+    pub(super) fn of(
+        request: &'a Request,
+        function: &'a Function,
+        blocks: &'a Blocks,
+    ) -> Evidence<'a> {
+        Evidence {
+            function,
+            blocks,
+            number: request.function,
+            program: request.number,
+            feedback: &request.feedback,
+        }
+    }
+
     /// Finds the types.
     pub(super) fn types(&self) -> Types {
         let free = self.solve(&[]);

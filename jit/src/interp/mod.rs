@@ -87,7 +87,10 @@ fn run_with(
     let mut has_entered = false;
     loop {
         let native = match jit.as_deref_mut() {
-            Some(jit) => jit.go_on(fiber, code, profile, slice_end),
+            Some(jit) => {
+                jit.catch_up(code, profile);
+                jit.go_on(fiber, code, profile, slice_end)
+            }
             None => Native::None,
         };
         let observed = match native {
@@ -138,8 +141,7 @@ fn run_with(
         if observed > 1
             && let Some(jit) = jit.as_deref_mut()
         {
-            let heat = profile.heat(code, program, function);
-            jit.consider(code, profile, (program, function), heat);
+            jit.consider(code, profile, (program, function));
         }
     }
 }
