@@ -17,10 +17,61 @@ const DEPTH_MAX: u32 = 3;
 /// What is known about one function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FunctionFeedback {
-    /// What was seen at its instructions, by pc; empty when nothing was.
-    pub(crate) sites: Vec<Site>,
+    /// What was seen at its instructions, by pc; empty when nothing was. Counts are rounded.
+    sites: Vec<Site>,
     /// Instructions about which guesses have failed too often, in ascending order.
-    pub(crate) generic: Vec<u32>,
+    generic: Vec<u32>,
+}
+
+impl FunctionFeedback {
+    /// What was seen at a function's instructions, and which of them are not to be guessed about.
+    pub(crate) fn new(sites: &[Site], generic: &[u32]) -> FunctionFeedback {
+        FunctionFeedback {
+            sites: sites.iter().map(rounded).collect(),
+            generic: generic.to_vec(),
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        let word = |out: &mut Vec<u8>, value: u64| out.extend_from_slice(&value.to_le_bytes());
+        let seen = self.sites.iter().enumerate();
+        for (pc, site) in seen.filter(|(_, site)| **site != Site::default()) {
+            let target = match site.target {
+                Target::None => [0, 0],
+                Target::One(program, function) => {
+                    [1 | u64::from(program) << 32, u64::from(function)]
+                }
+                Target::Many => [2, 0],
+            };
+            let kinds = [site.kinds, site.result].into_iter().chain(site.operands);
+            let kinds = kinds.map(|set| u64::from(set.0));
+            let counts = [pc as u64, site.count, site.taken, u64::from(site.elements)];
+            let all = counts.into_iter().chain(target).chain(kinds);
+            all.for_each(|value| word(out, value));
+        }
+        word(out, u64::MAX);
+        word(out, self.generic.len() as u64);
+        self.generic.iter().for_each(|pc| word(out, u64::from(*pc)));
+    }
+}
+
+/// A site whose counts say only how large they are, about: two runs of a program that were observed at
+/// different moments know the same then, and share code.
+fn rounded(site: &Site) -> Site {
+    let count = match site.count {
+        0 => 0,
+        count => 2 << (count.ilog2() / 4 * 4),
+    };
+    let taken = match site.taken {
+        0 => 0,
+        taken if taken == site.count => count,
+        _ => count / 2,
+    };
+    Site {
+        count,
+        taken,
+        ..*site
+    }
 }
 
 /// What is known about a function and those it could hold, by number.
@@ -54,6 +105,16 @@ impl Feedback {
             level = next;
         }
         Feedback { functions }
+    }
+
+    /// A hash of it all.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let mut out = Vec::new();
+        for (function, known) in &self.functions {
+            out.extend_from_slice(&function.to_le_bytes());
+            known.write(&mut out);
+        }
+        blake3::derive_key("physics-world feedback 1", &out)
     }
 
     /// What was seen at an instruction.

@@ -65,6 +65,12 @@ pub(super) struct Lowered {
     pub(super) slots: u32,
 }
 
+/// How each instruction of a function is compiled, by pc.
+pub(super) fn plans(request: &Request) -> Vec<Plan> {
+    let planner = Planner::new(&request.program, request.number, &request.feedback);
+    planner.root(request.function).types.plans.clone()
+}
+
 /// Lowers a function.
 pub(super) fn lower(
     request: &Request,

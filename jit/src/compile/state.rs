@@ -47,6 +47,21 @@ impl ExitReason {
         ExitReason::Interpreter,
     ];
 
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            ExitReason::Gas => "gas",
+            ExitReason::Kind => "kind",
+            ExitReason::Number => "number",
+            ExitReason::Range => "range",
+            ExitReason::Callee => "callee",
+            ExitReason::NotEntered => "not-entered",
+            ExitReason::Aside => "aside",
+            ExitReason::Uncompiled => "uncompiled",
+            ExitReason::Interpreter => "interpreter",
+        }
+    }
+
     /// Whether it says that a guess was wrong.
     pub fn is_wrong_guess(self) -> bool {
         matches!(

@@ -90,7 +90,10 @@ fn run_with(
     let mut has_entered = false;
     loop {
         let native = match jit.as_deref_mut() {
-            Some(jit) => jit.go_on(fiber, code, profile, slice_end),
+            Some(jit) => {
+                jit.catch_up(code, profile);
+                jit.go_on(fiber, code, profile, slice_end)
+            }
             None => Native::None,
         };
         let observed = match native {
@@ -143,9 +146,8 @@ fn run_with(
             && let Some(jit) = jit.as_deref_mut()
         {
             let suspect = jit.take_suspect();
-            for (program, function) in [Some((program, function)), suspect].into_iter().flatten() {
-                let heat = profile.heat(code, program, function);
-                jit.consider(code, profile, (program, function), heat);
+            for place in [Some((program, function)), suspect].into_iter().flatten() {
+                jit.consider(code, profile, place);
             }
         }
     }

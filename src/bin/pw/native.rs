@@ -1,0 +1,126 @@
+//! The native tier as subcommands run it: what is told about it, and what it did.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use physics_world::jit::interp::profile::Profile;
+use physics_world::jit::tier::{JitCompiler, JitEvent, JitSettings, JitStatistics, PerfMap, Watch};
+use physics_world::source::BadInput;
+use serde_json::{Value as Json, json};
+
+/// What is told about native code while it is made.
+#[derive(Args, Clone, Default)]
+pub(crate) struct NativeOptions {
+    /// Say on stderr what is compiled, compiled again and evicted, one line each.
+    #[arg(long)]
+    jit_log: bool,
+    /// Tell `perf` the names of compiled functions; `map` writes /tmp/perf-PID.map.
+    #[arg(long, value_enum, value_name = "FORM")]
+    perf: Option<PerfForm>,
+}
+
+/// How `perf` learns names.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PerfForm {
+    /// Addresses and names, as a text file.
+    Map,
+}
+
+/// Tells what happens in the native tier.
+struct Watcher {
+    log: bool,
+    perf: Option<PerfMap>,
+}
+
+impl Watch for Watcher {
+    fn event(&self, event: &JitEvent<'_>) {
+        if self.log {
+            eprintln!("jit: {event}");
+        }
+        if let (Some(map), JitEvent::Compiled { function, .. }) = (&self.perf, event)
+            && let Err(error) = map.add(function)
+        {
+            eprintln!("{}: {error}", map.path().display());
+        }
+    }
+}
+
+impl NativeOptions {
+    /// Whether any was given.
+    pub(crate) fn is_given(&self) -> bool {
+        self.jit_log || self.perf.is_some()
+    }
+
+    /// A profile whose hot functions are compiled.
+    pub(crate) fn profile(&self, settings: JitSettings) -> Result<Profile, BadInput> {
+        let perf = match self.perf {
+            Some(PerfForm::Map) => Some(PerfMap::new().map_err(|error| {
+                BadInput::new(format!("--perf map: the map cannot be written: {error}"))
+            })?),
+            None => None,
+        };
+        let watcher = Watcher {
+            log: self.jit_log,
+            perf,
+        };
+        let compiler = JitCompiler::with_watch(settings, Box::new(watcher)).map_err(|error| {
+            BadInput::new(format!("{error}; --tier interp runs programs without it"))
+        })?;
+        Ok(Profile::with_compiler(Arc::new(compiler)))
+    }
+}
+
+/// What the native tier did in a run that took `time`, for people.
+pub(crate) fn statistics_text(statistics: &JitStatistics, time: Duration) -> String {
+    let compiler = &statistics.compiler;
+    let native = statistics.native_time;
+    let mut out = format!(
+        "interpreter  {:.3} ms\nnative       {:.3} ms, {} entries\n",
+        milliseconds(time.saturating_sub(native)),
+        milliseconds(native),
+        statistics.entries,
+    );
+    let _ = writeln!(
+        out,
+        "compiled     {} functions in {:.3} ms, {} bytes of memory; {} failed, {} evicted",
+        compiler.compiled,
+        milliseconds(compiler.compile_time),
+        compiler.code_bytes,
+        compiler.failed,
+        compiler.evicted
+    );
+    let exits = statistics.exits.iter();
+    let exits: Vec<String> = exits
+        .map(|(reason, count)| format!("{} {count}", reason.name()))
+        .collect();
+    if !exits.is_empty() {
+        let _ = writeln!(out, "exits        {}", exits.join(", "));
+    }
+    out
+}
+
+/// The same, for programs.
+pub(crate) fn statistics_json(statistics: &JitStatistics, time: Duration) -> Json {
+    let compiler = &statistics.compiler;
+    let exits = statistics.exits.iter();
+    let exits: serde_json::Map<String, Json> = exits
+        .map(|(reason, count)| (reason.name().to_owned(), json!(count)))
+        .collect();
+    json!({
+        "compiled": compiler.compiled,
+        "failed": compiler.failed,
+        "evicted": compiler.evicted,
+        "code_bytes": compiler.code_bytes,
+        "compile_ms": milliseconds(compiler.compile_time),
+        "entries": statistics.entries,
+        "exits": exits,
+        "native_ms": milliseconds(statistics.native_time),
+        "interpreter_ms": milliseconds(time.saturating_sub(statistics.native_time)),
+    })
+}
+
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
