@@ -30,14 +30,21 @@ impl Hot<'_> {
     /// Counts an entry of a loop or function down; false when somebody wants to look at it now.
     #[inline(always)]
     pub(super) fn count(&mut self, site: u32) -> bool {
-        // SAFETY: sites were numbered with the program, and there is a counter for each.
-        let counter = unsafe { &mut *self.at().counters.wrapping_add(site as usize) };
-        let (left, is_due) = counter.overflowing_sub(1);
+        let counter = self.counter(site);
+        // SAFETY: there is such a counter.
+        let (left, is_due) = unsafe { *counter }.overflowing_sub(1);
         if is_due {
             return false;
         }
-        *counter = left;
+        // SAFETY: the same.
+        unsafe { *counter = left };
         true
+    }
+
+    /// The counter of a loop or function. Sites were numbered with the program, and there is one for each.
+    #[inline(always)]
+    pub(super) fn counter(&self, site: u32) -> *mut u32 {
+        self.at().counters.wrapping_add(site as usize)
     }
 
     #[inline(always)]
@@ -118,13 +125,13 @@ impl Hot<'_> {
     fn leave_with(&mut self, value: Value) -> bool {
         // SAFETY: every frame has a header before its registers; see `hot`.
         let header = unsafe { *self.regs.wrapping_sub(1) };
-        if self.at().depth <= 1 || (header.bits >> 32) as u32 != self.at().program_number {
+        if (header.bits >> 32) as u32 != self.at().program_number {
             return false;
         }
         // SAFETY: the header's slot is the caller's window base.
         unsafe { *self.regs.wrapping_sub(1) = value };
         self.regs = self.regs.wrapping_sub(header.bits as u32 as usize);
-        self.stay().depth -= 1;
+        self.stay().frames_left += 1;
         // SAFETY: headers name functions and calls that exist; see `hot`.
         let function = unsafe {
             self.at()

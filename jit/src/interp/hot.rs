@@ -45,10 +45,12 @@ pub(super) struct Hot<'a> {
 pub(crate) struct Stay<'a> {
     pub(super) function: *const InternalFunction,
     pub(super) functions: &'a [InternalFunction],
-    pub(super) depth: u32,
-    pub(super) depth_max: u32,
+    /// How many more frames there may be; below 0 when there are too many.
+    pub(super) frames_left: i64,
     /// The first slot that no frame may reach without the reference interpreter's leave.
     pub(super) stack_end: *mut Value,
+    /// The slot before it: where the header of a frame without registers must end.
+    pub(super) header_end: *mut Value,
     /// The second word of the header of a frame whose window is the caller's register 0.
     pub(super) header_base: u64,
     pub(super) counters: *mut u32,
@@ -100,6 +102,8 @@ impl<'a> Stay<'a> {
         }
         let (stack_slots, allocated_max) = room(fiber);
         let stack_slots = stack_slots.min(fiber.stack.len());
+        // The oldest frame stands at the front of the stack. It has no caller, which no program's number says.
+        fiber.stack[0].bits = u64::MAX;
         let stack = fiber.stack.as_mut_ptr();
         let globals = fiber
             .globals_of(fiber.program)
@@ -108,9 +112,9 @@ impl<'a> Stay<'a> {
         let (counters, hints) = profile.counters_and_hints(fiber.program, program);
         Some(Stay {
             function,
-            depth: fiber.depth,
-            depth_max: fiber.limits.depth,
+            frames_left: i64::from(fiber.limits.depth) - i64::from(fiber.depth),
             stack_end: stack.wrapping_add(stack_slots),
+            header_end: stack.wrapping_add(stack_slots).wrapping_sub(1),
             counters: counters.as_mut_ptr(),
             hints: hints.as_mut_ptr(),
             text_hints,
@@ -156,7 +160,7 @@ impl<'a> Stay<'a> {
 
     /// How many frames there may be.
     pub(crate) fn frames_left(&self) -> u32 {
-        self.depth_max - self.depth.min(self.depth_max)
+        self.frames_left.max(0) as u32
     }
 
     /// The arena of the fiber.
@@ -198,14 +202,22 @@ impl<'a> Stay<'a> {
         frames: u32,
         gas: i64,
     ) {
+        let depth = self.depth() + frames;
         // SAFETY: 5 of the module's head.
         let fiber = unsafe { &mut *self.fiber };
         fiber.function = function;
         fiber.pc = pc;
         // SAFETY: the frame is in the stack, which did not move.
         fiber.base = unsafe { regs.offset_from(fiber.stack.as_mut_ptr()) } as usize;
-        fiber.depth = self.depth + frames;
+        fiber.depth = depth;
         fiber.gas_used = self.gas_end - gas as u64;
+    }
+
+    /// How many frames there are.
+    fn depth(&self) -> u32 {
+        // SAFETY: 5 of the module's head.
+        let depth_max = unsafe { &*self.fiber }.limits.depth;
+        (i64::from(depth_max) - self.frames_left) as u32
     }
 
     /// What the next handler gets.
@@ -235,13 +247,14 @@ impl<'a> Stay<'a> {
         let hot = self.hot();
         let (function, pc) = (hot.function().number, hot.pc_index());
         let left = hot.gas + i64::from(hot.fetch().rest);
+        let depth = self.depth();
         // SAFETY: 5 of the module's head.
         let fiber = unsafe { &mut *self.fiber };
         fiber.function = function;
         fiber.pc = pc;
         // SAFETY: `regs` points into the stack, which did not move.
         fiber.base = unsafe { self.regs.offset_from(fiber.stack.as_mut_ptr()) } as usize;
-        fiber.depth = self.depth;
+        fiber.depth = depth;
         fiber.gas_used = self.gas_end - left as u64;
     }
 }
