@@ -180,7 +180,7 @@ fn explained(code: &CodeSpace, learnt: &Profile, number: u32, outcome: String) -
         // The entry of a function stands behind its loops.
         calls: counts
             .filter(|(function, ..)| *function == number)
-            .last()
+            .next_back()
             .map_or(0, |(.., count)| count),
         is_native: jit.compiled(0, number).is_some(),
         explanation: jit.compiler().explain(code, learnt, 0, number),
