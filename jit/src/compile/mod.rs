@@ -10,19 +10,21 @@
 //! | `feedback` | what a compilation knows about the way functions run |
 //! | `blocks` | blocks, and the gas to the next check |
 //! | `types` | what is known and guessed about registers |
+//! | `parts`, `scope` | what is inlined where; the frames of it |
 //! | `lower` | from blocks to Cranelift's form: entries, edges, gas, operations aside |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
-//! | `numbers`, `objects`, `calls` | instructions |
+//! | `numbers`, `objects`, `alloc`, `calls` | instructions |
 //! | `state` | what native code shares with the engine |
 //!
 //! # The protocol
-//! A body is called with the state, the frame's r0 and the number of an entry: 0 for the beginning, n for
-//! the n-th loop, below 0 for the beginning by way of a tail call from function `-n - 1`. It returns tag
-//! and bits of the result, or `EXIT` after it has written its frame back and said where the newest frame
-//! is; a caller that receives `EXIT` writes its own frame back and the header of the frame it called, and
-//! returns `EXIT`. `NOT_ENTERED` is returned by a function that did not begin, for want of gas or stack:
-//! the caller exits *at* its call.
+//! A body is called with the state, the frame's r0 and a way: the function's number above, the number of
+//! an entry below (`state::BY_CALL`). It returns tag and bits of the result, or `EXIT` after it has
+//! written its frame back and said where the newest frame is; a caller that receives `EXIT` writes its own
+//! frame back and the header of the frame it called, and returns `EXIT`. `NOT_ENTERED` is returned by a
+//! function that did not begin, for want of gas or stack: the caller exits *at* its call. A function
+//! without native code is run by the interpreter, called under the same protocol.
 
+mod alloc;
 mod blocks;
 mod calls;
 mod exits;
@@ -30,7 +32,9 @@ pub(crate) mod feedback;
 mod lower;
 mod numbers;
 mod objects;
+mod parts;
 mod registers;
+mod scope;
 pub(crate) mod state;
 mod types;
 
@@ -94,8 +98,10 @@ const REGISTERS_MAX: u16 = 500;
 pub struct CompiledCode {
     /// The machine code.
     pub bytes: Vec<u8>,
-    /// The pc of the loop of each entry from 1 on; entry 0 is the beginning.
+    /// The pcs of the loops that it can be entered at.
     pub loops: Vec<u32>,
+    /// The slots that must be there from the frame's r0 on, for it and the frames of what is inlined.
+    pub slots: u32,
 }
 
 /// What a compilation did, for people.
@@ -209,11 +215,12 @@ impl Compiler {
         }
         self.context.clear();
         let config = self.isa.frontend_config();
-        let loops = lower::lower(request, &mut self.context.func, &mut self.frontend, config);
+        let from = lower::lower(request, &mut self.context.func, &mut self.frontend, config);
         lowered(&mut self.context);
         Ok(CompiledCode {
             bytes: self.finish()?,
-            loops,
+            loops: from.loops,
+            slots: from.slots,
         })
     }
 
@@ -250,11 +257,11 @@ impl Compiler {
         self.finish()
     }
 
-    /// What stands in the code table for a function without native code.
-    pub(crate) fn refusal(&mut self) -> Result<Vec<u8>, CompileError> {
+    /// What stands in the code table for a function without native code: the interpreter runs it.
+    pub(crate) fn interpreted(&mut self) -> Result<Vec<u8>, CompileError> {
         self.context.clear();
         let config = self.isa.frontend_config();
-        lower::refusal(&mut self.context.func, &mut self.frontend, config);
+        lower::interpreted(&mut self.context.func, &mut self.frontend, config);
         self.finish()
     }
 

@@ -6,13 +6,14 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{self, InstBuilder};
 use pw_isa::Kind;
-use pw_isa::op::Data;
+use pw_isa::op::{Data, Op};
 use pw_isa::operand::{Def, Use};
 
 use super::lower::{Lowering, MEMORY, NONE, word_of};
 use super::state::{ExitReason, NativeState};
 use super::types::{Plan, Type};
 use crate::fiber::arena::{CARD_WORDS, Elements, OutsideLayout};
+use crate::value::{CONSTANT, Value};
 
 impl Lowering<'_, '_> {
     pub(super) fn data(&mut self, op: Data, plan: Plan) {
@@ -25,10 +26,12 @@ impl Lowering<'_, '_> {
                 self.set_float(dst.0, float);
             }
             Data::Const { dst, constant } => {
-                let value = self.program.constant(self.request.function, constant.0);
+                let function = self.scope.part.place.number();
+                let value = self.planner.program.constant(function, constant.0);
                 let tag = self.b.ins().iconst(I64, value.tag as i64);
-                let bits = self.b.ins().iconst(I64, value.bits as i64);
-                self.set_any(dst.0, tag, bits);
+                let bits = self.constant_bits(value);
+                let known = self.scope.evidence.constant_type(&Op::Data(op));
+                self.set_known(dst.0, known, tag, bits);
             }
             Data::Car { dst, pair } => self.part_of_pair(dst, pair, 0),
             Data::Cdr { dst, pair } => self.part_of_pair(dst, pair, 1),
@@ -46,6 +49,18 @@ impl Lowering<'_, '_> {
             } => self.vector_set(vector, index, value, plan),
             _ => unreachable!("done by a handler"),
         }
+    }
+
+    /// The bits of a value of the program. Its number is not known to the code, which may run in another
+    /// process, where it is another.
+    pub(super) fn constant_bits(&mut self, value: Value) -> ir::Value {
+        if value.tag & CONSTANT == 0 {
+            return self.b.ins().iconst(I64, value.bits as i64);
+        }
+        let program = self.load_state(offset_of!(NativeState<'_>, program_bits));
+        self.b
+            .ins()
+            .bor_imm_s(program, (value.bits & 0xffff_ffff) as i64)
     }
 
     fn constant(&mut self, dst: Def, known: Type, bits: i64) {

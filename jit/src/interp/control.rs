@@ -115,7 +115,7 @@ impl Hot<'_> {
 
     /// Returns to a caller in the same program.
     #[inline(always)]
-    fn leave_with(&mut self, value: Value) -> bool {
+    pub(super) fn leave_with(&mut self, value: Value) -> bool {
         // SAFETY: every frame has a header before its registers; see `hot`.
         let header = unsafe { *self.regs.wrapping_sub(1) };
         if self.at().depth <= 1 || (header.bits >> 32) as u32 != self.at().program_number {

@@ -45,7 +45,7 @@ impl<'a> Hot<'a> {
     }
 
     #[inline(always)]
-    fn start(&mut self, callee: &InternalFunction) -> bool {
+    pub(super) fn start(&mut self, callee: &InternalFunction) -> bool {
         self.stay().function = callee;
         let is_paid = self.enter_block(callee.code.as_ptr());
         let is_counted = self.count(callee.entry_site);

@@ -67,8 +67,8 @@ pub(crate) struct Stay<'a> {
     gas_end: u64,
     pub(super) code: &'a CodeSpace,
     /// Where the last handler stopped, or stands between two of them.
-    pc: *const Instruction,
-    regs: *mut Value,
+    pub(super) pc: *const Instruction,
+    pub(super) regs: *mut Value,
     /// Also the gas left while an operation is done [aside](super::aside).
     pub(super) gas: i64,
     /// The loop is to be left.
@@ -157,6 +157,22 @@ impl<'a> Stay<'a> {
     /// How many frames there may be.
     pub(crate) fn frames_left(&self) -> u32 {
         self.depth_max - self.depth.min(self.depth_max)
+    }
+
+    /// How many frames there are.
+    pub(crate) fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// Says how many frames there are.
+    pub(crate) fn set_depth(&mut self, depth: u32) {
+        self.depth = depth;
+    }
+
+    /// Logical bytes that can be allocated without a collection or limit.
+    pub(crate) fn bytes_left(&mut self) -> u64 {
+        let max = self.allocated_max;
+        max.saturating_sub(self.arena().counters.allocated)
     }
 
     /// The arena of the fiber.
@@ -423,8 +439,7 @@ impl<'a> Hot<'a> {
     /// The logical bytes of objects that can be made so.
     #[inline(always)]
     pub(super) fn bytes_left(&mut self) -> u64 {
-        let max = self.at().allocated_max;
-        max.saturating_sub(self.arena().counters.allocated)
+        self.stay().bytes_left()
     }
 
     /// Charges work beyond the fixed gas; false, and nothing happens, when the gas for it and the rest of

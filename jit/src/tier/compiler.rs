@@ -70,7 +70,7 @@ pub(super) struct Ways {
     /// The way in from the engine.
     pub(super) entrance: CodeMemory,
     /// What stands in the code table for a function without native code.
-    pub(super) refusal: CodeMemory,
+    pub(super) interpreted: CodeMemory,
 }
 
 #[derive(Default)]
@@ -354,7 +354,7 @@ impl Shared {
     fn make_ways(&self, compiler: &mut Compiler) -> Result<Ways, CompileError> {
         Ok(Ways {
             entrance: CodeMemory::new(&compiler.entrance()?, &self.meter)?,
-            refusal: CodeMemory::new(&compiler.refusal()?, &self.meter)?,
+            interpreted: CodeMemory::new(&compiler.interpreted()?, &self.meter)?,
         })
     }
 

@@ -15,6 +15,7 @@ pub struct CompiledFunction {
     function: u32,
     memory: CodeMemory,
     loops: Vec<u32>,
+    slots: u32,
     /// The compiler's clock when it was last seen running.
     seen: AtomicU64,
     evicted: AtomicBool,
@@ -34,6 +35,7 @@ impl CompiledFunction {
             function: request.function,
             memory: CodeMemory::new(&code.bytes, meter)?,
             loops: code.loops,
+            slots: code.slots,
             seen: AtomicU64::new(now),
             evicted: AtomicBool::new(false),
         })
@@ -59,9 +61,14 @@ impl CompiledFunction {
         self.memory.bytes()
     }
 
-    /// The pc of the loop of each entry from 1 on; entry 0 is the beginning.
+    /// The pcs of the loops that it can be entered at.
     pub fn loops(&self) -> &[u32] {
         &self.loops
+    }
+
+    /// The slots that must be there from the frame's r0 on.
+    pub(super) fn slots(&self) -> u32 {
+        self.slots
     }
 
     /// Where its code begins.

@@ -32,6 +32,7 @@ use crate::code_space::CodeSpace;
 use crate::compile::Request;
 use crate::compile::feedback::{Feedback, FunctionFeedback};
 pub use crate::compile::state::ExitReason;
+use crate::compile::state::{BY_CALL, Entries, FIRST_LOOP};
 pub use crate::compile::{CompileError, CompiledCode, Explanation};
 use crate::fiber::Fiber;
 use crate::interp::profile::Profile;
@@ -90,8 +91,10 @@ struct FunctionState {
     /// How hot it must be to be compiled, once it was evicted.
     wanted_heat: u64,
     gave_up: bool,
-    /// Failed guesses by pc: in all, and since it was last compiled.
-    failures: BTreeMap<u32, (u32, u32)>,
+    /// Failed guesses about its instructions, by pc.
+    failures: BTreeMap<u32, u32>,
+    /// Failed guesses in its body since it was last compiled, by function and pc.
+    failed: BTreeMap<(u32, u32), u32>,
     /// Instructions about which nothing is guessed, in ascending order.
     generic: Vec<u32>,
     /// Exits by pc and reason.
@@ -114,6 +117,8 @@ pub struct Jit {
     /// Evictions that this worker has taken note of.
     evictions: u64,
     programs: BTreeMap<u32, ProgramState>,
+    /// The function whose body a wrong guess has just left.
+    suspect: Option<(u32, u32)>,
     entries: u64,
     native_time: Duration,
 }
@@ -174,6 +179,7 @@ impl Jit {
             compiler,
             inbox: Arc::default(),
             programs: BTreeMap::new(),
+            suspect: None,
             entries: 0,
             native_time: Duration::ZERO,
         }
@@ -243,12 +249,8 @@ impl Jit {
     }
 
     /// The native code for a place, and the number of the entry.
-    fn entry(&self, (program, function, pc): (u32, u32, u32)) -> Option<(&CompiledFunction, u64)> {
-        let native = self.compiled(program, function)?;
-        match native.loops().iter().position(|at| *at == pc) {
-            Some(place) => Some((native, place as u64 + 1)),
-            None => (pc == 0).then_some((native, 0)),
-        }
+    fn entry(&self, (program, function, pc): (u32, u32, u32)) -> Option<(*const u8, u32)> {
+        self.programs.get(&program)?.entry(function, pc)
     }
 
     /// Takes into use what has been compiled, and lets go of what was evicted. Never waits.
@@ -277,18 +279,24 @@ impl Jit {
         slice_end: u64,
     ) -> Native {
         let place = fiber.position();
-        let (Some((native, entry)), Some(ways)) = (self.entry(place), self.compiler.ways()) else {
+        let (Some(state), Some(ways)) = (self.programs.get(&place.0), self.compiler.ways()) else {
             return Native::None;
         };
-        let state = &self.programs[&place.0];
+        let Some((function, entry)) = state.entry(place.1, place.2) else {
+            return Native::None;
+        };
         let code = native::Code {
             entrance: ways.entrance.start(),
             table: &state.table,
             shapes: &state.shapes,
-            function: native.start(),
+            entries: state,
+            function,
             entry,
         };
-        native.see(self.compiler.clock());
+        if let Some(native) = &state.functions[place.1 as usize].native {
+            native.see(self.compiler.clock());
+            fiber.make_room(native.slots());
+        }
         self.entries += 1;
         let began = self.compiler.settings().timed.then(Instant::now);
         let left = native::enter(fiber, space, profile, slice_end, &code);
@@ -296,34 +304,46 @@ impl Jit {
         match left {
             Left::Returned(value) => Native::Returned(value),
             Left::Refused => Native::Refused,
-            Left::Exit(reason) => {
-                self.note_exit(fiber.position(), reason);
+            Left::Exit { reason, body } => {
+                self.note_exit(fiber.position(), reason, body);
                 Native::Left(reason.is_wrong_guess())
             }
         }
     }
 
-    /// Counts an exit, and what it says about guesses.
-    fn note_exit(&mut self, (program, function, pc): (u32, u32, u32), reason: ExitReason) {
+    /// Counts an exit from the body of a function, which may have others inlined, and what it says about
+    /// guesses.
+    fn note_exit(
+        &mut self,
+        (program, function, pc): (u32, u32, u32),
+        reason: ExitReason,
+        body: u32,
+    ) {
         let Some(state) = self.programs.get_mut(&program) else {
             return;
         };
         let of_function = &mut state.functions[function as usize];
         *of_function.exits.entry((pc, reason)).or_default() += 1;
-        if let Some(native) = &of_function.native {
+        if reason.is_wrong_guess() {
+            let failures = of_function.failures.entry(pc).or_default();
+            *failures += 1;
+            if *failures >= FAILURES_MAX
+                && let Err(place) = of_function.generic.binary_search(&pc)
+            {
+                of_function.generic.insert(place, pc);
+            }
+            let of_body = &mut state.functions[body as usize];
+            *of_body.failed.entry((function, pc)).or_default() += 1;
+            self.suspect = Some((program, body));
+        }
+        if let Some(native) = &state.functions[body as usize].native {
             native.see(self.compiler.clock());
         }
-        if !reason.is_wrong_guess() {
-            return;
-        }
-        let failures = of_function.failures.entry(pc).or_default();
-        failures.0 += 1;
-        failures.1 += 1;
-        if failures.0 >= FAILURES_MAX
-            && let Err(place) = of_function.generic.binary_search(&pc)
-        {
-            of_function.generic.insert(place, pc);
-        }
+    }
+
+    /// The function whose body a wrong guess has left, once.
+    pub(crate) fn take_suspect(&mut self) -> Option<(u32, u32)> {
+        self.suspect.take()
     }
 
     /// Has a function compiled that is hot or whose guesses have failed.
@@ -339,7 +359,7 @@ impl Jit {
             .programs
             .entry(program)
             .or_insert_with(|| ProgramState::new(space, program));
-        let of_function = &mut state.functions[function as usize];
+        let of_function = &state.functions[function as usize];
         let is_due = match of_function.native {
             None => heat >= settings.threshold.max(of_function.wanted_heat),
             Some(_) => of_function.has_failed(),
@@ -351,20 +371,20 @@ impl Jit {
             return self.give_up(space, profile, (program, function));
         }
         if let Some(native) = &of_function.native {
-            let exits = of_function.wrong_guesses();
             self.compiler.tell(&JitEvent::Recompiling {
-                function: native.name(),
-                exits: &exits,
+                program: space.program(program).program(),
+                function: native,
+                exits: &state.wrong_guesses(program, function),
             });
         }
         let functions = &state.functions;
         let request = request(space, profile, (program, function), |number| {
             &functions[number as usize].generic
         });
+        let of_function = &mut state.functions[function as usize];
         let answer = if settings.background {
             match self.compiler.submit(request, &self.inbox) {
                 Ok(is_pending) => {
-                    let of_function = &mut state.functions[function as usize];
                     of_function.is_pending = is_pending;
                     of_function.compilations += u32::from(is_pending);
                     return;
@@ -372,7 +392,7 @@ impl Jit {
                 Err(error) => Err(error),
             }
         } else {
-            state.functions[function as usize].compilations += 1;
+            of_function.compilations += 1;
             self.compiler.compile(&request)
         };
         self.install(space, profile, (program, function), answer);
@@ -394,13 +414,11 @@ impl Jit {
             return self.give_up(space, profile, (program, function));
         };
         if state.table.is_empty() {
-            state.table = vec![ways.refusal.start() as usize; state.functions.len()];
+            state.table = vec![ways.interpreted.start() as usize; state.functions.len()];
         }
         let of_function = &mut state.functions[function as usize];
         of_function.is_pending = false;
-        for (_, since) in of_function.failures.values_mut() {
-            *since = 0;
-        }
+        of_function.failed.clear();
         state.table[function as usize] = native.start() as usize;
         let old = of_function.native.replace(Arc::clone(&native));
         profile.pin(space, program, function, true);
@@ -464,7 +482,7 @@ impl Jit {
             return;
         };
         if let Some(old) = state.functions[function as usize].native.take() {
-            state.table[function as usize] = ways.refusal.start() as usize;
+            state.table[function as usize] = ways.interpreted.start() as usize;
             profile.pin(space, program, function, false);
             self.compiler.discard(&old);
         }
@@ -474,18 +492,19 @@ impl Jit {
 impl FunctionState {
     /// Whether guesses at an instruction were wrong too often since it was compiled.
     fn has_failed(&self) -> bool {
-        self.failures.values().any(|(_, since)| *since >= FAILURES)
+        self.failed.values().any(|count| *count >= FAILURES)
     }
+}
 
-    /// The exits that say so.
-    fn wrong_guesses(&self) -> Vec<(u32, ExitReason, u64)> {
-        let exits = self.exits.iter().filter(|((pc, reason), _)| {
-            let failures = self.failures.get(pc);
-            reason.is_wrong_guess() && failures.is_some_and(|(_, since)| *since >= FAILURES)
-        });
-        exits
-            .map(|((pc, reason), count)| (*pc, *reason, *count))
-            .collect()
+impl Entries for ProgramState {
+    fn entry(&self, function: u32, pc: u32) -> Option<(*const u8, u32)> {
+        let native = self.functions[function as usize].native.as_ref()?;
+        let entry = match native.loops().iter().position(|at| *at == pc) {
+            Some(place) => FIRST_LOOP + place as u32,
+            None if pc == 0 => BY_CALL,
+            None => return None,
+        };
+        Some((native.start(), entry))
     }
 }
 
@@ -506,5 +525,23 @@ impl ProgramState {
             shapes: shapes.collect(),
             functions: functions.iter().map(|_| FunctionState::default()).collect(),
         }
+    }
+
+    /// The exits from the body of a function that speak against its guesses.
+    fn wrong_guesses(&self, program: u32, body: u32) -> Vec<ExitSite> {
+        let failed = self.functions[body as usize].failed.iter();
+        let often = failed.filter(|(_, count)| **count >= FAILURES);
+        let exits = often.flat_map(|((function, at), _)| {
+            let of_function = self.functions[*function as usize].exits.iter();
+            let wrong = of_function.filter(move |((pc, why), _)| pc == at && why.is_wrong_guess());
+            wrong.map(|((pc, reason), count)| ExitSite {
+                program,
+                function: *function,
+                pc: *pc,
+                reason: *reason,
+                count: *count,
+            })
+        });
+        exits.collect()
     }
 }
