@@ -1,6 +1,6 @@
 //! Native code on the command line: what `pw run`, `pw compare` and `pw explain` say about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value as Json;
@@ -272,5 +272,127 @@ fn explain_says_which_functions_there_are() {
     assert!(
         said.contains("no function is called som; there are: ") && said.contains("sum"),
         "{said}"
+    );
+}
+
+/// Statistics of a run with a directory of kept code, and what it says on stderr.
+fn run_with_cache(name: &str, directory: &str) -> (PathBuf, Json, String) {
+    let options = [
+        "run",
+        "p.jue",
+        "--tier",
+        "jit",
+        "--json",
+        "--stats",
+        "--code-cache",
+        directory,
+    ];
+    let (folder, output) = pw(name, HOT, &options);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let shown = json(&output);
+    assert_eq!(shown["result"]["Int"], 3);
+    let native = shown["stats"]["native"].clone();
+    (
+        folder.join(directory),
+        native,
+        text(&output.stderr).to_owned(),
+    )
+}
+
+/// The files of a directory with what they hold, by name.
+fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+/// A directory that is not there yet.
+fn afresh(name: &str, directory: &str) {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join("native")
+        .join(name);
+    if folder.join(directory).exists() {
+        std::fs::remove_dir_all(folder.join(directory)).unwrap();
+    }
+}
+
+#[test]
+fn a_second_run_compiles_nothing() {
+    let name = "cache";
+    afresh(name, "kept");
+    afresh(name, "again");
+    let (directory, first, said) = run_with_cache(name, "kept");
+    assert!(first["compiled"].as_u64() > Some(1), "{first}");
+    assert_eq!(first["loaded"], 0);
+    assert_eq!(said, "120000\n30000.0\n");
+    let (_, second, said) = run_with_cache(name, "kept");
+    assert_eq!(second["compiled"], 0, "{second}");
+    assert_eq!(second["loaded"], first["compiled"]);
+    assert_eq!(second["exits"], first["exits"], "it is the same code");
+    assert_eq!(said, "120000\n30000.0\n");
+    // Another process, at other addresses, makes the same bytes: there is no address in them.
+    let (again, ..) = run_with_cache(name, "again");
+    let contents = |directory: &Path| -> Vec<Vec<u8>> {
+        files(directory)
+            .into_iter()
+            .map(|(_, bytes)| bytes)
+            .collect()
+    };
+    assert_eq!(contents(&directory), contents(&again));
+}
+
+#[test]
+fn damaged_and_foreign_files_are_not_used() {
+    let name = "damaged-cache";
+    afresh(name, "kept");
+    let (directory, first, _) = run_with_cache(name, "kept");
+    let kept = files(&directory);
+    let compiled = first["compiled"].as_u64().unwrap();
+    assert_eq!(kept.len() as u64, compiled);
+    std::fs::write(directory.join("notes.txt"), "somebody else's").unwrap();
+    let (victim, whole) = &kept[0];
+    let (_, of_another) = &kept[1];
+    let flipped = |place: usize| {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 0x40;
+        bytes
+    };
+    let mut damaged = vec![
+        Vec::new(),
+        whole[..whole.len() / 2].to_vec(),
+        of_another.clone(),
+        vec![0xcc; 5000],
+    ];
+    damaged.extend((0..whole.len()).step_by(whole.len() / 12).map(flipped));
+    for bytes in damaged {
+        std::fs::write(victim, &bytes).unwrap();
+        let (_, native, said) = run_with_cache(name, "kept");
+        assert_eq!(native["compiled"], 1, "{native}");
+        assert_eq!(native["loaded"], compiled - 1);
+        let warnings: Vec<&str> = said
+            .lines()
+            .filter(|line| line.starts_with("code cache: "))
+            .collect();
+        assert_eq!(warnings.len(), 1, "{said}");
+        assert!(warnings[0].contains(".pwc: ignored, for it is "), "{said}");
+        assert_eq!(&std::fs::read(victim).unwrap(), whole, "it is written anew");
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_bad_input() {
+    let (_, output) = pw(
+        "no-cache",
+        HOT,
+        &["run", "p.jue", "--code-cache", "p.jue/kept"],
+    );
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(
+        text(&output.stderr).starts_with("--code-cache: p.jue/kept: "),
+        "{output:?}"
     );
 }

@@ -7,6 +7,7 @@ use pw_isa::Program;
 
 use super::ExitSite;
 use super::function::CompiledFunction;
+use crate::code::store::StoreError;
 use crate::compile::CompileError;
 
 /// Is told what happens. Workers and the compiler's thread call it, so it should be quick.
@@ -46,6 +47,11 @@ pub enum JitEvent<'a> {
         function: &'a CompiledFunction,
         /// Where and why the code was left so far, in this function and in what is inlined in it.
         exits: &'a [ExitSite],
+    },
+    /// Kept code cannot be used, or code cannot be kept; it is compiled, and goes without.
+    NotKept {
+        /// Why.
+        error: &'a StoreError,
     },
     /// The code of a function had to make room.
     Evicted {
@@ -91,6 +97,7 @@ impl fmt::Display for JitEvent<'_> {
                 }
                 Ok(())
             }
+            JitEvent::NotKept { error } => write!(f, "{error}"),
             JitEvent::Evicted { function } => write!(
                 f,
                 "evicted {}: {} bytes",

@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use crate::code::store::StoreError;
 use crate::code_space::CodeSpace;
 use crate::compile::Request;
 use crate::compile::feedback::{Feedback, FunctionFeedback};

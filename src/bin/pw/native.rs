@@ -1,6 +1,7 @@
 //! The native tier as subcommands run it: what is told about it, and what it did.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ pub(crate) struct NativeOptions {
     /// Tell `perf` the names of compiled functions; `map` writes /tmp/perf-PID.map.
     #[arg(long, value_enum, value_name = "FORM")]
     perf: Option<PerfForm>,
+    /// Keep native code in a directory, and take it from there in later runs. Whoever can write there can
+    /// make programs run any machine code.
+    #[arg(long, value_name = "DIR")]
+    code_cache: Option<PathBuf>,
 }
 
 /// How `perf` learns names.
@@ -36,10 +41,13 @@ struct Watcher {
 
 impl Watch for Watcher {
     fn event(&self, event: &JitEvent<'_>) {
-        if self.log {
+        if let JitEvent::NotKept { error } = event {
+            eprintln!("code cache: {error}");
+        } else if self.log {
             eprintln!("jit: {event}");
         }
-        if let (Some(map), JitEvent::Compiled { function, .. }) = (&self.perf, event)
+        if let (Some(map), JitEvent::Compiled { function, .. } | JitEvent::Loaded { function }) =
+            (&self.perf, event)
             && let Err(error) = map.add(function)
         {
             eprintln!("{}: {error}", map.path().display());
@@ -50,7 +58,7 @@ impl Watch for Watcher {
 impl NativeOptions {
     /// Whether any was given.
     pub(crate) fn is_given(&self) -> bool {
-        self.jit_log || self.perf.is_some()
+        self.jit_log || self.perf.is_some() || self.code_cache.is_some()
     }
 
     /// A profile whose hot functions are compiled.
@@ -65,9 +73,14 @@ impl NativeOptions {
             log: self.jit_log,
             perf,
         };
-        let compiler = JitCompiler::with_watch(settings, Box::new(watcher)).map_err(|error| {
+        let compiler = JitCompiler::new(settings).map_err(|error| {
             BadInput::new(format!("{error}; --tier interp runs programs without it"))
         })?;
+        let mut compiler = compiler.watched_by(Box::new(watcher));
+        if let Some(directory) = &self.code_cache {
+            let kept = compiler.keeping_code_in(directory);
+            compiler = kept.map_err(|error| BadInput::new(format!("--code-cache: {error}")))?;
+        }
         Ok(Profile::with_compiler(Arc::new(compiler)))
     }
 }
@@ -84,10 +97,11 @@ pub(crate) fn statistics_text(statistics: &JitStatistics, time: Duration) -> Str
     );
     let _ = writeln!(
         out,
-        "compiled     {} functions in {:.3} ms, {} bytes of memory; {} failed, {} evicted",
+        "compiled     {} functions in {:.3} ms, {} bytes of memory; {} loaded, {} failed, {} evicted",
         compiler.compiled,
         milliseconds(compiler.compile_time),
         compiler.code_bytes,
+        compiler.loaded,
         compiler.failed,
         compiler.evicted
     );
@@ -110,6 +124,7 @@ pub(crate) fn statistics_json(statistics: &JitStatistics, time: Duration) -> Jso
         .collect();
     json!({
         "compiled": compiler.compiled,
+        "loaded": compiler.loaded,
         "failed": compiler.failed,
         "evicted": compiler.evicted,
         "code_bytes": compiler.code_bytes,
