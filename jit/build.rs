@@ -14,7 +14,8 @@ fn main() {
     println!("cargo::rustc-check-cfg=cfg(pw_threaded)");
     let optimised = env::var("OPT_LEVEL").is_ok_and(|level| level != "0");
     let interpreted = env::var_os("CARGO_CFG_MIRI").is_some();
-    if optimised && !interpreted {
+    let arch = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
+    if optimised && !interpreted && ["x86_64", "aarch64"].contains(&arch.as_str()) {
         println!("cargo::rustc-cfg=pw_threaded");
     }
     println!("cargo::rustc-env=PW_JIT_BUILD={:016x}", build_name());

@@ -119,7 +119,7 @@ fn the_log_has_a_line_for_each_compilation() {
     assert!(
         lines
             .iter()
-            .any(|line| line.starts_with("jit: recompiling sum: left at ")),
+            .any(|line| line.starts_with("jit: recompiling sum: left #")),
         "{said}"
     );
     let compiled = lines

@@ -19,7 +19,7 @@ impl<'a> Lowering<'a, '_> {
     /// Lowers an instruction of the module; false when the block does not go on behind it.
     pub(super) fn call(&mut self, op: Call, plan: Plan) -> bool {
         match (op, plan) {
-            (_, Plan::Inline(callee)) => return self.call_inlined(op, callee),
+            (_, Plan::Inline(callee)) => self.call_inlined(op, callee),
             (Call::Call { window, function }, _) => {
                 let callee = self.scope.evidence.linked(function.0);
                 self.call_function(callee, window.base, window.args)

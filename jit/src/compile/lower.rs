@@ -57,18 +57,18 @@ pub(super) fn body_signature() -> Signature {
     signature
 }
 
-/// How each instruction of a function is compiled, by pc; what is inlined into it has plans of its own.
-pub(super) fn plans(request: &Request) -> Vec<Plan> {
-    let planner = Planner::new(&request.program, request.number, &request.feedback);
-    planner.root(request.function).types.plans.clone()
-}
-
 /// What comes of lowering.
 pub(super) struct Lowered {
     /// The pcs of the loops that the body can be entered at.
     pub(super) loops: Vec<u32>,
     /// The slots that must be there from the frame's r0 on.
     pub(super) slots: u32,
+}
+
+/// How each instruction of a function is compiled, by pc.
+pub(super) fn plans(request: &Request) -> Vec<Plan> {
+    let planner = Planner::new(&request.program, request.number, &request.feedback);
+    planner.root(request.function).types.plans.clone()
 }
 
 /// Lowers a function.

@@ -98,7 +98,7 @@ const REGISTERS_MAX: u16 = 500;
 pub struct CompiledCode {
     /// The machine code.
     pub bytes: Vec<u8>,
-    /// The pcs of the loops that it can be entered at.
+    /// The pcs of the loops that it can be entered at, in the order of these entries.
     pub loops: Vec<u32>,
     /// The slots that must be there from the frame's r0 on, for it and the frames of what is inlined.
     pub slots: u32,
@@ -215,12 +215,13 @@ impl Compiler {
         }
         self.context.clear();
         let config = self.isa.frontend_config();
-        let from = lower::lower(request, &mut self.context.func, &mut self.frontend, config);
+        let lower::Lowered { loops, slots } =
+            lower::lower(request, &mut self.context.func, &mut self.frontend, config);
         lowered(&mut self.context);
         Ok(CompiledCode {
             bytes: self.finish()?,
-            loops: from.loops,
-            slots: from.slots,
+            loops,
+            slots,
         })
     }
 

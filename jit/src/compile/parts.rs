@@ -24,6 +24,10 @@ const REGISTERS_MAX: u16 = 60;
 /// The most instructions that are inlined into one body, tries with less known types included.
 const INSTRUCTIONS_ALL: usize = 3_000;
 
+/// The functions from the root to a part, and the types of the registers that hold values when it is
+/// entered.
+type PartKey = (Vec<u32>, Vec<Type>);
+
 /// What all parts of a body share while it is planned.
 pub(super) struct Planner<'a> {
     pub(super) program: &'a LoadedProgram,
@@ -31,7 +35,7 @@ pub(super) struct Planner<'a> {
     pub(super) number: u32,
     pub(super) feedback: &'a Feedback,
     /// Parts by their functions from the root on, and the types of their arguments.
-    parts: RefCell<BTreeMap<(Vec<u32>, Vec<Type>), Rc<Part>>>,
+    parts: RefCell<BTreeMap<PartKey, Rc<Part>>>,
     instructions_left: Cell<usize>,
 }
 

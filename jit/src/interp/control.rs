@@ -3,6 +3,7 @@
 //! Handlers that go on elsewhere charge the block they enter; when it cannot be paid for they answer
 //! false with `pc` already there, so that the loop stops before its first instruction.
 
+use super::dispatch::stack_pointer;
 use super::form::Instruction;
 use super::hot::Hot;
 use crate::value::Value;
@@ -33,7 +34,7 @@ impl Hot<'_> {
         // SAFETY: sites were numbered with the program, and there is a counter for each.
         let counter = unsafe { &mut *self.at().counters.wrapping_add(site as usize) };
         let (left, is_due) = counter.overflowing_sub(1);
-        if is_due {
+        if is_due || stack_pointer() < self.at().native_end {
             return false;
         }
         *counter = left;

@@ -146,8 +146,8 @@ fn run_with(
             && let Some(jit) = jit.as_deref_mut()
         {
             let suspect = jit.take_suspect();
-            for (program, function) in [Some((program, function)), suspect].into_iter().flatten() {
-                jit.consider(code, profile, (program, function));
+            for place in [Some((program, function)), suspect].into_iter().flatten() {
+                jit.consider(code, profile, place);
             }
         }
     }

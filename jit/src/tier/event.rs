@@ -3,12 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use pw_isa::Program;
-
-use super::ExitSite;
 use super::function::CompiledFunction;
 use crate::code::store::StoreError;
 use crate::compile::CompileError;
+use crate::compile::state::ExitReason;
 
 /// Is told what happens. Workers and the compiler's thread call it, so it should be quick.
 pub trait Watch: Send + Sync {
@@ -41,12 +39,11 @@ pub enum JitEvent<'a> {
     },
     /// Guesses of a function's code were wrong so often that it is compiled again.
     Recompiling {
-        /// Its program.
-        program: &'a Program,
-        /// Its code.
-        function: &'a CompiledFunction,
-        /// Where and why the code was left so far, in this function and in what is inlined in it.
-        exits: &'a [ExitSite],
+        /// What the program calls it.
+        function: &'a str,
+        /// Where and why its code was left, and how often: function, pc, reason and count. The function is
+        /// it itself, or one that is inlined in it.
+        exits: &'a [(u32, u32, ExitReason, u64)],
     },
     /// Kept code cannot be used, or code cannot be kept; it is compiled, and goes without.
     NotKept {
@@ -78,22 +75,10 @@ impl fmt::Display for JitEvent<'_> {
                 function.machine_code().len()
             ),
             JitEvent::Failed { function, error } => write!(f, "not compiled {function}: {error}"),
-            JitEvent::Recompiling {
-                program,
-                function,
-                exits,
-            } => {
-                write!(f, "recompiling {}: left", function.name())?;
-                for (place, site) in exits.iter().enumerate() {
-                    write!(
-                        f,
-                        "{} at {} {} ({}, {} times)",
-                        if place > 0 { "," } else { "" },
-                        program.function_name(site.function),
-                        site.pc,
-                        site.reason.name(),
-                        site.count
-                    )?;
+            JitEvent::Recompiling { function, exits } => {
+                write!(f, "recompiling {function}: left")?;
+                for (of, pc, reason, count) in *exits {
+                    write!(f, " #{of} at {pc} ({}, {count} times)", reason.name())?;
                 }
                 Ok(())
             }

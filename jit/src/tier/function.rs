@@ -61,13 +61,13 @@ impl CompiledFunction {
         self.memory.bytes()
     }
 
-    /// The pcs of the loops that it can be entered at.
+    /// The pcs of the loops that it can be entered at, in the order of these entries.
     pub fn loops(&self) -> &[u32] {
         &self.loops
     }
 
     /// The slots that must be there from the frame's r0 on.
-    pub(super) fn slots(&self) -> u32 {
+    pub(crate) fn slots(&self) -> u32 {
         self.slots
     }
 

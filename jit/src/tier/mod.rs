@@ -47,7 +47,7 @@ pub use perf::PerfMap;
 pub use settings::{CompilationBudget, JitSettings, OptimizationLevel};
 
 /// Failed guesses at one instruction before its function is compiled again.
-const FAILURES: u32 = 4;
+const FAILURES: u64 = 4;
 /// Failed guesses at one instruction before there is no guess about it any more.
 const FAILURES_MAX: u32 = 16;
 /// Compilations of one function.
@@ -94,8 +94,8 @@ struct FunctionState {
     gave_up: bool,
     /// Failed guesses about its instructions, by pc.
     failures: BTreeMap<u32, u32>,
-    /// Failed guesses in its body since it was last compiled, by function and pc.
-    failed: BTreeMap<(u32, u32), u32>,
+    /// Failed guesses in its body since it was last compiled, by function, pc and reason.
+    failed: BTreeMap<(u32, u32, ExitReason), u64>,
     /// Instructions about which nothing is guessed, in ascending order.
     generic: Vec<u32>,
     /// Exits by pc and reason.
@@ -283,7 +283,8 @@ impl Jit {
         let (Some(state), Some(ways)) = (self.programs.get(&place.0), self.compiler.ways()) else {
             return Native::None;
         };
-        let Some((function, entry)) = state.entry(place.1, place.2) else {
+        let native = state.functions[place.1 as usize].native.as_ref();
+        let (Some(native), Some((start, entry))) = (native, state.entry(place.1, place.2)) else {
             return Native::None;
         };
         let code = native::Code {
@@ -291,13 +292,11 @@ impl Jit {
             table: &state.table,
             shapes: &state.shapes,
             entries: state,
-            function,
+            function: start,
             entry,
         };
-        if let Some(native) = &state.functions[place.1 as usize].native {
-            native.see(self.compiler.clock());
-            fiber.make_room(native.slots());
-        }
+        native.see(self.compiler.clock());
+        fiber.make_room(native.slots());
         self.entries += 1;
         let began = self.compiler.settings().timed.then(Instant::now);
         let left = native::enter(fiber, space, profile, slice_end, &code);
@@ -312,8 +311,8 @@ impl Jit {
         }
     }
 
-    /// Counts an exit from the body of a function, which may have others inlined, and what it says about
-    /// guesses.
+    /// Counts an exit from a function's body, and what it says about guesses: the instruction may be one
+    /// of a function inlined there.
     fn note_exit(
         &mut self,
         (program, function, pc): (u32, u32, u32),
@@ -325,21 +324,21 @@ impl Jit {
         };
         let of_function = &mut state.functions[function as usize];
         *of_function.exits.entry((pc, reason)).or_default() += 1;
-        if reason.is_wrong_guess() {
-            let failures = of_function.failures.entry(pc).or_default();
-            *failures += 1;
-            if *failures >= FAILURES_MAX
-                && let Err(place) = of_function.generic.binary_search(&pc)
-            {
-                of_function.generic.insert(place, pc);
-            }
-            let of_body = &mut state.functions[body as usize];
-            *of_body.failed.entry((function, pc)).or_default() += 1;
-            self.suspect = Some((program, body));
-        }
-        if let Some(native) = &state.functions[body as usize].native {
+        if let Some(native) = &of_function.native {
             native.see(self.compiler.clock());
         }
+        if !reason.is_wrong_guess() {
+            return;
+        }
+        let failures = of_function.failures.entry(pc).or_default();
+        *failures += 1;
+        if *failures >= FAILURES_MAX && !of_function.generic.contains(&pc) {
+            of_function.generic.push(pc);
+            of_function.generic.sort_unstable();
+        }
+        let of_body = &mut state.functions[body as usize];
+        *of_body.failed.entry((function, pc, reason)).or_default() += 1;
+        self.suspect = Some((program, body));
     }
 
     /// The function whose body a wrong guess has left, once.
@@ -360,7 +359,7 @@ impl Jit {
             .programs
             .entry(program)
             .or_insert_with(|| ProgramState::new(space, program));
-        let of_function = &state.functions[function as usize];
+        let of_function = &mut state.functions[function as usize];
         let is_due = match of_function.native {
             None => heat >= settings.threshold.max(of_function.wanted_heat),
             Some(_) => of_function.has_failed(),
@@ -372,20 +371,20 @@ impl Jit {
             return self.give_up(space, profile, (program, function));
         }
         if let Some(native) = &of_function.native {
+            let exits = of_function.wrong_guesses();
             self.compiler.tell(&JitEvent::Recompiling {
-                program: space.program(program).program(),
-                function: native,
-                exits: &state.wrong_guesses(program, function),
+                function: native.name(),
+                exits: &exits,
             });
         }
         let functions = &state.functions;
         let request = request(space, profile, (program, function), |number| {
             &functions[number as usize].generic
         });
-        let of_function = &mut state.functions[function as usize];
         let answer = if settings.background {
             match self.compiler.submit(request, &self.inbox) {
                 Ok(is_pending) => {
+                    let of_function = &mut state.functions[function as usize];
                     of_function.is_pending = is_pending;
                     of_function.compilations += u32::from(is_pending);
                     return;
@@ -393,7 +392,7 @@ impl Jit {
                 Err(error) => Err(error),
             }
         } else {
-            of_function.compilations += 1;
+            state.functions[function as usize].compilations += 1;
             self.compiler.compile(&request)
         };
         self.install(space, profile, (program, function), answer);
@@ -495,6 +494,14 @@ impl FunctionState {
     fn has_failed(&self) -> bool {
         self.failed.values().any(|count| *count >= FAILURES)
     }
+
+    /// The wrong guesses that say so: function, pc, reason, count.
+    fn wrong_guesses(&self) -> Vec<(u32, u32, ExitReason, u64)> {
+        let failed = self.failed.iter().filter(|(_, count)| **count >= FAILURES);
+        failed
+            .map(|((function, pc, reason), count)| (*function, *pc, *reason, *count))
+            .collect()
+    }
 }
 
 impl Entries for ProgramState {
@@ -526,23 +533,5 @@ impl ProgramState {
             shapes: shapes.collect(),
             functions: functions.iter().map(|_| FunctionState::default()).collect(),
         }
-    }
-
-    /// The exits from the body of a function that speak against its guesses.
-    fn wrong_guesses(&self, program: u32, body: u32) -> Vec<ExitSite> {
-        let failed = self.functions[body as usize].failed.iter();
-        let often = failed.filter(|(_, count)| **count >= FAILURES);
-        let exits = often.flat_map(|((function, at), _)| {
-            let of_function = self.functions[*function as usize].exits.iter();
-            let wrong = of_function.filter(move |((pc, why), _)| pc == at && why.is_wrong_guess());
-            wrong.map(|((pc, reason), count)| ExitSite {
-                program,
-                function: *function,
-                pc: *pc,
-                reason: *reason,
-                count: *count,
-            })
-        });
-        exits.collect()
     }
 }

@@ -191,8 +191,8 @@ unsafe extern "C" fn interpret(state: *mut NativeState<'_>, fp: *mut Value, way:
         // SAFETY: the same.
         let stopped = unsafe { &mut *state }.stay.go_on_nested();
         let place = match stopped {
-            // SAFETY: the same.
             Nested::Returned(value, gas) => {
+                // SAFETY: the same.
                 return unsafe { &mut *state }.return_interpreted(value, gas);
             }
             Nested::Stopped(place) => place,
