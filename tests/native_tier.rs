@@ -180,6 +180,36 @@ fn perf_is_told_names() {
 }
 
 #[test]
+fn perf_is_told_code() {
+    let options = ["run", "p.jue", "--tier", "jit", "--perf", "jitdump"];
+    let (folder, output) = pw("perf-dump", HOT, &options);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let is_dump = |path: &Path| {
+        path.extension()
+            .is_some_and(|extension| extension == "dump")
+    };
+    let dumps: Vec<_> = files(&folder)
+        .into_iter()
+        .filter(|(path, _)| is_dump(path))
+        .collect();
+    assert!(!dumps.is_empty());
+    for (path, bytes) in dumps {
+        let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        let mut at = number(8);
+        let mut names = Vec::new();
+        while at < bytes.len() {
+            let end = at + number(at + 4);
+            let name = &bytes[at + 56..end];
+            names.push(name[..name.iter().position(|byte| *byte == 0).unwrap()].to_vec());
+            at = end;
+        }
+        assert_eq!(at, bytes.len());
+        assert!(names.contains(&b"pw:sum".to_vec()), "{names:?}");
+        std::fs::remove_file(path).unwrap();
+    }
+}
+
+#[test]
 fn compare_shows_both_tiers() {
     let (_, output) = pw("compare", HOT, &["compare", "p.jue", "--runs", "3"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");

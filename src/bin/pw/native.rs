@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use physics_world::jit::interp::profile::Profile;
-use physics_world::jit::tier::{JitCompiler, JitEvent, JitSettings, JitStatistics, PerfMap, Watch};
+use physics_world::jit::tier::{
+    JitCompiler, JitEvent, JitSettings, JitStatistics, PerfFile, PerfForm, Watch,
+};
 use physics_world::source::BadInput;
 use serde_json::{Value as Json, json};
 
@@ -17,26 +19,29 @@ pub(crate) struct NativeOptions {
     /// Say on stderr what is compiled, compiled again and evicted, one line each.
     #[arg(long)]
     jit_log: bool,
-    /// Tell `perf` the names of compiled functions; `map` writes /tmp/perf-PID.map.
+    /// Tell `perf` about compiled functions: names (`map`, /tmp/perf-PID.map), or code too (`jitdump`,
+    /// jit-PID.dump in the current directory, for `perf record -k mono` and `perf inject --jit`).
     #[arg(long, value_enum, value_name = "FORM")]
-    perf: Option<PerfForm>,
+    perf: Option<Perf>,
     /// Keep native code in a directory, and take it from there in later runs. Whoever can write there can
     /// make programs run any machine code.
     #[arg(long, value_name = "DIR")]
     code_cache: Option<PathBuf>,
 }
 
-/// How `perf` learns names.
+/// How `perf` is told.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum PerfForm {
-    /// Addresses and names, as a text file.
+enum Perf {
+    /// Names of addresses.
     Map,
+    /// The code, too.
+    Jitdump,
 }
 
 /// Tells what happens in the native tier.
 struct Watcher {
     log: bool,
-    perf: Option<PerfMap>,
+    perf: Option<PerfFile>,
 }
 
 impl Watch for Watcher {
@@ -46,11 +51,11 @@ impl Watch for Watcher {
         } else if self.log {
             eprintln!("jit: {event}");
         }
-        if let (Some(map), JitEvent::Compiled { function, .. } | JitEvent::Loaded { function }) =
+        if let (Some(file), JitEvent::Compiled { function, .. } | JitEvent::Loaded { function }) =
             (&self.perf, event)
-            && let Err(error) = map.add(function)
+            && let Err(error) = file.add(function)
         {
-            eprintln!("{}: {error}", map.path().display());
+            eprintln!("{}: {error}", file.path().display());
         }
     }
 }
@@ -63,12 +68,13 @@ impl NativeOptions {
 
     /// A profile whose hot functions are compiled.
     pub(crate) fn profile(&self, settings: JitSettings) -> Result<Profile, BadInput> {
-        let perf = match self.perf {
-            Some(PerfForm::Map) => Some(PerfMap::new().map_err(|error| {
-                BadInput::new(format!("--perf map: the map cannot be written: {error}"))
-            })?),
-            None => None,
-        };
+        let form = self.perf.map(|perf| match perf {
+            Perf::Map => PerfForm::Map,
+            Perf::Jitdump => PerfForm::Dump,
+        });
+        let perf = form.map(PerfFile::new).transpose();
+        let perf =
+            perf.map_err(|error| BadInput::new(format!("--perf: no file can be made: {error}")))?;
         let watcher = Watcher {
             log: self.jit_log,
             perf,
