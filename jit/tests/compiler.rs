@@ -212,8 +212,9 @@ fn the_thread_ends_with_its_compiler() {
         background: true,
         ..JitSettings::eager()
     };
-    let compiler = JitCompiler::with_watch(settings, Box::new(Ended(Arc::clone(&ended))));
-    let mut profile = Profile::with_compiler(Arc::new(compiler.expect("native code")));
+    let compiler = JitCompiler::new(settings).expect("a machine with native code");
+    let compiler = compiler.watched_by(Box::new(Ended(Arc::clone(&ended))));
+    let mut profile = Profile::with_compiler(Arc::new(compiler));
     let (code, number) = count(100_000);
     run(&code, number, &mut profile, Limits::default());
     assert!(!*ended.lock().expect("no panic"));

@@ -4,6 +4,9 @@
 //! away the right to write: no page ever has both. Dropping a [`CodeMemory`] gives its pages back, so it
 //! may only be dropped when nothing can be running in it.
 
+#[allow(unsafe_code, reason = "it reads files through mappings of them")]
+pub(crate) mod store;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -8,6 +8,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use super::cache::{CodeCache, CodeKey};
 use super::event::{JitEvent, Watch};
 use super::function::CompiledFunction;
 use super::settings::JitSettings;
+use crate::code::store::{CodeStore, StoreError};
 use crate::code::{CodeMemory, Meter, mapped_bytes};
 use crate::code_space::CodeSpace;
 use crate::compile::{CompileError, CompiledCode, Compiler, Explanation, Request};
@@ -35,6 +37,8 @@ pub struct CompilerStatistics {
     pub faults: u64,
     /// Requests that another had answered already.
     pub reused: u64,
+    /// Functions whose code was found in the directory of kept code.
+    pub loaded: u64,
     /// Functions whose code had to make room.
     pub evicted: u64,
     /// Bytes of memory for native code now, whole pages.
@@ -55,6 +59,7 @@ struct Shared {
     compiler: Mutex<Compiler>,
     ways: OnceLock<Ways>,
     cache: Mutex<CodeCache>,
+    store: Option<CodeStore>,
     meter: Meter,
     /// Counts functions; workers note by it when they last saw one running.
     clock: AtomicU64,
@@ -123,37 +128,41 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl JitCompiler {
     /// A compiler without any code yet.
     pub fn new(settings: JitSettings) -> Result<JitCompiler, CompileError> {
-        JitCompiler::build(settings, None)
-    }
-
-    /// A compiler that tells what happens.
-    pub fn with_watch(
-        settings: JitSettings,
-        watch: Box<dyn Watch>,
-    ) -> Result<JitCompiler, CompileError> {
-        JitCompiler::build(settings, Some(watch))
-    }
-
-    fn build(
-        settings: JitSettings,
-        watch: Option<Box<dyn Watch>>,
-    ) -> Result<JitCompiler, CompileError> {
         let shared = Shared {
             settings,
             compiler: Mutex::new(Compiler::new(settings.optimization_level)?),
             ways: OnceLock::new(),
             cache: Mutex::default(),
+            store: None,
             meter: Meter::default(),
             clock: AtomicU64::new(0),
             evictions: AtomicU64::new(0),
             statistics: Mutex::default(),
             queue: Mutex::default(),
             wake: Condvar::new(),
-            watch,
+            watch: None,
         };
         Ok(JitCompiler {
             shared: Arc::new(shared),
         })
+    }
+
+    /// The same, and it tells what happens.
+    #[must_use]
+    pub fn watched_by(mut self, watch: Box<dyn Watch>) -> JitCompiler {
+        self.unshared().watch = Some(watch);
+        self
+    }
+
+    /// The same, and it keeps code in a directory, for itself and for processes that come later. Whoever
+    /// can write there can make programs run any machine code.
+    pub fn keeping_code_in(mut self, directory: &Path) -> Result<JitCompiler, StoreError> {
+        self.unshared().store = Some(CodeStore::open(directory)?);
+        Ok(self)
+    }
+
+    fn unshared(&mut self) -> &mut Shared {
+        Arc::get_mut(&mut self.shared).expect("its thread begins with the first request")
     }
 
     /// When and how it compiles.
@@ -329,20 +338,25 @@ impl Shared {
             lock(&self.statistics).reused += 1;
             return Ok(function);
         }
+        guarded(&mut compiler, |compiler| self.make_ways(compiler))?;
+        if let Some(code) = self.kept(&key) {
+            let function = self.install(key, request, code)?;
+            lock(&self.statistics).loaded += 1;
+            self.tell(&JitEvent::Loaded {
+                function: &function,
+            });
+            return Ok(function);
+        }
         if lock(&self.statistics).compile_time >= self.settings.budget.time {
             return Err(CompileError::OverBudget);
         }
         let began = Instant::now();
-        let made = guarded(&mut compiler, |compiler| {
-            if self.ways.get().is_none() {
-                let ways = self.make_ways(compiler)?;
-                self.ways.get_or_init(|| ways);
-            }
-            compiler.compile(request)
-        });
+        let made = guarded(&mut compiler, |compiler| compiler.compile(request));
         let time = began.elapsed();
         lock(&self.statistics).compile_time += time;
-        let function = self.keep(key, request, made?)?;
+        let code = made?;
+        self.keep(&key, &code);
+        let function = self.install(key, request, code)?;
         lock(&self.statistics).compiled += 1;
         self.tell(&JitEvent::Compiled {
             function: &function,
@@ -351,15 +365,39 @@ impl Shared {
         Ok(function)
     }
 
-    fn make_ways(&self, compiler: &mut Compiler) -> Result<Ways, CompileError> {
-        Ok(Ways {
-            entrance: CodeMemory::new(&compiler.entrance()?, &self.meter)?,
-            interpreted: CodeMemory::new(&compiler.interpreted()?, &self.meter)?,
-        })
+    /// The code of a request in the directory of kept code.
+    fn kept(&self, key: &CodeKey) -> Option<CompiledCode> {
+        match self.store.as_ref()?.read(&key.0) {
+            Ok(code) => code,
+            Err(error) => {
+                self.tell(&JitEvent::NotKept { error: &error });
+                None
+            }
+        }
+    }
+
+    /// Keeps code for later processes.
+    fn keep(&self, key: &CodeKey, code: &CompiledCode) {
+        let kept = self.store.as_ref().map(|store| store.write(&key.0, code));
+        if let Some(Err(error)) = kept {
+            self.tell(&JitEvent::NotKept { error: &error });
+        }
+    }
+
+    /// Makes the code that all functions need, unless it is there.
+    fn make_ways(&self, compiler: &mut Compiler) -> Result<(), CompileError> {
+        if self.ways.get().is_none() {
+            let ways = Ways {
+                entrance: CodeMemory::new(&compiler.entrance()?, &self.meter)?,
+                interpreted: CodeMemory::new(&compiler.interpreted()?, &self.meter)?,
+            };
+            self.ways.get_or_init(|| ways);
+        }
+        Ok(())
     }
 
     /// Puts code into memory, and makes room for it.
-    fn keep(
+    fn install(
         &self,
         key: CodeKey,
         request: &Request,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::function::CompiledFunction;
+use crate::code::store::StoreError;
 use crate::compile::CompileError;
 use crate::compile::state::ExitReason;
 
@@ -40,8 +41,14 @@ pub enum JitEvent<'a> {
     Recompiling {
         /// What the program calls it.
         function: &'a str,
-        /// Where and why its code was left, and how often.
+        /// Where and why its code was left, and how often: function, pc, reason and count. The function is
+        /// it itself, or one that is inlined in it.
         exits: &'a [(u32, u32, ExitReason, u64)],
+    },
+    /// Kept code cannot be used, or code cannot be kept; it is compiled, and goes without.
+    NotKept {
+        /// Why.
+        error: &'a StoreError,
     },
     /// The code of a function had to make room.
     Evicted {
@@ -71,14 +78,11 @@ impl fmt::Display for JitEvent<'_> {
             JitEvent::Recompiling { function, exits } => {
                 write!(f, "recompiling {function}: left")?;
                 for (of, pc, reason, count) in *exits {
-                    write!(
-                        f,
-                        " function {of} at {pc} ({}, {count} times)",
-                        reason.name()
-                    )?;
+                    write!(f, " #{of} at {pc} ({}, {count} times)", reason.name())?;
                 }
                 Ok(())
             }
+            JitEvent::NotKept { error } => write!(f, "{error}"),
             JitEvent::Evicted { function } => write!(
                 f,
                 "evicted {}: {} bytes",

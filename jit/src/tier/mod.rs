@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use crate::code::store::StoreError;
 use crate::code_space::CodeSpace;
 use crate::compile::Request;
 use crate::compile::feedback::{Feedback, FunctionFeedback};
@@ -42,7 +43,7 @@ use compiler::{Finished, Inbox};
 pub use event::{JitEvent, Watch};
 pub use function::CompiledFunction;
 use native::Left;
-pub use perf::PerfMap;
+pub use perf::{PerfFile, PerfForm};
 pub use settings::{CompilationBudget, JitSettings, OptimizationLevel};
 
 /// Failed guesses at one instruction before its function is compiled again.
@@ -131,7 +132,7 @@ pub(crate) enum Native {
     Refused,
     /// The newest frame is done, with a value.
     Returned(Value),
-    /// The fiber stands somewhere else; whether a guess was wrong.
+    /// The fiber stands somewhere else; whether what comes next is to be learnt from.
     Left(bool),
 }
 
@@ -240,6 +241,7 @@ impl Jit {
     /// Drops all native code; answers to requests made before are not for this worker any more.
     pub(crate) fn forget(&mut self) {
         self.programs.clear();
+        self.suspect = None;
         self.inbox = Arc::default();
     }
 
@@ -304,40 +306,38 @@ impl Jit {
             Left::Returned(value) => Native::Returned(value),
             Left::Refused => Native::Refused,
             Left::Exit { reason, body } => {
-                self.note_exit(fiber.position(), reason, body);
-                Native::Left(reason.is_wrong_guess())
+                Native::Left(self.note_exit(fiber.position(), reason, body))
             }
         }
     }
 
     /// Counts an exit from a function's body, and what it says about guesses: the instruction may be one
-    /// of a function inlined there.
+    /// of a function inlined there. Whether something is to be learnt from it: not while the body is
+    /// being compiled again, for it goes on failing until then.
     fn note_exit(
         &mut self,
         (program, function, pc): (u32, u32, u32),
         reason: ExitReason,
         body: u32,
-    ) {
+    ) -> bool {
         let Some(state) = self.programs.get_mut(&program) else {
-            return;
+            return false;
         };
-        let of_function = &mut state.functions[function as usize];
-        *of_function.exits.entry((pc, reason)).or_default() += 1;
-        if let Some(native) = &of_function.native {
+        let of_body = &mut state.functions[body as usize];
+        if let Some(native) = &of_body.native {
             native.see(self.compiler.clock());
         }
-        if !reason.is_wrong_guess() {
-            return;
+        let teaches = reason.is_wrong_guess() && !of_body.is_pending;
+        if teaches {
+            *of_body.failed.entry((function, pc, reason)).or_default() += 1;
+            self.suspect = Some((program, body));
         }
-        let failures = of_function.failures.entry(pc).or_default();
-        *failures += 1;
-        if *failures >= FAILURES_MAX && !of_function.generic.contains(&pc) {
-            of_function.generic.push(pc);
-            of_function.generic.sort_unstable();
+        let of_function = &mut state.functions[function as usize];
+        *of_function.exits.entry((pc, reason)).or_default() += 1;
+        if teaches {
+            of_function.note_failure(pc);
         }
-        let of_body = &mut state.functions[body as usize];
-        *of_body.failed.entry((function, pc, reason)).or_default() += 1;
-        self.suspect = Some((program, body));
+        teaches
     }
 
     /// The function whose body a wrong guess has left, once.
@@ -489,6 +489,17 @@ impl Jit {
 }
 
 impl FunctionState {
+    /// A guess about an instruction was wrong; after some more there is none any more.
+    fn note_failure(&mut self, pc: u32) {
+        let failures = self.failures.entry(pc).or_default();
+        *failures += 1;
+        if *failures >= FAILURES_MAX
+            && let Err(place) = self.generic.binary_search(&pc)
+        {
+            self.generic.insert(place, pc);
+        }
+    }
+
     /// Whether guesses at an instruction were wrong too often since it was compiled.
     fn has_failed(&self) -> bool {
         self.failed.values().any(|count| *count >= FAILURES)

@@ -1,12 +1,15 @@
 //! The native tier as subcommands run it: what is told about it, and what it did.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use physics_world::jit::interp::profile::Profile;
-use physics_world::jit::tier::{JitCompiler, JitEvent, JitSettings, JitStatistics, PerfMap, Watch};
+use physics_world::jit::tier::{
+    JitCompiler, JitEvent, JitSettings, JitStatistics, PerfFile, PerfForm, Watch,
+};
 use physics_world::source::BadInput;
 use serde_json::{Value as Json, json};
 
@@ -16,33 +19,43 @@ pub(crate) struct NativeOptions {
     /// Say on stderr what is compiled, compiled again and evicted, one line each.
     #[arg(long)]
     jit_log: bool,
-    /// Tell `perf` the names of compiled functions; `map` writes /tmp/perf-PID.map.
+    /// Tell `perf` about compiled functions: names (`map`, /tmp/perf-PID.map), or code too (`jitdump`,
+    /// jit-PID.dump in the current directory, for `perf record -k mono` and `perf inject --jit`).
     #[arg(long, value_enum, value_name = "FORM")]
-    perf: Option<PerfForm>,
+    perf: Option<Perf>,
+    /// Keep native code in a directory, and take it from there in later runs. Whoever can write there can
+    /// make programs run any machine code.
+    #[arg(long, value_name = "DIR")]
+    code_cache: Option<PathBuf>,
 }
 
-/// How `perf` learns names.
+/// How `perf` is told.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum PerfForm {
-    /// Addresses and names, as a text file.
+enum Perf {
+    /// Names of addresses.
     Map,
+    /// The code, too.
+    Jitdump,
 }
 
 /// Tells what happens in the native tier.
 struct Watcher {
     log: bool,
-    perf: Option<PerfMap>,
+    perf: Option<PerfFile>,
 }
 
 impl Watch for Watcher {
     fn event(&self, event: &JitEvent<'_>) {
-        if self.log {
+        if let JitEvent::NotKept { error } = event {
+            eprintln!("code cache: {error}");
+        } else if self.log {
             eprintln!("jit: {event}");
         }
-        if let (Some(map), JitEvent::Compiled { function, .. }) = (&self.perf, event)
-            && let Err(error) = map.add(function)
+        if let (Some(file), JitEvent::Compiled { function, .. } | JitEvent::Loaded { function }) =
+            (&self.perf, event)
+            && let Err(error) = file.add(function)
         {
-            eprintln!("{}: {error}", map.path().display());
+            eprintln!("{}: {error}", file.path().display());
         }
     }
 }
@@ -50,24 +63,30 @@ impl Watch for Watcher {
 impl NativeOptions {
     /// Whether any was given.
     pub(crate) fn is_given(&self) -> bool {
-        self.jit_log || self.perf.is_some()
+        self.jit_log || self.perf.is_some() || self.code_cache.is_some()
     }
 
     /// A profile whose hot functions are compiled.
     pub(crate) fn profile(&self, settings: JitSettings) -> Result<Profile, BadInput> {
-        let perf = match self.perf {
-            Some(PerfForm::Map) => Some(PerfMap::new().map_err(|error| {
-                BadInput::new(format!("--perf map: the map cannot be written: {error}"))
-            })?),
-            None => None,
-        };
+        let form = self.perf.map(|perf| match perf {
+            Perf::Map => PerfForm::Map,
+            Perf::Jitdump => PerfForm::Dump,
+        });
+        let perf = form.map(PerfFile::new).transpose();
+        let perf =
+            perf.map_err(|error| BadInput::new(format!("--perf: no file can be made: {error}")))?;
         let watcher = Watcher {
             log: self.jit_log,
             perf,
         };
-        let compiler = JitCompiler::with_watch(settings, Box::new(watcher)).map_err(|error| {
+        let compiler = JitCompiler::new(settings).map_err(|error| {
             BadInput::new(format!("{error}; --tier interp runs programs without it"))
         })?;
+        let mut compiler = compiler.watched_by(Box::new(watcher));
+        if let Some(directory) = &self.code_cache {
+            let kept = compiler.keeping_code_in(directory);
+            compiler = kept.map_err(|error| BadInput::new(format!("--code-cache: {error}")))?;
+        }
         Ok(Profile::with_compiler(Arc::new(compiler)))
     }
 }
@@ -84,10 +103,11 @@ pub(crate) fn statistics_text(statistics: &JitStatistics, time: Duration) -> Str
     );
     let _ = writeln!(
         out,
-        "compiled     {} functions in {:.3} ms, {} bytes of memory; {} failed, {} evicted",
+        "compiled     {} functions in {:.3} ms, {} bytes of memory; {} loaded, {} failed, {} evicted",
         compiler.compiled,
         milliseconds(compiler.compile_time),
         compiler.code_bytes,
+        compiler.loaded,
         compiler.failed,
         compiler.evicted
     );
@@ -110,6 +130,7 @@ pub(crate) fn statistics_json(statistics: &JitStatistics, time: Duration) -> Jso
         .collect();
     json!({
         "compiled": compiler.compiled,
+        "loaded": compiler.loaded,
         "failed": compiler.failed,
         "evicted": compiler.evicted,
         "code_bytes": compiler.code_bytes,

@@ -118,8 +118,7 @@ impl Run {
     fn profile(&self) -> Result<Profile, BadInput> {
         let settings = match self.tier {
             Tier::Reference | Tier::Interp if self.native.is_given() => {
-                let reason =
-                    "--jit-log and --perf are about native code: --tier auto or jit has some";
+                let reason = "--jit-log, --perf and --code-cache are about native code: --tier auto or jit has some";
                 return Err(BadInput::new(format!("{}: {reason}", self.subject.name())));
             }
             Tier::Reference | Tier::Interp => return Ok(Profile::default()),
