@@ -95,14 +95,37 @@ operations! {
 }
 
 /// The result of an operation on two numbers of any kind.
-fn apply<O: Operation>(a: Value, b: Value) -> Option<Value> {
+pub(super) fn apply<O: Operation>(a: Value, b: Value) -> Option<Value> {
     match (Number::of(a)?, Number::of(b)?) {
         (Number::Int(a), Number::Int(b)) => O::ints(a, b).map(Value::int),
         (a, b) => Some(Value::float(O::floats(a.to_float(), b.to_float()))),
     }
 }
 
+/// The result of an operation on a value and a small number.
+#[inline(always)]
+pub(super) fn apply_number<O: Operation>(a: Value, number: i32) -> Option<Value> {
+    match a.tag {
+        INT => O::ints(a.bits as i64, i64::from(number)).map(Value::int),
+        FLOAT => Some(Value::float(O::floats(
+            f64::from_bits(a.bits),
+            f64::from(number),
+        ))),
+        _ => None,
+    }
+}
+
 impl Hot<'_> {
+    /// The result of an operation on a value and a register: both Ints or both Floats.
+    #[inline(always)]
+    pub(super) fn with_register<O: Operation>(&self, a: Value, register: u16) -> Option<Value> {
+        if a.tag == INT {
+            return O::ints(a.bits as i64, self.int(register)?).map(Value::int);
+        }
+        let b = self.float(register).filter(|_| a.tag == FLOAT)?;
+        Some(Value::float(O::floats(f64::from_bits(a.bits), b)))
+    }
+
     /// An operation on two Ints.
     #[inline(always)]
     pub(super) fn on_ints<O: Operation>(&mut self, i: &Instruction) -> bool {

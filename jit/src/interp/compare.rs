@@ -1,8 +1,9 @@
-//! Comparisons, alone and fused with a branch. Numbers of one kind only: mixed ones are rare, and
-//! comparing them exactly is the reference interpreter's.
+//! Comparisons, alone and fused with a branch. An Int and a Float are rarely compared and take a library
+//! function, for they are compared exactly.
 
 use super::form::{Instruction, is_word};
 use super::hot::Hot;
+use crate::numbers::{Number, compare};
 use crate::value::{Value, canonical_bits};
 use pw_isa::Kind;
 
@@ -43,6 +44,13 @@ macro_rules! orders {
 }
 
 orders!(Lt <, Le <=, Gt >, Ge >=, NumEq ==, NumNe !=);
+
+/// Whether an order holds between two numbers of any kind.
+fn order_any<O: Order>(a: Value, b: Value) -> Option<bool> {
+    let order = compare(Number::of(a)?, Number::of(b)?);
+    // One that is not a number is to every other what it is to 0.
+    Some(order.map_or_else(|| O::holds(f64::NAN, 0.0), |order| O::holds(order as i8, 0)))
+}
 
 impl Hot<'_> {
     /// Whether an order holds between two registers; `None` when they are not numbers of one kind.
@@ -133,6 +141,11 @@ impl Hot<'_> {
         }
     }
 
+    pub(super) fn set_order_any<O: Order>(&mut self, i: &Instruction) -> bool {
+        let holds = order_any::<O>(self.get(i.b), self.get(i.c));
+        self.set_found(i.a, holds.map(Value::bool))
+    }
+
     #[inline(always)]
     pub(super) fn set_same(&mut self, i: &Instruction) -> bool {
         let same = self.same(i.b, self.get(i.c));
@@ -166,6 +179,11 @@ impl Hot<'_> {
         self.branch_found::<IF>(i, holds, 2)
     }
 
+    pub(super) fn branch_order_any<O: Order, const IF: bool>(&mut self, i: &Instruction) -> bool {
+        let holds = order_any::<O>(self.get(i.a), self.get(i.c));
+        self.branch_found::<IF>(i, holds, 2)
+    }
+
     /// The number stands in `c`.
     #[inline(always)]
     pub(super) fn branch_order_imm<O: Order, const IF: bool>(&mut self, i: &Instruction) -> bool {
@@ -181,12 +199,31 @@ impl Hot<'_> {
         self.branch_found::<IF>(i, holds, 3)
     }
 
+    pub(super) fn branch_order_value_any<O: Order, const IF: bool>(
+        &mut self,
+        i: &Instruction,
+    ) -> bool {
+        let holds = order_any::<O>(self.get(i.a), self.value(usize::from(i.c)));
+        self.branch_found::<IF>(i, holds, 3)
+    }
+
+    /// The comparison and branch behind a `loop` that was just counted. Where they are not as simple as
+    /// that, their own handler comes next.
+    #[inline(always)]
+    fn test<O: Order>(&mut self) -> bool {
+        let i = self.fetch();
+        match self.order::<O>(i.a, i.c) {
+            Some(holds) => self.branch(!holds, i.imm, 2),
+            None => true,
+        }
+    }
+
     /// A `loop`, and the comparison and branch behind it.
     #[inline(always)]
     pub(super) fn loop_order<O: Order>(&mut self, i: &Instruction) -> bool {
         let counted = self.count_loop(i);
         self.skip(usize::from(counted));
-        counted && self.branch_order::<O, false>(self.fetch())
+        counted && self.test::<O>()
     }
 
     #[inline(always)]
@@ -199,7 +236,7 @@ impl Hot<'_> {
     /// A jump to a `loop`, and the comparison and branch behind it.
     #[inline(always)]
     pub(super) fn again<O: Order>(&mut self, i: &Instruction) -> bool {
-        self.jump_loop(i) && self.branch_order::<O, false>(self.fetch())
+        self.jump_loop(i) && self.test::<O>()
     }
 
     #[inline(always)]
@@ -234,5 +271,19 @@ impl Hot<'_> {
     pub(super) fn branch_is<const IF: bool>(&mut self, i: &Instruction) -> bool {
         let holds = self.is_one_of(i.a, i.c);
         self.branch(holds == IF, i.imm, 2)
+    }
+
+    /// A `loop`, and the test by kind and branch behind it.
+    #[inline(always)]
+    pub(super) fn loop_is(&mut self, i: &Instruction) -> bool {
+        let counted = self.count_loop(i);
+        self.skip(usize::from(counted));
+        counted && self.branch_is::<false>(self.fetch())
+    }
+
+    /// A jump to such a `loop`, and that.
+    #[inline(always)]
+    pub(super) fn again_is(&mut self, i: &Instruction) -> bool {
+        self.jump_loop(i) && self.branch_is::<false>(self.fetch())
     }
 }

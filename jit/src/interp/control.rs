@@ -28,17 +28,30 @@ impl Hot<'_> {
         self.enter_block(self.position(i.imm))
     }
 
+    /// Whether handlers have used up the machine's stack, since calls of the next were no jumps.
+    #[inline(always)]
+    pub(super) fn is_stack_used_up(&self) -> bool {
+        stack_pointer() < self.at().native_end
+    }
+
     /// Counts an entry of a loop or function down; false when somebody wants to look at it now.
     #[inline(always)]
     pub(super) fn count(&mut self, site: u32) -> bool {
-        // SAFETY: sites were numbered with the program, and there is a counter for each.
-        let counter = unsafe { &mut *self.at().counters.wrapping_add(site as usize) };
-        let (left, is_due) = counter.overflowing_sub(1);
-        if is_due || stack_pointer() < self.at().native_end {
+        let counter = self.counter(site);
+        // SAFETY: there is such a counter.
+        let (left, is_due) = unsafe { *counter }.overflowing_sub(1);
+        if is_due || self.is_stack_used_up() {
             return false;
         }
-        *counter = left;
+        // SAFETY: the same.
+        unsafe { *counter = left };
         true
+    }
+
+    /// The counter of a loop or function. Sites were numbered with the program, and there is one for each.
+    #[inline(always)]
+    pub(super) fn counter(&self, site: u32) -> *mut u32 {
+        self.at().counters.wrapping_add(site as usize)
     }
 
     #[inline(always)]
@@ -119,13 +132,13 @@ impl Hot<'_> {
     pub(super) fn leave_with(&mut self, value: Value) -> bool {
         // SAFETY: every frame has a header before its registers; see `hot`.
         let header = unsafe { *self.regs.wrapping_sub(1) };
-        if self.at().depth <= 1 || (header.bits >> 32) as u32 != self.at().program_number {
+        if (header.bits >> 32) as u32 != self.at().program_number {
             return false;
         }
         // SAFETY: the header's slot is the caller's window base.
         unsafe { *self.regs.wrapping_sub(1) = value };
         self.regs = self.regs.wrapping_sub(header.bits as u32 as usize);
-        self.stay().depth -= 1;
+        self.stay().frames_left += 1;
         // SAFETY: headers name functions and calls that exist; see `hot`.
         let function = unsafe {
             self.at()

@@ -248,28 +248,40 @@ handlers! {
     Sqrt: next 1 => |hot, i| hot.float_function(i, f64::sqrt);
     Library: next 1 => |hot, i| hot.library_function(i);
     LibraryOfTwo: next 1 => |hot, i| hot.library_function_of_two(i);
-    Lt: next 1 => |hot, i| hot.set_order::<Lt>(i);
-    Le: next 1 => |hot, i| hot.set_order::<Le>(i);
-    Gt: next 1 => |hot, i| hot.set_order::<Gt>(i);
-    Ge: next 1 => |hot, i| hot.set_order::<Ge>(i);
-    NumEq: next 1 => |hot, i| hot.set_order::<NumEq>(i);
-    NumNe: next 1 => |hot, i| hot.set_order::<NumNe>(i);
+    Lt: next 1 => |hot, i| hot.set_order::<Lt>(i), or hot.set_order_any::<Lt>(i);
+    Le: next 1 => |hot, i| hot.set_order::<Le>(i), or hot.set_order_any::<Le>(i);
+    Gt: next 1 => |hot, i| hot.set_order::<Gt>(i), or hot.set_order_any::<Gt>(i);
+    Ge: next 1 => |hot, i| hot.set_order::<Ge>(i), or hot.set_order_any::<Ge>(i);
+    NumEq: next 1 => |hot, i| hot.set_order::<NumEq>(i), or hot.set_order_any::<NumEq>(i);
+    NumNe: next 1 => |hot, i| hot.set_order::<NumNe>(i), or hot.set_order_any::<NumNe>(i);
     Eq: next 1 => |hot, i| hot.set_same(i), or hot.set_same_any(i);
     Equal: next 1 => |hot, i| hot.set_equal(i);
     Not: next 1 => |hot, i| hot.not(i);
     Is: next 1 => |hot, i| hot.is(i);
-    BranchLt: enter => |hot, i| hot.branch_order::<Lt, false>(i);
-    BranchIfLt: enter => |hot, i| hot.branch_order::<Lt, true>(i);
-    BranchLe: enter => |hot, i| hot.branch_order::<Le, false>(i);
-    BranchIfLe: enter => |hot, i| hot.branch_order::<Le, true>(i);
-    BranchGt: enter => |hot, i| hot.branch_order::<Gt, false>(i);
-    BranchIfGt: enter => |hot, i| hot.branch_order::<Gt, true>(i);
-    BranchGe: enter => |hot, i| hot.branch_order::<Ge, false>(i);
-    BranchIfGe: enter => |hot, i| hot.branch_order::<Ge, true>(i);
-    BranchNumEq: enter => |hot, i| hot.branch_order::<NumEq, false>(i);
-    BranchIfNumEq: enter => |hot, i| hot.branch_order::<NumEq, true>(i);
-    BranchNumNe: enter => |hot, i| hot.branch_order::<NumNe, false>(i);
-    BranchIfNumNe: enter => |hot, i| hot.branch_order::<NumNe, true>(i);
+    BranchLt: enter => |hot, i| hot.branch_order::<Lt, false>(i),
+        or hot.branch_order_any::<Lt, false>(i);
+    BranchIfLt: enter => |hot, i| hot.branch_order::<Lt, true>(i),
+        or hot.branch_order_any::<Lt, true>(i);
+    BranchLe: enter => |hot, i| hot.branch_order::<Le, false>(i),
+        or hot.branch_order_any::<Le, false>(i);
+    BranchIfLe: enter => |hot, i| hot.branch_order::<Le, true>(i),
+        or hot.branch_order_any::<Le, true>(i);
+    BranchGt: enter => |hot, i| hot.branch_order::<Gt, false>(i),
+        or hot.branch_order_any::<Gt, false>(i);
+    BranchIfGt: enter => |hot, i| hot.branch_order::<Gt, true>(i),
+        or hot.branch_order_any::<Gt, true>(i);
+    BranchGe: enter => |hot, i| hot.branch_order::<Ge, false>(i),
+        or hot.branch_order_any::<Ge, false>(i);
+    BranchIfGe: enter => |hot, i| hot.branch_order::<Ge, true>(i),
+        or hot.branch_order_any::<Ge, true>(i);
+    BranchNumEq: enter => |hot, i| hot.branch_order::<NumEq, false>(i),
+        or hot.branch_order_any::<NumEq, false>(i);
+    BranchIfNumEq: enter => |hot, i| hot.branch_order::<NumEq, true>(i),
+        or hot.branch_order_any::<NumEq, true>(i);
+    BranchNumNe: enter => |hot, i| hot.branch_order::<NumNe, false>(i),
+        or hot.branch_order_any::<NumNe, false>(i);
+    BranchIfNumNe: enter => |hot, i| hot.branch_order::<NumNe, true>(i),
+        or hot.branch_order_any::<NumNe, true>(i);
     BranchLtImm: enter => |hot, i| hot.branch_order_imm::<Lt, false>(i);
     BranchIfLtImm: enter => |hot, i| hot.branch_order_imm::<Lt, true>(i);
     BranchLeImm: enter => |hot, i| hot.branch_order_imm::<Le, false>(i);
@@ -282,14 +294,22 @@ handlers! {
     BranchIfNumEqImm: enter => |hot, i| hot.branch_order_imm::<NumEq, true>(i);
     BranchNumNeImm: enter => |hot, i| hot.branch_order_imm::<NumNe, false>(i);
     BranchIfNumNeImm: enter => |hot, i| hot.branch_order_imm::<NumNe, true>(i);
-    BranchLtValue: enter => |hot, i| hot.branch_order_value::<Lt, false>(i);
-    BranchIfLtValue: enter => |hot, i| hot.branch_order_value::<Lt, true>(i);
-    BranchLeValue: enter => |hot, i| hot.branch_order_value::<Le, false>(i);
-    BranchIfLeValue: enter => |hot, i| hot.branch_order_value::<Le, true>(i);
-    BranchGtValue: enter => |hot, i| hot.branch_order_value::<Gt, false>(i);
-    BranchIfGtValue: enter => |hot, i| hot.branch_order_value::<Gt, true>(i);
-    BranchGeValue: enter => |hot, i| hot.branch_order_value::<Ge, false>(i);
-    BranchIfGeValue: enter => |hot, i| hot.branch_order_value::<Ge, true>(i);
+    BranchLtValue: enter => |hot, i| hot.branch_order_value::<Lt, false>(i),
+        or hot.branch_order_value_any::<Lt, false>(i);
+    BranchIfLtValue: enter => |hot, i| hot.branch_order_value::<Lt, true>(i),
+        or hot.branch_order_value_any::<Lt, true>(i);
+    BranchLeValue: enter => |hot, i| hot.branch_order_value::<Le, false>(i),
+        or hot.branch_order_value_any::<Le, false>(i);
+    BranchIfLeValue: enter => |hot, i| hot.branch_order_value::<Le, true>(i),
+        or hot.branch_order_value_any::<Le, true>(i);
+    BranchGtValue: enter => |hot, i| hot.branch_order_value::<Gt, false>(i),
+        or hot.branch_order_value_any::<Gt, false>(i);
+    BranchIfGtValue: enter => |hot, i| hot.branch_order_value::<Gt, true>(i),
+        or hot.branch_order_value_any::<Gt, true>(i);
+    BranchGeValue: enter => |hot, i| hot.branch_order_value::<Ge, false>(i),
+        or hot.branch_order_value_any::<Ge, false>(i);
+    BranchIfGeValue: enter => |hot, i| hot.branch_order_value::<Ge, true>(i),
+        or hot.branch_order_value_any::<Ge, true>(i);
     BranchEq: enter => |hot, i| hot.branch_same::<false>(i), or hot.branch_same_any::<false>(i);
     BranchIfEq: enter => |hot, i| hot.branch_same::<true>(i), or hot.branch_same_any::<true>(i);
     BranchEqual: enter => |hot, i| hot.branch_equal::<false>(i);
@@ -314,6 +334,7 @@ handlers! {
     LoopGeImm: enter => |hot, i| hot.loop_order_imm::<Ge>(i);
     LoopNumEqImm: enter => |hot, i| hot.loop_order_imm::<NumEq>(i);
     LoopNumNeImm: enter => |hot, i| hot.loop_order_imm::<NumNe>(i);
+    LoopIs: enter => |hot, i| hot.loop_is(i);
     AgainLt: enter => |hot, i| hot.again::<Lt>(i);
     AgainLe: enter => |hot, i| hot.again::<Le>(i);
     AgainGt: enter => |hot, i| hot.again::<Gt>(i);
@@ -326,6 +347,7 @@ handlers! {
     AgainGeImm: enter => |hot, i| hot.again_imm::<Ge>(i);
     AgainNumEqImm: enter => |hot, i| hot.again_imm::<NumEq>(i);
     AgainNumNeImm: enter => |hot, i| hot.again_imm::<NumNe>(i);
+    AgainIs: enter => |hot, i| hot.again_is(i);
     MoveAgainLt: enter => |hot, i| hot.copy(i) && hot.again::<Lt>(i);
     MoveAgainLe: enter => |hot, i| hot.copy(i) && hot.again::<Le>(i);
     MoveAgainGt: enter => |hot, i| hot.copy(i) && hot.again::<Gt>(i);
@@ -338,6 +360,7 @@ handlers! {
     MoveAgainGeImm: enter => |hot, i| hot.copy(i) && hot.again_imm::<Ge>(i);
     MoveAgainNumEqImm: enter => |hot, i| hot.copy(i) && hot.again_imm::<NumEq>(i);
     MoveAgainNumNeImm: enter => |hot, i| hot.copy(i) && hot.again_imm::<NumNe>(i);
+    MoveAgainIs: enter => |hot, i| hot.copy(i) && hot.again_is(i);
     Cons: next 1 => |hot, i| hot.cons(i), or hot.cons_anywhere(i);
     Car: next 1 => |hot, i| hot.car(i), or hot.part_of_any_pair(i, |pair| pair.0);
     Cdr: next 1 => |hot, i| hot.cdr(i), or hot.part_of_any_pair(i, |pair| pair.1);
@@ -366,13 +389,17 @@ handlers! {
     CallMove: enter => |hot, i| hot.call_move(i);
     CallAddImm: enter => |hot, i| hot.call_add_imm(i);
     CallClosure: enter => |hot, i| hot.call_closure(i), or hot.call_any_closure(i);
-    TailCall: enter => |hot, i| hot.tail_call(i);
+    CallClosureMove: enter => |hot, i| hot.call_closure_move(i), or hot.call_any_closure_move(i);
+    TailCall: enter => |hot, i| hot.tail_call(i), or hot.tail_call_any(i);
     TailCallClosure: enter => |hot, i| hot.tail_call_closure(i), or hot.tail_call_any_closure(i);
     Closure: next 1 => |hot, i| hot.closure(i);
     Capture: next 1 => |hot, i| hot.capture(i);
+    CaptureTwo: next 2 => |hot, i| hot.capture_two(i);
     Cell: next 1 => |hot, i| hot.cell(i), or hot.cell_anywhere(i);
     CellGet: next 1 => |hot, i| hot.cell_get(i);
     CellSet: next 1 => |hot, i| hot.cell_set(i);
+    CellAdd: next 3 => |hot, i| hot.cell_add(i), or hot.cell_add_any(i);
+    CellAddImm: next 4 => |hot, i| hot.cell_add_imm(i);
     GlobalGet: next 1 => |hot, i| hot.global_get(i);
     GlobalSet: next 1 => |hot, i| hot.global_set(i);
     StringLength: next 1 => |hot, i| hot.string_length(i);

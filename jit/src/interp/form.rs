@@ -157,6 +157,7 @@ pub(crate) enum Code {
     LoopGeImm,
     LoopNumEqImm,
     LoopNumNeImm,
+    LoopIs,
     /// A jump to a `loop` that a comparison and a branch follow, and all three.
     AgainLt,
     AgainLe,
@@ -170,6 +171,7 @@ pub(crate) enum Code {
     AgainGeImm,
     AgainNumEqImm,
     AgainNumNeImm,
+    AgainIs,
     /// A move, and that.
     MoveAgainLt,
     MoveAgainLe,
@@ -183,6 +185,7 @@ pub(crate) enum Code {
     MoveAgainGeImm,
     MoveAgainNumEqImm,
     MoveAgainNumNeImm,
+    MoveAgainIs,
     Cons,
     Car,
     Cdr,
@@ -222,13 +225,20 @@ pub(crate) enum Code {
     CallMove,
     CallAddImm,
     CallClosure,
+    /// A move into the last argument, or of the closure when there is none, and that.
+    CallClosureMove,
     TailCall,
     TailCallClosure,
     Closure,
     Capture,
+    /// Two captured values in a row.
+    CaptureTwo,
     Cell,
     CellGet,
     CellSet,
+    /// A register, or the number in `imm`, is added to what a cell holds.
+    CellAdd,
+    CellAddImm,
     GlobalGet,
     GlobalSet,
     StringLength,
@@ -255,13 +265,12 @@ impl Code {
             self,
             Code::Jump | Code::JumpLoop | Code::MoveJumpLoop | Code::BranchIf | Code::BranchUnless
         ) || (Code::BranchLt as u16..=Code::BranchIfIs as u16).contains(&number)
-            || (Code::AgainLt as u16..=Code::MoveAgainNumNeImm as u16).contains(&number)
+            || (Code::AgainLt as u16..=Code::MoveAgainIs as u16).contains(&number)
     }
 
     /// Whether this is a `loop`, alone or with the test behind it.
     pub(crate) fn is_loop(self) -> bool {
-        self == Code::Loop
-            || (Code::LoopLt as u16..=Code::LoopNumNeImm as u16).contains(&(self as u16))
+        self == Code::Loop || (Code::LoopLt as u16..=Code::LoopIs as u16).contains(&(self as u16))
     }
 
     /// What a branch becomes that is taken when its comparison holds.
@@ -308,6 +317,7 @@ impl Code {
             Code::BranchGeImm => Code::LoopGeImm,
             Code::BranchNumEqImm => Code::LoopNumEqImm,
             Code::BranchNumNeImm => Code::LoopNumNeImm,
+            Code::BranchIs => Code::LoopIs,
             _ => return None,
         })
     }
@@ -327,6 +337,7 @@ impl Code {
             Code::LoopGeImm => Code::AgainGeImm,
             Code::LoopNumEqImm => Code::AgainNumEqImm,
             Code::LoopNumNeImm => Code::AgainNumNeImm,
+            Code::LoopIs => Code::AgainIs,
             _ => return None,
         })
     }
@@ -346,6 +357,7 @@ impl Code {
             Code::AgainGeImm => Code::MoveAgainGeImm,
             Code::AgainNumEqImm => Code::MoveAgainNumEqImm,
             Code::AgainNumNeImm => Code::MoveAgainNumNeImm,
+            Code::AgainIs => Code::MoveAgainIs,
             _ => return None,
         })
     }

@@ -1,6 +1,6 @@
 //! Calls within a program, closures, cells and globals.
 
-use super::arith::Add;
+use super::arith::{Add, apply, apply_number};
 use super::form::{Instruction, InternalFunction, SLOT_SHIFT};
 use super::hot::Hot;
 use crate::fiber::UNSET;
@@ -15,55 +15,67 @@ impl<'a> Hot<'a> {
     }
 
     /// Enters a function whose arguments stand in the window from `window + 1` and are as many as it has
-    /// parameters; the call is `parts` behind the current instruction. A closure that is called stands in
-    /// the window itself.
+    /// parameters; the call is `parts` behind the current instruction.
     #[inline(always)]
-    fn push<const CLOSURE: bool>(
+    fn push(
         &mut self,
         callee: &InternalFunction,
+        closure: Option<Value>,
         window: u16,
         parts: usize,
     ) -> bool {
-        let regs = self.register(window).wrapping_add(1);
-        let end = regs.wrapping_byte_add(callee.frame_bytes as usize);
-        if end > self.at().stack_end || self.at().depth >= self.at().depth_max {
+        let header = self.register(window);
+        let end = header.wrapping_byte_add(callee.frame_bytes as usize);
+        if end > self.at().header_end || self.at().frames_left <= 0 {
             return false;
         }
-        let header = Value {
+        let regs = header.wrapping_add(1);
+        if let Some(closure) = closure.filter(|_| callee.captures > 0) {
+            // SAFETY: the register behind the parameters is the callee's, and its frame fits.
+            unsafe { *regs.wrapping_byte_add(usize::from(callee.params)) = closure };
+        }
+        let content = Value {
             tag: self.function().call_tag(self.pc.wrapping_add(parts)),
             bits: self.at().header_base + u64::from(window >> SLOT_SHIFT),
         };
-        let closure = CLOSURE.then(|| self.get(window));
         // SAFETY: the window's base is a register of the caller.
-        unsafe { *regs.wrapping_sub(1) = header };
+        unsafe { *header = content };
         self.regs = regs;
-        if let Some(closure) = closure {
-            self.give_closure(callee, closure);
-        }
-        self.stay().depth += 1;
+        self.stay().frames_left -= 1;
         self.start(callee)
     }
 
+    /// Goes on at the beginning of a function, whose entry is counted.
     #[inline(always)]
     pub(super) fn start(&mut self, callee: &InternalFunction) -> bool {
+        let counter = self.counter(callee.entry_site);
+        // SAFETY: there is such a counter.
+        let is_due = unsafe { *counter } == 0 || self.is_stack_used_up();
+        // Between looking at the counter and changing it, so that it is not kept in a machine register: a
+        // handler that uses a few more of them must save them.
         self.stay().function = callee;
-        let is_paid = self.enter_block(callee.code.as_ptr());
-        let is_counted = self.count(callee.entry_site);
-        if !is_paid {
-            self.stay().is_counted = is_counted;
+        if is_due {
+            self.enter_block(callee.code.as_ptr());
+            return false;
         }
-        is_paid && is_counted
+        // SAFETY: the same.
+        unsafe { *counter -= 1 };
+        if self.enter_block(callee.code.as_ptr()) {
+            return true;
+        }
+        self.stay().is_counted = true;
+        false
     }
 
     #[inline(always)]
     pub(super) fn call(&mut self, i: &Instruction) -> bool {
-        self.push::<false>(self.callee(i.imm as u32), i.a, 0)
+        self.push(self.callee(i.imm as u32), None, i.a, 0)
     }
 
     /// The last argument, in `c`, is a copy of `b`.
     #[inline(always)]
     pub(super) fn call_move(&mut self, i: &Instruction) -> bool {
-        self.set(i.c, self.get(i.b)) && self.push::<false>(self.callee(i.imm as u32), i.a, 1)
+        self.set(i.c, self.get(i.b)) && self.push(self.callee(i.imm as u32), None, i.a, 1)
     }
 
     /// The last argument is the sum of `b` and the number in `c`.
@@ -71,24 +83,30 @@ impl<'a> Hot<'a> {
     pub(super) fn call_add_imm(&mut self, i: &Instruction) -> bool {
         let callee = self.callee(i.imm as u32);
         match self.with_number::<Add>(i.b, i32::from(i.c as i16)) {
-            Some(sum) => self.set(i.a + callee.params, sum) && self.push::<false>(callee, i.a, 2),
+            Some(sum) => self.set(i.a + callee.params, sum) && self.push(callee, None, i.a, 2),
             None => false,
         }
     }
 
-    /// The function of a closure in the arena, if it belongs to this program and takes these arguments.
+    /// A closure in the arena with its function, if that belongs to this program and takes these arguments.
     #[inline(always)]
-    fn closure_callee(&mut self, closure: u16, args: u16) -> Option<&'a InternalFunction> {
-        let closure = self.get_if(closure, Kind::Closure)?;
+    fn closure_callee(&mut self, closure: u16, args: u16) -> Option<(&'a InternalFunction, Value)> {
+        let offset = self.get_if(closure, Kind::Closure)?;
         // SAFETY: a value names an object of its kind.
-        let (program, function) = unsafe { self.arena().function_of_closure(closure) };
-        self.callee_of(program, function, args)
+        let (program, function) = unsafe { self.arena().function_of_closure(offset) };
+        let callee = self.callee_of(program, function, args)?;
+        Some((callee, Value::object(Kind::Closure, offset)))
     }
 
     /// Likewise of any closure.
-    fn any_closure_callee(&mut self, closure: u16, args: u16) -> Option<&'a InternalFunction> {
-        let (program, function) = self.heap().closure(self.get(closure))?;
-        self.callee_of(program, function, args)
+    fn any_closure_callee(
+        &mut self,
+        closure: u16,
+        args: u16,
+    ) -> Option<(&'a InternalFunction, Value)> {
+        let closure = self.get(closure);
+        let (program, function) = self.heap().closure(closure)?;
+        Some((self.callee_of(program, function, args)?, closure))
     }
 
     #[inline(always)]
@@ -100,71 +118,126 @@ impl<'a> Hot<'a> {
         (callee.params == args).then_some(callee)
     }
 
+    /// Calls the closure in the window `a` with `b` arguments.
+    #[inline(always)]
+    fn push_closure(&mut self, i: &Instruction, parts: usize) -> bool {
+        match self.closure_callee(i.a, i.b) {
+            Some((callee, closure)) => self.push(callee, Some(closure), i.a, parts),
+            None => false,
+        }
+    }
+
+    /// The same for a closure that may be a constant.
+    fn push_any_closure(&mut self, i: &Instruction, parts: usize) -> bool {
+        match self.any_closure_callee(i.a, i.b) {
+            Some((callee, closure)) => self.push(callee, Some(closure), i.a, parts),
+            None => false,
+        }
+    }
+
     #[inline(always)]
     pub(super) fn call_closure(&mut self, i: &Instruction) -> bool {
-        match self.closure_callee(i.a, i.b) {
-            Some(callee) => self.push::<true>(callee, i.a, 0),
-            None => false,
-        }
+        self.push_closure(i, 0)
     }
 
-    /// The same for a closure that is a constant.
     pub(super) fn call_any_closure(&mut self, i: &Instruction) -> bool {
-        match self.any_closure_callee(i.a, i.b) {
-            Some(callee) => self.push::<true>(callee, i.a, 0),
-            None => false,
-        }
+        self.push_any_closure(i, 0)
     }
 
+    /// Makes what stands last in the window, an argument or the closure, a copy of `c`.
     #[inline(always)]
-    fn give_closure(&mut self, callee: &InternalFunction, closure: Value) {
-        if callee.captures > 0 {
-            // The register behind the parameters is the callee's.
-            self.set(callee.params, closure);
-        }
+    fn set_last(&mut self, i: &Instruction) -> bool {
+        let value = self.get(i.c);
+        let last = self.register(i.a).wrapping_byte_add(usize::from(i.b));
+        // SAFETY: the window's slots are registers of this frame.
+        unsafe { *last = value };
+        true
     }
 
-    /// Moves the arguments to the front of this frame and starts over with another function.
+    /// With a copy into what stands last in the window.
+    #[inline(always)]
+    pub(super) fn call_closure_move(&mut self, i: &Instruction) -> bool {
+        self.set_last(i) && self.push_closure(i, 1)
+    }
+
+    pub(super) fn call_any_closure_move(&mut self, i: &Instruction) -> bool {
+        self.set_last(i) && self.push_any_closure(i, 1)
+    }
+
+    /// Starts over with another function in this frame, after `move_arguments` has moved its arguments from
+    /// the window to the front; false, and nothing happens, when that does not fit or is left to the rare case.
     #[inline(always)]
     fn replace(
         &mut self,
         callee: &InternalFunction,
         closure: Option<Value>,
         i: &Instruction,
+        move_arguments: impl FnOnce(&mut Self, &Instruction) -> bool,
     ) -> bool {
         let end = self.regs.wrapping_byte_add(callee.frame_bytes as usize);
-        if end > self.at().stack_end {
+        if end > self.at().stack_end || !move_arguments(self, i) {
             return false;
         }
-        // The window stands behind the first of the parameters.
-        let mut slot = 0;
-        while slot != i.b {
-            slot += 1 << SLOT_SHIFT;
-            self.set(slot - (1 << SLOT_SHIFT), self.get(i.a + slot));
-        }
-        if let Some(closure) = closure {
-            self.give_closure(callee, closure);
+        if let Some(closure) = closure.filter(|_| callee.captures > 0) {
+            // The register behind the parameters is the callee's.
+            self.set(callee.params, closure);
         }
         self.start(callee)
     }
 
+    /// Moves up to three arguments: a loop takes more machine registers than handlers have.
+    #[inline(always)]
+    fn move_few(&mut self, i: &Instruction) -> bool {
+        const fn slot(place: u16) -> u16 {
+            place << SLOT_SHIFT
+        }
+        if i.b > slot(3) {
+            return false;
+        }
+        if i.b >= slot(1) {
+            self.set(slot(0), self.get(i.a + slot(1)));
+        }
+        if i.b >= slot(2) {
+            self.set(slot(1), self.get(i.a + slot(2)));
+        }
+        if i.b == slot(3) {
+            self.set(slot(2), self.get(i.a + slot(3)));
+        }
+        true
+    }
+
+    /// Moves any number of arguments.
+    fn move_all(&mut self, i: &Instruction) -> bool {
+        let mut slot = 0;
+        while slot != i.b {
+            // The window stands behind the first of the parameters.
+            slot += 1 << SLOT_SHIFT;
+            self.set(slot - (1 << SLOT_SHIFT), self.get(i.a + slot));
+        }
+        true
+    }
+
     #[inline(always)]
     pub(super) fn tail_call(&mut self, i: &Instruction) -> bool {
-        self.replace(self.callee(i.imm as u32), None, i)
+        self.replace(self.callee(i.imm as u32), None, i, Self::move_few)
+    }
+
+    pub(super) fn tail_call_any(&mut self, i: &Instruction) -> bool {
+        self.replace(self.callee(i.imm as u32), None, i, Self::move_all)
     }
 
     #[inline(always)]
     pub(super) fn tail_call_closure(&mut self, i: &Instruction) -> bool {
         match self.closure_callee(i.a, i.b) {
-            Some(callee) => self.replace(callee, Some(self.get(i.a)), i),
+            Some((callee, closure)) => self.replace(callee, Some(closure), i, Self::move_few),
             None => false,
         }
     }
 
-    /// The same for a closure that is a constant.
+    /// The same for a closure that may be a constant, and any number of arguments.
     pub(super) fn tail_call_any_closure(&mut self, i: &Instruction) -> bool {
         match self.any_closure_callee(i.a, i.b) {
-            Some(callee) => self.replace(callee, Some(self.get(i.a)), i),
+            Some((callee, closure)) => self.replace(callee, Some(closure), i, Self::move_all),
             None => false,
         }
     }
@@ -194,6 +267,21 @@ impl<'a> Hot<'a> {
             Some(value) => self.set(i.a, value),
             None => false,
         }
+    }
+
+    /// A captured value to `a` and the one behind it, which `imm` tells, to `c`.
+    #[inline(always)]
+    pub(super) fn capture_two(&mut self, i: &Instruction) -> bool {
+        let Some(closure) = self.get_if(i.b, Kind::Closure) else {
+            return false;
+        };
+        // SAFETY: a value names an object of its kind.
+        let Some(second) = (unsafe { self.arena().captured(closure, i.imm as u32) }) else {
+            return false;
+        };
+        // SAFETY: the same; there is one before it.
+        let first = unsafe { self.arena().captured_before(closure, i.imm as u32) };
+        self.set(i.a, first) && self.set(i.c, second)
     }
 
     #[inline(always)]
@@ -236,6 +324,41 @@ impl<'a> Hot<'a> {
         // SAFETY: a value names an object of its kind.
         unsafe { self.arena().set_cell_value(cell.bits, value) };
         true
+    }
+
+    /// Adds to what the cell `a` holds, as far as `sum` can.
+    #[inline(always)]
+    fn add_to_cell(
+        &mut self,
+        i: &Instruction,
+        sum: impl FnOnce(&Self, Value) -> Option<Value>,
+    ) -> bool {
+        let Some(cell) = self.get_if(i.a, Kind::Cell) else {
+            return false;
+        };
+        // SAFETY: a value names an object of its kind.
+        let value = unsafe { self.arena().cell_value(cell) };
+        let Some(sum) = sum(self, value) else {
+            return false;
+        };
+        // SAFETY: the same.
+        unsafe { self.arena().set_cell_value(cell, sum) };
+        true
+    }
+
+    /// The register `b`, which is of the same kind.
+    #[inline(always)]
+    pub(super) fn cell_add(&mut self, i: &Instruction) -> bool {
+        self.add_to_cell(i, |hot, value| hot.with_register::<Add>(value, i.b))
+    }
+
+    pub(super) fn cell_add_any(&mut self, i: &Instruction) -> bool {
+        self.add_to_cell(i, |hot, value| apply::<Add>(value, hot.get(i.b)))
+    }
+
+    #[inline(always)]
+    pub(super) fn cell_add_imm(&mut self, i: &Instruction) -> bool {
+        self.add_to_cell(i, |_, value| apply_number::<Add>(value, i.imm))
     }
 
     #[inline(always)]

@@ -62,6 +62,7 @@ impl Fuser<'_> {
                 let number = i32::try_from(value.0).ok()?;
                 self.number(pc, dst, number, second, single)
                     .or_else(|| self.default_int(pc, dst, number, single))
+                    .or_else(|| self.sum_in_cell(pc))
             }
             Op::Data(
                 Data::Nil { dst }
@@ -74,6 +75,26 @@ impl Fuser<'_> {
                     .or_else(|| self.key_or_default(pc, dst, place, single))
             }
             Op::Data(Data::Move { dst, src }) => self.moves(dst, src, second, single[pc + 1]),
+            Op::Function(Call::Capture {
+                dst,
+                closure,
+                index,
+            }) => match second {
+                Op::Function(Call::Capture {
+                    dst: last,
+                    closure: again,
+                    index: next,
+                }) if again.0 == closure.0 && dst.0 != closure.0 && next.0 == index.0 + 1 => {
+                    Some(Instruction {
+                        code: Code::CaptureTwo,
+                        c: slot(last.0),
+                        imm: next.0 as i32,
+                        ..single[pc]
+                    })
+                }
+                _ => None,
+            },
+            Op::Function(Call::CellGet { .. }) => self.sum_in_cell(pc),
             Op::Data(Data::VectorRef { dst, vector, index }) => match second {
                 Op::Data(Data::VectorRef {
                     dst: last,
@@ -237,7 +258,7 @@ impl Fuser<'_> {
         }
     }
 
-    /// A move and another, or a `call` whose last argument it is.
+    /// A move and another, or a call whose last argument it is.
     fn moves(&self, dst: Def, src: Use, second: Op, call: Instruction) -> Option<Instruction> {
         match second {
             Op::Data(Data::Move { dst: d, src: s }) => Some(instruction(
@@ -259,8 +280,71 @@ impl Fuser<'_> {
                     ..call
                 })
             }
+            Op::Function(Call::CallClosure { window }) if dst.0 == window.base + window.args => {
+                Some(Instruction {
+                    code: Code::CallClosureMove,
+                    c: slot(src.0),
+                    ..call
+                })
+            }
             _ => None,
         }
+    }
+
+    /// A sum with what is in a cell, which it replaces: of that with a register, or with a number that
+    /// is loaded before the cell is read or behind it.
+    fn sum_in_cell(&self, pc: usize) -> Option<Instruction> {
+        let mut parts = (1..).map_while(|parts| self.part(pc, parts));
+        let mut number = None;
+        let mut value = None;
+        // The sum comes third at last.
+        let sum = loop {
+            match parts.next()? {
+                Op::Data(Data::Int { dst, value }) if number.is_none() => {
+                    number = Some((dst, i32::try_from(value.0).ok()?));
+                }
+                Op::Function(Call::CellGet { dst, cell }) if value.is_none() => {
+                    value = Some((dst, cell));
+                }
+                Op::Arith(op) => break op,
+                _ => return None,
+            }
+        };
+        let (value, cell) = value?;
+        let (code, dst, b, imm) = match (number, sum) {
+            (Some((t, number)), op) if t.0 != value.0 && t.0 != cell.0 => {
+                let (code, dst, a, imm) = match op {
+                    Arith::Add { dst, a, b } if a.0 == t.0 => (Code::AddImm, dst, b, number),
+                    _ => arith_with_number(op, t, number)?,
+                };
+                (code == Code::AddImm && a.0 == value.0).then_some((
+                    Code::CellAddImm,
+                    dst,
+                    0,
+                    imm,
+                ))?
+            }
+            (None, Arith::Add { dst, a, b }) => {
+                let other = match (a.0 == value.0, b.0 == value.0) {
+                    (true, false) => b,
+                    (false, true) => a,
+                    _ => return None,
+                };
+                (Code::CellAdd, dst, slot(other.0), 0)
+            }
+            _ => return None,
+        };
+        let last = parts.next()?;
+        let behind = pc + if number.is_some() { 4 } else { 3 };
+        let replaces = matches!(last, Op::Function(Call::CellSet { cell: to, value })
+            if to.0 == cell.0 && value.0 == dst.0);
+        let is_dead = |register: u16| self.is_dead(register, &[behind]);
+        let leaves_nothing = is_dead(value.0)
+            && is_dead(dst.0)
+            && number.is_none_or(|(t, _)| is_dead(t.0))
+            && value.0 != cell.0
+            && dst.0 != cell.0;
+        (replaces && leaves_nothing).then(|| instruction(code, slot(cell.0), b, 0, imm))
     }
 
     /// An operation and what reads its result last.

@@ -45,10 +45,12 @@ pub(super) struct Hot<'a> {
 pub(crate) struct Stay<'a> {
     pub(super) function: *const InternalFunction,
     pub(super) functions: &'a [InternalFunction],
-    pub(super) depth: u32,
-    pub(super) depth_max: u32,
+    /// How many more frames there may be; below 0 when there are too many.
+    pub(super) frames_left: i64,
     /// The first slot that no frame may reach without the reference interpreter's leave.
     pub(super) stack_end: *mut Value,
+    /// The slot before it: where the header of a frame without registers must end.
+    pub(super) header_end: *mut Value,
     /// The second word of the header of a frame whose window is the caller's register 0.
     pub(super) header_base: u64,
     pub(super) counters: *mut u32,
@@ -102,6 +104,8 @@ impl<'a> Stay<'a> {
         }
         let (stack_slots, allocated_max) = room(fiber);
         let stack_slots = stack_slots.min(fiber.stack.len());
+        // The oldest frame stands at the front of the stack. It has no caller, which no program's number says.
+        fiber.stack[0].bits = u64::MAX;
         let stack = fiber.stack.as_mut_ptr();
         let globals = fiber
             .globals_of(fiber.program)
@@ -110,9 +114,9 @@ impl<'a> Stay<'a> {
         let (counters, hints) = profile.counters_and_hints(fiber.program, program);
         Some(Stay {
             function,
-            depth: fiber.depth,
-            depth_max: fiber.limits.depth,
+            frames_left: i64::from(fiber.limits.depth) - i64::from(fiber.depth),
             stack_end: stack.wrapping_add(stack_slots),
+            header_end: stack.wrapping_add(stack_slots).wrapping_sub(1),
             counters: counters.as_mut_ptr(),
             native_end: 0,
             hints: hints.as_mut_ptr(),
@@ -159,17 +163,7 @@ impl<'a> Stay<'a> {
 
     /// How many frames there may be.
     pub(crate) fn frames_left(&self) -> u32 {
-        self.depth_max - self.depth.min(self.depth_max)
-    }
-
-    /// How many frames there are.
-    pub(crate) fn depth(&self) -> u32 {
-        self.depth
-    }
-
-    /// Says how many frames there are.
-    pub(crate) fn set_depth(&mut self, depth: u32) {
-        self.depth = depth;
+        self.frames_left.max(0) as u32
     }
 
     /// Logical bytes that can be allocated without a collection or limit.
@@ -217,14 +211,30 @@ impl<'a> Stay<'a> {
         frames: u32,
         gas: i64,
     ) {
+        let depth = self.depth() + frames;
         // SAFETY: 5 of the module's head.
         let fiber = unsafe { &mut *self.fiber };
         fiber.function = function;
         fiber.pc = pc;
         // SAFETY: the frame is in the stack, which did not move.
         fiber.base = unsafe { regs.offset_from(fiber.stack.as_mut_ptr()) } as usize;
-        fiber.depth = self.depth + frames;
+        fiber.depth = depth;
         fiber.gas_used = self.gas_end - gas as u64;
+    }
+
+    /// How many frames there are.
+    pub(crate) fn depth(&self) -> u32 {
+        (self.depth_max() - self.frames_left) as u32
+    }
+
+    /// Says how many frames there are.
+    pub(crate) fn set_depth(&mut self, depth: u32) {
+        self.frames_left = self.depth_max() - i64::from(depth);
+    }
+
+    pub(super) fn depth_max(&self) -> i64 {
+        // SAFETY: 5 of the module's head.
+        unsafe { &*self.fiber }.limits.depth.into()
     }
 
     /// What the next handler gets.
@@ -254,13 +264,14 @@ impl<'a> Stay<'a> {
         let hot = self.hot();
         let (function, pc) = (hot.function().number, hot.pc_index());
         let left = hot.gas + i64::from(hot.fetch().rest);
+        let depth = self.depth();
         // SAFETY: 5 of the module's head.
         let fiber = unsafe { &mut *self.fiber };
         fiber.function = function;
         fiber.pc = pc;
         // SAFETY: `regs` points into the stack, which did not move.
         fiber.base = unsafe { self.regs.offset_from(fiber.stack.as_mut_ptr()) } as usize;
-        fiber.depth = self.depth;
+        fiber.depth = depth;
         fiber.gas_used = self.gas_end - left as u64;
     }
 }

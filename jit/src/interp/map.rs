@@ -24,6 +24,8 @@ const KEY_BYTES_MAX: u64 = 4096;
 struct Found {
     entry: Option<u32>,
     gas: u32,
+    /// The hash of the key, unless it was found out without.
+    hash: Option<u64>,
 }
 
 /// Where an entry to look at first is noted.
@@ -71,6 +73,13 @@ impl Hot<'_> {
     /// The entry of a key, when the work for it can be paid.
     #[inline(always)]
     fn entry(&mut self, hint: Hint, map: u64, key: Value) -> Option<Option<u32>> {
+        if key.tag == Kind::Int as u64 {
+            let entry = find_int(self.heap(), map, key);
+            if let Some(entry) = entry {
+                hint.note(entry);
+            }
+            return Some(entry);
+        }
         let found = find(self.heap(), map, key)?;
         if !self.charge(found.gas.into()) {
             return None;
@@ -244,6 +253,13 @@ fn text_hint(offset: u64) -> usize {
     (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - TEXT_HINTS.ilog2())) as usize
 }
 
+/// Finds an Int in a map, which takes no gas.
+#[inline(never)]
+fn find_int(heap: Heap<'_>, map: u64, key: Value) -> Option<u32> {
+    let hash = heap.code.keys.number(key.tag, key.bits);
+    heap.arena.map_find(map, hash, |other| other == key)
+}
+
 /// Finds a key in a map; `None` for what cannot be a key or is long.
 #[inline(never)]
 fn find(heap: Heap<'_>, map: u64, key: Value) -> Option<Found> {
@@ -254,7 +270,11 @@ fn find(heap: Heap<'_>, map: u64, key: Value) -> Option<Found> {
         Kind::Nil | Kind::Bool | Kind::Int | Kind::ActorId => {
             let hash = keys.number(key.tag, key.bits);
             let entry = arena.map_find(map, hash, |other| other == key);
-            Some(Found { entry, gas: 0 })
+            Some(Found {
+                entry,
+                gas: 0,
+                hash: Some(hash),
+            })
         }
         Kind::String | Kind::Symbol => {
             let text = heap.text_bytes(key);
@@ -262,19 +282,25 @@ fn find(heap: Heap<'_>, map: u64, key: Value) -> Option<Found> {
             if text.len() as u64 > KEY_BYTES_MAX {
                 return None;
             }
-            if is_searched && let Some(entry) = arena.map_find(map, 0, |other| other == key) {
-                let entry = Some(entry);
-                return Some(Found { entry, gas });
+            if is_searched {
+                let found = arena.map_find(map, 0, |other| other == key);
+                let entry = found
+                    .or_else(|| arena.map_find(map, 0, |other| same_text(heap, key, text, other)));
+                return Some(Found {
+                    entry,
+                    gas,
+                    hash: None,
+                });
             }
-            let hash = if is_searched {
-                0
-            } else {
-                keys.text(key.kind(), text)
-            };
+            let hash = keys.text(key.kind(), text);
             let entry = arena.map_find(map, hash, |other| {
                 other == key || same_text(heap, key, text, other)
             });
-            Some(Found { entry, gas })
+            Some(Found {
+                entry,
+                gas,
+                hash: Some(hash),
+            })
         }
         _ => {
             let KeyHash::Hash(hash, bytes) = heap.key_hash(key, KEY_BYTES_MAX) else {
@@ -282,7 +308,11 @@ fn find(heap: Heap<'_>, map: u64, key: Value) -> Option<Found> {
             };
             let entry = arena.map_find(map, hash, |other| heap.same_key(key, other));
             let gas = cost::work_gas(Work::Bytes, bytes) as u32;
-            Some(Found { entry, gas })
+            Some(Found {
+                entry,
+                gas,
+                hash: Some(hash),
+            })
         }
     }
 }
@@ -318,9 +348,8 @@ fn put_key(
     if gas as i64 > gas_left || place.bytes > bytes_left {
         return None;
     }
-    let hash = fiber.heap(code).hash_of_key(key);
     let arena = &mut fiber.arena;
-    arena.map_insert(map, place, (key, value), hash, |arena, key| {
+    arena.map_insert(map, place, (key, value), found.hash, |arena, key| {
         Heap { arena, code }.hash_of_key(key)
     });
     Some((arena.map_used(map) - 1, gas as u32))

@@ -43,7 +43,8 @@ impl<'a> Stay<'a> {
     ) -> bool {
         let callee = &self.functions[function as usize];
         let end = regs.wrapping_byte_add(callee.frame_bytes as usize);
-        if end > self.stack_end || depth > self.depth_max || gas < i64::from(callee.code[0].rest) {
+        let is_too_deep = i64::from(depth) > self.depth_max();
+        if end > self.stack_end || is_too_deep || gas < i64::from(callee.code[0].rest) {
             return false;
         }
         let header = Value {
@@ -52,7 +53,7 @@ impl<'a> Stay<'a> {
         };
         // SAFETY: as for this function.
         unsafe { *regs.wrapping_sub(1) = header };
-        self.depth = depth;
+        self.set_depth(depth);
         let mut hot = Hot::new(self.pc, regs, gas, self);
         let goes_on = hot.start(callee);
         hot.save(!goes_on);

@@ -93,7 +93,7 @@ impl Machine<'_> {
         let code = self.code;
         self.fiber
             .arena
-            .map_insert(offset, place, (key, value), hash, |arena, key| {
+            .map_insert(offset, place, (key, value), Some(hash), |arena, key| {
                 Heap { arena, code }.hash_of_key(key)
             });
         Ok(Next::Advance)

@@ -135,7 +135,7 @@ impl World {
                 let place = self.arena.plan_map_insert(map).expect("there is room");
                 let pair = (key, value);
                 self.arena
-                    .map_insert(map, place, pair, hash(key), |_, key| hash(key));
+                    .map_insert(map, place, pair, Some(hash(key)), |_, key| hash(key));
             }
         }
     }

@@ -1,9 +1,7 @@
 //! Maps: entries in the order in which their keys were first put, and a hash index over them.
 //!
-//! Entries are logical state, deleted ones included until they are squeezed out; the index is derived
-//! from them and rebuilt at will. It is an open-addressing table of `hash<<32 | entry + 1`, with at
-//! least twice as many slots as there is room for entries; small maps have none and are searched.
-//! Only the upper half of a hash is used, so that a table that grows needs no key hashed again.
+//! Entries are logical state, deleted ones included until they are squeezed out; the
+//! [index](super::map_index) is derived from them. Small maps have none and are searched.
 
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
@@ -69,6 +67,12 @@ fn two_words(text: &[u8]) -> (u64, u64) {
     };
     let middle = text[text.len() / 2];
     (u64::from(*first), u64::from(middle) << 8 | u64::from(*last))
+}
+
+/// The part of a hash that an index uses.
+#[inline(always)]
+fn index_hash(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 /// Where a new key goes, decided before anything changes.
@@ -157,17 +161,7 @@ impl Arena {
         if self.map_is_searched(offset) {
             return (0..self.map_used(offset)).find(|entry| found(*entry));
         }
-        let index = self.buffer(self.word(index_of(offset) + 4));
-        let mask = index.len() - 1;
-        let mut slot = (hash >> 32) as usize & mask;
-        while index[slot] != 0 {
-            let entry = index[slot] as u32 - 1;
-            if index[slot] >> 32 == hash >> 32 && found(entry) {
-                return Some(entry);
-            }
-            slot = (slot + 1) & mask;
-        }
-        None
+        self.indexed_entry(offset, index_hash(hash), found)
     }
 
     /// What putting a new key takes; `None` when the map is as large as one can be.
@@ -203,28 +197,32 @@ impl Arena {
         })
     }
 
-    /// Puts a key that is not there yet, under a plan. `hash_of` gives the hash of a key.
+    /// Puts a key that is not there yet, under a plan. `hash` is that of the key, if it is known, and
+    /// `hash_of` gives the hash of a key.
     pub(crate) fn map_insert(
         &mut self,
         offset: u64,
         place: MapPlace,
         (key, value): (Value, Value),
-        hash: u64,
+        hash: Option<u64>,
         hash_of: impl Fn(&Arena, Value) -> u64,
     ) {
         self.count(place.bytes);
         let room = self.entries(offset).len() / ENTRY_WORDS;
         if place.squeeze || room <= self.map_used(offset) as usize {
-            self.rebuild_map(offset, place.capacity, place.squeeze, hash_of);
+            self.rebuild_map(offset, place.capacity, place.squeeze, &hash_of);
         }
         let index = index_of(offset);
         let (count, used) = halves(self.word(index + 1));
+        if !self.map_is_searched(offset) {
+            let hash = hash.unwrap_or_else(|| hash_of(self, key));
+            self.index_entry(offset, used, index_hash(hash));
+        }
         self.store(index + 1, join(count + 1, used + 1));
         let words = [key.tag, key.bits, value.tag, value.bits];
         let entries = self.word(index + 3);
         self.buffer_mut(entries, used as usize * ENTRY_WORDS, ENTRY_WORDS)
             .copy_from_slice(&words);
-        self.index_entry(offset, hash, used);
     }
 
     /// Copies the entries into a buffer for `capacity`, without the deleted ones when `squeeze`.
@@ -235,73 +233,60 @@ impl Arena {
         squeeze: bool,
         hash_of: impl Fn(&Arena, Value) -> u64,
     ) {
-        let used = self.map_used(offset) as usize;
-        let known = self.indexed_hashes(offset);
-        let mut words = Vec::with_capacity(used * ENTRY_WORDS);
-        let mut hashes = Vec::new();
-        for entry in 0..used {
-            let kept = self.map_entry(offset, entry as u32);
-            if squeeze && kept.is_none() {
-                continue;
-            }
-            if let Some((key, _)) = kept.filter(|_| capacity > SEARCHED_MAX) {
-                let hash = known.get(entry).copied();
-                let place = (words.len() / ENTRY_WORDS) as u32;
-                hashes.push((place, hash.unwrap_or_else(|| hash_of(self, key))));
-            }
-            words.extend_from_slice(&self.entries(offset)[entry * ENTRY_WORDS..][..ENTRY_WORDS]);
+        let used = self.map_used(offset);
+        let is_kept = |entry: &u32| !squeeze || self.map_entry(offset, *entry).is_some();
+        let kept: Vec<u32> = (0..used).filter(is_kept).collect();
+        let hashes = self.hashes_to_index(offset, capacity, &kept, hash_of);
+        let mut words = Vec::with_capacity(kept.len() * ENTRY_WORDS);
+        for entry in &kept {
+            words.extend_from_slice(
+                &self.entries(offset)[*entry as usize * ENTRY_WORDS..][..ENTRY_WORDS],
+            );
         }
         // A capacity that came from an image is only a number: room doubles up to it.
-        let room = (capacity as usize).min((words.len() / ENTRY_WORDS * 2).max(4));
+        let room = (capacity as usize).min((kept.len() * 2).max(4));
         let entries = self.new_buffer(room * ENTRY_WORDS);
         self.buffer_mut(entries, 0, words.len())
             .copy_from_slice(&words);
         let index = index_of(offset);
         let count = self.map_count(offset);
-        self.store(index + 1, join(count, (words.len() / ENTRY_WORDS) as u32));
+        self.store(index + 1, join(count, kept.len() as u32));
         self.store(index + 2, u64::from(capacity));
         self.store(index + 3, entries);
-        self.rebuild_index(offset, &hashes);
-    }
-
-    /// The hashes of all entries, as far as the index knows them; those of deleted ones mean nothing.
-    fn indexed_hashes(&self, offset: u64) -> Vec<u64> {
-        if self.map_capacity(offset) <= SEARCHED_MAX {
-            return Vec::new();
-        }
-        let mut hashes = vec![0; self.map_used(offset) as usize];
-        let index = self.buffer(self.word(index_of(offset) + 4));
-        for word in index.iter().filter(|word| **word != 0) {
-            hashes[*word as u32 as usize - 1] = *word >> 32 << 32;
-        }
-        hashes
-    }
-
-    /// Makes the index anew from entries and their hashes.
-    pub(crate) fn rebuild_index(&mut self, offset: u64, hashes: &[(u32, u64)]) {
-        if self.map_capacity(offset) <= SEARCHED_MAX {
-            return;
-        }
-        let room = self.entries(offset).len() / ENTRY_WORDS;
-        let buffer = self.new_buffer((room * 2).next_power_of_two().max(16));
-        self.store(index_of(offset) + 4, buffer);
-        for (entry, hash) in hashes {
-            self.index_entry(offset, *hash, *entry);
+        if let Some(hashes) = hashes {
+            self.make_index(offset, &hashes);
         }
     }
 
-    fn index_entry(&mut self, offset: u64, hash: u64, entry: u32) {
-        if self.map_capacity(offset) <= SEARCHED_MAX {
-            return;
+    /// The hashes of the entries that a map is rebuilt from, if it needs another index than it has.
+    fn hashes_to_index(
+        &self,
+        offset: u64,
+        capacity: u32,
+        kept: &[u32],
+        hash_of: impl Fn(&Arena, Value) -> u64,
+    ) -> Option<Vec<u32>> {
+        if capacity <= SEARCHED_MAX {
+            return None;
         }
-        let buffer = self.word(index_of(offset) + 4);
-        let index = self.buffer(buffer);
-        let mask = index.len() - 1;
-        let mut slot = (hash >> 32) as usize & mask;
-        while index[slot] != 0 {
-            slot = (slot + 1) & mask;
+        if self.map_is_searched(offset) {
+            let keys = kept.iter().map(|entry| self.map_entry(offset, *entry));
+            let hash =
+                |content: Option<(Value, Value)>| content.map_or(0, |(key, _)| hash_of(self, key));
+            return Some(keys.map(|content| index_hash(hash(content))).collect());
         }
-        self.buffer_mut(buffer, slot, 1)[0] = hash >> 32 << 32 | u64::from(entry + 1);
+        let known = self.indexed_hashes(offset);
+        let is_renumbered = kept.len() < known.len();
+        is_renumbered.then(|| kept.iter().map(|entry| known[*entry as usize]).collect())
+    }
+
+    /// Makes the index of a restored map from the hashes of all its entries; those of deleted ones mean
+    /// nothing.
+    pub(crate) fn restore_index(&mut self, offset: u64, hashes: &[u64]) {
+        if !self.map_is_searched(offset) {
+            let hashes: Vec<u32> = hashes.iter().copied().map(index_hash).collect();
+            self.make_index(offset, &hashes);
+        }
     }
 
     /// Replaces the value of an entry.
@@ -324,7 +309,7 @@ impl Arena {
     }
 
     /// Gives a new map its capacity and room for `used` entries, which must be restored; the index must be
-    /// rebuilt afterwards.
+    /// restored afterwards.
     pub(crate) fn restore_map(&mut self, offset: u64, capacity: u32, used: u32) {
         self.count(cost::map_buffer_bytes(u64::from(capacity)));
         let buffer = self.new_buffer(used as usize * ENTRY_WORDS);

@@ -19,6 +19,7 @@ mod collect;
 mod data;
 mod embed;
 mod map;
+mod map_index;
 pub(crate) mod object;
 mod raw;
 mod report;

@@ -173,20 +173,6 @@ impl Arena {
         unsafe { *place.wrapping_add(at) }
     }
 
-    /// Replaces a word of an object.
-    ///
-    /// # Safety
-    /// An object at `offset` has a word `at`.
-    #[inline(always)]
-    unsafe fn set_object_word(&mut self, offset: u64, at: usize, word: u64) {
-        let index = offset as usize / 8 + at;
-        debug_assert!(index < self.words.len());
-        self.barrier(index);
-        let place = self.words.as_mut_ptr().wrapping_add(index);
-        // SAFETY: 1 of the module's head.
-        unsafe { *place = word };
-    }
-
     /// Room for a new object of `N` words with this content: its offset. `None`, and nothing happens, where
     /// room has to be found first.
     #[inline(always)]
@@ -262,6 +248,43 @@ impl Arena {
         }
     }
 
+    /// Where a value's two words stand in a buffer, which are about to change.
+    ///
+    /// # Safety
+    /// The word names a buffer that has a word `at`, an even number, and the next.
+    #[inline(always)]
+    unsafe fn value_to_write(&mut self, buffer: u64, at: usize) -> *mut u64 {
+        if buffer & OUTSIDE == 0 {
+            let index = buffer as usize / 8 + 2 + at;
+            // SAFETY: the words of a buffer in the arena are words of the arena.
+            unsafe { self.mark_two(index) };
+            return self.words.as_mut_ptr().wrapping_add(index);
+        }
+        let slot = (buffer & !OUTSIDE) as usize;
+        // SAFETY: 2 of the module's head.
+        let outside = unsafe { self.outside.get_unchecked_mut(slot) };
+        // SAFETY: the same; slots are empty only while no word names them.
+        let (words, cards) = unsafe { outside.as_mut().unwrap_unchecked() }.words_and_cards();
+        // SAFETY: 6 of the module's head; both words lie on one card.
+        unsafe { *cards.wrapping_add(at / CARD_WORDS) = 1 };
+        words.wrapping_add(at)
+    }
+
+    /// Notes that two words in a row are about to change.
+    ///
+    /// # Safety
+    /// `words` has them.
+    #[inline(always)]
+    unsafe fn mark_two(&mut self, index: usize) {
+        if !self.cards.is_empty() {
+            let cards = self.cards.as_mut_ptr();
+            // SAFETY: 6 of the module's head.
+            unsafe { *cards.wrapping_add(index / CARD_WORDS) = 1 };
+            // SAFETY: the same.
+            unsafe { *cards.wrapping_add((index + 1) / CARD_WORDS) = 1 };
+        }
+    }
+
     /// The element of a vector at a place; `None` when it has none there.
     ///
     /// # Safety
@@ -313,16 +336,18 @@ impl Arena {
         }
         // SAFETY: the same.
         let buffer = unsafe { self.object_word(offset, 2) };
-        // SAFETY: the vector has an element, so it has a buffer.
-        let buffer = unsafe { self.buffer_to_write(buffer) };
         let place = place as usize;
         if is_any {
+            // SAFETY: the vector has an element, so it has a buffer; 3 of the module's head.
+            let place = unsafe { self.value_to_write(buffer, 2 * place) };
             // SAFETY: 3 of the module's head.
-            unsafe { buffer.write(2 * place, value.tag) };
+            unsafe { *place = value.tag };
             // SAFETY: the same.
-            unsafe { buffer.write(2 * place + 1, value.bits) };
+            unsafe { *place.wrapping_add(1) = value.bits };
         } else {
-            // SAFETY: the same.
+            // SAFETY: the vector has an element, so it has a buffer.
+            let buffer = unsafe { self.buffer_to_write(buffer) };
+            // SAFETY: 3 of the module's head.
             unsafe { buffer.write(place, value.bits) };
         }
         true
@@ -414,19 +439,27 @@ impl Arena {
         key: Value,
         value: Value,
     ) -> bool {
-        // SAFETY: as for this function.
-        if unsafe { self.value_of_entry(offset, entry, key) }.is_none() {
+        // SAFETY: a map has five words.
+        let used = (unsafe { self.object_word(offset, 1) } >> 32) as u32;
+        if entry >= used {
             return false;
         }
-        // SAFETY: a map has five words.
-        let buffer = unsafe { self.object_word(offset, 3) };
-        // SAFETY: the map has an entry, so it has a buffer.
-        let buffer = unsafe { self.buffer_to_write(buffer) };
-        let at = entry as usize * ENTRY_WORDS + 2;
-        // SAFETY: 4 of the module's head.
-        unsafe { buffer.write(at, value.tag) };
         // SAFETY: the same.
-        unsafe { buffer.write(at + 1, value.bits) };
+        let buffer = unsafe { self.object_word(offset, 3) };
+        // SAFETY: the map has an entry, so it has a buffer; 4 of the module's head.
+        let place = unsafe { self.value_to_write(buffer, entry as usize * ENTRY_WORDS + 2) };
+        // SAFETY: 4 of the module's head: the key stands before the value.
+        if unsafe { *place.wrapping_sub(2) } != key.tag {
+            return false;
+        }
+        // SAFETY: the same.
+        if unsafe { *place.wrapping_sub(1) } != key.bits {
+            return false;
+        }
+        // SAFETY: the same.
+        unsafe { *place = value.tag };
+        // SAFETY: the same.
+        unsafe { *place.wrapping_add(1) = value.bits };
         true
     }
 
@@ -521,10 +554,15 @@ impl Arena {
     /// A cell of this arena stands at `offset`.
     #[inline(always)]
     pub(crate) unsafe fn set_cell_value(&mut self, offset: u64, value: Value) {
+        let index = offset as usize / 8;
+        debug_assert!(index + 1 < self.words.len());
         // SAFETY: a cell has two words.
-        unsafe { self.set_object_word(offset, 0, cell_header(value.tag)) };
+        unsafe { self.mark_two(index) };
+        let place = self.words.as_mut_ptr().wrapping_add(index);
+        // SAFETY: the same; 1 of the module's head.
+        unsafe { *place = cell_header(value.tag) };
         // SAFETY: the same.
-        unsafe { self.set_object_word(offset, 1, value.bits) };
+        unsafe { *place.wrapping_add(1) = value.bits };
     }
 
     /// The program and function of a closure.
@@ -549,13 +587,23 @@ impl Arena {
         if place >= u32::from(count) {
             return None;
         }
-        let at = 2 + 2 * place as usize;
-        Some(Value {
-            // SAFETY: the same.
+        // SAFETY: the same, and it has this one.
+        Some(unsafe { self.captured_before(offset, place + 1) })
+    }
+
+    /// The captured value before a place.
+    ///
+    /// # Safety
+    /// A closure of this arena stands at `offset` and has a captured value before the place.
+    #[inline(always)]
+    pub(crate) unsafe fn captured_before(&self, offset: u64, place: u32) -> Value {
+        let at = 2 * place as usize;
+        Value {
+            // SAFETY: a closure has two words and its captures.
             tag: unsafe { self.object_word(offset, at) },
             // SAFETY: the same.
             bits: unsafe { self.object_word(offset, at + 1) },
-        })
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use pw_isa::Kind;
 use pw_isa::wire::Decoded;
 
 use super::decode::{Decoder, Made};
@@ -94,14 +95,14 @@ impl Decoder<'_> {
             let made = self.made[number];
             if made.kind == ObjectKind::Map {
                 let hashes = self.check_keys(made, &mut known)?;
-                self.arena.rebuild_index(made.place, &hashes);
+                self.arena.restore_index(made.place, &hashes);
             }
         }
         Ok(())
     }
 
-    /// The entries of a map with the hashes of their keys, no two of which are the same key.
-    fn check_keys(&self, made: Made, known: &mut KnownHashes) -> Decoded<Vec<(u32, u64)>> {
+    /// The hashes of the keys of a map's entries, no two of which are the same key.
+    fn check_keys(&self, made: Made, known: &mut KnownHashes) -> Decoded<Vec<u64>> {
         let heap = Heap {
             arena: self.arena,
             code: self.code,
@@ -110,6 +111,8 @@ impl Decoder<'_> {
         let mut by_hash: HashMap<u64, Vec<Value>> = HashMap::new();
         for entry in 0..self.arena.map_used(made.place) {
             let Some((key, _)) = self.arena.map_entry(made.place, entry) else {
+                // Any hash will do, but not one that all deleted entries share.
+                hashes.push(self.code.keys.number(Kind::Nil as u64, entry.into()));
                 continue;
             };
             let KeyHash::Hash(hash, _) = heap.key_hash_knowing(key, known) else {
@@ -120,7 +123,7 @@ impl Decoder<'_> {
                 return Err(Self::error_at(made.fields, "a map that has a key twice"));
             }
             equals.push(key);
-            hashes.push((entry, hash));
+            hashes.push(hash);
         }
         Ok(hashes)
     }
