@@ -176,6 +176,63 @@ fn a_thread_compiles_while_the_program_goes_on() {
     assert_eq!(statistics.reused, 0);
 }
 
+/// Calls a function for each round, so that there are two to compile, and to evict.
+const CALLS: &str = ".entry @main
+func main()
+    int r0 0
+    int r1 3000
+    int r2 1
+L3:
+    loop
+    move r6 r0
+    call r5 args=1 @work
+    add r0 r0 r2
+    lt r3 r0 r1
+    branch-if r3 L3
+    return r5
+func work(n)
+    int r1 0
+    int r2 1
+    int r3 20
+L3:
+    loop
+    add r0 r0 r2
+    add r1 r1 r2
+    lt r4 r1 r3
+    branch-if r4 L3
+    return r0
+";
+
+#[test]
+fn threads_share_a_compiler_and_its_evictions() {
+    // Room for one function: what one worker asks for takes away what another uses.
+    let budget = CompilationBudget {
+        code_bytes: 4096,
+        ..CompilationBudget::default()
+    };
+    for background in [false, true] {
+        let compiler = eager(JitSettings {
+            background,
+            budget,
+            ..JitSettings::eager()
+        });
+        let spaces = [load(CALLS), count(20_000), load(CALLS), count(30_000)];
+        std::thread::scope(|scope| {
+            for (code, number) in &spaces {
+                let mut profile = Profile::with_compiler(Arc::clone(&compiler));
+                scope.spawn(move || {
+                    for _ in 0..20 {
+                        run(code, *number, &mut profile, Limits::default());
+                    }
+                });
+            }
+        });
+        let statistics = compiler.statistics();
+        assert_eq!(statistics.faults, 0);
+        assert!(statistics.evicted > 0, "{statistics:?}");
+    }
+}
+
 #[test]
 fn a_profile_that_forgets_takes_no_late_answers() {
     let settings = JitSettings {

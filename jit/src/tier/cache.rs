@@ -80,3 +80,75 @@ impl CodeCache {
         Some(function)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::CodeSpace;
+    use crate::code::Meter;
+    use crate::compile::CompiledCode;
+    use crate::compile::feedback::Feedback;
+
+    /// Functions of a page each, last seen at these times.
+    fn functions(meter: &Meter, times: &[u64]) -> Vec<Arc<CompiledFunction>> {
+        let source = ".entry @main\nfunc main()\n    int r0 1\n    return r0\n";
+        let program = pw_isa::text::parse(source).expect("assembly text");
+        let mut space = CodeSpace::default();
+        let number = space.load(pw_isa::verify::verify(program).expect("a program"));
+        let request = Request {
+            program: space.shared(number),
+            number,
+            function: 0,
+            feedback: Feedback::default(),
+        };
+        let made = times.iter().map(|time| {
+            let code = CompiledCode::default();
+            let function = CompiledFunction::new(&request, code, meter, *time);
+            Arc::new(function.expect("memory"))
+        });
+        made.collect()
+    }
+
+    fn key(number: u8) -> CodeKey {
+        CodeKey([number; 32])
+    }
+
+    #[test]
+    fn the_coldest_make_room_and_their_memory_goes_with_the_last_holder() {
+        let meter = Meter::default();
+        let page = crate::code::mapped_bytes(1);
+        let mut cache = CodeCache::default();
+        for (number, function) in (0..).zip(functions(&meter, &[5, 3, 9])) {
+            assert!(cache.insert(key(number), function, 3 * page).is_empty());
+        }
+        // What was the coldest has run since.
+        cache.get(&key(1)).expect("it is there").see(7);
+        let mut more = functions(&meter, &[8, 8]);
+        let gone = cache.insert(key(3), more.remove(0), 3 * page);
+        assert_eq!(gone.len(), 1);
+        assert_eq!(gone[0].last_seen(), 5);
+        assert!(cache.get(&key(0)).is_none());
+        let held = cache.get(&key(1)).expect("it is there");
+        let gone_too = cache.insert(key(4), more.remove(0), page);
+        assert_eq!(gone_too.len(), 3, "a smaller budget takes more away");
+        assert_eq!(meter.bytes(), 5 * page, "the evicted are held here");
+        drop((gone, gone_too));
+        assert_eq!(meter.bytes(), 2 * page, "one is in use still");
+        drop(held);
+        assert_eq!(meter.bytes(), page);
+    }
+
+    #[test]
+    fn what_another_worker_uses_is_not_discarded() {
+        let meter = Meter::default();
+        let mut cache = CodeCache::default();
+        let function = functions(&meter, &[1]).remove(0);
+        cache.insert(key(0), Arc::clone(&function), u64::MAX);
+        let other = cache.get(&key(0)).expect("it is there");
+        cache.discard(&function);
+        assert!(cache.get(&key(0)).is_some());
+        drop(other);
+        cache.discard(&function);
+        assert!(cache.get(&key(0)).is_none());
+    }
+}

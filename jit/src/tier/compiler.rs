@@ -227,10 +227,10 @@ impl JitCompiler {
         }
         if !queue.has_thread {
             let shared = Arc::clone(&self.shared);
-            std::thread::Builder::new()
-                .name("pw-compiler".to_owned())
-                .spawn(move || shared.work())
-                .map_err(CompileError::Thread)?;
+            let thread = std::thread::Builder::new().name("pw-compiler".to_owned());
+            if let Err(error) = thread.spawn(move || shared.work()) {
+                return Err(self.shared.failed(&request, CompileError::Thread(error)));
+            }
             queue.has_thread = true;
         }
         queue.jobs.push_back(Job {
@@ -318,16 +318,21 @@ impl Shared {
 
     /// Finds or makes the code of a function.
     fn answer(&self, request: &Request) -> Result<Arc<CompiledFunction>, CompileError> {
-        let answer = self.find_or_make(request);
-        if let Err(error) = &answer {
-            let mut statistics = lock(&self.statistics);
-            statistics.failed += 1;
-            statistics.faults += u64::from(error.is_fault());
-            drop(statistics);
-            let function = &request.program.program().function_name(request.function);
-            self.tell(&JitEvent::Failed { function, error });
-        }
-        answer
+        self.find_or_make(request)
+            .map_err(|error| self.failed(request, error))
+    }
+
+    /// Counts and tells that there is no code for a request.
+    fn failed(&self, request: &Request, error: CompileError) -> CompileError {
+        let mut statistics = lock(&self.statistics);
+        statistics.failed += 1;
+        statistics.faults += u64::from(error.is_fault());
+        drop(statistics);
+        self.tell(&JitEvent::Failed {
+            function: &request.program.program().function_name(request.function),
+            error: &error,
+        });
+        error
     }
 
     fn find_or_make(&self, request: &Request) -> Result<Arc<CompiledFunction>, CompileError> {

@@ -60,7 +60,8 @@ pub struct JitStatistics {
     pub compiler: CompilerStatistics,
     /// Entries of this worker into native code.
     pub entries: u64,
-    /// Its time there; 0 unless the settings say that it is measured.
+    /// Its time there, with what the interpreter did under native frames; 0 unless the settings say that
+    /// it is measured.
     pub native_time: Duration,
     /// Its exits by reason.
     pub exits: BTreeMap<ExitReason, u64>,
