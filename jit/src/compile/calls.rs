@@ -131,27 +131,41 @@ impl<'a> Lowering<'a, '_> {
         if self.now[usize::from(register)].callee() == Some(callee) {
             return;
         }
-        if self.planner.program.function(callee).captures == 0 {
-            let wanted = self.planner.program.function_value(callee);
-            let (tag, bits) = self.value(register);
-            let tags = self
-                .b
-                .ins()
-                .icmp_imm_s(IntCC::Equal, tag, wanted.tag as i64);
-            let wanted = self.constant_bits(wanted);
-            let same = self.b.ins().icmp(IntCC::Equal, bits, wanted);
-            let both = self.b.ins().band(tags, same);
-            return self.exit_unless(both, ExitReason::Callee);
-        }
-        let (tag, offset) = self.value(register);
+        let has_captures = self.planner.program.function(callee).captures > 0;
+        let (tag, bits) = self.value(register);
         let is_closure = self
             .b
             .ins()
             .icmp_imm_s(IntCC::Equal, tag, Kind::Closure as i64);
-        self.exit_unless(is_closure, ExitReason::Callee);
-        let right = self.is_word_of_closure(offset, callee);
-        self.exit_unless(right, ExitReason::Callee);
-        self.set_bits(register, Type::Closure(callee), offset);
+        if has_captures {
+            self.exit_unless(is_closure, ExitReason::Callee);
+            let right = self.is_word_of_closure(bits, callee);
+            self.exit_unless(right, ExitReason::Callee);
+            return self.set_bits(register, Type::Closure(callee), bits);
+        }
+        // One without captures is a constant, but it can also be made like any other.
+        let (in_arena, constant, right) = (
+            self.b.create_block(),
+            self.b.create_block(),
+            self.b.create_block(),
+        );
+        self.b.ins().brif(is_closure, in_arena, &NONE, constant, &NONE);
+        self.b.switch_to_block(in_arena);
+        let same = self.is_word_of_closure(bits, callee);
+        self.exit_unless(same, ExitReason::Callee);
+        self.b.ins().jump(right, &NONE);
+        self.b.switch_to_block(constant);
+        let wanted = self.planner.program.function_value(callee);
+        let tags = self
+            .b
+            .ins()
+            .icmp_imm_s(IntCC::Equal, tag, wanted.tag as i64);
+        let wanted = self.constant_bits(wanted);
+        let same = self.b.ins().icmp(IntCC::Equal, bits, wanted);
+        let both = self.b.ins().band(tags, same);
+        self.exit_unless(both, ExitReason::Callee);
+        self.b.ins().jump(right, &NONE);
+        self.b.switch_to_block(right);
     }
 
     /// Whether the closure at an offset is one of this function.

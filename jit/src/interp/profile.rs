@@ -26,8 +26,11 @@ const INTERVAL_FIRST: u32 = 8;
 const INTERVAL_EAGER: u32 = 2;
 /// Entries between two bursts, at most.
 const INTERVAL_MAX: u32 = 1 << 16;
-/// Instructions that are observed in a burst.
+/// Instructions that are observed in a burst: as many as were passed four times, within these bounds, so that
+/// the end of a long function is seen, too.
 pub(super) const BURST: u32 = 64;
+/// See [`BURST`].
+const BURST_MAX: u32 = 512;
 /// Operands that are observed one by one.
 const OPERANDS: usize = 3;
 /// Texts whose last places as keys are remembered, about.
@@ -113,15 +116,16 @@ impl ProgramProfile {
         }
     }
 
-    /// Starts a counter over that has run down; false when it has not.
-    fn restart(&mut self, site: usize) -> bool {
+    /// Starts a counter over that has run down: how many instructions to observe, none when it has not.
+    fn restart(&mut self, site: usize) -> Option<u32> {
         if self.left[site] > 0 || self.pinned[site] {
-            return false;
+            return None;
         }
+        let burst = self.interval[site].saturating_mul(4);
         self.passed[site] += u64::from(self.interval[site]);
         self.interval[site] = self.interval[site].saturating_mul(2).min(INTERVAL_MAX);
         self.left[site] = self.interval[site];
-        true
+        Some(burst.clamp(BURST, BURST_MAX))
     }
 
     /// Counts an entry that the fast loop did not.
@@ -295,14 +299,16 @@ impl Profile {
         if (of_loop.is_some() || of_entry.is_some())
             && let Some(profile) = self.programs.get_mut(&program)
         {
-            if of_loop.is_some_and(|site| profile.restart(site as usize)) {
-                return BURST;
+            if let Some(burst) = of_loop.and_then(|site| profile.restart(site as usize)) {
+                return burst;
             }
-            if let Some(site) = of_entry.filter(|site| profile.restart(*site as usize)) {
+            if let Some(site) = of_entry
+                && let Some(burst) = profile.restart(site as usize)
+            {
                 if !is_counted {
                     profile.pass(site);
                 }
-                return BURST;
+                return burst;
             }
         }
         u32::from(self.sampling == Sampling::Stops)
