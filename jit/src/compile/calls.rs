@@ -149,7 +149,9 @@ impl<'a> Lowering<'a, '_> {
             self.b.create_block(),
             self.b.create_block(),
         );
-        self.b.ins().brif(is_closure, in_arena, &NONE, constant, &NONE);
+        self.b
+            .ins()
+            .brif(is_closure, in_arena, &NONE, constant, &NONE);
         self.b.switch_to_block(in_arena);
         let same = self.is_word_of_closure(bits, callee);
         self.exit_unless(same, ExitReason::Callee);

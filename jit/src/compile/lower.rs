@@ -428,14 +428,26 @@ impl<'a> Lowering<'a, '_> {
                 Op::Arith(op) => self.arith(op, plan),
                 Op::Float(op) => self.float_function(op),
                 Op::Compare(op) => self.compare(op, plan),
-                Op::Function(op) => return self.call(op, plan),
+                Op::Function(call) => {
+                    let goes_on = self.call(call, plan);
+                    self.note_moves(&op, plan);
+                    return goes_on;
+                }
                 _ => unreachable!("a plan for an instruction that has none"),
             },
         }
+        self.note_moves(&op, plan);
         let mut expected = self.before.clone();
         self.scope.evidence.step(pc, &mut expected);
         debug_assert_eq!(self.now, expected, "{op:?} under {plan:?}");
         true
+    }
+
+    /// Forgets where objects are if they may have moved.
+    fn note_moves(&mut self, op: &Op, plan: Plan) {
+        if self.scope.evidence.moves(op, plan, &self.before) {
+            self.now.iter_mut().for_each(|known| *known = known.moved());
+        }
     }
 
     fn control(&mut self, number: usize, op: Control) -> bool {

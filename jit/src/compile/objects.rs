@@ -10,6 +10,7 @@ use pw_isa::op::{Data, Op};
 use pw_isa::operand::{Def, Use};
 
 use super::lower::{Lowering, MEMORY, NONE, word_of};
+use super::registers::View;
 use super::state::{ExitReason, NativeState};
 use super::types::{Plan, Type};
 use crate::fiber::arena::{CARD_WORDS, Elements, OutsideLayout};
@@ -36,9 +37,17 @@ impl Lowering<'_, '_> {
             Data::Car { dst, pair } => self.part_of_pair(dst, pair, 0),
             Data::Cdr { dst, pair } => self.part_of_pair(dst, pair, 1),
             Data::VectorLength { dst, vector } => {
-                let object = self.object(vector.0, Kind::Vector);
-                let length = self.b.ins().load(I32, MEMORY, object, 8);
-                let length = word_of(&mut self.b, length);
+                let length = match self.now[usize::from(vector.0)] {
+                    Type::Vector(_) => {
+                        let register = self.scope.registers[usize::from(vector.0)];
+                        self.b.use_var(register.view.length)
+                    }
+                    _ => {
+                        let object = self.object(vector.0, Kind::Vector);
+                        let length = self.b.ins().load(I32, MEMORY, object, 8);
+                        word_of(&mut self.b, length)
+                    }
+                };
                 self.set_bits(dst.0, Type::Int, length);
             }
             Data::VectorRef { dst, vector, index } => self.vector_ref(dst, vector, index, plan),
@@ -86,35 +95,65 @@ impl Lowering<'_, '_> {
         self.set_any(dst.0, tag, bits);
     }
 
-    /// A vector's buffer word and an index within its length; its elements are as guessed.
-    fn element(&mut self, vector: Use, index: Use, elements: Type) -> (ir::Value, ir::Value) {
-        let object = self.object(vector.0, Kind::Vector);
-        self.guard(index.0, Type::Int);
-        let index = self.bits(index.0);
+    /// Finds out where the elements of a vector stand and how many there are; exits unless they are of this
+    /// kind.
+    pub(super) fn look_at(&mut self, register: u16, bits: ir::Value, elements: Elements) {
+        let words = self.load_state(offset_of!(NativeState<'_>, words));
+        let object = self.b.ins().iadd(words, bits);
+        let found = self.b.ins().load(I16, MEMORY, object, 2);
+        let right = self
+            .b
+            .ins()
+            .icmp_imm_s(IntCC::Equal, found, elements as i64);
+        self.exit_unless(right, ExitReason::Kind);
         let length = self.b.ins().load(I32, MEMORY, object, 8);
         let length = word_of(&mut self.b, length);
+        let buffer = self.b.ins().load(I64, MEMORY, object, 16);
+        let (inside, outside, found) = (
+            self.b.create_block(),
+            self.b.create_block(),
+            self.b.create_block(),
+        );
+        let [data, cards, distance] = [(); 3].map(|()| self.b.append_block_param(found, I64));
+        let is_outside = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, buffer, 0);
+        self.b.ins().brif(is_outside, outside, &NONE, inside, &NONE);
+        self.b.switch_to_block(inside);
+        let of_arena = self.load_state(offset_of!(NativeState<'_>, cards));
+        let behind = self.b.ins().iadd_imm_s(buffer, 16);
+        let place = self.b.ins().iadd(words, behind);
+        let parts = [place.into(), of_arena.into(), behind.into()];
+        self.b.ins().jump(found, &parts);
+        self.b.switch_to_block(outside);
+        let entry = self.outside(buffer);
+        let layout = OutsideLayout::get();
+        let place = self.b.ins().load(I64, MEMORY, entry, layout.words as i32);
+        let of_buffer = self.b.ins().load(I64, MEMORY, entry, layout.cards as i32);
+        let none = self.b.ins().iconst(I64, 0);
+        let parts = [place.into(), of_buffer.into(), none.into()];
+        self.b.ins().jump(found, &parts);
+        self.b.switch_to_block(found);
+        let view = self.scope.registers[usize::from(register)].view;
+        self.b.def_var(view.length, length);
+        self.b.def_var(view.data, data);
+        self.b.def_var(view.cards, cards);
+        self.b.def_var(view.distance, distance);
+    }
+
+    /// What is at hand about a vector, and how many bytes behind its first element an index is, which is
+    /// within its length.
+    fn element(&mut self, vector: Use, index: Use, elements: Elements) -> (View, ir::Value) {
+        self.guard(vector.0, Type::Vector(elements));
+        self.guard(index.0, Type::Int);
+        let index = self.bits(index.0);
+        let view = self.scope.registers[usize::from(vector.0)].view;
+        let length = self.b.use_var(view.length);
         let outside = self
             .b
             .ins()
             .icmp(IntCC::UnsignedGreaterThanOrEqual, index, length);
         self.exit_if(outside, ExitReason::Range);
-        let number = match elements {
-            Type::Int => Elements::Int,
-            Type::Float => Elements::Float,
-            _ => Elements::Any,
-        };
-        let found = self.b.ins().load(I16, MEMORY, object, 2);
-        let right = self.b.ins().icmp_imm_s(IntCC::Equal, found, number as i64);
-        self.exit_unless(right, ExitReason::Kind);
-        (self.b.ins().load(I64, MEMORY, object, 16), index)
-    }
-
-    /// Where an element is, given its vector's buffer and its index.
-    fn address(&mut self, buffer: ir::Value, index: ir::Value, elements: Type) -> ir::Value {
-        let data = self.buffer_data(buffer);
-        let shift = if elements == Type::Any { 4 } else { 3 };
-        let offset = self.b.ins().ishl_imm_u(index, shift);
-        self.b.ins().iadd(data, offset)
+        let shift = if elements == Elements::Any { 4 } else { 3 };
+        (view, self.b.ins().ishl_imm_u(index, shift))
     }
 
     /// The first word of a buffer: in the arena, or outside it.
@@ -156,19 +195,20 @@ impl Lowering<'_, '_> {
         let Plan::Elements(elements) = plan else {
             unreachable!("a vector's elements are guessed");
         };
-        let (buffer, index) = self.element(vector, index, elements);
-        let place = self.address(buffer, index, elements);
+        let (view, bytes) = self.element(vector, index, elements);
+        let data = self.b.use_var(view.data);
+        let place = self.b.ins().iadd(data, bytes);
         match elements {
-            Type::Any => {
+            Elements::Any => {
                 let tag = self.b.ins().load(I64, MEMORY, place, 0);
                 let bits = self.b.ins().load(I64, MEMORY, place, 8);
                 self.set_any(dst.0, tag, bits);
             }
-            Type::Float => {
+            Elements::Float => {
                 let float = self.b.ins().load(ir::types::F64, MEMORY, place, 0);
                 self.set_float(dst.0, float);
             }
-            _ => {
+            Elements::Int => {
                 let bits = self.b.ins().load(I64, MEMORY, place, 0);
                 self.set_bits(dst.0, Type::Int, bits);
             }
@@ -179,32 +219,30 @@ impl Lowering<'_, '_> {
         let Plan::Elements(elements) = plan else {
             unreachable!("a vector's elements are guessed");
         };
-        let (buffer, index) = self.element(vector, index, elements);
-        self.guard(value.0, elements);
-        self.mark(buffer, index, elements);
-        let place = self.address(buffer, index, elements);
+        let (view, bytes) = self.element(vector, index, elements);
+        self.guard(value.0, Type::of_elements(elements));
+        let (cards, distance) = (self.b.use_var(view.cards), self.b.use_var(view.distance));
+        let counted = self.b.ins().iadd(distance, bytes);
+        self.mark_card(cards, counted);
+        let data = self.b.use_var(view.data);
+        let place = self.b.ins().iadd(data, bytes);
         match elements {
-            Type::Any => {
+            Elements::Any => {
+                let second = self.b.ins().iadd_imm_s(counted, 8);
+                self.mark_card(cards, second);
                 let (tag, bits) = self.value(value.0);
                 self.b.ins().store(MEMORY, tag, place, 0);
                 self.b.ins().store(MEMORY, bits, place, 8);
             }
-            Type::Float => {
+            Elements::Float => {
                 let float = self.float(value.0);
                 self.b.ins().store(MEMORY, float, place, 0);
             }
-            _ => {
+            Elements::Int => {
                 let bits = self.bits(value.0);
                 self.b.ins().store(MEMORY, bits, place, 0);
             }
         }
-    }
-
-    /// The write barrier: marks the cards of an element.
-    fn mark(&mut self, buffer: ir::Value, index: ir::Value, elements: Type) {
-        let (shift, words) = if elements == Type::Any { (4, 2) } else { (3, 1) };
-        let bytes = self.b.ins().ishl_imm_u(index, shift);
-        self.mark_words(buffer, bytes, words);
     }
 
     /// Marks the cards of words of a buffer from a byte on.

@@ -45,6 +45,8 @@ pub(super) struct Part {
     pub(super) types: Types,
     /// What is known about what it returns.
     pub(super) result: Type,
+    /// Objects may move while it runs.
+    pub(super) moves: bool,
 }
 
 /// Where a part stands.
@@ -110,11 +112,12 @@ impl<'a> Planner<'a> {
         });
         let evidence = self.evidence(&place);
         let types = evidence.types();
-        let result = evidence.result(&types);
+        let (result, moves) = evidence.outcome(&types);
         let part = Rc::new(Part {
             place,
             types,
             result,
+            moves,
         });
         self.parts.borrow_mut().insert(key, Rc::clone(&part));
         part
@@ -175,9 +178,10 @@ impl Evidence<'_> {
         self.planner.part(chain, entry)
     }
 
-    /// What all values that the function returns have in common.
-    fn result(&self, types: &Types) -> Type {
+    /// What all values that the function returns have in common, and whether objects may move in it.
+    fn outcome(&self, types: &Types) -> (Type, bool) {
         let mut result: Option<Type> = None;
+        let mut moves = false;
         let mut add = |value: Type| {
             result = Some(result.map_or(value, |known| known.join(value)));
         };
@@ -188,10 +192,12 @@ impl Evidence<'_> {
             for pc in block.start..block.end {
                 let op = &self.function.code[pc as usize];
                 let before = now.clone();
-                match (self.step(pc, &mut now), op) {
+                let plan = self.step(pc, &mut now);
+                moves |= plan != Plan::Exit && self.moves(op, plan, &before);
+                match (plan, op) {
                     (Plan::Exit, _) => break,
                     (_, Op::Control(Control::Return { value })) => {
-                        add(now[usize::from(value.0)]);
+                        add(now[usize::from(value.0)].moved());
                     }
                     (plan, Op::Function(call)) if is_tail_call(call) => add(match plan {
                         Plan::Inline(callee) => self.inlined(op, callee, &before).result,
@@ -201,7 +207,7 @@ impl Evidence<'_> {
                 }
             }
         }
-        result.unwrap_or(Type::Any)
+        (result.unwrap_or(Type::Any), moves)
     }
 
     /// The type of a constant: a function of the program, or nothing known.

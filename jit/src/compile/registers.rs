@@ -17,6 +17,24 @@ pub(super) struct Register {
     tag: Variable,
     pub(super) bits: Variable,
     float: Variable,
+    pub(super) view: View,
+}
+
+/// What is at hand about a vector whose elements are known.
+#[derive(Clone, Copy)]
+pub(super) struct View {
+    pub(super) length: Variable,
+    /// The address of the first element.
+    pub(super) data: Variable,
+    /// The cards of where it stands, and how many bytes behind what they count from.
+    pub(super) cards: Variable,
+    pub(super) distance: Variable,
+}
+
+impl View {
+    fn variables(self) -> [Variable; 4] {
+        [self.length, self.data, self.cards, self.distance]
+    }
 }
 
 impl Register {
@@ -25,6 +43,12 @@ impl Register {
             tag: b.declare_var(I64),
             bits: b.declare_var(I64),
             float: b.declare_var(F64),
+            view: View {
+                length: b.declare_var(I64),
+                data: b.declare_var(I64),
+                cards: b.declare_var(I64),
+                distance: b.declare_var(I64),
+            },
         }
     }
 }
@@ -50,6 +74,12 @@ impl Register {
             _ => {
                 let bits = b.use_var(self.bits);
                 b.def_var(to.bits, bits);
+            }
+        }
+        if matches!(known, Type::Vector(_)) {
+            for (from, to) in self.view.variables().into_iter().zip(to.view.variables()) {
+                let value = b.use_var(from);
+                b.def_var(to, value);
             }
         }
     }
@@ -119,14 +149,17 @@ impl Lowering<'_, '_> {
             return;
         };
         let (is, bits) = self.value(register);
-        let right = self.b.ins().icmp_imm_s(IntCC::Equal, is, tag as i64);
-        self.exit_unless(right, ExitReason::Kind);
+        if known.tag() != Some(tag) {
+            let right = self.b.ins().icmp_imm_s(IntCC::Equal, is, tag as i64);
+            self.exit_unless(right, ExitReason::Kind);
+        }
         match wanted {
             Type::Float => {
                 let float = self.b.ins().bitcast(F64, MemFlagsData::new(), bits);
                 let variable = self.scope.registers[usize::from(register)].float;
                 self.b.def_var(variable, float);
             }
+            Type::Vector(elements) => self.look_at(register, bits, elements),
             Type::Closure(function) => {
                 let right = self.is_word_of_closure(bits, function);
                 self.exit_unless(right, ExitReason::Kind);

@@ -7,10 +7,11 @@
 
 use std::rc::Rc;
 
-use pw_isa::op::{Access, Arith, Compare, Control, Data, Float, Function as Call, Op};
+use pw_isa::op::{Access, Arith, Compare, Control, Data, Effects, Float, Function as Call, Op};
 use pw_isa::{Function, Kind, KindSet};
 
 use super::parts::{PartPlace, Planner};
+use crate::fiber::arena::Elements;
 use crate::interp::profile::{Site, Target};
 use crate::value::{CONSTANT, Value};
 
@@ -25,6 +26,9 @@ pub(super) enum Type {
     Nil,
     /// An object of this kind in the actor's own arena.
     Object(Kind),
+    /// A vector in the arena with these elements. Where they stand and how many there are is at hand, as long
+    /// as nothing has moved.
+    Vector(Elements),
     /// A closure in the arena of this function of the program.
     Closure(u32),
     /// This function of the program as a value, which is a constant.
@@ -34,12 +38,34 @@ pub(super) enum Type {
 impl Type {
     /// What is known about a value of one of two types.
     pub(super) fn join(self, other: Type) -> Type {
-        let closure = Type::Object(Kind::Closure);
-        match (self, other) {
-            _ if self == other => self,
-            (Type::Closure(_), Type::Closure(_)) => closure,
-            (Type::Closure(_), other) | (other, Type::Closure(_)) if other == closure => closure,
-            _ => Type::Any,
+        let of = |known: Type| match known {
+            Type::Closure(_) => Type::Object(Kind::Closure),
+            Type::Vector(_) => Type::Object(Kind::Vector),
+            other => other,
+        };
+        if self == other {
+            self
+        } else if of(self) == of(other) {
+            of(self)
+        } else {
+            Type::Any
+        }
+    }
+
+    /// What is still known when objects may have moved or changed.
+    pub(super) fn moved(self) -> Type {
+        match self {
+            Type::Vector(_) => Type::Object(Kind::Vector),
+            other => other,
+        }
+    }
+
+    /// The type of a vector's elements.
+    pub(super) fn of_elements(elements: Elements) -> Type {
+        match elements {
+            Elements::Any => Type::Any,
+            Elements::Int => Type::Int,
+            Elements::Float => Type::Float,
         }
     }
 
@@ -65,6 +91,7 @@ impl Type {
             Type::Bool => Kind::Bool as u64,
             Type::Nil => Kind::Nil as u64,
             Type::Object(kind) => kind as u64,
+            Type::Vector(_) => Kind::Vector as u64,
             Type::Closure(_) => Kind::Closure as u64,
             Type::Function(_) => Kind::Closure as u64 | CONSTANT,
         })
@@ -102,7 +129,7 @@ pub(super) enum Plan {
     /// For an object in the arena.
     Object(Kind),
     /// For a vector in the arena with these elements.
-    Elements(Type),
+    Elements(Elements),
     /// A call of the one function that was seen, if it is a closure in the arena or a function value.
     Known(u32),
     /// A call of any closure of the program.
@@ -213,6 +240,14 @@ impl Evidence<'_> {
     fn assumptions(&self, types: &Types) -> Vec<(usize, u16, Type)> {
         let mut assumed = Vec::new();
         for (number, block) in self.place.blocks.all.iter().enumerate() {
+            // Guesses that are made here have failed too often.
+            if self
+                .planner
+                .feedback
+                .is_generic(self.place.number(), block.start)
+            {
+                continue;
+            }
             let inside = if number == 0 {
                 (0..self.place.blocks.all.len()).collect()
             } else if block.is_header {
@@ -225,7 +260,10 @@ impl Evidence<'_> {
             };
             let guards = self.guards(&inside, types);
             for (register, guessed) in guards.into_iter().enumerate() {
-                if let (Type::Any, Some(Some(guess))) = (known[register], guessed) {
+                if let Some(Some(guess)) = guessed
+                    && guess.is_within(known[register])
+                    && guess != known[register]
+                {
                     assumed.push((number, register as u16, guess));
                 }
             }
@@ -238,6 +276,7 @@ impl Evidence<'_> {
     fn guards(&self, inside: &[usize], types: &Types) -> Vec<Option<Option<Type>>> {
         let mut wanted: Vec<Option<Option<Type>>> =
             vec![None; usize::from(self.function.registers)];
+        let mut has_moved = false;
         for number in inside {
             let block = &self.place.blocks.all[*number];
             let Some(mut known) = types.at_start[*number].clone() else {
@@ -250,16 +289,23 @@ impl Evidence<'_> {
                     let slot = &mut wanted[usize::from(register)];
                     *slot = match *slot {
                         None => Some(Some(guess)),
-                        Some(Some(other)) if other == guess => Some(Some(guess)),
+                        Some(Some(other)) if other.is_within(guess) => Some(Some(other)),
+                        Some(Some(other)) if guess.is_within(other) => Some(Some(guess)),
                         _ => Some(None),
                     };
                 }
+                has_moved |= self.moves(op, plan, &known);
                 self.step(pc, &mut known);
                 op.accesses(|access| match access {
                     Access::Write(register) => wanted[usize::from(register)] = Some(None),
                     Access::Clobber(first) => wanted[usize::from(first)..].fill(Some(None)),
                     Access::Read { .. } => {}
                 });
+            }
+        }
+        if has_moved {
+            for guess in wanted.iter_mut().flatten().flatten() {
+                *guess = guess.moved();
             }
         }
         wanted
@@ -276,6 +322,9 @@ impl Evidence<'_> {
             Plan::Inline(callee) => self.inlined(&op, callee, types).result,
             _ => self.result_of(&op, plan, types),
         };
+        if self.moves(&op, plan, types) {
+            types.iter_mut().for_each(|known| *known = known.moved());
+        }
         op.accesses(|access| match access {
             Access::Write(register) => types[usize::from(register)] = result,
             Access::Clobber(first) => types[usize::from(first)..].fill(Type::Any),
@@ -299,12 +348,10 @@ impl Evidence<'_> {
         let plan = match op {
             Op::Control(Control::Raise { .. }) => Plan::Exit,
             Op::Control(_) => Plan::Plain,
-            Op::Data(Data::MapGet { map, .. } | Data::MapSet { map, .. }) => {
-                match self.key(pc) {
-                    Some(_) => object_plan(Kind::Map, site, types[usize::from(map.0)]),
-                    None => Plan::Aside,
-                }
-            }
+            Op::Data(Data::MapGet { map, .. } | Data::MapSet { map, .. }) => match self.key(pc) {
+                Some(_) => object_plan(Kind::Map, site, types[usize::from(map.0)]),
+                None => Plan::Aside,
+            },
             Op::Data(_) => data_plan(op, site, types),
             Op::Arith(_) => arith_plan(op, site, types),
             Op::Float(Float::ToFloat { .. } | Float::Sqrt { .. }) => {
@@ -326,6 +373,20 @@ impl Evidence<'_> {
             Plan::Aside
         } else {
             plan
+        }
+    }
+
+    /// Whether objects may move, or vectors change their kind, length or place, while an instruction runs.
+    pub(super) fn moves(&self, op: &Op, plan: Plan, types: &[Type]) -> bool {
+        let allocates = matches!(
+            op,
+            Op::Data(Data::Cons { .. } | Data::MapGet { .. } | Data::MapSet { .. })
+                | Op::Function(Call::Cell { .. } | Call::Closure { .. })
+        );
+        match plan {
+            Plan::Inline(callee) => self.inlined(op, callee, types).moves,
+            Plan::Aside => true,
+            _ => allocates || op.info().effects.has(Effects::CALL),
         }
     }
 
@@ -444,7 +505,7 @@ pub(super) fn reads(op: &Op) -> Vec<u16> {
 fn object_plan(kind: Kind, site: Site, known: Type) -> Plan {
     let seen = site.operands[0];
     match known {
-        Type::Object(known) if known == kind => Plan::Object(kind),
+        known if known.is_within(Type::Object(kind)) => Plan::Object(kind),
         Type::Any if seen == KindSet::of(&[kind]) => Plan::Object(kind),
         Type::Any if seen.0 == 0 => Plan::Exit,
         _ => Plan::Aside,
@@ -467,11 +528,12 @@ fn data_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
         Data::Car { pair, .. } | Data::Cdr { pair, .. } => object(pair.0, Kind::Pair),
         Data::VectorLength { vector, .. } => object(vector.0, Kind::Vector),
         Data::VectorRef { vector, index, .. } | Data::VectorSet { vector, index, .. } => {
-            let elements = match site.elements {
-                1 => Type::Any,
-                2 => Type::Int,
-                4 => Type::Float,
-                0 => return Plan::Exit,
+            let elements = match (types[usize::from(vector.0)], site.elements) {
+                (Type::Vector(known), _) => known,
+                (_, 1) => Elements::Any,
+                (_, 2) => Elements::Int,
+                (_, 4) => Elements::Float,
+                (_, 0) => return Plan::Exit,
                 _ => return Plan::Aside,
             };
             let place = match types[usize::from(index.0)] {
@@ -481,9 +543,9 @@ fn data_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
             };
             // What does not fit widens the vector.
             let fits = match data {
-                Data::VectorSet { value, .. } if elements != Type::Any => {
+                Data::VectorSet { value, .. } if elements != Elements::Any => {
                     let known = types[usize::from(value.0)];
-                    known == Type::Any || known == elements
+                    known == Type::Any || known == Type::of_elements(elements)
                 }
                 _ => true,
             };
@@ -528,6 +590,7 @@ fn compare_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
                 | Type::Bool
                 | Type::Nil
                 | Type::Object(Kind::Pair | Kind::Vector | Kind::Map)
+                | Type::Vector(_)
         )
     };
     match compare {
@@ -568,11 +631,11 @@ pub(super) fn guarded(op: &Op, plan: Plan, types: &[Type], site: Site) -> Vec<(u
         }
         Plan::Elements(elements) => {
             let mut wanted = vec![
-                (registers[0], Type::Object(Kind::Vector)),
+                (registers[0], Type::Vector(elements)),
                 (registers[1], Type::Int),
             ];
-            if let (Some(value), true) = (registers.get(2), elements != Type::Any) {
-                wanted.push((*value, elements));
+            if let (Some(value), true) = (registers.get(2), elements != Elements::Any) {
+                wanted.push((*value, Type::of_elements(elements)));
             }
             wanted
         }
@@ -587,7 +650,7 @@ fn result(op: &Op, plan: Plan, types: &[Type]) -> Type {
         (Op::Data(Data::Nil { .. }), _) => Type::Nil,
         (Op::Arith(_), Plan::Ints) => Type::Int,
         (Op::Arith(_), Plan::Floats) => Type::Float,
-        (Op::Data(Data::VectorRef { .. }), Plan::Elements(elements)) => elements,
+        (Op::Data(Data::VectorRef { .. }), Plan::Elements(elements)) => Type::of_elements(elements),
         _ => Type::of_results(op),
     }
 }

@@ -74,7 +74,7 @@ impl ObjectKind {
 }
 
 /// What the elements of a vector are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub(crate) enum Elements {
     /// Any values, two words each.
