@@ -221,6 +221,11 @@ fn jit() {
 }
 
 #[test]
+fn jit_background() {
+    agree(&modes::JIT_BACKGROUND, 1, 0);
+}
+
+#[test]
 fn jit_slices_of_1009() {
     agree(&modes::JIT_SLICES_1009, 1, 0);
 }

@@ -119,6 +119,11 @@ impl CodeSpace {
         &self.programs[number as usize]
     }
 
+    /// A loaded program, to be kept as long as one likes.
+    pub(crate) fn shared(&self, number: u32) -> Arc<LoadedProgram> {
+        Arc::clone(&self.programs[number as usize])
+    }
+
     /// The number of a program that is loaded.
     pub fn find(&self, signature: ProgramSignature) -> Option<u32> {
         self.by_signature.get(&signature).copied()

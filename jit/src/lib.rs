@@ -10,7 +10,7 @@
 //! | `reference` | the executable specification: small, slow, obvious |
 //! | `interp` | the fast interpreter |
 //! | `compile` | functions to native code |
-//! | `code` | memory for it |
+//! | `code` | memory for it, and files |
 //! | `tier` | what is compiled when, and the ways into native code and out of it |
 //! | `code_space` | loaded programs and their constants |
 //! | `heap`, `numbers`, `text` | what values mean, shared by all tiers |

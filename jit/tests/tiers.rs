@@ -116,7 +116,7 @@ fn at_any_limit_both_interpreters_fail_in_the_same_state() {
 
 #[test]
 fn a_profile_forgets_what_it_learnt_from_other_code() {
-    let settings = JitSettings { threshold: 0 };
+    let settings = JitSettings::eager();
     let mut profile = Profile::with_native(settings).expect("a machine with native code");
     // Both spaces number their programs from 0; the second program is larger.
     for source in [SMALL, LARGER] {

@@ -15,5 +15,7 @@ mod report;
 mod sample;
 
 pub use flame::flame_graph;
-pub use report::{FunctionRow, InstructionRow, LoopRow, Report, Seen};
+pub use report::{
+    FunctionRow, InstructionRow, ListedInstruction, LoopRow, Report, Seen, function_listing,
+};
 pub use sample::{Profiler, Weight};

@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 use pw_isa::{KindSet, Program, text};
-use pw_jit::CodeSpace;
 use pw_jit::failure::Place;
 use pw_jit::interp::profile::{Site, Target};
+use pw_jit::{CodeSpace, interp};
 
 use super::sample::{FunctionWeight, Profiler, Weight};
 
@@ -45,6 +45,34 @@ pub struct Seen {
     pub kinds: KindSet,
     /// The function that its call entered, or `several`.
     pub target: Option<String>,
+}
+
+/// An instruction of a listing.
+#[derive(Clone, Debug)]
+pub struct ListedInstruction {
+    /// Where it stands.
+    pub place: Place,
+    /// In assembly text.
+    pub text: String,
+    /// What was seen there.
+    pub seen: Seen,
+}
+
+/// The instructions of a function with what was observed at them.
+pub fn function_listing(
+    code: &CodeSpace,
+    learnt: &interp::profile::Profile,
+    program: u32,
+    function: u32,
+) -> Vec<ListedInstruction> {
+    let texts = listing(code.program(program).program()).swap_remove(function as usize);
+    let sites = learnt.function(program, function);
+    let listed = (0..).zip(texts).map(|(pc, text)| ListedInstruction {
+        place: place(code, (program, function, pc)),
+        text,
+        seen: seen(code, sites.get(pc as usize).copied().unwrap_or_default()),
+    });
+    listed.collect()
 }
 
 /// A loop.

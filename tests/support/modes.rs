@@ -9,7 +9,7 @@ use physics_world::jit::text::{Style, value_text};
 use physics_world::jit::{CodeSpace, Fiber};
 use physics_world::solo::{Solo, argument_values};
 
-use testkit::differential::native;
+use testkit::differential::{native, native_in_background};
 
 use super::program_file::{Case, ProgramFile};
 
@@ -105,6 +105,12 @@ pub(crate) const JIT: Mode = mode("jit", native, Slices::Whole);
 pub(crate) const JIT_SLICES_1009: Mode = mode("jit, slices of 1009", native, Slices::Every(1009));
 /// Native code, saved and restored between slices.
 pub(crate) const JIT_IMAGES: Mode = mode("jit, images", native, Slices::Disturbed(restore));
+/// Native code that a thread makes meanwhile, in long slices: it arrives anywhere.
+pub(crate) const JIT_BACKGROUND: Mode = mode(
+    "jit in background",
+    native_in_background,
+    Slices::Every(100_003),
+);
 
 fn rewrite(program: Program) -> Program {
     let decoded = codec::decode(&codec::encode(&program)).expect("a program file can be read");
@@ -204,6 +210,10 @@ fn run_case(
             in_slices(&mut fiber, run, gas, |fiber| disturb(fiber, code))
         }
     };
+    if let Some(jit) = profile.native() {
+        let faults = jit.statistics().compiler.faults;
+        assert_eq!(faults, 0, "{}: the compiler failed", file.name);
+    }
     observe(&fiber, code, outcome, &host.into_output())
 }
 

@@ -1,24 +1,27 @@
 //! Calls, and what closures and cells hold.
 
 use std::mem::offset_of;
+use std::rc::Rc;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I16, I32, I64};
 use cranelift_codegen::ir::{self, InstBuilder};
+use pw_isa::Kind;
 use pw_isa::op::Function as Call;
-use pw_isa::{Kind, Link};
 
 use super::lower::{Lowering, MEMORY, NONE, SLOT};
-use super::state::{EXIT, ExitReason, NativeState};
+use super::parts::window;
+use super::state::{BY_CALL, BY_TAIL_CALL, EXIT, ExitReason, NativeState};
 use super::types::{Plan, Type};
 use crate::value::CONSTANT;
 
-impl Lowering<'_, '_> {
+impl<'a> Lowering<'a, '_> {
     /// Lowers an instruction of the module; false when the block does not go on behind it.
     pub(super) fn call(&mut self, op: Call, plan: Plan) -> bool {
         match (op, plan) {
+            (_, Plan::Inline(callee)) => self.call_inlined(op, callee),
             (Call::Call { window, function }, _) => {
-                let callee = self.linked(function.0);
+                let callee = self.scope.evidence.linked(function.0);
                 self.call_function(callee, window.base, window.args)
             }
             (Call::CallClosure { window }, Plan::Known(callee)) => {
@@ -31,7 +34,7 @@ impl Lowering<'_, '_> {
                 self.call_code(callee, window.base, window.args)
             }
             (Call::TailCall { window, function }, _) => {
-                let callee = self.linked(function.0);
+                let callee = self.scope.evidence.linked(function.0);
                 self.tail_call(callee, window.base, window.args, false)
             }
             (Call::TailCallClosure { window }, Plan::Known(callee)) => {
@@ -71,6 +74,22 @@ impl Lowering<'_, '_> {
                 self.set_any(dst.0, tag, bits);
                 true
             }
+            (Call::Cell { dst, value }, _) => {
+                self.cell(dst, value);
+                true
+            }
+            (
+                Call::Closure {
+                    dst,
+                    function,
+                    captures,
+                },
+                _,
+            ) => {
+                let function = self.scope.evidence.linked(function.0);
+                self.closure(dst, function, captures);
+                true
+            }
             (Call::CellSet { cell, value }, _) => {
                 self.cell_set(cell.0, value.0);
                 true
@@ -87,31 +106,40 @@ impl Lowering<'_, '_> {
         self.b.ins().store(MEMORY, bits, object, 8);
     }
 
-    fn linked(&self, link: u32) -> u32 {
-        match self.program.link(self.request.function, link) {
-            Link::Function(number) | Link::Global(number) => number,
+    fn call_inlined(&mut self, op: Call, callee: u32) -> bool {
+        let (base, args) = window(&op);
+        let is_tail_call = matches!(op, Call::TailCall { .. } | Call::TailCallClosure { .. });
+        if matches!(op, Call::CallClosure { .. } | Call::TailCallClosure { .. }) {
+            self.is_closure_of(base, callee);
         }
+        if is_tail_call {
+            self.inline_tail(callee, base, args);
+        } else {
+            self.inline(callee, base, args);
+        }
+        !is_tail_call
     }
 
     /// Whether arguments can be passed as they stand.
     fn is_plain(&self, callee: u32, args: u16) -> bool {
-        let callee = self.program.function(callee);
+        let callee = self.planner.program.function(callee);
         callee.params == args && !callee.rest
     }
 
     /// Exits unless a value is a closure of this function, or the function itself as a value.
     fn is_closure_of(&mut self, register: u16, callee: u32) {
-        if self.program.function(callee).captures == 0 {
-            let wanted = self.program.function_value(callee);
+        if self.now[usize::from(register)].callee() == Some(callee) {
+            return;
+        }
+        if self.planner.program.function(callee).captures == 0 {
+            let wanted = self.planner.program.function_value(callee);
             let (tag, bits) = self.value(register);
             let tags = self
                 .b
                 .ins()
                 .icmp_imm_s(IntCC::Equal, tag, wanted.tag as i64);
-            let same = self
-                .b
-                .ins()
-                .icmp_imm_s(IntCC::Equal, bits, wanted.bits as i64);
+            let wanted = self.constant_bits(wanted);
+            let same = self.b.ins().icmp(IntCC::Equal, bits, wanted);
             let both = self.b.ins().band(tags, same);
             return self.exit_unless(both, ExitReason::Callee);
         }
@@ -121,30 +149,36 @@ impl Lowering<'_, '_> {
             .ins()
             .icmp_imm_s(IntCC::Equal, tag, Kind::Closure as i64);
         self.exit_unless(is_closure, ExitReason::Callee);
+        let right = self.is_word_of_closure(offset, callee);
+        self.exit_unless(right, ExitReason::Callee);
+        self.set_bits(register, Type::Closure(callee), offset);
+    }
+
+    /// Whether the closure at an offset is one of this function.
+    pub(super) fn is_word_of_closure(&mut self, offset: ir::Value, function: u32) -> ir::Value {
         let words = self.load_state(offset_of!(NativeState<'_>, words));
         let object = self.b.ins().iadd(words, offset);
         let found = self.b.ins().load(I64, MEMORY, object, 8);
         let program = self.load_state(offset_of!(NativeState<'_>, program_bits));
-        let wanted = self.b.ins().bor_imm_s(program, i64::from(callee));
-        let right = self.b.ins().icmp(IntCC::Equal, found, wanted);
-        self.exit_unless(right, ExitReason::Callee);
+        let wanted = self.b.ins().bor_imm_s(program, i64::from(function));
+        self.b.ins().icmp(IntCC::Equal, found, wanted)
     }
 
     /// Writes the closure to the register of the callee that it stands in, given as one of ours.
     fn give_closure(&mut self, callee: u32, closure: u16, register: u16) {
-        if self.program.function(callee).captures > 0 {
+        if self.planner.program.function(callee).captures > 0 {
             self.has_slot(register);
             let (tag, bits) = self.value(closure);
             let slot = i32::from(register) * SLOT;
-            self.b.ins().store(MEMORY, tag, self.fp, slot);
-            self.b.ins().store(MEMORY, bits, self.fp, slot + 8);
+            self.b.ins().store(MEMORY, tag, self.scope.fp, slot);
+            self.b.ins().store(MEMORY, bits, self.scope.fp, slot + 8);
         }
     }
 
     /// Exits unless the slot of a register is within the stack: it may be the first behind this frame.
     fn has_slot(&mut self, register: u16) {
         let end = i64::from(register + 1) * i64::from(SLOT);
-        let end = self.b.ins().iadd_imm_s(self.fp, end);
+        let end = self.b.ins().iadd_imm_s(self.scope.fp, end);
         let stack_end = self.load_state(offset_of!(NativeState<'_>, stack_end));
         let beyond = self
             .b
@@ -209,8 +243,8 @@ impl Lowering<'_, '_> {
         self.b.switch_to_block(give);
         self.has_slot(base + 1 + args);
         let slot = i32::from(base + 1 + args) * SLOT;
-        self.b.ins().store(MEMORY, tag, self.fp, slot);
-        self.b.ins().store(MEMORY, bits, self.fp, slot + 8);
+        self.b.ins().store(MEMORY, tag, self.scope.fp, slot);
+        self.b.ins().store(MEMORY, bits, self.scope.fp, slot + 8);
         self.b.ins().jump(go_on, &NONE);
         self.b.switch_to_block(go_on);
         callee
@@ -221,6 +255,12 @@ impl Lowering<'_, '_> {
         let place = self.b.ins().ishl_imm_u(callee, 3);
         let place = self.b.ins().iadd(table, place);
         self.b.ins().load(I64, MEMORY, place, 0)
+    }
+
+    /// What a body is told about how it is entered.
+    fn way(&mut self, callee: ir::Value, entry: u32) -> ir::Value {
+        let way = self.b.ins().ishl_imm_u(callee, 32);
+        self.b.ins().bor_imm_s(way, i64::from(entry))
     }
 
     fn call_function(&mut self, callee: u32, base: u16, args: u16) -> bool {
@@ -243,8 +283,8 @@ impl Lowering<'_, '_> {
         let window = self
             .b
             .ins()
-            .iadd_imm_s(self.fp, i64::from(base + 1) * i64::from(SLOT));
-        let way = self.b.ins().iconst(I64, 0);
+            .iadd_imm_s(self.scope.fp, i64::from(base + 1) * i64::from(SLOT));
+        let way = self.way(callee, BY_CALL);
         let arguments = [self.state, window, way];
         let call = self.b.ins().call_indirect(self.body, code, &arguments);
         let (tag, bits) = (self.b.inst_results(call)[0], self.b.inst_results(call)[1]);
@@ -271,30 +311,32 @@ impl Lowering<'_, '_> {
         self.b.ins().brif(has_left, frame, &NONE, exit, &NONE);
         self.b.switch_to_block(frame);
         self.b.set_cold_block(frame);
-        // The call is in progress: what is live at it, below its window.
-        self.write_back_below(self.pc, base);
-        let place = self.place(self.pc);
-        let slot = i32::from(base) * SLOT;
-        self.b.ins().store(MEMORY, place, self.fp, slot);
-        let program = self.load_state(offset_of!(NativeState<'_>, program_bits));
-        let delta = self.b.ins().bor_imm_s(program, i64::from(base) + 1);
-        self.b.ins().store(MEMORY, delta, self.fp, slot + 8);
-        let frames = self.load_state(offset_of!(NativeState<'_>, frames));
-        let frames = self.b.ins().iadd_imm_s(frames, 1);
-        self.store_state(offset_of!(NativeState<'_>, frames), frames);
+        self.leave_as_caller(Some((self.pc, base)));
+    }
+
+    /// Leaves because a function called from this part has; its frame is in the window of the call given,
+    /// or in the place of this one.
+    fn leave_as_caller(&mut self, call: Option<(u32, u16)>) {
+        let (scope, now) = (Rc::clone(&self.scope), self.now.clone());
+        if let Some((pc, window)) = call {
+            self.write_caller(pc, window);
+            self.add_frames(1);
+        }
+        self.write_callers();
+        (self.scope, self.now) = (scope, now);
         let tag = self.b.ins().iconst(I64, EXIT);
         self.b.ins().return_(&[tag, tag]);
     }
 
     fn tail_call(&mut self, callee: u32, base: u16, args: u16, is_closure: bool) -> bool {
-        let target = self.program.function(callee);
+        let target = self.planner.program.function(callee);
         if !self.is_plain(callee, args) {
             let exit = self.exit(ExitReason::Uncompiled);
             self.b.ins().jump(exit, &NONE);
             return false;
         }
         let frame = i64::from(target.registers) * i64::from(SLOT);
-        let end = self.b.ins().iadd_imm_s(self.fp, frame);
+        let end = self.b.ins().iadd_imm_s(self.scope.fp, frame);
         let gives_closure = is_closure && target.captures > 0;
         let callee = self.b.ins().iconst(I64, i64::from(callee));
         self.replace(callee, end, base, args, gives_closure);
@@ -312,7 +354,7 @@ impl Lowering<'_, '_> {
         // One slot more, for the closure, which a function without captures does not look at.
         let slots = self.b.ins().iadd_imm_s(registers, 1);
         let bytes = self.b.ins().imul_imm_s(slots, i64::from(SLOT));
-        let end = self.b.ins().iadd(self.fp, bytes);
+        let end = self.b.ins().iadd(self.scope.fp, bytes);
         self.replace(callee, end, base, args, true);
     }
 
@@ -340,16 +382,33 @@ impl Lowering<'_, '_> {
         }
         for (place, (tag, bits)) in values.into_iter().enumerate() {
             let slot = place as i32 * SLOT;
-            self.b.ins().store(MEMORY, tag, self.fp, slot);
-            self.b.ins().store(MEMORY, bits, self.fp, slot + 8);
+            self.b.ins().store(MEMORY, tag, self.scope.fp, slot);
+            self.b.ins().store(MEMORY, bits, self.scope.fp, slot + 8);
         }
         let gas = self.b.use_var(self.gas);
         self.store_state(offset_of!(NativeState<'_>, gas), gas);
-        let way = self.b.ins().bnot(callee);
+        let way = self.way(callee, BY_TAIL_CALL);
         let code = self.code_of(callee);
-        self.b
-            .ins()
-            .return_call_indirect(self.body, code, &[self.state, self.fp, way]);
+        let arguments = [self.state, self.scope.fp, way];
+        if self.scope.caller.is_none() {
+            self.b
+                .ins()
+                .return_call_indirect(self.body, code, &arguments);
+            return;
+        }
+        // A part inside has no native frame of its own to give up.
+        let call = self.b.ins().call_indirect(self.body, code, &arguments);
+        let (tag, bits) = (self.b.inst_results(call)[0], self.b.inst_results(call)[1]);
+        let gas = self.load_state(offset_of!(NativeState<'_>, gas));
+        self.b.def_var(self.gas, gas);
+        let (left, go_on) = (self.b.create_block(), self.b.create_block());
+        let is_value = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, tag, EXIT);
+        self.b.ins().brif(is_value, go_on, &NONE, left, &NONE);
+        self.b.switch_to_block(left);
+        self.b.set_cold_block(left);
+        self.leave_as_caller(None);
+        self.b.switch_to_block(go_on);
+        self.give_back_any(tag, bits);
     }
 
     /// The write barrier for a cell, whose two words may lie on two cards.

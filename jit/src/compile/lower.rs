@@ -1,6 +1,7 @@
 //! From blocks to Cranelift's form: entries, edges between blocks, exits and gas.
 
 use std::mem::offset_of;
+use std::rc::Rc;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
@@ -9,17 +10,16 @@ use cranelift_codegen::ir::{
 };
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
+use pw_isa::Kind;
 use pw_isa::op::{Access, Control, Data, Op};
-use pw_isa::verify::LiveTable;
-use pw_isa::{Function, Kind};
 
 use super::Request;
-use super::blocks::{Block, Blocks};
+use super::blocks::Block;
 use super::exits::Exit;
-use super::registers::Register;
-use super::state::{EXIT, ExitReason, NOT_ENTERED, NativeState};
-use super::types::{Evidence, Plan, Type, Types, guarded, reads};
-use crate::code_space::LoadedProgram;
+use super::parts::Planner;
+use super::scope::Scope;
+use super::state::{BY_TAIL_CALL, EXIT, ExitReason, FIRST_LOOP, NOT_ENTERED, NativeState};
+use super::types::{Plan, Type, guarded, reads};
 use crate::value::Value;
 
 /// Memory that native code reaches is there and aligned.
@@ -31,20 +31,18 @@ pub(super) const SLOT: i32 = size_of::<Value>() as i32;
 /// A function on its way to native code.
 pub(super) struct Lowering<'a, 'b> {
     pub(super) b: FunctionBuilder<'b>,
-    pub(super) program: &'a LoadedProgram,
-    pub(super) request: &'a Request<'a>,
-    pub(super) function: &'a Function,
-    pub(super) live: &'a LiveTable,
-    blocks: &'a Blocks,
-    types: &'a Types,
-    evidence: &'a Evidence<'a>,
-    pub(super) registers: Vec<Register>,
+    pub(super) planner: &'a Planner<'a>,
     pub(super) state: ir::Value,
-    pub(super) fp: ir::Value,
     pub(super) gas: Variable,
     pub(super) body: SigRef,
-    native: Vec<ir::Block>,
-    pub(super) exits: Vec<Exit>,
+    /// The part whose instructions are being lowered.
+    pub(super) scope: Rc<Scope<'a>>,
+    /// The most slots that frames of its parts reach, from the root's r0 on, and where that is tested.
+    pub(super) reach: u32,
+    tests_of_reach: Vec<ir::Inst>,
+    pub(super) exits: Vec<Exit<'a>>,
+    /// The block being lowered.
+    pub(super) block: usize,
     /// Of the instruction being lowered: its pc, the types before it, and its exits.
     pub(super) pc: u32,
     pub(super) now: Vec<Type>,
@@ -61,25 +59,30 @@ pub(super) fn body_signature() -> Signature {
     signature
 }
 
-/// Lowers a function; the pcs of the loops that it can be entered at.
+/// What comes of lowering.
+pub(super) struct Lowered {
+    /// The pcs of the loops that the body can be entered at.
+    pub(super) loops: Vec<u32>,
+    /// The slots that must be there from the frame's r0 on.
+    pub(super) slots: u32,
+}
+
+/// How each instruction of a function is compiled, by pc.
+pub(super) fn plans(request: &Request) -> Vec<Plan> {
+    let planner = Planner::new(&request.program, request.number, &request.feedback);
+    planner.root(request.function).types.plans.clone()
+}
+
+/// Lowers a function.
 pub(super) fn lower(
-    request: &Request<'_>,
+    request: &Request,
     into: &mut ir::Function,
     frontend: &mut FunctionBuilderContext,
     config: TargetFrontendConfig,
-) -> Vec<u32> {
-    let program = request.space.program(request.program);
-    let function = program.function(request.function);
-    let blocks = Blocks::of(function);
-    let evidence = Evidence {
-        function,
-        blocks: &blocks,
-        sites: request.sites,
-        program: request.program,
-        generic: request.generic,
-    };
-    let types = evidence.types();
-    into.name = UserFuncName::user(request.program, request.function);
+) -> Lowered {
+    let planner = Planner::new(&request.program, request.number, &request.feedback);
+    let root = planner.root(request.function);
+    into.name = UserFuncName::user(request.number, request.function);
     into.signature = body_signature();
     let mut b = FunctionBuilder::new(into, frontend);
     let entry = b.create_block();
@@ -89,28 +92,20 @@ pub(super) fn lower(
         let params = b.block_params(entry);
         (params[0], params[1], params[2])
     };
-    let registers = (0..function.registers)
-        .map(|_| Register::declare(&mut b))
-        .collect();
     let gas = b.declare_var(I64);
     let body = b.import_signature(body_signature());
-    let native = blocks.all.iter().map(|_| b.create_block()).collect();
+    let scope = Rc::new(Scope::new(&mut b, &planner, root, fp, 0, None));
     let mut lowering = Lowering {
         b,
-        program,
-        request,
-        function,
-        live: program.live(request.function),
-        blocks: &blocks,
-        types: &types,
-        evidence: &evidence,
-        registers,
+        planner: &planner,
         state,
-        fp,
         gas,
         body,
-        native,
+        reach: scope.end(),
+        scope,
+        tests_of_reach: Vec::new(),
         exits: Vec::new(),
+        block: 0,
         pc: 0,
         now: Vec::new(),
         before: Vec::new(),
@@ -118,13 +113,13 @@ pub(super) fn lower(
         here: Vec::new(),
     };
     let loops = lowering.entries(way);
-    for number in 0..blocks.all.len() {
-        lowering.block(number);
-    }
+    lowering.part();
     lowering.write_exits();
+    lowering.set_reach();
+    let slots = lowering.reach;
     lowering.b.seal_all_blocks();
     lowering.b.finalize(config);
-    loops
+    Lowered { loops, slots }
 }
 
 /// The way in from the engine.
@@ -160,9 +155,8 @@ pub(super) fn entrance(
     b.finalize(config);
 }
 
-/// What stands in the code table for a function without native code: not entered by calls, left at its
-/// beginning by tail calls, which have no caller any more.
-pub(super) fn refusal(
+/// What stands in the code table for a function without native code: the interpreter runs it.
+pub(super) fn interpreted(
     into: &mut ir::Function,
     frontend: &mut FunctionBuilderContext,
     config: TargetFrontendConfig,
@@ -173,17 +167,24 @@ pub(super) fn refusal(
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
     let params = b.block_params(entry).to_vec();
-    let (by_tail_call, by_call) = (b.create_block(), b.create_block());
-    let is_tail_call = b.ins().icmp_imm_s(IntCC::SignedLessThan, params[2], 0);
-    b.ins().brif(is_tail_call, by_tail_call, &[], by_call, &[]);
-    b.switch_to_block(by_call);
-    return_constant(&mut b, NOT_ENTERED);
-    b.switch_to_block(by_tail_call);
-    let number = b.ins().bnot(params[2]);
-    let place = b.ins().ishl_imm_u(number, 32);
-    leave_at(&mut b, params[0], params[1], place, ExitReason::NotEntered);
+    let signature = b.import_signature(helper_signature());
+    let offset = offset_of!(NativeState<'_>, interpret) as i32;
+    let helper = b.ins().load(I64, MEMORY, params[0], offset);
+    let call = b.ins().call_indirect(signature, helper, &params);
+    let tag = b.inst_results(call)[0];
+    let offset = offset_of!(NativeState<'_>, result_bits) as i32;
+    let bits = b.ins().load(I64, MEMORY, params[0], offset);
+    b.ins().return_(&[tag, bits]);
     b.seal_all_blocks();
     b.finalize(config);
+}
+
+/// The signature of what native code calls in the engine: state, frame, and a place or way.
+fn helper_signature() -> Signature {
+    let mut signature = Signature::new(CallConv::SystemV);
+    signature.params = vec![AbiParam::new(I64); 3];
+    signature.returns = vec![AbiParam::new(I64)];
+    signature
 }
 
 fn return_constant(b: &mut FunctionBuilder<'_>, tag: i64) {
@@ -225,15 +226,17 @@ pub(super) fn leave_at(
 impl<'a> Lowering<'a, '_> {
     /// The beginning, and the ways into loops.
     fn entries(&mut self, way: ir::Value) -> Vec<u32> {
-        let headers: Vec<usize> = (0..self.blocks.all.len())
-            .filter(|number| self.blocks.all[*number].is_header)
-            .filter(|number| self.types.at_start[*number].is_some())
+        let headers: Vec<usize> = (0..self.scope.part.place.blocks.all.len())
+            .filter(|number| self.scope.part.place.blocks.all[*number].is_header)
+            .filter(|number| self.scope.part.types.at_start[*number].is_some())
             .collect();
         let first = self.load_state(offset_of!(NativeState<'_>, gas));
         self.b.def_var(self.gas, first);
+        let way = self.b.ins().ireduce(I32, way);
         for (entry, header) in headers.iter().enumerate() {
             let (into, other) = (self.b.create_block(), self.b.create_block());
-            let is_this = self.b.ins().icmp_imm_s(IntCC::Equal, way, entry as i64 + 1);
+            let number = i64::from(FIRST_LOOP) + entry as i64;
+            let is_this = self.b.ins().icmp_imm_s(IntCC::Equal, way, number);
             self.b.ins().brif(is_this, into, &[], other, &[]);
             self.b.switch_to_block(into);
             self.b.set_cold_block(into);
@@ -241,39 +244,58 @@ impl<'a> Lowering<'a, '_> {
             self.b.switch_to_block(other);
         }
         self.begin(way);
-        let starts = headers.iter().map(|header| self.blocks.all[*header].start);
+        let starts = headers
+            .iter()
+            .map(|header| self.scope.part.place.blocks.all[*header].start);
         starts.collect()
     }
 
     /// The beginning of the function: its arguments stand in the frame.
     fn begin(&mut self, way: ir::Value) {
         let (go_on, refuse) = (self.b.create_block(), self.b.create_block());
-        let frame = i64::from(self.function.registers) * i64::from(SLOT);
-        let end = self.b.ins().iadd_imm_s(self.fp, frame);
-        let stack_end = self.load_state(offset_of!(NativeState<'_>, stack_end));
-        let beyond = self
-            .b
-            .ins()
-            .icmp(IntCC::UnsignedGreaterThan, end, stack_end);
+        let beyond = self.is_beyond_stack();
         self.refuse_if(beyond, refuse);
         let sp = self.b.ins().get_stack_pointer(I64);
         let native_end = self.load_state(offset_of!(NativeState<'_>, native_end));
         let too_deep = self.b.ins().icmp(IntCC::UnsignedLessThan, sp, native_end);
         self.refuse_if(too_deep, refuse);
-        let need = self.blocks.all[0].need as i64;
+        let need = self.scope.part.place.blocks.all[0].need as i64;
         let gas = self.b.use_var(self.gas);
         let poor = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, gas, need);
         self.b.ins().brif(poor, refuse, &[], go_on, &[]);
         self.refuse(refuse, way);
         self.b.switch_to_block(go_on);
         self.pc = 0;
-        self.now = vec![Type::Any; self.registers.len()];
+        self.now = vec![Type::Any; self.scope.registers.len()];
         self.load_frame(0);
         // An exit on the way in leaves the frame as it is: nothing has been charged.
         self.before = self.now.clone();
         self.refund = 0;
         self.here.clear();
         self.go_to(0);
+    }
+
+    /// Whether the frames of all parts do not fit into the stack.
+    fn is_beyond_stack(&mut self) -> ir::Value {
+        // How much they take is known once all parts are lowered.
+        let bytes = self.b.ins().iconst(I64, 0);
+        let test = self.b.func.dfg.value_def(bytes).unwrap_inst();
+        self.tests_of_reach.push(test);
+        let end = self.b.ins().iadd(self.scope.fp, bytes);
+        let stack_end = self.load_state(offset_of!(NativeState<'_>, stack_end));
+        self.b
+            .ins()
+            .icmp(IntCC::UnsignedGreaterThan, end, stack_end)
+    }
+
+    fn set_reach(&mut self) {
+        let bytes = i64::from(self.reach) * i64::from(SLOT);
+        for test in &self.tests_of_reach {
+            self.b.func.dfg.insts[*test] = ir::InstructionData::UnaryImm {
+                opcode: ir::Opcode::Iconst,
+                imm: bytes.into(),
+            };
+        }
     }
 
     fn refuse_if(&mut self, test: ir::Value, refuse: ir::Block) {
@@ -287,7 +309,10 @@ impl<'a> Lowering<'a, '_> {
         self.b.switch_to_block(refuse);
         self.b.set_cold_block(refuse);
         let (by_tail_call, by_call) = (self.b.create_block(), self.b.create_block());
-        let is_tail_call = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, way, 0);
+        let is_tail_call = self
+            .b
+            .ins()
+            .icmp_imm_s(IntCC::Equal, way, i64::from(BY_TAIL_CALL));
         self.b
             .ins()
             .brif(is_tail_call, by_tail_call, &[], by_call, &[]);
@@ -298,7 +323,7 @@ impl<'a> Lowering<'a, '_> {
         leave_at(
             &mut self.b,
             self.state,
-            self.fp,
+            self.scope.fp,
             place,
             ExitReason::NotEntered,
         );
@@ -306,34 +331,46 @@ impl<'a> Lowering<'a, '_> {
 
     /// On-stack replacement: the registers that are live at a loop come from the frame.
     fn enter_loop(&mut self, header: usize) {
-        let start = self.blocks.all[header].start;
+        let start = self.scope.part.place.blocks.all[header].start;
         self.pc = start;
-        self.now = vec![Type::Any; self.registers.len()];
+        self.now = vec![Type::Any; self.scope.registers.len()];
         self.load_frame(start);
         self.before = self.now.clone();
         self.refund = 0;
         self.here.clear();
+        let beyond = self.is_beyond_stack();
+        self.exit_if(beyond, ExitReason::NotEntered);
         self.go_to(header);
     }
 
     fn load_frame(&mut self, pc: u32) {
-        for register in self.live.at(pc) {
+        let live = self.scope.live;
+        for register in live.at(pc) {
             let tag = self.load_slot(register, 0);
             let bits = self.load_slot(register, 8);
             self.set_any(register, tag, bits);
         }
     }
 
+    /// Lowers the instructions of the current part.
+    pub(super) fn part(&mut self) {
+        for number in 0..self.scope.native.len() {
+            self.block(number);
+        }
+    }
+
     fn block(&mut self, number: usize) {
-        let block = &self.blocks.all[number];
-        let Some(at_start) = &self.types.at_start[number] else {
+        let part = Rc::clone(&self.scope.part);
+        let block = &part.place.blocks.all[number];
+        let Some(at_start) = &part.types.at_start[number] else {
             // Control comes here by no way that was compiled.
-            self.b.switch_to_block(self.native[number]);
+            self.b.switch_to_block(self.scope.native[number]);
             return_constant(&mut self.b, EXIT);
             return;
         };
-        self.b.switch_to_block(self.native[number]);
+        self.b.switch_to_block(self.scope.native[number]);
         self.now.clone_from(at_start);
+        self.block = number;
         self.charge(block);
         let mut gas_behind = block.gas;
         for pc in block.start..block.end {
@@ -341,9 +378,9 @@ impl<'a> Lowering<'a, '_> {
             self.before.clone_from(&self.now);
             self.refund = gas_behind;
             self.here.clear();
-            let plan = self.types.plans[pc as usize];
+            let plan = self.scope.part.types.plans[pc as usize];
             let goes_on = self.instruction(number, pc, plan);
-            gas_behind -= self.function.fixed_gas(pc as usize);
+            gas_behind -= self.scope.function.fixed_gas(pc as usize);
             if !goes_on {
                 return;
             }
@@ -375,7 +412,7 @@ impl<'a> Lowering<'a, '_> {
 
     /// Lowers one instruction; false when the block does not go on behind it.
     fn instruction(&mut self, number: usize, pc: u32, plan: Plan) -> bool {
-        let op = self.function.code[pc as usize];
+        let op = self.scope.function.code[pc as usize];
         match plan {
             Plan::Exit => {
                 let exit = self.exit(ExitReason::Uncompiled);
@@ -386,6 +423,7 @@ impl<'a> Lowering<'a, '_> {
             _ => match op {
                 Op::Control(op) => return self.control(number, op),
                 Op::Data(Data::Move { dst, src }) => self.copy(dst.0, src.0),
+                Op::Data(Data::Cons { dst, car, cdr }) => self.cons(dst, car, cdr),
                 Op::Data(op) => self.data(op, plan),
                 Op::Arith(op) => self.arith(op, plan),
                 Op::Float(op) => self.float_function(op),
@@ -395,7 +433,7 @@ impl<'a> Lowering<'a, '_> {
             },
         }
         let mut expected = self.before.clone();
-        self.evidence.step(pc, &mut expected);
+        self.scope.evidence.step(pc, &mut expected);
         debug_assert_eq!(self.now, expected, "{op:?} under {plan:?}");
         true
     }
@@ -404,19 +442,11 @@ impl<'a> Lowering<'a, '_> {
         match op {
             Control::Loop {} => return true,
             Control::Jump { .. } => {
-                self.go_to(self.blocks.all[number].next[0]);
+                self.go_to(self.scope.part.place.blocks.all[number].next[0]);
             }
             Control::BranchIf { test, .. } => self.branch(number, test.0, true),
             Control::BranchUnless { test, .. } => self.branch(number, test.0, false),
-            Control::Return { value } => {
-                let (tag, bits) = self.value(value.0);
-                let gas = self.b.use_var(self.gas);
-                self.store_state(offset_of!(NativeState<'_>, gas), gas);
-                // Where a program has ended is a part of its state.
-                let place = self.place(self.pc);
-                self.store_state(offset_of!(NativeState<'_>, exit_place), place);
-                self.b.ins().return_(&[tag, bits]);
-            }
+            Control::Return { value } => self.give_back(value.0),
             Control::Raise { .. } => unreachable!("not compiled"),
         }
         false
@@ -424,7 +454,7 @@ impl<'a> Lowering<'a, '_> {
 
     fn branch(&mut self, number: usize, test: u16, wanted: bool) {
         let truth = self.truth(test);
-        let next = self.blocks.all[number].next.clone();
+        let next = self.scope.part.place.blocks.all[number].next.clone();
         let (taken, behind) = (self.b.create_block(), self.b.create_block());
         let (if_true, if_false) = if wanted {
             (taken, behind)
@@ -436,7 +466,7 @@ impl<'a> Lowering<'a, '_> {
         for (way, to) in [(taken, next[0]), (behind, next[1])] {
             self.b.switch_to_block(way);
             self.now.clone_from(&now);
-            self.pc = self.blocks.all[to].start;
+            self.pc = self.scope.part.place.blocks.all[to].start;
             self.before.clone_from(&now);
             self.refund = 0;
             self.here.clear();
@@ -447,7 +477,9 @@ impl<'a> Lowering<'a, '_> {
     /// Whether a register counts as true, as a word.
     pub(super) fn truth(&mut self, register: u16) -> ir::Value {
         match self.now[usize::from(register)] {
-            Type::Bool => self.b.use_var(self.registers[usize::from(register)].bits),
+            Type::Bool => self
+                .b
+                .use_var(self.scope.registers[usize::from(register)].bits),
             Type::Nil => self.b.ins().iconst(I64, 0),
             Type::Any => {
                 let (tag, bits) = self.value(register);
@@ -466,30 +498,38 @@ impl<'a> Lowering<'a, '_> {
         }
     }
 
+    /// Returns from the root's frame.
+    pub(super) fn return_value(&mut self, tag: ir::Value, bits: ir::Value) {
+        let gas = self.b.use_var(self.gas);
+        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        // Where a program has ended is a part of its state.
+        let place = self.place(self.pc);
+        self.store_state(offset_of!(NativeState<'_>, exit_place), place);
+        self.b.ins().return_(&[tag, bits]);
+    }
+
     /// Goes to a block: what it wants to know about registers is made sure of on the way.
-    fn go_to(&mut self, number: usize) {
-        let Some(wanted) = &self.types.at_start[number] else {
+    pub(super) fn go_to(&mut self, number: usize) {
+        let part = Rc::clone(&self.scope.part);
+        let Some(wanted) = &part.types.at_start[number] else {
             let exit = self.exit(ExitReason::Uncompiled);
             self.b.ins().jump(exit, &[]);
             return;
         };
-        let start = self.blocks.all[number].start;
-        for register in self.live.at(start) {
+        let start = part.place.blocks.all[number].start;
+        let live = self.scope.live;
+        for register in live.at(start) {
             let wanted = wanted[usize::from(register)];
-            if wanted == Type::Any {
-                let (tag, bits) = self.value(register);
-                self.set_any(register, tag, bits);
-            } else {
-                self.guard(register, wanted);
-            }
+            self.guard(register, wanted);
+            self.forget(register, wanted);
         }
-        self.b.ins().jump(self.native[number], &[]);
+        self.b.ins().jump(self.scope.native[number], &[]);
     }
 
     /// What the current instruction takes a number that it reads to be.
     pub(super) fn wanted(&self, register: u16) -> Type {
-        let op = &self.function.code[self.pc as usize];
-        let site = self.evidence.site(self.pc);
+        let op = &self.scope.function.code[self.pc as usize];
+        let site = self.scope.evidence.site(self.pc);
         let guards = guarded(op, Plan::Floats, &self.before, site);
         let found = guards.into_iter().find(|(of, _)| *of == register);
         found.map_or(Type::Any, |(_, wanted)| wanted)
@@ -503,27 +543,17 @@ impl<'a> Lowering<'a, '_> {
         self.b.ins().store(MEMORY, value, self.state, offset as i32);
     }
 
+    /// Lets a handler of the interpreter do the current instruction.
+    pub(super) fn do_aside(&mut self) {
+        let op = self.scope.function.code[self.pc as usize];
+        self.aside(self.block, &op);
+    }
+
     /// Lets a handler of the interpreter do an instruction.
     fn aside(&mut self, number: usize, op: &Op) {
-        for register in reads(op) {
-            self.write_back(register);
-        }
-        let gas = self.b.use_var(self.gas);
-        self.store_state(offset_of!(NativeState<'_>, gas), gas);
-        let mut signature = Signature::new(CallConv::SystemV);
-        signature.params = vec![AbiParam::new(I64); 3];
-        signature.returns = vec![AbiParam::new(I64)];
-        let signature = self.b.import_signature(signature);
-        let handler = self.load_state(offset_of!(NativeState<'_>, aside));
-        let place = self.place(self.pc);
-        let arguments = [self.state, self.fp, place];
-        let call = self.b.ins().call_indirect(signature, handler, &arguments);
-        let done = self.b.inst_results(call)[0];
-        let gas = self.load_state(offset_of!(NativeState<'_>, gas));
-        self.b.def_var(self.gas, gas);
-        self.exit_unless(done, ExitReason::Aside);
+        self.call_aside(op);
         let mut after = self.now.clone();
-        self.evidence.step(self.pc, &mut after);
+        self.scope.evidence.step(self.pc, &mut after);
         let mut written = None;
         op.accesses(|access| {
             if let Access::Write(register) = access {
@@ -536,7 +566,8 @@ impl<'a> Lowering<'a, '_> {
             self.set_known(register, after[usize::from(register)], tag, bits);
         }
         if op.info().work != pw_isa::op::Work::None {
-            let need = self.blocks.need_behind(number) as i64;
+            let need = self.scope.part.place.blocks.need_behind(number) as i64;
+            let gas = self.b.use_var(self.gas);
             let (pc, refund, before) = (self.pc, self.refund, self.before.clone());
             self.settle();
             let poor = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, gas, need);
@@ -544,6 +575,24 @@ impl<'a> Lowering<'a, '_> {
             (self.pc, self.refund, self.before) = (pc, refund, before);
             self.here.clear();
         }
+    }
+
+    /// Calls the handler of an instruction, which leaves its result in the frame.
+    pub(super) fn call_aside(&mut self, op: &Op) {
+        for register in reads(op) {
+            self.write_back(register);
+        }
+        let gas = self.b.use_var(self.gas);
+        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        let signature = self.b.import_signature(helper_signature());
+        let handler = self.load_state(offset_of!(NativeState<'_>, aside));
+        let place = self.place(self.pc);
+        let arguments = [self.state, self.scope.fp, place];
+        let call = self.b.ins().call_indirect(signature, handler, &arguments);
+        let done = self.b.inst_results(call)[0];
+        let gas = self.load_state(offset_of!(NativeState<'_>, gas));
+        self.b.def_var(self.gas, gas);
+        self.exit_unless(done, ExitReason::Aside);
     }
 }
 

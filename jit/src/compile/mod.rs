@@ -7,30 +7,39 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `feedback` | what a compilation knows about the way functions run |
 //! | `blocks` | blocks, and the gas to the next check |
 //! | `types` | what is known and guessed about registers |
+//! | `parts`, `scope` | what is inlined where; the frames of it |
 //! | `lower` | from blocks to Cranelift's form: entries, edges, gas, operations aside |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
-//! | `numbers`, `objects`, `calls` | instructions |
+//! | `numbers`, `objects`, `alloc`, `maps`, `calls` | instructions |
 //! | `state` | what native code shares with the engine |
 //!
 //! # The protocol
-//! A body is called with the state, the frame's r0 and the number of an entry: 0 for the beginning, n for
-//! the n-th loop, below 0 for the beginning by way of a tail call from function `-n - 1`. It returns tag
-//! and bits of the result, or `EXIT` after it has written its frame back and said where the newest frame
-//! is; a caller that receives `EXIT` writes its own frame back and the header of the frame it called, and
-//! returns `EXIT`. `NOT_ENTERED` is returned by a function that did not begin, for want of gas or stack:
-//! the caller exits *at* its call.
+//! A body is called with the state, the frame's r0 and a way: the function's number above, the number of
+//! an entry below (`state::BY_CALL`). It returns tag and bits of the result, or `EXIT` after it has
+//! written its frame back and said where the newest frame is; a caller that receives `EXIT` writes its own
+//! frame back and the header of the frame it called, and returns `EXIT`. `NOT_ENTERED` is returned by a
+//! function that did not begin, for want of gas or stack: the caller exits *at* its call. A function
+//! without native code is run by the interpreter, called under the same protocol.
 
+mod alloc;
 mod blocks;
 mod calls;
 mod exits;
+pub(crate) mod feedback;
 mod lower;
+mod maps;
 mod numbers;
 mod objects;
+mod parts;
 mod registers;
+mod scope;
 pub(crate) mod state;
 mod types;
+
+use std::sync::Arc;
 
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
@@ -38,9 +47,9 @@ use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 
-use crate::code::CodeMemory;
-use crate::code_space::CodeSpace;
-use crate::interp::profile::Site;
+use crate::code_space::LoadedProgram;
+use crate::tier::OptimizationLevel;
+use feedback::Feedback;
 
 /// Why a function has no native code.
 #[derive(Debug, thiserror::Error)]
@@ -59,9 +68,25 @@ pub enum CompileError {
     /// Cranelift refuses.
     #[error("the compiler failed: {0}")]
     Failed(String),
+    /// The compiler stopped with a message: a mistake in it.
+    #[error("the compiler panicked: {0}")]
+    Panicked(String),
     /// There is no memory for the code.
     #[error("no executable memory: {0}")]
     Memory(#[from] std::io::Error),
+    /// There is no thread for the compiler.
+    #[error("no thread to compile on: {0}")]
+    Thread(std::io::Error),
+    /// Compiling has cost what it may, or the code alone takes more memory than all code may.
+    #[error("the budget of the compiler is used up")]
+    OverBudget,
+}
+
+impl CompileError {
+    /// Whether the compiler itself is at fault.
+    pub fn is_fault(&self) -> bool {
+        matches!(self, CompileError::Failed(_) | CompileError::Panicked(_))
+    }
 }
 
 /// The most instructions of a function that is compiled.
@@ -69,26 +94,46 @@ const INSTRUCTIONS_MAX: usize = 3_000;
 /// The most registers.
 const REGISTERS_MAX: u16 = 500;
 
-/// The native code of one function.
-#[derive(Debug)]
-pub(crate) struct NativeFunction {
-    pub(crate) code: CodeMemory,
-    /// The pc of the loop of each entry from 1 on.
-    pub(crate) loops: Vec<u32>,
+/// What a compilation gives: machine code that can run at any address, in any process of this machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CompiledCode {
+    /// The machine code.
+    pub bytes: Vec<u8>,
+    /// The pcs of the loops that it can be entered at, in the order of these entries.
+    pub loops: Vec<u32>,
+    /// The slots that must be there from the frame's r0 on, for it and the frames of what is inlined.
+    pub slots: u32,
 }
 
-/// What a compilation is about.
-pub(crate) struct Request<'a> {
-    pub(crate) space: &'a CodeSpace,
-    pub(crate) program: u32,
+/// What a compilation did, for people.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// How each instruction was compiled, by pc: what was guessed about it.
+    pub plans: Vec<String>,
+    /// Cranelift's intermediate form.
+    pub ir: String,
+    /// Machine instructions, in Cranelift's notation.
+    pub assembly: String,
+    /// What came of it.
+    pub code: CompiledCode,
+}
+
+/// What a compilation is about. It owns all it needs, so that any thread can do it.
+pub(crate) struct Request {
+    pub(crate) program: Arc<LoadedProgram>,
+    /// The program's number in its code space: values name its constants and functions by it.
+    pub(crate) number: u32,
     pub(crate) function: u32,
-    /// What was seen at its instructions, by pc.
-    pub(crate) sites: &'a [Site],
-    /// Instructions about which guesses have failed too often.
-    pub(crate) generic: &'a [u32],
+    pub(crate) feedback: Feedback,
 }
 
-/// A compiler; one a thread.
+const _: () = {
+    const fn is_send<T: Send>() {}
+    is_send::<Request>();
+    is_send::<CompiledCode>();
+};
+
+/// A compiler, for one thread at a time.
 pub(crate) struct Compiler {
     isa: OwnedTargetIsa,
     context: Context,
@@ -96,7 +141,7 @@ pub(crate) struct Compiler {
 }
 
 impl Compiler {
-    pub(crate) fn new() -> Result<Compiler, CompileError> {
+    pub(crate) fn new(level: OptimizationLevel) -> Result<Compiler, CompileError> {
         // The calling convention of the ways in and out, and that code can run where it was just written.
         if !cfg!(all(target_arch = "x86_64", unix)) {
             let machine = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
@@ -104,7 +149,7 @@ impl Compiler {
         }
         let mut flags = settings::builder();
         for (name, value) in [
-            ("opt_level", "speed"),
+            ("opt_level", level.name()),
             (
                 "enable_verifier",
                 if cfg!(debug_assertions) {
@@ -132,15 +177,37 @@ impl Compiler {
         })
     }
 
+    /// All that decides which code a function becomes, except for the function and what was seen in it:
+    /// this engine, Cranelift, their settings, and what the processor can do.
+    pub(crate) fn identity(&self) -> String {
+        let of_machine: Vec<String> = self
+            .isa
+            .isa_flags()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        format!(
+            "{} {} {} {} {}",
+            env!("PW_JIT_BUILD"),
+            cranelift_codegen::VERSION,
+            self.isa.triple(),
+            self.isa.flags(),
+            of_machine.join(" ")
+        )
+    }
+
     /// Compiles a function.
-    pub(crate) fn compile(
+    pub(crate) fn compile(&mut self, request: &Request) -> Result<CompiledCode, CompileError> {
+        self.compile_with(request, |_| {})
+    }
+
+    /// Compiles a function; `lowered` sees it before Cranelift goes to work.
+    fn compile_with(
         &mut self,
-        request: &Request<'_>,
-    ) -> Result<NativeFunction, CompileError> {
-        let function = request
-            .space
-            .program(request.program)
-            .function(request.function);
+        request: &Request,
+        lowered: impl FnOnce(&mut Context),
+    ) -> Result<CompiledCode, CompileError> {
+        let function = request.program.function(request.function);
         if function.code.len() > INSTRUCTIONS_MAX || function.registers > REGISTERS_MAX {
             return Err(CompileError::TooLarge {
                 instructions: function.code.len(),
@@ -149,31 +216,58 @@ impl Compiler {
         }
         self.context.clear();
         let config = self.isa.frontend_config();
-        let loops = lower::lower(request, &mut self.context.func, &mut self.frontend, config);
-        Ok(NativeFunction {
-            code: self.finish()?,
+        let lower::Lowered { loops, slots } =
+            lower::lower(request, &mut self.context.func, &mut self.frontend, config);
+        lowered(&mut self.context);
+        Ok(CompiledCode {
+            bytes: self.finish()?,
             loops,
+            slots,
         })
+    }
+
+    /// Compiles a function, and tells all about it.
+    pub(crate) fn explain(&mut self, request: &Request) -> Result<Explanation, CompileError> {
+        let plans = lower::plans(request);
+        let mut ir = String::new();
+        let code = self.compile_with(request, |context| {
+            ir = context.func.display().to_string();
+            context.set_disasm(true);
+        })?;
+        let compiled = self.context.compiled_code();
+        let assembly = compiled.and_then(|compiled| compiled.vcode.clone());
+        Ok(Explanation {
+            plans: plans.iter().map(|plan| format!("{plan:?}")).collect(),
+            ir,
+            assembly: assembly.unwrap_or_default(),
+            code,
+        })
+    }
+
+    /// Forgets what a compilation that panicked has left behind.
+    pub(crate) fn start_over(&mut self) {
+        self.context = Context::new();
+        self.frontend = FunctionBuilderContext::new();
     }
 
     /// The way in from the engine: `extern "C" fn(state, r0, entry, code)`, which leaves the result in the
     /// state.
-    pub(crate) fn entrance(&mut self) -> Result<CodeMemory, CompileError> {
+    pub(crate) fn entrance(&mut self) -> Result<Vec<u8>, CompileError> {
         self.context.clear();
         let config = self.isa.frontend_config();
         lower::entrance(&mut self.context.func, &mut self.frontend, config);
         self.finish()
     }
 
-    /// What stands in the code table for a function without native code.
-    pub(crate) fn refusal(&mut self) -> Result<CodeMemory, CompileError> {
+    /// What stands in the code table for a function without native code: the interpreter runs it.
+    pub(crate) fn interpreted(&mut self) -> Result<Vec<u8>, CompileError> {
         self.context.clear();
         let config = self.isa.frontend_config();
-        lower::refusal(&mut self.context.func, &mut self.frontend, config);
+        lower::interpreted(&mut self.context.func, &mut self.frontend, config);
         self.finish()
     }
 
-    fn finish(&mut self) -> Result<CodeMemory, CompileError> {
+    fn finish(&mut self) -> Result<Vec<u8>, CompileError> {
         let compiled = self
             .context
             .compile(&*self.isa, &mut ControlPlane::default())
@@ -183,6 +277,6 @@ impl Compiler {
                 "the code names outside places".to_owned(),
             ));
         }
-        Ok(CodeMemory::new(compiled.code_buffer())?)
+        Ok(compiled.code_buffer().to_vec())
     }
 }

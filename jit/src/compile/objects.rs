@@ -6,13 +6,14 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{self, InstBuilder};
 use pw_isa::Kind;
-use pw_isa::op::Data;
+use pw_isa::op::{Data, Op};
 use pw_isa::operand::{Def, Use};
 
 use super::lower::{Lowering, MEMORY, NONE, word_of};
 use super::state::{ExitReason, NativeState};
 use super::types::{Plan, Type};
 use crate::fiber::arena::{CARD_WORDS, Elements, OutsideLayout};
+use crate::value::{CONSTANT, Value};
 
 impl Lowering<'_, '_> {
     pub(super) fn data(&mut self, op: Data, plan: Plan) {
@@ -25,10 +26,12 @@ impl Lowering<'_, '_> {
                 self.set_float(dst.0, float);
             }
             Data::Const { dst, constant } => {
-                let value = self.program.constant(self.request.function, constant.0);
+                let function = self.scope.part.place.number();
+                let value = self.planner.program.constant(function, constant.0);
                 let tag = self.b.ins().iconst(I64, value.tag as i64);
-                let bits = self.b.ins().iconst(I64, value.bits as i64);
-                self.set_any(dst.0, tag, bits);
+                let bits = self.constant_bits(value);
+                let known = self.scope.evidence.constant_type(&Op::Data(op));
+                self.set_known(dst.0, known, tag, bits);
             }
             Data::Car { dst, pair } => self.part_of_pair(dst, pair, 0),
             Data::Cdr { dst, pair } => self.part_of_pair(dst, pair, 1),
@@ -44,8 +47,22 @@ impl Lowering<'_, '_> {
                 index,
                 value,
             } => self.vector_set(vector, index, value, plan),
+            Data::MapGet { dst, map, key, .. } => self.map_get(dst, map, key),
+            Data::MapSet { map, key, value } => self.map_set(map, key, value),
             _ => unreachable!("done by a handler"),
         }
+    }
+
+    /// The bits of a value of the program. Its number is not known to the code, which may run in another
+    /// process, where it is another.
+    pub(super) fn constant_bits(&mut self, value: Value) -> ir::Value {
+        if value.tag & CONSTANT == 0 {
+            return self.b.ins().iconst(I64, value.bits as i64);
+        }
+        let program = self.load_state(offset_of!(NativeState<'_>, program_bits));
+        self.b
+            .ins()
+            .bor_imm_s(program, (value.bits & 0xffff_ffff) as i64)
     }
 
     fn constant(&mut self, dst: Def, known: Type, bits: i64) {
@@ -101,7 +118,7 @@ impl Lowering<'_, '_> {
     }
 
     /// The first word of a buffer: in the arena, or outside it.
-    fn buffer_data(&mut self, buffer: ir::Value) -> ir::Value {
+    pub(super) fn buffer_data(&mut self, buffer: ir::Value) -> ir::Value {
         let (inside, outside, found) = (
             self.b.create_block(),
             self.b.create_block(),
@@ -185,6 +202,13 @@ impl Lowering<'_, '_> {
 
     /// The write barrier: marks the cards of an element.
     fn mark(&mut self, buffer: ir::Value, index: ir::Value, elements: Type) {
+        let (shift, words) = if elements == Type::Any { (4, 2) } else { (3, 1) };
+        let bytes = self.b.ins().ishl_imm_u(index, shift);
+        self.mark_words(buffer, bytes, words);
+    }
+
+    /// Marks the cards of words of a buffer from a byte on.
+    pub(super) fn mark_words(&mut self, buffer: ir::Value, bytes: ir::Value, words: i64) {
         let (inside, outside, done) = (
             self.b.create_block(),
             self.b.create_block(),
@@ -192,8 +216,6 @@ impl Lowering<'_, '_> {
         );
         let cards = self.b.append_block_param(done, I64);
         let place = self.b.append_block_param(done, I64);
-        let shift = if elements == Type::Any { 4 } else { 3 };
-        let bytes = self.b.ins().ishl_imm_u(index, shift);
         let is_outside = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, buffer, 0);
         self.b.ins().brif(is_outside, outside, &NONE, inside, &NONE);
         self.b.switch_to_block(inside);
@@ -207,10 +229,9 @@ impl Lowering<'_, '_> {
         let of_buffer = self.b.ins().load(I64, MEMORY, entry, layout.cards as i32);
         self.b.ins().jump(done, &[of_buffer.into(), bytes.into()]);
         self.b.switch_to_block(done);
-        self.mark_card(cards, place);
-        if elements == Type::Any {
-            let second = self.b.ins().iadd_imm_s(place, 8);
-            self.mark_card(cards, second);
+        for word in 0..words {
+            let place = self.b.ins().iadd_imm_s(place, 8 * word);
+            self.mark_card(cards, place);
         }
     }
 

@@ -29,23 +29,49 @@ impl Register {
     }
 }
 
+impl Register {
+    /// Sets it to tag and bits of which nothing is known.
+    pub(super) fn set_any(self, b: &mut FunctionBuilder<'_>, tag: ir::Value, bits: ir::Value) {
+        b.def_var(self.tag, tag);
+        b.def_var(self.bits, bits);
+    }
+
+    /// Copies a value of a known type to another register.
+    pub(super) fn copy_to(self, b: &mut FunctionBuilder<'_>, to: Register, known: Type) {
+        match known {
+            Type::Any => {
+                let (tag, bits) = (b.use_var(self.tag), b.use_var(self.bits));
+                to.set_any(b, tag, bits);
+            }
+            Type::Float => {
+                let float = b.use_var(self.float);
+                b.def_var(to.float, float);
+            }
+            _ => {
+                let bits = b.use_var(self.bits);
+                b.def_var(to.bits, bits);
+            }
+        }
+    }
+}
+
 impl Lowering<'_, '_> {
     /// Writes a register to its slot.
     pub(super) fn write_back(&mut self, register: u16) {
         let (tag, bits) = self.value(register);
         let slot = i32::from(register) * SLOT;
-        self.b.ins().store(MEMORY, tag, self.fp, slot);
-        self.b.ins().store(MEMORY, bits, self.fp, slot + 8);
+        self.b.ins().store(MEMORY, tag, self.scope.fp, slot);
+        self.b.ins().store(MEMORY, bits, self.scope.fp, slot + 8);
     }
 
     pub(super) fn load_slot(&mut self, register: u16, half: i32) -> ir::Value {
         let slot = i32::from(register) * SLOT;
-        self.b.ins().load(I64, MEMORY, self.fp, slot + half)
+        self.b.ins().load(I64, MEMORY, self.scope.fp, slot + half)
     }
 
     /// Tag and bits of a register.
     pub(super) fn value(&mut self, register: u16) -> (ir::Value, ir::Value) {
-        let variables = self.registers[usize::from(register)];
+        let variables = self.scope.registers[usize::from(register)];
         match self.now[usize::from(register)] {
             Type::Any => (
                 self.b.use_var(variables.tag),
@@ -75,7 +101,7 @@ impl Lowering<'_, '_> {
 
     /// A register as a Float; an Int is converted.
     pub(super) fn float(&mut self, register: u16) -> ir::Value {
-        let variables = self.registers[usize::from(register)];
+        let variables = self.scope.registers[usize::from(register)];
         if self.now[usize::from(register)] == Type::Int {
             let int = self.b.use_var(variables.bits);
             return self.b.ins().fcvt_from_sint(F64, int);
@@ -86,7 +112,7 @@ impl Lowering<'_, '_> {
     /// Makes sure of a register's type.
     pub(super) fn guard(&mut self, register: u16, wanted: Type) {
         let known = self.now[usize::from(register)];
-        if known == wanted {
+        if known.is_within(wanted) {
             return;
         }
         let Some(tag) = wanted.tag() else {
@@ -95,31 +121,51 @@ impl Lowering<'_, '_> {
         let (is, bits) = self.value(register);
         let right = self.b.ins().icmp_imm_s(IntCC::Equal, is, tag as i64);
         self.exit_unless(right, ExitReason::Kind);
-        if wanted == Type::Float {
-            let float = self.b.ins().bitcast(F64, MemFlagsData::new(), bits);
-            self.b
-                .def_var(self.registers[usize::from(register)].float, float);
+        match wanted {
+            Type::Float => {
+                let float = self.b.ins().bitcast(F64, MemFlagsData::new(), bits);
+                let variable = self.scope.registers[usize::from(register)].float;
+                self.b.def_var(variable, float);
+            }
+            Type::Closure(function) => {
+                let right = self.is_word_of_closure(bits, function);
+                self.exit_unless(right, ExitReason::Kind);
+            }
+            Type::Function(function) => {
+                let value = self.planner.program.function_value(function);
+                let value = self.constant_bits(value);
+                let right = self.b.ins().icmp(IntCC::Equal, bits, value);
+                self.exit_unless(right, ExitReason::Kind);
+            }
+            _ => {}
+        }
+        self.now[usize::from(register)] = wanted;
+    }
+
+    /// From here on no more is known about a register than this, which holds for it.
+    pub(super) fn forget(&mut self, register: u16, wanted: Type) {
+        if wanted == Type::Any {
+            let (tag, bits) = self.value(register);
+            self.set_any(register, tag, bits);
         }
         self.now[usize::from(register)] = wanted;
     }
 
     pub(super) fn set_any(&mut self, register: u16, tag: ir::Value, bits: ir::Value) {
-        let variables = self.registers[usize::from(register)];
-        self.b.def_var(variables.tag, tag);
-        self.b.def_var(variables.bits, bits);
+        self.scope.registers[usize::from(register)].set_any(&mut self.b, tag, bits);
         self.now[usize::from(register)] = Type::Any;
     }
 
     /// Sets a register to bits of a type other than Float and Any.
     pub(super) fn set_bits(&mut self, register: u16, known: Type, bits: ir::Value) {
         self.b
-            .def_var(self.registers[usize::from(register)].bits, bits);
+            .def_var(self.scope.registers[usize::from(register)].bits, bits);
         self.now[usize::from(register)] = known;
     }
 
     pub(super) fn set_float(&mut self, register: u16, float: ir::Value) {
         self.b
-            .def_var(self.registers[usize::from(register)].float, float);
+            .def_var(self.scope.registers[usize::from(register)].float, float);
         self.now[usize::from(register)] = Type::Float;
     }
 
@@ -142,19 +188,12 @@ impl Lowering<'_, '_> {
     }
 
     pub(super) fn copy(&mut self, dst: u16, src: u16) {
-        match self.now[usize::from(src)] {
-            Type::Float => {
-                let float = self.float(src);
-                self.set_float(dst, float);
-            }
-            Type::Any => {
-                let (tag, bits) = self.value(src);
-                self.set_any(dst, tag, bits);
-            }
-            known => {
-                let bits = self.bits(src);
-                self.set_bits(dst, known, bits);
-            }
-        }
+        let known = self.now[usize::from(src)];
+        let (from, to) = (
+            self.scope.registers[usize::from(src)],
+            self.scope.registers[usize::from(dst)],
+        );
+        from.copy_to(&mut self.b, to, known);
+        self.now[usize::from(dst)] = known;
     }
 }

@@ -23,17 +23,19 @@ pub enum ExitReason {
     Range,
     /// A call enters another function than was guessed.
     Callee,
-    /// The function called has no native code, or its frame does not fit.
+    /// A function called was not entered: its frame does not fit, or the gas for its first block is not left.
     NotEntered,
     /// A handler of the interpreter did not do it: it is rare, dear or fails.
     Aside,
     /// The instruction is not compiled, or had not run when the function was.
     Uncompiled,
+    /// The interpreter, on a function without native code, has come to something that it does not do.
+    Interpreter,
 }
 
 impl ExitReason {
     /// All reasons, in order.
-    pub const ALL: [ExitReason; 8] = [
+    pub const ALL: [ExitReason; 9] = [
         ExitReason::Gas,
         ExitReason::Kind,
         ExitReason::Number,
@@ -42,7 +44,23 @@ impl ExitReason {
         ExitReason::NotEntered,
         ExitReason::Aside,
         ExitReason::Uncompiled,
+        ExitReason::Interpreter,
     ];
+
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            ExitReason::Gas => "gas",
+            ExitReason::Kind => "kind",
+            ExitReason::Number => "number",
+            ExitReason::Range => "range",
+            ExitReason::Callee => "callee",
+            ExitReason::NotEntered => "not-entered",
+            ExitReason::Aside => "aside",
+            ExitReason::Uncompiled => "uncompiled",
+            ExitReason::Interpreter => "interpreter",
+        }
+    }
 
     /// Whether it says that a guess was wrong.
     pub fn is_wrong_guess(self) -> bool {
@@ -55,6 +73,20 @@ impl ExitReason {
                 | ExitReason::Uncompiled
         )
     }
+}
+
+/// The number of an entry, in the lower half of the way that a body is given: a call, a tail call, and from
+/// then on the loops in order.
+pub(crate) const BY_CALL: u32 = 0;
+/// See [`BY_CALL`].
+pub(crate) const BY_TAIL_CALL: u32 = 1;
+/// See [`BY_CALL`].
+pub(crate) const FIRST_LOOP: u32 = 2;
+
+/// Where native code can be entered.
+pub(crate) trait Entries {
+    /// The code for a place of the running program, and the number of the entry.
+    fn entry(&self, function: u32, pc: u32) -> Option<(*const u8, u32)>;
 }
 
 /// The state. Native code finds fields by `offset_of!`.
@@ -74,8 +106,15 @@ pub(crate) struct NativeState<'a> {
     pub(crate) words: *mut u64,
     pub(crate) cards: *mut u8,
     pub(crate) outside: *const u8,
+    /// The next object's offset, the offset that none may reach without the engine's leave, and how many
+    /// were made: what native code allocates, until the arena is told.
+    pub(crate) top: u64,
+    pub(crate) top_max: u64,
+    pub(crate) allocations: u64,
     /// The words of the program's constants.
     pub(crate) constants: *const u64,
+    /// In which entries of maps the program's values were last found as keys.
+    pub(crate) hints: *const u32,
     /// What stands for the cards of an arena that has none.
     pub(crate) dummy: *mut u8,
     /// The program's number in the upper half.
@@ -84,12 +123,23 @@ pub(crate) struct NativeState<'a> {
     pub(crate) exit_fp: *mut Value,
     pub(crate) exit_place: u64,
     pub(crate) exit_reason: u64,
+    /// The function whose body was left: another one's instruction may be inlined in it.
+    pub(crate) exit_body: u64,
     /// Frames that an exit has added.
     pub(crate) frames: u64,
-    /// What the function returned that was entered.
+    /// What the function returned that was entered, or that the interpreter has run.
     pub(crate) result_tag: u64,
     pub(crate) result_bits: u64,
     /// Does an instruction by its handler in the interpreter.
     pub(crate) aside: unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, u64) -> u64,
+    /// Runs a function without native code.
+    pub(crate) interpret: unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, u64) -> u64,
+    /// The frame that was entered from the engine or the interpreter, whose header is in place.
+    pub(crate) entry_fp: *mut Value,
+    /// The frame that was entered from the engine, and how deep it is.
+    pub(crate) first_fp: *mut Value,
+    pub(crate) first_depth: u32,
+    pub(crate) entrance: *const u8,
+    pub(crate) entries: &'a dyn Entries,
     pub(crate) stay: Stay<'a>,
 }

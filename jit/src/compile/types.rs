@@ -5,14 +5,17 @@
 //! guards; from there on the kind is known. Where a guess would be made again and again about a value
 //! that does not change, it is made once: on the way into the loop, or at the function's entry.
 
+use std::rc::Rc;
+
 use pw_isa::op::{Access, Arith, Compare, Control, Data, Float, Function as Call, Op};
 use pw_isa::{Function, Kind, KindSet};
 
-use super::blocks::Blocks;
+use super::parts::{PartPlace, Planner};
 use crate::interp::profile::{Site, Target};
+use crate::value::{CONSTANT, Value};
 
 /// What is known about a value.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Type {
     /// Nothing.
     Any,
@@ -22,11 +25,35 @@ pub(super) enum Type {
     Nil,
     /// An object of this kind in the actor's own arena.
     Object(Kind),
+    /// A closure in the arena of this function of the program.
+    Closure(u32),
+    /// This function of the program as a value, which is a constant.
+    Function(u32),
 }
 
 impl Type {
-    fn join(self, other: Type) -> Type {
-        if self == other { self } else { Type::Any }
+    /// What is known about a value of one of two types.
+    pub(super) fn join(self, other: Type) -> Type {
+        let closure = Type::Object(Kind::Closure);
+        match (self, other) {
+            _ if self == other => self,
+            (Type::Closure(_), Type::Closure(_)) => closure,
+            (Type::Closure(_), other) | (other, Type::Closure(_)) if other == closure => closure,
+            _ => Type::Any,
+        }
+    }
+
+    /// Whether all values of this type are of another, too.
+    pub(super) fn is_within(self, other: Type) -> bool {
+        self.join(other) == other
+    }
+
+    /// The function that a value calls.
+    pub(super) fn callee(self) -> Option<u32> {
+        match self {
+            Type::Closure(function) | Type::Function(function) => Some(function),
+            _ => None,
+        }
     }
 
     /// The tag of all values of this type.
@@ -38,6 +65,8 @@ impl Type {
             Type::Bool => Kind::Bool as u64,
             Type::Nil => Kind::Nil as u64,
             Type::Object(kind) => kind as u64,
+            Type::Closure(_) => Kind::Closure as u64,
+            Type::Function(_) => Kind::Closure as u64 | CONSTANT,
         })
     }
 
@@ -48,6 +77,10 @@ impl Type {
             (Kind::Int, Type::Int),
             (Kind::Float, Type::Float),
             (Kind::Bool, Type::Bool),
+            (Kind::Pair, Type::Object(Kind::Pair)),
+            (Kind::Cell, Type::Object(Kind::Cell)),
+            (Kind::Closure, Type::Object(Kind::Closure)),
+            (Kind::Map, Type::Object(Kind::Map)),
         ]
         .into_iter()
         .find(|(kind, _)| kinds == KindSet::of(&[*kind]))
@@ -74,6 +107,8 @@ pub(super) enum Plan {
     Known(u32),
     /// A call of any closure of the program.
     AnyClosure,
+    /// A call of this function, whose code stands in place of the call.
+    Inline(u32),
     /// By a handler of the fast interpreter, called.
     Aside,
     /// Not: the interpreter does it.
@@ -87,15 +122,11 @@ pub(super) struct Types {
     pub(super) plans: Vec<Plan>,
 }
 
-/// What types are found from.
+/// What the types of one function, the root or one inlined, are found from.
 pub(super) struct Evidence<'a> {
+    pub(super) planner: &'a Planner<'a>,
     pub(super) function: &'a Function,
-    pub(super) blocks: &'a Blocks,
-    pub(super) sites: &'a [Site],
-    /// The program's number.
-    pub(super) program: u32,
-    /// Instructions that are not to be guessed about any more.
-    pub(super) generic: &'a [u32],
+    pub(super) place: Rc<PartPlace>,
 }
 
 impl Evidence<'_> {
@@ -108,21 +139,26 @@ impl Evidence<'_> {
 
     /// What was seen at an instruction.
     pub(super) fn site(&self, pc: u32) -> Site {
-        self.sites.get(pc as usize).copied().unwrap_or_default()
+        self.planner.feedback.site(self.place.number(), pc)
     }
 
     /// Types at the start of blocks, to a fixed point. `assumed` are types of registers at the start of
     /// blocks that ways into them must guarantee.
     fn solve(&self, assumed: &[(usize, u16, Type)]) -> Types {
         let registers = usize::from(self.function.registers);
-        let mut at_start: Vec<Option<Vec<Type>>> = vec![None; self.blocks.all.len()];
+        let mut at_start: Vec<Option<Vec<Type>>> = vec![None; self.place.blocks.all.len()];
         let mut plans = vec![Plan::Exit; self.function.code.len()];
-        for root in 0..self.blocks.all.len() {
+        for root in 0..self.place.blocks.all.len() {
             // Loops that ran are entered even where no way to them was seen.
-            let block = &self.blocks.all[root];
-            let is_entered = block.is_header && self.site(block.start).count > 0;
+            let block = &self.place.blocks.all[root];
+            let is_entered =
+                block.is_header && self.place.is_root() && self.site(block.start).count > 0;
             if at_start[root].is_none() && (root == 0 || is_entered) {
-                at_start[root] = Some(vec![Type::Any; registers]);
+                let mut types = vec![Type::Any; registers];
+                if root == 0 {
+                    types[..self.place.entry.len()].copy_from_slice(&self.place.entry);
+                }
+                at_start[root] = Some(types);
                 assume(assumed, root, &mut at_start);
                 self.flow(root, assumed, &mut at_start, &mut plans);
             }
@@ -143,7 +179,7 @@ impl Evidence<'_> {
             let Some(mut types) = at_start[number].clone() else {
                 continue;
             };
-            let block = &self.blocks.all[number];
+            let block = &self.place.blocks.all[number];
             let mut goes_on = true;
             for pc in block.start..block.end {
                 let plan = self.step(pc, &mut types);
@@ -176,11 +212,11 @@ impl Evidence<'_> {
     /// nothing in it writes, where all guards inside agree.
     fn assumptions(&self, types: &Types) -> Vec<(usize, u16, Type)> {
         let mut assumed = Vec::new();
-        for (number, block) in self.blocks.all.iter().enumerate() {
+        for (number, block) in self.place.blocks.all.iter().enumerate() {
             let inside = if number == 0 {
-                (0..self.blocks.all.len()).collect()
+                (0..self.place.blocks.all.len()).collect()
             } else if block.is_header {
-                self.blocks.of_loop(number)
+                self.place.blocks.of_loop(number)
             } else {
                 continue;
             };
@@ -203,7 +239,7 @@ impl Evidence<'_> {
         let mut wanted: Vec<Option<Option<Type>>> =
             vec![None; usize::from(self.function.registers)];
         for number in inside {
-            let block = &self.blocks.all[*number];
+            let block = &self.place.blocks.all[*number];
             let Some(mut known) = types.at_start[*number].clone() else {
                 continue;
             };
@@ -236,7 +272,10 @@ impl Evidence<'_> {
         for (register, guess) in guarded(&op, plan, types, self.site(pc)) {
             types[usize::from(register)] = guess;
         }
-        let result = result(&op, plan, types);
+        let result = match plan {
+            Plan::Inline(callee) => self.inlined(&op, callee, types).result,
+            _ => self.result_of(&op, plan, types),
+        };
         op.accesses(|access| match access {
             Access::Write(register) => types[usize::from(register)] = result,
             Access::Clobber(first) => types[usize::from(first)..].fill(Type::Any),
@@ -245,12 +284,27 @@ impl Evidence<'_> {
         plan
     }
 
+    /// The type of what an instruction writes that is not a call's.
+    fn result_of(&self, op: &Op, plan: Plan, types: &[Type]) -> Type {
+        match op {
+            Op::Data(Data::Const { .. }) => self.constant_type(op),
+            Op::Function(Call::Closure { function, .. }) => Type::Closure(self.linked(function.0)),
+            _ => result(op, plan, types),
+        }
+    }
+
     fn plan(&self, pc: u32, op: &Op, types: &[Type]) -> Plan {
         let site = self.site(pc);
-        let generic = self.generic.contains(&pc);
+        let generic = self.planner.feedback.is_generic(self.place.number(), pc);
         let plan = match op {
             Op::Control(Control::Raise { .. }) => Plan::Exit,
             Op::Control(_) => Plan::Plain,
+            Op::Data(Data::MapGet { map, .. } | Data::MapSet { map, .. }) => {
+                match self.key(pc) {
+                    Some(_) => object_plan(Kind::Map, site, types[usize::from(map.0)]),
+                    None => Plan::Aside,
+                }
+            }
             Op::Data(_) => data_plan(op, site, types),
             Op::Arith(_) => arith_plan(op, site, types),
             Op::Float(Float::ToFloat { .. } | Float::Sqrt { .. }) => {
@@ -260,31 +314,59 @@ impl Evidence<'_> {
                 }
             }
             Op::Compare(_) => compare_plan(op, site, types),
-            Op::Function(op) => self.call_plan(op, site, generic),
+            Op::Function(op) => self.call_plan(pc, op, generic, types),
             Op::Float(_) | Op::Text(_) => Plan::Aside,
             _ => Plan::Exit,
         };
-        if generic && !matches!(plan, Plan::Plain | Plan::Exit | Plan::AnyClosure) {
+        let is_guess = !matches!(
+            plan,
+            Plan::Plain | Plan::Exit | Plan::AnyClosure | Plan::Known(_) | Plan::Inline(_)
+        );
+        if generic && is_guess {
             Plan::Aside
         } else {
             plan
         }
     }
 
-    fn call_plan(&self, op: &Call, site: Site, generic: bool) -> Plan {
+    /// The constant that an instruction looks for in a map: which of the program's values it is, and itself.
+    pub(super) fn key(&self, pc: u32) -> Option<(u32, Value)> {
+        let internal = self.planner.program.internal();
+        internal.key_at(self.place.number(), pc)
+    }
+
+    fn call_plan(&self, pc: u32, op: &Call, generic: bool, types: &[Type]) -> Plan {
+        let site = self.site(pc);
         match op {
-            Call::Call { .. } | Call::TailCall { .. } => Plan::Plain,
-            Call::CallClosure { .. } | Call::TailCallClosure { .. } => match site.target {
-                Target::One(program, function) if program == self.program && !generic => {
-                    Plan::Known(function)
+            Call::Call { window, function } | Call::TailCall { window, function } => {
+                let callee = self.linked(function.0);
+                match self.is_inlined(pc, callee, window.args) {
+                    true => Plan::Inline(callee),
+                    false => Plan::Plain,
                 }
-                Target::None => Plan::Exit,
-                _ => Plan::AnyClosure,
-            },
+            }
+            Call::CallClosure { window } | Call::TailCallClosure { window } => {
+                let seen = match site.target {
+                    Target::One(program, function)
+                        if program == self.planner.number && !generic =>
+                    {
+                        Some(function)
+                    }
+                    _ => None,
+                };
+                match types[usize::from(window.base)].callee().or(seen) {
+                    Some(callee) if self.is_inlined(pc, callee, window.args) => {
+                        Plan::Inline(callee)
+                    }
+                    Some(callee) => Plan::Known(callee),
+                    None if site.target == Target::None => Plan::Exit,
+                    None => Plan::AnyClosure,
+                }
+            }
             Call::Apply { .. } | Call::TailApply { .. } | Call::CaptureSet { .. } => Plan::Exit,
             Call::Capture { .. } => Plan::Object(Kind::Closure),
             Call::CellGet { .. } | Call::CellSet { .. } => Plan::Object(Kind::Cell),
-            Call::Closure { .. } | Call::Cell { .. } => Plan::Aside,
+            Call::Closure { .. } | Call::Cell { .. } => Plan::Plain,
             Call::GlobalGet { .. } | Call::GlobalSet { .. } => Plan::Aside,
         }
     }
@@ -358,26 +440,30 @@ pub(super) fn reads(op: &Op) -> Vec<u16> {
     registers
 }
 
+/// How an instruction is compiled whose first operand should be an object of the arena.
+fn object_plan(kind: Kind, site: Site, known: Type) -> Plan {
+    let seen = site.operands[0];
+    match known {
+        Type::Object(known) if known == kind => Plan::Object(kind),
+        Type::Any if seen == KindSet::of(&[kind]) => Plan::Object(kind),
+        Type::Any if seen.0 == 0 => Plan::Exit,
+        _ => Plan::Aside,
+    }
+}
+
 fn data_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
     let Op::Data(data) = op else {
         return Plan::Exit;
     };
-    let object = |register: u16, kind: Kind| {
-        let seen = site.operands[0];
-        match types[usize::from(register)] {
-            Type::Object(known) if known == kind => Plan::Object(kind),
-            Type::Any if seen == KindSet::of(&[kind]) => Plan::Object(kind),
-            Type::Any if seen.0 == 0 => Plan::Exit,
-            _ => Plan::Aside,
-        }
-    };
+    let object = |register: u16, kind| object_plan(kind, site, types[usize::from(register)]);
     match data {
         Data::Move { .. }
         | Data::Nil { .. }
         | Data::Bool { .. }
         | Data::Int { .. }
         | Data::Float { .. }
-        | Data::Const { .. } => Plan::Plain,
+        | Data::Const { .. }
+        | Data::Cons { .. } => Plan::Plain,
         Data::Car { pair, .. } | Data::Cdr { pair, .. } => object(pair.0, Kind::Pair),
         Data::VectorLength { vector, .. } => object(vector.0, Kind::Vector),
         Data::VectorRef { vector, index, .. } | Data::VectorSet { vector, index, .. } => {
@@ -474,7 +560,12 @@ pub(super) fn guarded(op: &Op, plan: Plan, types: &[Type], site: Site) -> Vec<(u
                 (register, if is_int { Type::Int } else { Type::Float })
             })
             .collect(),
-        Plan::Object(kind) => vec![(registers[0], Type::Object(kind))],
+        Plan::Object(kind) => {
+            let known = types[usize::from(registers[0])];
+            let wanted = Type::Object(kind);
+            let known = known.is_within(wanted).then_some(known);
+            vec![(registers[0], known.unwrap_or(wanted))]
+        }
         Plan::Elements(elements) => {
             let mut wanted = vec![
                 (registers[0], Type::Object(Kind::Vector)),

@@ -291,6 +291,14 @@ impl Fiber {
         self.depth += 1;
     }
 
+    /// Makes sure that the stack has this many slots from the newest frame's r0 on, a matter of memory only.
+    pub(crate) fn make_room(&mut self, slots: u32) {
+        let end = self.base + slots as usize;
+        if end > self.stack.len() {
+            self.stack.resize(end, Value::NIL);
+        }
+    }
+
     /// Leaves the newest frame: its caller is the newest one now, its pc still at the call. False when
     /// there is no caller.
     pub(crate) fn pop_frame(&mut self) -> bool {

@@ -29,9 +29,39 @@ const HANDLERS: usize = Code::LAST as usize + 1;
 
 static TABLE: [Handler; HANDLERS] = table();
 
+/// Machine stack that handlers may use up before the loop is left and entered again. They use none where
+/// each hands over by a jump, which optimising compilers make of such calls but do not promise.
+const STACK_MAX: usize = 64 * 1024;
+
+/// The machine's stack pointer.
+#[cfg(pw_threaded)]
+#[inline(always)]
+pub(super) fn stack_pointer() -> usize {
+    let pointer: usize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: it only reads a machine register.
+    unsafe {
+        std::arch::asm!("mov {}, rsp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: it only reads a machine register.
+    unsafe {
+        std::arch::asm!("mov {}, sp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+    }
+    pointer
+}
+
+/// Builds in which handlers return to a loop have nothing to look after.
+#[cfg(not(pw_threaded))]
+#[inline(always)]
+pub(super) fn stack_pointer() -> usize {
+    usize::MAX
+}
+
 /// Runs until a handler stops.
 #[inline(never)]
 pub(super) fn execute(stay: &mut Stay<'_>) {
+    stay.native_end = stack_pointer().saturating_sub(STACK_MAX);
     while !stay.stopped {
         let hot = stay.hot();
         let (pc, regs, gas, stay) = hot.parts();

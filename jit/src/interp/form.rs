@@ -382,6 +382,16 @@ pub(crate) struct Instruction {
 }
 
 impl Instruction {
+    /// Leaves an instruction to the reference interpreter.
+    pub(crate) const STEP: Instruction = Instruction {
+        code: Code::Step,
+        a: 0,
+        b: 0,
+        c: 0,
+        imm: 0,
+        rest: 0,
+    };
+
     /// The lower half of `imm`.
     #[inline(always)]
     pub(crate) fn low(&self) -> u16 {
@@ -447,6 +457,20 @@ impl InternalFunction {
         }
     }
 
+    /// A function that does nothing, and stops the loop wherever a return comes to.
+    pub(crate) fn boundary(number: u32) -> InternalFunction {
+        let code: Box<[Instruction]> = vec![Instruction::STEP; 2].into();
+        InternalFunction {
+            tag_base: 0,
+            code,
+            number,
+            entry_site: 0,
+            frame_bytes: 0,
+            params: ANY_ARGUMENTS,
+            captures: 0,
+        }
+    }
+
     /// The first word of the header of a frame that the call at `pc` in this function makes: the
     /// function's number and the position of the call.
     #[inline(always)]
@@ -459,6 +483,7 @@ impl InternalFunction {
 /// A program in internal form.
 #[derive(Debug)]
 pub(crate) struct InternalProgram {
+    /// All functions, and behind them what [`InternalProgram::boundary`] is.
     pub(crate) functions: Box<[InternalFunction]>,
     /// The code of each function before anything was fused.
     pub(crate) plain: Box<[Box<[Instruction]>]>,
@@ -467,6 +492,24 @@ pub(crate) struct InternalProgram {
     pub(crate) values: Box<[Value]>,
     /// Function and pc of every counter: loops, and the entry of each function behind its loops.
     pub(crate) sites: Box<[(u32, u32)]>,
+}
+
+impl InternalProgram {
+    /// The entry of the values that an instruction looks for in a map, if it is a constant.
+    pub(crate) fn key_at(&self, function: u32, pc: u32) -> Option<(u32, Value)> {
+        let i = &self.plain[function as usize][pc as usize];
+        let place = match i.code {
+            Code::MapGet => i.high(),
+            Code::MapSet => i.low(),
+            _ => 0,
+        };
+        (place != 0).then(|| (place.into(), self.values[usize::from(place)]))
+    }
+
+    /// The function behind the last: a return to it stops the loop.
+    pub(crate) fn boundary(&self) -> &InternalFunction {
+        &self.functions[self.plain.len()]
+    }
 }
 
 /// Whether a value of this kind is a plain word: two of them are `eq?` exactly when tag and bits are.

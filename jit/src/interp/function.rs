@@ -47,10 +47,10 @@ impl<'a> Hot<'a> {
 
     /// Goes on at the beginning of a function, whose entry is counted.
     #[inline(always)]
-    fn start(&mut self, callee: &InternalFunction) -> bool {
+    pub(super) fn start(&mut self, callee: &InternalFunction) -> bool {
         let counter = self.counter(callee.entry_site);
         // SAFETY: there is such a counter.
-        let is_due = unsafe { *counter } == 0;
+        let is_due = unsafe { *counter } == 0 || self.is_stack_used_up();
         // Between looking at the counter and changing it, so that it is not kept in a machine register: a
         // handler that uses a few more of them must save them.
         self.stay().function = callee;

@@ -54,6 +54,8 @@ pub(crate) struct Stay<'a> {
     /// The second word of the header of a frame whose window is the caller's register 0.
     pub(super) header_base: u64,
     pub(super) counters: *mut u32,
+    /// Handlers that have used the machine's stack up to here leave the loop.
+    pub(super) native_end: usize,
     fiber: *mut Fiber,
     pub(super) program_number: u32,
     /// Where keys were last found, for each of the program's values.
@@ -69,8 +71,8 @@ pub(crate) struct Stay<'a> {
     gas_end: u64,
     pub(super) code: &'a CodeSpace,
     /// Where the last handler stopped, or stands between two of them.
-    pc: *const Instruction,
-    regs: *mut Value,
+    pub(super) pc: *const Instruction,
+    pub(super) regs: *mut Value,
     /// Also the gas left while an operation is done [aside](super::aside).
     pub(super) gas: i64,
     /// The loop is to be left.
@@ -116,6 +118,7 @@ impl<'a> Stay<'a> {
             stack_end: stack.wrapping_add(stack_slots),
             header_end: stack.wrapping_add(stack_slots).wrapping_sub(1),
             counters: counters.as_mut_ptr(),
+            native_end: 0,
             hints: hints.as_mut_ptr(),
             text_hints,
             globals,
@@ -158,9 +161,20 @@ impl<'a> Stay<'a> {
         (self.regs, self.stack_end)
     }
 
+    /// Where keys were last found, for each of the program's values.
+    pub(crate) fn hints(&self) -> *const u32 {
+        self.hints
+    }
+
     /// How many frames there may be.
     pub(crate) fn frames_left(&self) -> u32 {
         self.frames_left.max(0) as u32
+    }
+
+    /// Logical bytes that can be allocated without a collection or limit.
+    pub(crate) fn bytes_left(&mut self) -> u64 {
+        let max = self.allocated_max;
+        max.saturating_sub(self.arena().counters.allocated)
     }
 
     /// The arena of the fiber.
@@ -214,10 +228,18 @@ impl<'a> Stay<'a> {
     }
 
     /// How many frames there are.
-    fn depth(&self) -> u32 {
+    pub(crate) fn depth(&self) -> u32 {
+        (self.depth_max() - self.frames_left) as u32
+    }
+
+    /// Says how many frames there are.
+    pub(crate) fn set_depth(&mut self, depth: u32) {
+        self.frames_left = self.depth_max() - i64::from(depth);
+    }
+
+    pub(super) fn depth_max(&self) -> i64 {
         // SAFETY: 5 of the module's head.
-        let depth_max = unsafe { &*self.fiber }.limits.depth;
-        (i64::from(depth_max) - self.frames_left) as u32
+        unsafe { &*self.fiber }.limits.depth.into()
     }
 
     /// What the next handler gets.
@@ -436,8 +458,7 @@ impl<'a> Hot<'a> {
     /// The logical bytes of objects that can be made so.
     #[inline(always)]
     pub(super) fn bytes_left(&mut self) -> u64 {
-        let max = self.at().allocated_max;
-        max.saturating_sub(self.arena().counters.allocated)
+        self.stay().bytes_left()
     }
 
     /// Charges work beyond the fixed gas; false, and nothing happens, when the gas for it and the rest of

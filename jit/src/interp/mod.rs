@@ -17,6 +17,7 @@
 //! | `hot` | what handlers keep in machine registers; entering and leaving the loop |
 //! | `control`, `arith`, `compare`, `data`, `map`, `function`, `text` | handlers, by opcode module |
 //! | `aside` | operations too large for the loop |
+//! | `nested` | the loop called from native code |
 //! | `profile` | counters and kinds that later tiers and people read |
 
 mod arith;
@@ -31,12 +32,14 @@ mod fuse;
 mod hot;
 mod known;
 mod map;
+mod nested;
 pub mod profile;
 mod rewrite;
 mod text;
 
 pub(crate) use form::InternalProgram;
 pub(crate) use hot::Stay;
+pub(crate) use nested::{Nested, Place};
 pub(crate) use rewrite::rewrite;
 
 use crate::code_space::CodeSpace;
@@ -87,7 +90,10 @@ fn run_with(
     let mut has_entered = false;
     loop {
         let native = match jit.as_deref_mut() {
-            Some(jit) => jit.go_on(fiber, code, profile, slice_end),
+            Some(jit) => {
+                jit.catch_up(code, profile);
+                jit.go_on(fiber, code, profile, slice_end)
+            }
             None => Native::None,
         };
         let observed = match native {
@@ -112,7 +118,8 @@ fn run_with(
                 observed
             }
             // One step further at least: what made it leave would make it leave again.
-            Native::Refused | Native::Left(false) => 0,
+            Native::Refused => 0,
+            Native::Left(false) => profile.due(fiber, code, false),
             Native::Left(true) => profile::BURST,
             Native::Returned(value) => match reference::leave(fiber, code, host, value) {
                 Some(outcome) => return outcome,
@@ -138,8 +145,10 @@ fn run_with(
         if observed > 1
             && let Some(jit) = jit.as_deref_mut()
         {
-            let heat = profile.heat(code, program, function);
-            jit.consider(code, profile, (program, function), heat);
+            let suspect = jit.take_suspect();
+            for place in [Some((program, function)), suspect].into_iter().flatten() {
+                jit.consider(code, profile, place);
+            }
         }
     }
 }

@@ -8,6 +8,7 @@
 //! A profile belongs to one worker thread; nothing in it can reach a program.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use pw_isa::op::{Access, Function as Call, Op};
 use pw_isa::{Kind, KindSet};
@@ -16,7 +17,7 @@ use super::form::InternalProgram;
 use crate::code_space::CodeSpace;
 use crate::fiber::Fiber;
 use crate::fiber::arena::Elements;
-use crate::tier::{CompileError, Jit, JitSettings};
+use crate::tier::{CompileError, Jit, JitCompiler, JitSettings};
 use crate::value::Value;
 
 /// Entries of a loop or function before it is first observed.
@@ -171,17 +172,25 @@ impl Profile {
         }
     }
 
-    /// A profile that also compiles what is hot. With a threshold of 0, nearly everything is.
+    /// A profile that also has what is hot compiled, by a compiler of its own. With a threshold of 0,
+    /// nearly everything is.
     pub fn with_native(settings: JitSettings) -> Result<Profile, CompileError> {
-        Ok(Profile {
-            native: Some(Box::new(Jit::new(settings)?)),
-            first: if settings.threshold == 0 {
+        Ok(Profile::with_compiler(Arc::new(JitCompiler::new(
+            settings,
+        )?)))
+    }
+
+    /// A profile that also has what is hot compiled, by a compiler that several may share.
+    pub fn with_compiler(compiler: Arc<JitCompiler>) -> Profile {
+        Profile {
+            first: if compiler.settings().threshold == 0 {
                 INTERVAL_EAGER
             } else {
                 INTERVAL_FIRST
             },
+            native: Some(Box::new(Jit::new(compiler))),
             ..Profile::default()
-        })
+        }
     }
 
     /// Makes sure that what is known is about this code: what was learnt from other code is forgotten.

@@ -17,7 +17,7 @@ use crate::value::Value;
 pub(crate) fn rewrite(program: &LoadedProgram) -> InternalProgram {
     let mut values = vec![Value::NIL];
     let mut sites = Vec::new();
-    let (functions, plain): (Vec<_>, Vec<_>) = (0..program.program().functions.len() as u32)
+    let (mut functions, plain): (Vec<_>, Vec<_>) = (0..program.program().functions.len() as u32)
         .map(|number| {
             Rewriter {
                 program,
@@ -28,6 +28,7 @@ pub(crate) fn rewrite(program: &LoadedProgram) -> InternalProgram {
             .function()
         })
         .unzip();
+    functions.push(InternalFunction::boundary(plain.len() as u32));
     InternalProgram {
         functions: functions.into(),
         plain: plain.into(),
@@ -67,15 +68,6 @@ fn two(code: Code, dst: Def, a: Use) -> Instruction {
     instruction(code, slot(dst.0), slot(a.0), 0, 0)
 }
 
-const STEP: Instruction = Instruction {
-    code: Code::Step,
-    a: 0,
-    b: 0,
-    c: 0,
-    imm: 0,
-    rest: 0,
-};
-
 impl Rewriter<'_> {
     fn source(&self) -> &Function {
         self.program.function(self.number)
@@ -86,19 +78,20 @@ impl Rewriter<'_> {
         let mut code: Vec<Instruction> = (0..count).map(|pc| self.single(pc)).collect();
         let leaders = leaders(self.source());
         let addressable = self.source().registers < 1 << (16 - SLOT_SHIFT);
-        let mut plain = vec![STEP; count];
+        let mut plain = vec![Instruction::STEP; count];
         if addressable && self.count_gas(&mut code) {
-            plain.clone_from(&code);
             let fuser = Fuser {
                 rewriter: &self,
                 source: self.source(),
                 live: self.program.live(self.number),
                 leaders: &leaders,
             };
+            fuser.hint_keys(&mut code);
+            plain.clone_from(&code);
             fuser.fuse_all(&mut code);
         } else {
             // Too many registers or a block too dear for the fields: left to the reference interpreter.
-            code.fill(STEP);
+            code.fill(Instruction::STEP);
         }
         self.number_sites(&mut code);
         make_jumps_relative(&mut code);
@@ -129,7 +122,7 @@ impl Rewriter<'_> {
             Op::Compare(op) => compare(op),
             Op::Function(op) => self.call(op),
             Op::Text(op) => text(op),
-            _ => STEP,
+            _ => Instruction::STEP,
         }
     }
 
@@ -144,7 +137,7 @@ impl Rewriter<'_> {
                 instruction(Code::BranchUnless, slot(test.0), 0, 0, to.0 as i32)
             }
             Control::Return { value } => instruction(Code::Return, slot(value.0), 0, 0, 0),
-            Control::Raise { .. } => STEP,
+            Control::Raise { .. } => Instruction::STEP,
         }
     }
 
@@ -218,7 +211,7 @@ impl Rewriter<'_> {
             Data::MapSet { map, key, value } => {
                 instruction(Code::MapSet, slot(map.0), slot(key.0), slot(value.0), 0)
             }
-            _ => STEP,
+            _ => Instruction::STEP,
         }
     }
 
@@ -233,7 +226,7 @@ impl Rewriter<'_> {
         let number = self.linked(link.0);
         let callee = self.program.function(number as u32);
         if callee.rest || callee.params != window.args {
-            return STEP;
+            return Instruction::STEP;
         }
         instruction(code, slot(window.base), slot(window.args), 0, number)
     }
@@ -289,7 +282,9 @@ impl Rewriter<'_> {
             Call::GlobalSet { global, value } => {
                 instruction(Code::GlobalSet, slot(value.0), 0, 0, self.linked(global.0))
             }
-            Call::Apply { .. } | Call::TailApply { .. } | Call::CaptureSet { .. } => STEP,
+            Call::Apply { .. } | Call::TailApply { .. } | Call::CaptureSet { .. } => {
+                Instruction::STEP
+            }
         }
     }
 
@@ -346,7 +341,7 @@ fn float(op: Float) -> Instruction {
     match op {
         Float::ToFloat { dst, a } => two(Code::ToFloat, dst, a),
         Float::Sqrt { dst, a } => two(Code::Sqrt, dst, a),
-        _ => library_call(op).map_or(STEP, |(code, place, dst, [a, b])| {
+        _ => library_call(op).map_or(Instruction::STEP, |(code, place, dst, [a, b])| {
             instruction(code, slot(dst.0), slot(a.0), slot(b.0), place)
         }),
     }
@@ -376,7 +371,7 @@ fn text(op: Text) -> Instruction {
         Text::StringToNumber { dst, string } => two(Code::StringToNumber, dst, string),
         Text::SymbolToString { dst, symbol } => two(Code::SymbolToString, dst, symbol),
         Text::StringToSymbol { dst, string } => two(Code::StringToSymbol, dst, string),
-        Text::StringToBytes { .. } | Text::BytesToString { .. } => STEP,
+        Text::StringToBytes { .. } | Text::BytesToString { .. } => Instruction::STEP,
     }
 }
 

@@ -3,73 +3,109 @@
 //! The interpreter's counters of loops and calls say what is hot. A function with native code keeps its
 //! counters at zero, so that the interpreter stops wherever it could be entered. Guesses that fail teach
 //! the profile, and the function is compiled again; where they go on failing, without the guess.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mod` | one worker: what it asks for, its code tables, why native code was left |
+//! | `compiler` | what workers share: requests, the thread that answers them, the budget |
+//! | `cache`, `function` | the code there is; a function in executable memory |
+//! | `settings`, `event` | when and how functions are compiled; what happens, for logs and tools |
+//! | `perf` | names of native code for `perf` |
+//! | `native` | into native code and out of it |
+//!
+//! When code arrives depends on time. It never changes what a program does: every tier has the same
+//! results, gas and states at every instruction.
 
+mod cache;
+mod compiler;
+mod event;
+mod function;
 mod native;
+mod perf;
+mod settings;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crate::code::CodeMemory;
+pub use crate::code::store::StoreError;
 use crate::code_space::CodeSpace;
-pub use crate::compile::CompileError;
+use crate::compile::Request;
+use crate::compile::feedback::{Feedback, FunctionFeedback};
 pub use crate::compile::state::ExitReason;
-use crate::compile::{Compiler, NativeFunction, Request};
+use crate::compile::state::{BY_CALL, Entries, FIRST_LOOP};
+pub use crate::compile::{CompileError, CompiledCode, Explanation};
 use crate::fiber::Fiber;
 use crate::interp::profile::Profile;
 use crate::value::Value;
+pub use compiler::{CompilerStatistics, JitCompiler};
+use compiler::{Finished, Inbox};
+pub use event::{JitEvent, Watch};
+pub use function::CompiledFunction;
 use native::Left;
+pub use perf::{PerfFile, PerfForm};
+pub use settings::{CompilationBudget, JitSettings, OptimizationLevel};
 
 /// Failed guesses at one instruction before its function is compiled again.
-const FAILURES: u32 = 4;
+const FAILURES: u64 = 4;
 /// Failed guesses at one instruction before there is no guess about it any more.
 const FAILURES_MAX: u32 = 16;
 /// Compilations of one function.
 const COMPILATIONS_MAX: u32 = 20;
 
-/// When and how functions are compiled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct JitSettings {
-    /// Entries of a function, or rounds of one of its loops, before it is compiled.
-    pub threshold: u64,
-}
-
-impl Default for JitSettings {
-    fn default() -> JitSettings {
-        JitSettings { threshold: 500 }
-    }
-}
-
 /// What happened so far.
 #[derive(Clone, Debug, Default)]
 pub struct JitStatistics {
-    /// Compilations that gave code.
-    pub compiled: u64,
-    /// Compilations that gave none.
-    pub failed: u64,
-    /// Bytes of native code that are in use.
-    pub code_bytes: u64,
-    /// Time spent compiling.
-    pub compile_time: std::time::Duration,
-    /// Entries into native code.
+    /// In the compiler, for all workers that share it.
+    pub compiler: CompilerStatistics,
+    /// Entries of this worker into native code.
     pub entries: u64,
-    /// Exits by reason.
+    /// Its time there, with what the interpreter did under native frames; 0 unless the settings say that
+    /// it is measured.
+    pub native_time: Duration,
+    /// Its exits by reason.
     pub exits: BTreeMap<ExitReason, u64>,
 }
 
-/// What is known about the native code of one function.
+/// Where and why native code was left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ExitSite {
+    /// The program's number.
+    pub program: u32,
+    /// The function's number in it.
+    pub function: u32,
+    /// The instruction before which the fiber stood.
+    pub pc: u32,
+    /// Why.
+    pub reason: ExitReason,
+    /// How often.
+    pub count: u64,
+}
+
+/// What a worker knows about the native code of one function.
 #[derive(Debug, Default)]
 struct FunctionState {
-    native: Option<NativeFunction>,
+    native: Option<Arc<CompiledFunction>>,
+    /// A request has not been answered yet.
+    is_pending: bool,
     compilations: u32,
+    evictions: u32,
+    /// How hot it must be to be compiled, once it was evicted.
+    wanted_heat: u64,
     gave_up: bool,
-    /// Failed guesses by pc: in all, and since it was last compiled.
-    failures: BTreeMap<u32, (u32, u32)>,
-    /// Instructions about which nothing is guessed.
+    /// Failed guesses about its instructions, by pc.
+    failures: BTreeMap<u32, u32>,
+    /// Failed guesses in its body since it was last compiled, by function, pc and reason.
+    failed: BTreeMap<(u32, u32, ExitReason), u64>,
+    /// Instructions about which nothing is guessed, in ascending order.
     generic: Vec<u32>,
+    /// Exits by pc and reason.
+    exits: BTreeMap<(u32, ExitReason), u64>,
 }
 
 /// The native code of one program.
 struct ProgramState {
-    /// Addresses: the table may go from thread to thread with its tier.
+    /// Addresses, one a function: the table may go from thread to thread with its tier.
     table: Vec<usize>,
     /// By function: parameters (or `u32::MAX`), and registers with captures in the upper half.
     shapes: Vec<[u32; 2]>,
@@ -78,12 +114,15 @@ struct ProgramState {
 
 /// The native tier of one worker.
 pub struct Jit {
-    settings: JitSettings,
-    compiler: Compiler,
-    entrance: CodeMemory,
-    refusal: CodeMemory,
+    compiler: Arc<JitCompiler>,
+    inbox: Arc<Inbox>,
+    /// Evictions that this worker has taken note of.
+    evictions: u64,
     programs: BTreeMap<u32, ProgramState>,
-    statistics: JitStatistics,
+    /// The function whose body a wrong guess has just left.
+    suspect: Option<(u32, u32)>,
+    entries: u64,
+    native_time: Duration,
 }
 
 /// What a try to go on in native code came to.
@@ -94,42 +133,117 @@ pub(crate) enum Native {
     Refused,
     /// The newest frame is done, with a value.
     Returned(Value),
-    /// The fiber stands somewhere else; whether a guess was wrong.
+    /// The fiber stands somewhere else; whether what comes next is to be learnt from.
     Left(bool),
 }
 
 impl std::fmt::Debug for Jit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Jit")
-            .field("settings", &self.settings)
-            .field("statistics", &self.statistics)
+            .field("compiler", &self.compiler)
+            .field("entries", &self.entries)
             .finish_non_exhaustive()
     }
 }
 
+/// A request for a function, with what is known about it and all that it could hold.
+fn request<'a>(
+    space: &CodeSpace,
+    profile: &Profile,
+    (program, function): (u32, u32),
+    generic: impl Fn(u32) -> &'a [u32],
+) -> Request {
+    let loaded = space.shared(program);
+    let feedback = Feedback::gather(&loaded, program, function, |number| {
+        FunctionFeedback::new(profile.function(program, number), generic(number))
+    });
+    Request {
+        program: loaded,
+        number: program,
+        function,
+        feedback,
+    }
+}
+
+/// A request for a function, with all that a profile knows.
+fn request_by(space: &CodeSpace, profile: &Profile, (program, function): (u32, u32)) -> Request {
+    request(space, profile, (program, function), |number| {
+        let jit = profile.native();
+        jit.map_or(&[], |jit| jit.generic(program, number))
+    })
+}
+
 impl Jit {
-    /// A tier without any code yet.
-    pub fn new(settings: JitSettings) -> Result<Jit, CompileError> {
-        let mut compiler = Compiler::new()?;
-        Ok(Jit {
-            settings,
-            entrance: compiler.entrance()?,
-            refusal: compiler.refusal()?,
+    /// A worker without any code yet.
+    pub(crate) fn new(compiler: Arc<JitCompiler>) -> Jit {
+        Jit {
+            evictions: compiler.evictions(),
             compiler,
+            inbox: Arc::default(),
             programs: BTreeMap::new(),
-            statistics: JitStatistics::default(),
-        })
+            suspect: None,
+            entries: 0,
+            native_time: Duration::ZERO,
+        }
+    }
+
+    /// The compiler that it asks.
+    pub fn compiler(&self) -> &Arc<JitCompiler> {
+        &self.compiler
     }
 
     /// What happened so far.
-    pub fn statistics(&self) -> &JitStatistics {
-        &self.statistics
+    pub fn statistics(&self) -> JitStatistics {
+        let mut exits = BTreeMap::new();
+        for site in self.exits() {
+            *exits.entry(site.reason).or_default() += site.count;
+        }
+        JitStatistics {
+            compiler: self.compiler.statistics(),
+            entries: self.entries,
+            native_time: self.native_time,
+            exits,
+        }
     }
 
-    /// Drops all native code.
+    /// Where and why native code was left, by program, function and instruction.
+    pub fn exits(&self) -> impl Iterator<Item = ExitSite> + '_ {
+        let functions = self.programs.iter().flat_map(|(program, state)| {
+            let functions = (0..).zip(&state.functions);
+            functions.map(move |(function, state)| (*program, function, state))
+        });
+        functions.flat_map(|(program, function, state)| {
+            state
+                .exits
+                .iter()
+                .map(move |((pc, reason), count)| ExitSite {
+                    program,
+                    function,
+                    pc: *pc,
+                    reason: *reason,
+                    count: *count,
+                })
+        })
+    }
+
+    /// The native code that a function has now.
+    pub fn compiled(&self, program: u32, function: u32) -> Option<&Arc<CompiledFunction>> {
+        let state = self.programs.get(&program)?;
+        state.functions.get(function as usize)?.native.as_ref()
+    }
+
+    /// The instructions of a function about which guesses have failed too often.
+    fn generic(&self, program: u32, function: u32) -> &[u32] {
+        let state = self.programs.get(&program);
+        let state = state.and_then(|state| state.functions.get(function as usize));
+        state.map_or(&[], |state| &state.generic)
+    }
+
+    /// Drops all native code; answers to requests made before are not for this worker any more.
     pub(crate) fn forget(&mut self) {
         self.programs.clear();
-        self.statistics.code_bytes = 0;
+        self.suspect = None;
+        self.inbox = Arc::default();
     }
 
     /// Whether native code can be entered where the fiber stands.
@@ -138,12 +252,24 @@ impl Jit {
     }
 
     /// The native code for a place, and the number of the entry.
-    fn entry(&self, (program, function, pc): (u32, u32, u32)) -> Option<(&NativeFunction, u64)> {
-        let state = self.programs.get(&program)?;
-        let native = state.functions[function as usize].native.as_ref()?;
-        match native.loops.iter().position(|at| *at == pc) {
-            Some(place) => Some((native, place as u64 + 1)),
-            None => (pc == 0).then_some((native, 0)),
+    fn entry(&self, (program, function, pc): (u32, u32, u32)) -> Option<(*const u8, u32)> {
+        self.programs.get(&program)?.entry(function, pc)
+    }
+
+    /// Takes into use what has been compiled, and lets go of what was evicted. Never waits.
+    pub(crate) fn catch_up(&mut self, space: &CodeSpace, profile: &mut Profile) {
+        for Finished {
+            program,
+            function,
+            result,
+        } in self.inbox.take()
+        {
+            self.install(space, profile, (program, function), result);
+        }
+        let evictions = self.compiler.evictions();
+        if evictions != self.evictions {
+            self.evictions = evictions;
+            self.unlink_evicted(space, profile);
         }
     }
 
@@ -156,107 +282,253 @@ impl Jit {
         slice_end: u64,
     ) -> Native {
         let place = fiber.position();
-        let Some((native, entry)) = self.entry(place) else {
+        let (Some(state), Some(ways)) = (self.programs.get(&place.0), self.compiler.ways()) else {
             return Native::None;
         };
-        let state = &self.programs[&place.0];
+        let native = state.functions[place.1 as usize].native.as_ref();
+        let (Some(native), Some((start, entry))) = (native, state.entry(place.1, place.2)) else {
+            return Native::None;
+        };
         let code = native::Code {
-            entrance: self.entrance.start(),
+            entrance: ways.entrance.start(),
             table: &state.table,
             shapes: &state.shapes,
-            function: native.code.start(),
+            entries: state,
+            function: start,
             entry,
         };
-        self.statistics.entries += 1;
-        match native::enter(fiber, space, profile, slice_end, &code) {
+        native.see(self.compiler.clock());
+        fiber.make_room(native.slots());
+        self.entries += 1;
+        let began = self.compiler.settings().timed.then(Instant::now);
+        let left = native::enter(fiber, space, profile, slice_end, &code);
+        self.native_time += began.map_or(Duration::ZERO, |began| began.elapsed());
+        match left {
             Left::Returned(value) => Native::Returned(value),
             Left::Refused => Native::Refused,
-            Left::Exit(reason) => {
-                *self.statistics.exits.entry(reason).or_default() += 1;
-                let wrong = reason.is_wrong_guess();
-                if wrong {
-                    self.note_failure(fiber.position());
-                }
-                Native::Left(wrong)
+            Left::Exit { reason, body } => {
+                Native::Left(self.note_exit(fiber.position(), reason, body))
             }
         }
     }
 
-    fn note_failure(&mut self, (program, function, pc): (u32, u32, u32)) {
+    /// Counts an exit from a function's body, and what it says about guesses: the instruction may be one
+    /// of a function inlined there. Whether something is to be learnt from it: not while the body is
+    /// being compiled again, for it goes on failing until then.
+    fn note_exit(
+        &mut self,
+        (program, function, pc): (u32, u32, u32),
+        reason: ExitReason,
+        body: u32,
+    ) -> bool {
         let Some(state) = self.programs.get_mut(&program) else {
-            return;
+            return false;
         };
-        let of_function = &mut state.functions[function as usize];
-        let failures = of_function.failures.entry(pc).or_default();
-        failures.0 += 1;
-        failures.1 += 1;
-        if failures.0 >= FAILURES_MAX && !of_function.generic.contains(&pc) {
-            of_function.generic.push(pc);
+        let of_body = &mut state.functions[body as usize];
+        if let Some(native) = &of_body.native {
+            native.see(self.compiler.clock());
         }
+        let teaches = reason.is_wrong_guess() && !of_body.is_pending;
+        if teaches {
+            *of_body.failed.entry((function, pc, reason)).or_default() += 1;
+            self.suspect = Some((program, body));
+        }
+        let of_function = &mut state.functions[function as usize];
+        *of_function.exits.entry((pc, reason)).or_default() += 1;
+        if teaches {
+            of_function.note_failure(pc);
+        }
+        teaches
     }
 
-    /// Compiles a function that is hot or whose guesses have failed.
+    /// The function whose body a wrong guess has left, once.
+    pub(crate) fn take_suspect(&mut self) -> Option<(u32, u32)> {
+        self.suspect.take()
+    }
+
+    /// Has a function compiled that is hot or whose guesses have failed.
     pub(crate) fn consider(
         &mut self,
         space: &CodeSpace,
         profile: &mut Profile,
         (program, function): (u32, u32),
-        count: u64,
     ) {
-        let refusal = self.refusal.start() as usize;
+        let heat = profile.heat(space, program, function);
+        let settings = *self.compiler.settings();
         let state = self
             .programs
             .entry(program)
-            .or_insert_with(|| ProgramState::new(space, program, refusal));
+            .or_insert_with(|| ProgramState::new(space, program));
         let of_function = &mut state.functions[function as usize];
-        let failed = of_function
-            .failures
-            .values()
-            .any(|(_, since)| *since >= FAILURES);
         let is_due = match of_function.native {
-            None => count >= self.settings.threshold,
-            Some(_) => failed,
+            None => heat >= settings.threshold.max(of_function.wanted_heat),
+            Some(_) => of_function.has_failed(),
         };
-        if !is_due || of_function.gave_up {
+        if !is_due || of_function.gave_up || of_function.is_pending {
             return;
         }
-        of_function.compilations += 1;
-        for (_, since) in of_function.failures.values_mut() {
-            *since = 0;
+        if of_function.compilations >= COMPILATIONS_MAX {
+            return self.give_up(space, profile, (program, function));
         }
-        let began = std::time::Instant::now();
-        let request = Request {
-            space,
-            program,
-            function,
-            sites: profile.function(program, function),
-            generic: &of_function.generic,
+        if let Some(native) = &of_function.native {
+            let exits = of_function.wrong_guesses();
+            self.compiler.tell(&JitEvent::Recompiling {
+                function: native.name(),
+                exits: &exits,
+            });
+        }
+        let functions = &state.functions;
+        let request = request(space, profile, (program, function), |number| {
+            &functions[number as usize].generic
+        });
+        let answer = if settings.background {
+            match self.compiler.submit(request, &self.inbox) {
+                Ok(is_pending) => {
+                    let of_function = &mut state.functions[function as usize];
+                    of_function.is_pending = is_pending;
+                    of_function.compilations += u32::from(is_pending);
+                    return;
+                }
+                Err(error) => Err(error),
+            }
+        } else {
+            state.functions[function as usize].compilations += 1;
+            self.compiler.compile(&request)
         };
-        let compiled = self.compiler.compile(&request);
-        self.statistics.compile_time += began.elapsed();
-        if let Some(old) = of_function.native.take() {
-            self.statistics.code_bytes -= old.code.length() as u64;
+        self.install(space, profile, (program, function), answer);
+    }
+
+    /// Takes the answer to a request into use.
+    fn install(
+        &mut self,
+        space: &CodeSpace,
+        profile: &mut Profile,
+        (program, function): (u32, u32),
+        answer: Result<Arc<CompiledFunction>, CompileError>,
+    ) {
+        let (Some(state), Ok(native), Some(ways)) = (
+            self.programs.get_mut(&program),
+            answer,
+            self.compiler.ways(),
+        ) else {
+            return self.give_up(space, profile, (program, function));
+        };
+        if state.table.is_empty() {
+            state.table = vec![ways.interpreted.start() as usize; state.functions.len()];
         }
-        match compiled {
-            Ok(native) if of_function.compilations <= COMPILATIONS_MAX => {
-                self.statistics.compiled += 1;
-                self.statistics.code_bytes += native.code.length() as u64;
-                state.table[function as usize] = native.code.start() as usize;
-                of_function.native = Some(native);
-                profile.pin(space, program, function, true);
+        let of_function = &mut state.functions[function as usize];
+        of_function.is_pending = false;
+        of_function.failed.clear();
+        state.table[function as usize] = native.start() as usize;
+        let old = of_function.native.replace(Arc::clone(&native));
+        profile.pin(space, program, function, true);
+        if let Some(old) = old.filter(|old| !Arc::ptr_eq(old, &native)) {
+            self.compiler.discard(&old);
+        }
+    }
+
+    /// Leaves a function to the interpreter for good.
+    fn give_up(
+        &mut self,
+        space: &CodeSpace,
+        profile: &mut Profile,
+        (program, function): (u32, u32),
+    ) {
+        self.unlink(space, profile, (program, function));
+        if let Some(state) = self.programs.get_mut(&program) {
+            let of_function = &mut state.functions[function as usize];
+            of_function.is_pending = false;
+            of_function.gave_up = true;
+        }
+    }
+
+    /// Leaves the functions to the interpreter whose code had to make room. One that grows hot again is
+    /// compiled again, each time later.
+    fn unlink_evicted(&mut self, space: &CodeSpace, profile: &mut Profile) {
+        let mut evicted = Vec::new();
+        for (program, state) in &self.programs {
+            for (function, of_function) in (0..).zip(&state.functions) {
+                if of_function
+                    .native
+                    .as_ref()
+                    .is_some_and(|native| native.is_evicted())
+                {
+                    evicted.push((*program, function));
+                }
             }
-            _ => {
-                self.statistics.failed += 1;
-                state.table[function as usize] = refusal;
-                of_function.gave_up = true;
-                profile.pin(space, program, function, false);
+        }
+        for (program, function) in evicted {
+            self.unlink(space, profile, (program, function));
+            let heat = profile.heat(space, program, function);
+            let threshold = self.compiler.settings().threshold.max(1);
+            let state = self.programs.get_mut(&program);
+            if let Some(state) = state.map(|state| &mut state.functions[function as usize]) {
+                state.evictions += 1;
+                let wait = threshold.saturating_mul(1 << state.evictions.min(32));
+                state.wanted_heat = heat.saturating_add(wait);
             }
+        }
+    }
+
+    /// Takes the native code of a function out of use.
+    fn unlink(
+        &mut self,
+        space: &CodeSpace,
+        profile: &mut Profile,
+        (program, function): (u32, u32),
+    ) {
+        let (Some(state), Some(ways)) = (self.programs.get_mut(&program), self.compiler.ways())
+        else {
+            return;
+        };
+        if let Some(old) = state.functions[function as usize].native.take() {
+            state.table[function as usize] = ways.interpreted.start() as usize;
+            profile.pin(space, program, function, false);
+            self.compiler.discard(&old);
         }
     }
 }
 
+impl FunctionState {
+    /// A guess about an instruction was wrong; after some more there is none any more.
+    fn note_failure(&mut self, pc: u32) {
+        let failures = self.failures.entry(pc).or_default();
+        *failures += 1;
+        if *failures >= FAILURES_MAX
+            && let Err(place) = self.generic.binary_search(&pc)
+        {
+            self.generic.insert(place, pc);
+        }
+    }
+
+    /// Whether guesses at an instruction were wrong too often since it was compiled.
+    fn has_failed(&self) -> bool {
+        self.failed.values().any(|count| *count >= FAILURES)
+    }
+
+    /// The wrong guesses that say so: function, pc, reason, count.
+    fn wrong_guesses(&self) -> Vec<(u32, u32, ExitReason, u64)> {
+        let failed = self.failed.iter().filter(|(_, count)| **count >= FAILURES);
+        failed
+            .map(|((function, pc, reason), count)| (*function, *pc, *reason, *count))
+            .collect()
+    }
+}
+
+impl Entries for ProgramState {
+    fn entry(&self, function: u32, pc: u32) -> Option<(*const u8, u32)> {
+        let native = self.functions[function as usize].native.as_ref()?;
+        let entry = match native.loops().iter().position(|at| *at == pc) {
+            Some(place) => FIRST_LOOP + place as u32,
+            None if pc == 0 => BY_CALL,
+            None => return None,
+        };
+        Some((native.start(), entry))
+    }
+}
+
 impl ProgramState {
-    fn new(space: &CodeSpace, program: u32, refusal: usize) -> ProgramState {
+    fn new(space: &CodeSpace, program: u32) -> ProgramState {
         let functions = &space.program(program).program().functions;
         let shapes = functions.iter().map(|function| {
             let params = if function.rest {
@@ -268,7 +540,7 @@ impl ProgramState {
             [params, registers | u32::from(function.captures) << 16]
         });
         ProgramState {
-            table: vec![refusal; functions.len()],
+            table: Vec::new(),
             shapes: shapes.collect(),
             functions: functions.iter().map(|_| FunctionState::default()).collect(),
         }

@@ -13,10 +13,10 @@
 use std::mem::transmute;
 
 use crate::code_space::CodeSpace;
-use crate::compile::state::{ExitReason, NativeState};
+use crate::compile::state::{BY_TAIL_CALL, EXIT, Entries, ExitReason, NOT_ENTERED, NativeState};
 use crate::fiber::Fiber;
-use crate::interp::Stay;
 use crate::interp::profile::Profile;
+use crate::interp::{Nested, Place, Stay};
 use crate::value::Value;
 
 /// Native stack that one stay may use. What needs more goes on in the interpreter, whose frames are the
@@ -31,7 +31,11 @@ pub(super) enum Left {
     /// The function that was entered returned a value; the fiber still has its frame.
     Returned(Value),
     /// The fiber stands somewhere else.
-    Exit(ExitReason),
+    Exit {
+        reason: ExitReason,
+        /// The function whose body was left.
+        body: u32,
+    },
     /// It was not entered.
     Refused,
 }
@@ -43,8 +47,9 @@ pub(super) struct Code<'a> {
     pub(super) entrance: *const u8,
     pub(super) table: &'a [usize],
     pub(super) shapes: &'a [[u32; 2]],
+    pub(super) entries: &'a dyn Entries,
     pub(super) function: *const u8,
-    pub(super) entry: u64,
+    pub(super) entry: u32,
 }
 
 /// Enters native code where the fiber stands.
@@ -70,33 +75,43 @@ pub(super) fn enter(
         words: std::ptr::null_mut(),
         cards: std::ptr::null_mut(),
         outside: std::ptr::null(),
+        top: 0,
+        top_max: 0,
+        allocations: 0,
         constants: space.program(program).constants.addresses().words,
+        hints: stay.hints(),
         dummy: dummy.as_mut_ptr(),
         program_bits: u64::from(program) << 32,
         exit_fp: fp,
         exit_place: 0,
         exit_reason: 0,
+        exit_body: 0,
         frames: 0,
         result_tag: 0,
         result_bits: 0,
         aside,
+        interpret,
+        entry_fp: fp,
+        first_fp: fp,
+        first_depth: stay.depth(),
+        entrance: code.entrance,
+        entries: code.entries,
         stay,
     };
-    state.read_addresses();
-    // SAFETY: it was compiled with this signature.
-    let entrance: Entrance = unsafe { transmute::<*const u8, Entrance>(code.entrance) };
+    state.read_arena();
     // SAFETY: 1 of the module's head.
-    unsafe { entrance(&raw mut state, fp, code.entry, code.function) };
+    unsafe { enter_at(&raw mut state, fp, code.entry, code.function) };
+    state.tell_arena();
     let value = Value {
         tag: state.result_tag,
         bits: state.result_bits,
     };
-    if value.tag == crate::compile::state::NOT_ENTERED as u64 {
+    if value.tag == NOT_ENTERED as u64 {
         return Left::Refused;
     }
     let gas = state.gas;
     let (function, pc) = ((state.exit_place >> 32) as u32, state.exit_place as u32);
-    if value.tag != crate::compile::state::EXIT as u64 {
+    if value.tag != EXIT as u64 {
         // SAFETY: the frame entered is the newest.
         unsafe { state.stay.leave_native(function, pc, fp, 0, gas) };
         return Left::Returned(value);
@@ -104,12 +119,36 @@ pub(super) fn enter(
     let (fp, frames) = (state.exit_fp, state.frames as u32);
     // SAFETY: an exit writes all its frames and their headers.
     unsafe { state.stay.leave_native(function, pc, fp, frames, gas) };
-    Left::Exit(ExitReason::ALL[state.exit_reason as usize])
+    Left::Exit {
+        reason: ExitReason::ALL[state.exit_reason as usize],
+        body: state.exit_body as u32,
+    }
+}
+
+/// Enters native code at an entry; what comes back is in the state.
+///
+/// # Safety
+/// The entry is one of this code for the place where the frame at `fp` stands.
+unsafe fn enter_at(state: *mut NativeState<'_>, fp: *mut Value, entry: u32, code: *const u8) {
+    // SAFETY: the state lives while native code runs.
+    let entrance = unsafe { (*state).entrance };
+    // SAFETY: it was compiled with this signature.
+    let entrance: Entrance = unsafe { transmute::<*const u8, Entrance>(entrance) };
+    // SAFETY: as for this function.
+    unsafe { entrance(state, fp, entry.into(), code) };
 }
 
 impl NativeState<'_> {
-    /// Reads where the parts of the arena are.
-    fn read_addresses(&mut self) {
+    /// Tells the arena what native code has allocated.
+    fn tell_arena(&mut self) {
+        let (top, objects) = (self.top, std::mem::take(&mut self.allocations));
+        self.stay.arena().made_in_place(top, objects);
+    }
+
+    /// Reads where the parts of the arena are, and the room in it.
+    fn read_arena(&mut self) {
+        let bytes = self.stay.bytes_left();
+        (self.top, self.top_max) = self.stay.arena().room_in_place(bytes);
         let addresses = self.stay.arena().addresses();
         self.words = addresses.words;
         self.outside = addresses.outside;
@@ -126,14 +165,140 @@ unsafe extern "C" fn aside(state: *mut NativeState<'_>, fp: *mut Value, place: u
     // SAFETY: native code passes on what it was given.
     let state = unsafe { &mut *state };
     let (function, pc) = ((place >> 32) as u32, place as u32);
+    state.tell_arena();
     // SAFETY: native code has written the operands to the frame.
     let done = unsafe { state.stay.single(function, pc, fp, state.gas) };
-    state.read_addresses();
+    state.read_arena();
     match done {
         Some(gas) => {
             state.gas = gas;
             1
         }
         None => 0,
+    }
+}
+
+/// Runs a function without native code on the frame that was made for it: the tag of its value, whose
+/// bits go to the state, or how it did not return.
+unsafe extern "C" fn interpret(state: *mut NativeState<'_>, fp: *mut Value, way: u64) -> u64 {
+    let function = (way >> 32) as u32;
+    // SAFETY: native code passes on what it was given.
+    let depth = match unsafe { &mut *state }.begin_interpreted(fp, function) {
+        Some(depth) => depth,
+        // SAFETY: the same.
+        None => return unsafe { &mut *state }.refuse(fp, way),
+    };
+    loop {
+        // SAFETY: the same.
+        let stopped = unsafe { &mut *state }.stay.go_on_nested();
+        let place = match stopped {
+            Nested::Returned(value, gas) => {
+                // SAFETY: the same.
+                return unsafe { &mut *state }.return_interpreted(value, gas);
+            }
+            Nested::Stopped(place) => place,
+        };
+        // SAFETY: the same.
+        let exit = match unsafe { go_on_in_native(state, place) } {
+            GoneOn::Returned => continue,
+            GoneOn::Left => None,
+            GoneOn::No => Some(place),
+        };
+        // SAFETY: the same.
+        return unsafe { &mut *state }.leave_interpreted(depth, exit);
+    }
+}
+
+/// What a try to go on in native code, where the interpreter called from native code has stopped, came to.
+enum GoneOn {
+    Returned,
+    Left,
+    No,
+}
+
+/// Goes on in native code where a nested stay has stopped.
+///
+/// # Safety
+/// The place is where the state's stay stands.
+unsafe fn go_on_in_native(state: *mut NativeState<'_>, place: Place) -> GoneOn {
+    // SAFETY: native code passes on what it was given.
+    let now = unsafe { &mut *state };
+    let Some((code, entry)) = now.entries.entry(place.function, place.pc) else {
+        return GoneOn::No;
+    };
+    now.gas = place.gas;
+    now.read_arena();
+    let (before, depth) = (now.entry_fp, now.stay.depth());
+    now.entry_fp = place.regs;
+    // SAFETY: the interpreter has made the frame, which stands at this entry.
+    unsafe { enter_at(state, place.regs, entry, code) };
+    // SAFETY: the same as above.
+    let now = unsafe { &mut *state };
+    now.tell_arena();
+    now.entry_fp = before;
+    now.stay.set_depth(depth);
+    let value = Value {
+        tag: now.result_tag,
+        bits: now.result_bits,
+    };
+    match value.tag as i64 {
+        EXIT => GoneOn::Left,
+        NOT_ENTERED => GoneOn::No,
+        _ => {
+            // SAFETY: the stay still stands in the frame that was entered.
+            unsafe { now.stay.return_nested(place.regs, value, now.gas) };
+            GoneOn::Returned
+        }
+    }
+}
+
+impl NativeState<'_> {
+    /// Stands at the beginning of a function in the interpreter: how deep that is, at most. `None`, and
+    /// nothing has happened, when there is no room or gas, or when it is entered from outside by a tail call.
+    fn begin_interpreted(&mut self, fp: *mut Value, function: u32) -> Option<u32> {
+        let here = 0u8;
+        if (&raw const here as u64) < self.native_end || fp == self.entry_fp {
+            return None;
+        }
+        self.tell_arena();
+        // SAFETY: both are in the stack.
+        let slots = unsafe { fp.offset_from(self.first_fp) };
+        let depth = self.first_depth.saturating_add(slots as u32);
+        // SAFETY: native code has made the frame.
+        let begun = unsafe { self.stay.begin_nested(function, fp, depth, self.gas) };
+        begun.then_some(depth)
+    }
+
+    /// Does not begin: says so to a caller, and leaves at the beginning when a tail call has come here.
+    fn refuse(&mut self, fp: *mut Value, way: u64) -> u64 {
+        if way as u32 != BY_TAIL_CALL {
+            return NOT_ENTERED as u64;
+        }
+        self.exit_fp = fp;
+        self.exit_place = way >> 32 << 32;
+        self.exit_reason = ExitReason::NotEntered as u64;
+        EXIT as u64
+    }
+
+    fn return_interpreted(&mut self, value: Value, gas: i64) -> u64 {
+        self.stay.set_depth(self.first_depth);
+        self.read_arena();
+        self.gas = gas;
+        self.result_bits = value.bits;
+        value.tag
+    }
+
+    /// Leaves; `place` is where, unless native code that was entered from the interpreter has said it.
+    fn leave_interpreted(&mut self, depth: u32, place: Option<Place>) -> u64 {
+        self.frames += u64::from(self.stay.depth() - depth);
+        self.stay.set_depth(self.first_depth);
+        self.read_arena();
+        if let Some(place) = place {
+            self.gas = place.gas;
+            self.exit_fp = place.regs;
+            self.exit_place = u64::from(place.function) << 32 | u64::from(place.pc);
+            self.exit_reason = ExitReason::Interpreter as u64;
+        }
+        EXIT as u64
     }
 }

@@ -2,11 +2,15 @@
 
 mod asm;
 mod check;
+mod compare;
 mod disasm;
+mod explain;
 mod input;
+mod native;
 mod profile;
 mod run;
 mod subject;
+mod table;
 mod vector;
 
 use std::process::ExitCode;
@@ -28,6 +32,8 @@ struct Arguments {
 enum Command {
     Run(run::Run),
     Profile(profile::Profile),
+    Compare(compare::Compare),
+    Explain(explain::Explain),
     Check(check::Check),
     Asm(asm::Asm),
     Disasm(disasm::Disasm),
@@ -38,6 +44,8 @@ fn main() -> ExitCode {
     match arguments.command {
         Command::Run(command) => command.execute(),
         Command::Profile(command) => command.execute(),
+        Command::Compare(command) => command.execute(),
+        Command::Explain(command) => command.execute(),
         Command::Check(command) => command.execute(),
         Command::Asm(command) => command.execute(),
         Command::Disasm(command) => command.execute(),

@@ -12,19 +12,18 @@ use physics_world::jit::reference::Outcome;
 use physics_world::jit::text::{Style, value_text};
 use physics_world::jit::{CodeSpace, Fiber};
 use physics_world::json::value_json;
-use physics_world::profile::{Profiler, Report, Seen, Weight, flame_graph};
+use physics_world::profile::{Profiler, Report, Weight, flame_graph};
 use physics_world::solo::Solo;
 use physics_world::source::{BadInput, FileKind};
 use serde_json::{Value as Json, json};
 use signal_hook::{consts::SIGINT, flag};
 
 use crate::subject::Subject;
+use crate::table::{cut, place_text, seen_text, table};
 use crate::{input, run};
 
 /// The exit code of a program that was interrupted, as shells have it.
 const INTERRUPTED: u8 = 130;
-/// Instructions longer than this are cut in tables.
-const TEXT_MAX: usize = 48;
 
 /// Run a program and show where its gas and its time went.
 ///
@@ -310,33 +309,6 @@ fn loops_table(report: &Report, top: usize) -> String {
     table(&["rounds", "pc", "loop in"], 2, rows.collect())
 }
 
-/// Rows in columns, the first few of them numbers; nothing when there are no rows.
-fn table(heads: &[&str], numbers: usize, rows: Vec<Vec<String>>) -> String {
-    if rows.is_empty() {
-        return String::new();
-    }
-    let heads = heads.iter().map(|head| (*head).to_owned()).collect();
-    let lines: Vec<Vec<String>> = std::iter::once(heads).chain(rows).collect();
-    let width = |column: usize| {
-        let cells = lines.iter().map(|line| line[column].chars().count());
-        cells.max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..lines[0].len()).map(width).collect();
-    let mut out = String::new();
-    for line in &lines {
-        let mut text = String::new();
-        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            if column < numbers {
-                text += &format!("  {cell:>width$}");
-            } else {
-                text += &format!("  {cell:<width$}");
-            }
-        }
-        out += &format!("\n{}", text.trim_end());
-    }
-    out + "\n"
-}
-
 /// Shares of gas and of time.
 fn shares(part: Weight, whole: Weight) -> [String; 2] {
     let percent = |part: f64, whole: f64| format!("{:.1} %", 100.0 * part / whole.max(1e-12));
@@ -344,29 +316,4 @@ fn shares(part: Weight, whole: Weight) -> [String; 2] {
         percent(part.gas as f64, whole.gas as f64),
         percent(part.time.as_secs_f64(), whole.time.as_secs_f64()),
     ]
-}
-
-/// A place for people, who do not care for the pc where a row has it in another column.
-fn place_text(place: &Place) -> String {
-    if place.line.is_some() {
-        place.to_string()
-    } else {
-        place.function.clone()
-    }
-}
-
-fn seen_text(seen: &Seen) -> String {
-    let kinds: Vec<&str> = seen.kinds.iter().map(|kind| kind.name()).collect();
-    let kinds = kinds.join("|");
-    match &seen.target {
-        Some(target) => format!("{kinds}, calls {target}"),
-        None => kinds,
-    }
-}
-
-fn cut(text: &str) -> String {
-    match text.char_indices().nth(TEXT_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }

@@ -6,27 +6,37 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use physics_world::jit::failure::{Failure, Place};
 use physics_world::jit::fiber::arena::Statistics;
+use physics_world::jit::host::Host;
 use physics_world::jit::interp::{self, profile::Profile};
 use physics_world::jit::reference::{self, Outcome};
 use physics_world::jit::text::{Style, value_text};
-use physics_world::jit::tier::{JitSettings, JitStatistics};
+use physics_world::jit::tier::{Jit, JitSettings, JitStatistics};
 use physics_world::jit::{CodeSpace, Fiber, Value};
 use physics_world::json::{text_json, value_json};
 use physics_world::solo::Solo;
 use physics_world::source::{BadInput, FileKind};
 
+use crate::native::{NativeOptions, milliseconds, statistics_json, statistics_text};
 use crate::subject::Subject;
 use crate::{input, vector};
 
 /// Run a program. The last line of stdout is its value in Jue's notation.
+///
+/// Examples:
+///   pw run examples/fib.jue 25
+///   pw run --stats --jit-log program.jue
+///   perf record pw run --perf map program.jue, and then: perf report
 #[derive(Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Run {
     #[command(flatten)]
     subject: Subject,
     /// What executes the program.
-    #[arg(long, value_enum, default_value_t = Tier::Interp)]
+    #[arg(long, value_enum, default_value_t = Tier::Auto)]
     tier: Tier,
-    /// Report gas, time, allocations, collections and peak memory on stderr.
+    #[command(flatten)]
+    native: NativeOptions,
+    /// Report gas, time, allocations, collections, peak memory and what the native tier did on stderr.
     #[arg(long)]
     stats: bool,
     /// Print one JSON object on stdout; what the program prints goes to stderr.
@@ -41,9 +51,9 @@ enum Tier {
     Reference,
     /// The fast interpreter.
     Interp,
-    /// The fast interpreter, and native code for what is hot.
+    /// The fast interpreter, and native code for what is hot, compiled by a thread meanwhile.
     Auto,
-    /// The same, and everything is hot from the start.
+    /// The same, but everything is hot from the start, and the program waits for the compiler.
     Jit,
 }
 
@@ -53,6 +63,7 @@ struct Finished {
     fiber: Fiber,
     code: CodeSpace,
     time: Duration,
+    native: Option<JitStatistics>,
 }
 
 impl Run {
@@ -84,18 +95,39 @@ impl Run {
     }
 
     fn run(&self, kind: FileKind, bytes: &[u8]) -> Result<Finished, BadInput> {
+        let mut profile = self.profile()?;
         let (code, mut fiber) = self.subject.begin(kind, bytes)?;
         let start = Instant::now();
         let outcome = if self.json {
-            self.finish(&mut fiber, &code, &mut Solo::new(std::io::stderr()))
+            let host = &mut Solo::new(std::io::stderr());
+            self.finish(&mut fiber, &code, host, &mut profile)
         } else {
-            self.finish(&mut fiber, &code, &mut Solo::new(std::io::stdout()))
+            let host = &mut Solo::new(std::io::stdout());
+            self.finish(&mut fiber, &code, host, &mut profile)
         };
         Ok(Finished {
             outcome,
             fiber,
             code,
             time: start.elapsed(),
+            native: profile.native().map(Jit::statistics),
+        })
+    }
+
+    /// What the tier learns with.
+    fn profile(&self) -> Result<Profile, BadInput> {
+        let settings = match self.tier {
+            Tier::Reference | Tier::Interp if self.native.is_given() => {
+                let reason = "--jit-log, --perf and --code-cache are about native code: --tier auto or jit has some";
+                return Err(BadInput::new(format!("{}: {reason}", self.subject.name())));
+            }
+            Tier::Reference | Tier::Interp => return Ok(Profile::default()),
+            Tier::Auto => JitSettings::default(),
+            Tier::Jit => JitSettings::eager(),
+        };
+        self.native.profile(JitSettings {
+            timed: self.stats,
+            ..settings
         })
     }
 
@@ -103,23 +135,13 @@ impl Run {
         &self,
         fiber: &mut Fiber,
         code: &CodeSpace,
-        host: &mut impl physics_world::jit::host::Host,
+        host: &mut impl Host,
+        profile: &mut Profile,
     ) -> Result<Value, Box<Failure>> {
         let outcome = match self.tier {
             Tier::Reference => reference::run(fiber, code, host, u64::MAX),
-            Tier::Interp => interp::run(fiber, code, host, &mut Profile::default(), u64::MAX),
-            Tier::Auto | Tier::Jit => {
-                let mut settings = JitSettings::default();
-                if self.tier == Tier::Jit {
-                    settings.threshold = 0;
-                }
-                let mut profile =
-                    Profile::with_native(settings).expect("a machine with native code");
-                let outcome = interp::run(fiber, code, host, &mut profile, u64::MAX);
-                if let Some(jit) = profile.native().filter(|_| self.stats && !self.json) {
-                    report_native(jit.statistics());
-                }
-                outcome
+            Tier::Interp | Tier::Auto | Tier::Jit => {
+                interp::run(fiber, code, host, profile, u64::MAX)
             }
         };
         match outcome {
@@ -170,20 +192,26 @@ impl Run {
             collections,
             peak_bytes,
         } = finished.fiber.arena().statistics();
+        let native = finished.native.as_ref().map_or(String::new(), |native| {
+            format!(",\"native\":{}", statistics_json(native, finished.time))
+        });
         format!(
             ",\"stats\":{{\"time_ms\":{:.3},\"allocations\":{allocations},\"allocated_bytes\":{allocated_bytes},\
-             \"collections\":{collections},\"peak_bytes\":{peak_bytes}}}",
-            finished.time.as_secs_f64() * 1e3
+             \"collections\":{collections},\"peak_bytes\":{peak_bytes}{native}}}",
+            milliseconds(finished.time)
         )
     }
 }
 
 fn stats_text(finished: &Finished) -> String {
     let statistics = finished.fiber.arena().statistics();
+    let native = finished.native.as_ref().map_or(String::new(), |native| {
+        statistics_text(native, finished.time)
+    });
     format!(
-        "gas          {}\ntime         {:.3} ms\nallocations  {}, {} bytes\ncollections  {}\npeak memory  {} bytes\n",
+        "gas          {}\ntime         {:.3} ms\nallocations  {}, {} bytes\ncollections  {}\npeak memory  {} bytes\n{native}",
         finished.fiber.gas_used(),
-        finished.time.as_secs_f64() * 1e3,
+        milliseconds(finished.time),
         statistics.allocations,
         statistics.allocated_bytes,
         statistics.collections,
@@ -252,25 +280,4 @@ pub(crate) fn failure_json(failure: &Failure) -> String {
         backtrace.join(","),
         failure.backtrace_omitted
     )
-}
-
-/// What the native tier did, on stderr.
-fn report_native(statistics: &JitStatistics) {
-    let exits: Vec<String> = statistics
-        .exits
-        .iter()
-        .map(|(reason, count)| format!("{reason:?} {count}"))
-        .collect();
-    eprintln!(
-        "compiled     {} ({} failed), {} bytes, {:.3} ms",
-        statistics.compiled,
-        statistics.failed,
-        statistics.code_bytes,
-        statistics.compile_time.as_secs_f64() * 1e3
-    );
-    eprintln!(
-        "native       {} entries; exits: {}",
-        statistics.entries,
-        exits.join(", ")
-    );
 }

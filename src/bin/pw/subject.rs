@@ -29,6 +29,15 @@ impl Subject {
         self.file.display().to_string()
     }
 
+    /// Refuses a V2 vector, which other subcommands than `pw run` do not take.
+    pub(crate) fn refuse_vector(&self, kind: FileKind) -> Result<(), BadInput> {
+        if kind != FileKind::V2Vector {
+            return Ok(());
+        }
+        let reason = "a V2 vector is run by `pw run` only";
+        Err(BadInput::new(format!("{}: {reason}", self.name())))
+    }
+
     /// A fiber that is about to run the program that the file holds.
     pub(crate) fn begin(
         &self,

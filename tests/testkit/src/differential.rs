@@ -58,7 +58,25 @@ pub fn native(
     slice: u64,
 ) -> Outcome {
     if profile.native().is_none() {
-        let settings = JitSettings { threshold: 0 };
+        let settings = JitSettings::eager();
+        *profile = Profile::with_native(settings).expect("a machine with native code");
+    }
+    interp::run(fiber, code, host, profile, slice)
+}
+
+/// The same, compiled by a thread while the interpreter goes on: code arrives at any moment.
+pub fn native_in_background(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    host: &mut dyn Host,
+    profile: &mut Profile,
+    slice: u64,
+) -> Outcome {
+    if profile.native().is_none() {
+        let settings = JitSettings {
+            background: true,
+            ..JitSettings::eager()
+        };
         *profile = Profile::with_native(settings).expect("a machine with native code");
     }
     interp::run(fiber, code, host, profile, slice)
@@ -73,8 +91,12 @@ const fn jit(name: &'static str, stops: Stops) -> Mode {
 }
 
 /// All modes.
-pub const MODES: [Mode; 10] = [
+pub const MODES: [Mode; 11] = [
     jit("jit", Stops::None),
+    Mode {
+        tier: native_in_background,
+        ..jit("jit in background, slices of 1009", Stops::Slices(1009))
+    },
     jit("jit, slices of 101", Stops::Slices(101)),
     jit("jit, images", Stops::Images(61)),
     jit("jit, gas limits", Stops::Limits(53)),

@@ -142,6 +142,25 @@ impl Arena {
         }
     }
 
+    /// Where the next object goes, and the offset that objects made in place may not reach, when `logical`
+    /// bytes at most are allocated. Their logical size must be the size they take up.
+    pub(crate) fn room_in_place(&self, logical: u64) -> (u64, u64) {
+        let top = self.top as u64 * 8;
+        (
+            top,
+            (self.end as u64 * 8)
+                .min(top.saturating_add(logical))
+                .max(top),
+        )
+    }
+
+    /// Takes over objects that were made in place, up to `top`.
+    pub(crate) fn made_in_place(&mut self, top: u64, objects: u64) {
+        self.count(top - self.top as u64 * 8);
+        self.top = top as usize / 8;
+        self.statistics.allocations += objects;
+    }
+
     /// A word of an object.
     ///
     /// # Safety

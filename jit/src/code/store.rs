@@ -1,0 +1,232 @@
+//! Native code kept in a directory, for processes that come later.
+//!
+//! A file holds the code of one request, is named after its key, and is written as a temporary file that
+//! then gets its name, so that no reader sees half of one. What is read is copied, and the copy is
+//! checked: a key that says for what it was made, and a checksum over everything. The checksum finds
+//! damage; it cannot tell who wrote the file. Whoever may write to the directory can make programs run any
+//! machine code, so it must be as well guarded as the engine itself.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use memmap2::Mmap;
+
+use crate::compile::CompiledCode;
+
+/// What files begin with: their form.
+const MAGIC: [u8; 8] = *b"PWCODE01";
+/// Bytes of a key and of a checksum.
+const HASH: usize = 32;
+/// The longest file that is read.
+const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Why kept code is not used, or was not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file cannot be read or written.
+    #[error("{path}: {error}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// It is not what was written.
+    #[error("{path}: ignored, for {reason}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+/// A directory of native code.
+#[derive(Debug)]
+pub(crate) struct CodeStore {
+    directory: PathBuf,
+    /// Tells the temporary files of this process apart.
+    serial: AtomicU64,
+}
+
+impl CodeStore {
+    /// Opens a directory, and makes it if it is not there.
+    pub(crate) fn open(directory: &Path) -> Result<CodeStore, StoreError> {
+        std::fs::create_dir_all(directory).map_err(|error| StoreError::Io {
+            path: directory.to_owned(),
+            error,
+        })?;
+        Ok(CodeStore {
+            directory: directory.to_owned(),
+            serial: AtomicU64::new(0),
+        })
+    }
+
+    fn path(&self, key: &[u8; HASH]) -> PathBuf {
+        let name: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.directory.join(name + ".pwc")
+    }
+
+    /// The code that was kept for a key, if there is some.
+    pub(crate) fn read(&self, key: &[u8; HASH]) -> Result<Option<CompiledCode>, StoreError> {
+        let path = self.path(key);
+        let bytes = match contents(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::Io { path, error }),
+        };
+        match decode(key, &bytes) {
+            Ok(code) => Ok(Some(code)),
+            Err(reason) => Err(StoreError::Damaged { path, reason }),
+        }
+    }
+
+    /// Keeps code for a key.
+    pub(crate) fn write(&self, key: &[u8; HASH], code: &CompiledCode) -> Result<(), StoreError> {
+        let path = self.path(key);
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        let temporary = path.with_extension(format!("{}-{serial}.tmp", std::process::id()));
+        let written = File::create_new(&temporary)
+            .and_then(|mut file| file.write_all(&encode(key, code)))
+            .and_then(|()| std::fs::rename(&temporary, &path));
+        written.map_err(|error| {
+            // It may not even be there.
+            let _ = std::fs::remove_file(&temporary);
+            StoreError::Io { path, error }
+        })
+    }
+}
+
+/// A copy of a file's bytes.
+fn contents(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    if length == 0 {
+        return Ok(Vec::new());
+    }
+    if length > FILE_BYTES_MAX {
+        return Err(io::Error::new(ErrorKind::FileTooLarge, "too long for code"));
+    }
+    // SAFETY: the bytes are only copied, and it is the copy that is looked at; files are replaced by
+    // others under their name, never changed.
+    let map = unsafe { Mmap::map(&file) }?;
+    Ok(map.to_vec())
+}
+
+fn encode(key: &[u8; HASH], code: &CompiledCode) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(code.bytes.len() + 64);
+    payload.extend_from_slice(&code.slots.to_le_bytes());
+    payload.extend_from_slice(&(code.loops.len() as u32).to_le_bytes());
+    for pc in &code.loops {
+        payload.extend_from_slice(&pc.to_le_bytes());
+    }
+    payload.extend_from_slice(&code.bytes);
+    [&MAGIC[..], key, &checksum(key, &payload), &payload].concat()
+}
+
+fn decode(key: &[u8; HASH], bytes: &[u8]) -> Result<CompiledCode, &'static str> {
+    let short = "it is too short";
+    let (magic, rest) = bytes.split_first_chunk().ok_or(short)?;
+    if *magic != MAGIC {
+        return Err("it is no native code, or of another version");
+    }
+    let (of, rest) = rest.split_first_chunk::<HASH>().ok_or(short)?;
+    if of != key {
+        return Err("it is the code of something else");
+    }
+    let (sum, payload) = rest.split_first_chunk::<HASH>().ok_or(short)?;
+    if *sum != checksum(key, payload) {
+        return Err("it is damaged");
+    }
+    let (slots, rest) = number(payload).ok_or(short)?;
+    let (count, mut rest) = number(rest).ok_or(short)?;
+    let mut loops = Vec::new();
+    for _ in 0..count {
+        let (pc, after) = number(rest).ok_or(short)?;
+        loops.push(pc);
+        rest = after;
+    }
+    Ok(CompiledCode {
+        bytes: rest.to_vec(),
+        loops,
+        slots,
+    })
+}
+
+fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    Some((u32::from_le_bytes(*number), rest))
+}
+
+fn checksum(key: &[u8; HASH], payload: &[u8]) -> [u8; HASH] {
+    let mut hash = blake3::Hasher::new_derive_key("physics-world kept code 1");
+    hash.update(key).update(payload);
+    *hash.finalize().as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: [u8; HASH] = [7; HASH];
+
+    fn store(name: &str) -> CodeStore {
+        let folder = format!("pw-code-store-{}-{name}", std::process::id());
+        CodeStore::open(&std::env::temp_dir().join(folder)).expect("a directory")
+    }
+
+    fn code() -> CompiledCode {
+        CompiledCode {
+            bytes: (0..=255).collect(),
+            loops: vec![3, 90],
+            slots: 12,
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_found_again() {
+        let store = store("found");
+        assert!(store.read(&KEY).expect("nothing is wrong").is_none());
+        for _ in 0..2 {
+            store.write(&KEY, &code()).expect("it can be written");
+            assert_eq!(store.read(&KEY).expect("a file"), Some(code()));
+        }
+        assert!(store.read(&[8; HASH]).expect("nothing is wrong").is_none());
+        let left = std::fs::read_dir(&store.directory)
+            .expect("a directory")
+            .count();
+        assert_eq!(left, 1, "no temporary file is left");
+        std::fs::remove_dir_all(&store.directory).expect("it was there");
+    }
+
+    #[test]
+    fn no_damaged_file_is_used() {
+        let store = store("damaged");
+        let whole = encode(&KEY, &code());
+        let path = store.path(&KEY);
+        let refused = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).expect("it can be written");
+            matches!(store.read(&KEY), Err(StoreError::Damaged { .. }))
+        };
+        for length in 0..whole.len() {
+            assert!(refused(&whole[..length]), "cut to {length} bytes");
+        }
+        for place in 0..whole.len() {
+            for bit in [0x01, 0x10, 0x80] {
+                let mut bytes = whole.clone();
+                bytes[place] ^= bit;
+                assert!(refused(&bytes), "bit {bit:#x} of byte {place}");
+            }
+        }
+        assert!(refused(&[&whole[..], &[0]].concat()), "a byte too many");
+        assert!(
+            refused(&encode(&[8; HASH], &code())),
+            "made for something else"
+        );
+        std::fs::write(&path, &whole).expect("it can be written");
+        assert_eq!(store.read(&KEY).expect("a file"), Some(code()));
+        std::fs::remove_dir_all(&store.directory).expect("it was there");
+    }
+}

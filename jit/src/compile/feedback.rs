@@ -1,0 +1,155 @@
+//! What a compilation knows about the way its function runs: a copy, so that it can be made on any thread.
+//!
+//! It covers the function and every function of its program that could become part of its code: those it
+//! calls by name, those that its call sites always entered, and what these call, to a fixed depth.
+
+use std::collections::BTreeMap;
+
+use pw_isa::Link;
+use pw_isa::op::{Function as Call, Op};
+
+use crate::code_space::LoadedProgram;
+use crate::interp::profile::{Site, Target};
+
+/// Calls between a function and one that can become part of its code.
+const DEPTH_MAX: u32 = 3;
+
+/// What is known about one function.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FunctionFeedback {
+    /// What was seen at its instructions, by pc; empty when nothing was. Counts are rounded.
+    sites: Vec<Site>,
+    /// Instructions about which guesses have failed too often, in ascending order.
+    generic: Vec<u32>,
+}
+
+impl FunctionFeedback {
+    /// What was seen at a function's instructions, and which of them are not to be guessed about.
+    pub(crate) fn new(sites: &[Site], generic: &[u32]) -> FunctionFeedback {
+        FunctionFeedback {
+            sites: sites.iter().map(rounded).collect(),
+            generic: generic.to_vec(),
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        let word = |out: &mut Vec<u8>, value: u64| out.extend_from_slice(&value.to_le_bytes());
+        let seen = self.sites.iter().enumerate();
+        for (pc, site) in seen.filter(|(_, site)| **site != Site::default()) {
+            let target = match site.target {
+                Target::None => [0, 0],
+                Target::One(program, function) => {
+                    [1 | u64::from(program) << 32, u64::from(function)]
+                }
+                Target::Many => [2, 0],
+            };
+            let kinds = [site.kinds, site.result].into_iter().chain(site.operands);
+            let kinds = kinds.map(|set| u64::from(set.0));
+            let counts = [pc as u64, site.count, site.taken, u64::from(site.elements)];
+            let all = counts.into_iter().chain(target).chain(kinds);
+            all.for_each(|value| word(out, value));
+        }
+        word(out, u64::MAX);
+        word(out, self.generic.len() as u64);
+        self.generic.iter().for_each(|pc| word(out, u64::from(*pc)));
+    }
+}
+
+/// A site whose counts say only how large they are, about: two runs of a program that were observed at
+/// different moments know the same then, and share code.
+fn rounded(site: &Site) -> Site {
+    let count = match site.count {
+        0 => 0,
+        count => 2 << (count.ilog2() / 4 * 4),
+    };
+    let taken = match site.taken {
+        0 => 0,
+        taken if taken == site.count => count,
+        _ => count / 2,
+    };
+    Site {
+        count,
+        taken,
+        ..*site
+    }
+}
+
+/// What is known about a function and those it could hold, by number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Feedback {
+    functions: BTreeMap<u32, FunctionFeedback>,
+}
+
+impl Feedback {
+    /// Copies what `of` knows about a function of a program, and about all that it could hold.
+    pub(crate) fn gather(
+        program: &LoadedProgram,
+        number: u32,
+        function: u32,
+        of: impl Fn(u32) -> FunctionFeedback,
+    ) -> Feedback {
+        let mut functions = BTreeMap::new();
+        let mut level = vec![function];
+        for depth in 0..=DEPTH_MAX {
+            let mut next = Vec::new();
+            for function in level {
+                if functions.contains_key(&function) {
+                    continue;
+                }
+                let known = of(function);
+                if depth < DEPTH_MAX {
+                    next.extend(callees(program, number, function, &known.sites));
+                }
+                functions.insert(function, known);
+            }
+            level = next;
+        }
+        Feedback { functions }
+    }
+
+    /// A hash of it all.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        let mut out = Vec::new();
+        for (function, known) in &self.functions {
+            out.extend_from_slice(&function.to_le_bytes());
+            known.write(&mut out);
+        }
+        blake3::derive_key("physics-world feedback 1", &out)
+    }
+
+    /// What was seen at an instruction.
+    pub(crate) fn site(&self, function: u32, pc: u32) -> Site {
+        let known = self.functions.get(&function);
+        known
+            .and_then(|known| known.sites.get(pc as usize).copied())
+            .unwrap_or_default()
+    }
+
+    /// Whether nothing is to be guessed about an instruction any more.
+    pub(crate) fn is_generic(&self, function: u32, pc: u32) -> bool {
+        let known = self.functions.get(&function);
+        known.is_some_and(|known| known.generic.binary_search(&pc).is_ok())
+    }
+}
+
+/// The functions of the program that a function calls by name, and those that its other calls always
+/// entered.
+fn callees(program: &LoadedProgram, number: u32, function: u32, sites: &[Site]) -> Vec<u32> {
+    let code = program.function(function).code.iter();
+    let called = code.enumerate().filter_map(|(pc, op)| match op {
+        Op::Function(Call::Call { function: link, .. } | Call::TailCall { function: link, .. }) => {
+            match program.link(function, link.0) {
+                Link::Function(callee) => Some(callee),
+                Link::Global(_) => None,
+            }
+        }
+        Op::Function(Call::CallClosure { .. } | Call::TailCallClosure { .. }) => {
+            match sites.get(pc)?.target {
+                Target::One(of, callee) if of == number => Some(callee),
+                _ => None,
+            }
+        }
+        _ => None,
+    });
+    called.collect()
+}

@@ -1,0 +1,238 @@
+//! Which functions stand in place of their calls. A body is made of parts: its own function, and the
+//! functions inlined at its calls, at theirs, and so on. Each has frames of its own, which an exit writes.
+//!
+//! A function is inlined where a call always enters it, if it is small and has run. What is known about
+//! the arguments holds inside, and what its returns have in common is known behind the call.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use pw_isa::op::{Control, Data, Function as Call, Op};
+use pw_isa::{Kind, Link};
+
+use super::blocks::Blocks;
+use super::feedback::Feedback;
+use super::types::{Evidence, Plan, Type, Types};
+use crate::code_space::LoadedProgram;
+use crate::value::CONSTANT;
+
+/// The most instructions of an inlined function, by how many calls deep it stands.
+const INSTRUCTIONS_MAX: [usize; 4] = [100, 60, 40, 20];
+/// The most registers of an inlined function.
+const REGISTERS_MAX: u16 = 60;
+/// The most instructions that are inlined into one body, tries with less known types included.
+const INSTRUCTIONS_ALL: usize = 3_000;
+
+/// The functions from the root to a part, and the types of the registers that hold values when it is
+/// entered.
+type PartKey = (Vec<u32>, Vec<Type>);
+
+/// What all parts of a body share while it is planned.
+pub(super) struct Planner<'a> {
+    pub(super) program: &'a LoadedProgram,
+    /// The program's number.
+    pub(super) number: u32,
+    pub(super) feedback: &'a Feedback,
+    /// Parts by their functions from the root on, and the types of their arguments.
+    parts: RefCell<BTreeMap<PartKey, Rc<Part>>>,
+    instructions_left: Cell<usize>,
+}
+
+/// A function as a part of a body.
+pub(super) struct Part {
+    pub(super) place: Rc<PartPlace>,
+    pub(super) types: Types,
+    /// What is known about what it returns.
+    pub(super) result: Type,
+}
+
+/// Where a part stands.
+pub(super) struct PartPlace {
+    /// The functions from the root to this one.
+    pub(super) chain: Vec<u32>,
+    /// The types of the registers that hold values when it is entered.
+    pub(super) entry: Vec<Type>,
+    pub(super) blocks: Blocks,
+    /// By pc of a call: the function that is inlined there, or none, once that is decided.
+    decided: RefCell<BTreeMap<u32, Option<u32>>>,
+}
+
+impl PartPlace {
+    /// The function's number.
+    pub(super) fn number(&self) -> u32 {
+        self.chain[self.chain.len() - 1]
+    }
+
+    /// Whether the body is this function's.
+    pub(super) fn is_root(&self) -> bool {
+        self.chain.len() == 1
+    }
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(program: &'a LoadedProgram, number: u32, feedback: &'a Feedback) -> Self {
+        Planner {
+            program,
+            number,
+            feedback,
+            parts: RefCell::default(),
+            instructions_left: Cell::new(INSTRUCTIONS_ALL),
+        }
+    }
+
+    /// The part that a body is for.
+    pub(super) fn root(&self, function: u32) -> Rc<Part> {
+        self.part(vec![function], Vec::new())
+    }
+
+    /// What is known about a part.
+    pub(super) fn evidence(&self, place: &Rc<PartPlace>) -> Evidence<'_> {
+        Evidence {
+            planner: self,
+            function: self.program.function(place.number()),
+            place: Rc::clone(place),
+        }
+    }
+
+    /// The last function of a chain, entered with registers of these types.
+    fn part(&self, chain: Vec<u32>, entry: Vec<Type>) -> Rc<Part> {
+        let key = (chain, entry);
+        if let Some(part) = self.parts.borrow().get(&key) {
+            return Rc::clone(part);
+        }
+        let function = self.program.function(key.0[key.0.len() - 1]);
+        let place = Rc::new(PartPlace {
+            chain: key.0.clone(),
+            entry: key.1.clone(),
+            blocks: Blocks::of(function),
+            decided: RefCell::default(),
+        });
+        let evidence = self.evidence(&place);
+        let types = evidence.types();
+        let result = evidence.result(&types);
+        let part = Rc::new(Part {
+            place,
+            types,
+            result,
+        });
+        self.parts.borrow_mut().insert(key, Rc::clone(&part));
+        part
+    }
+}
+
+impl Evidence<'_> {
+    /// The function that a position of the link table names.
+    pub(super) fn linked(&self, link: u32) -> u32 {
+        match self.planner.program.link(self.place.number(), link) {
+            Link::Function(number) | Link::Global(number) => number,
+        }
+    }
+
+    /// Whether a call of a function with this many arguments is inlined.
+    pub(super) fn is_inlined(&self, pc: u32, callee: u32, args: u16) -> bool {
+        let mut decided = self.place.decided.borrow_mut();
+        let choice = decided
+            .entry(pc)
+            .or_insert_with(|| self.can_inline(pc, callee, args).then_some(callee));
+        *choice == Some(callee)
+    }
+
+    fn can_inline(&self, pc: u32, callee: u32, args: u16) -> bool {
+        let function = self.planner.program.function(callee);
+        let Some(most) = INSTRUCTIONS_MAX.get(self.place.chain.len() - 1) else {
+            return false;
+        };
+        let feedback = self.planner.feedback;
+        let has_run = self.site(pc).count > 0 && feedback.site(callee, 0).count > 0;
+        let left = self.planner.instructions_left.get();
+        let inlined = has_run
+            && function.params == args
+            && !function.rest
+            && function.code.len() <= (*most).min(left)
+            && function.registers <= REGISTERS_MAX
+            && !self.place.chain.contains(&callee);
+        if inlined {
+            let left = left - function.code.len();
+            self.planner.instructions_left.set(left);
+        }
+        inlined
+    }
+
+    /// The part that stands in place of a call.
+    pub(super) fn inlined(&self, op: &Op, callee: u32, types: &[Type]) -> Rc<Part> {
+        let Op::Function(call) = op else {
+            unreachable!("not a call");
+        };
+        let (base, args) = window(call);
+        let first = usize::from(base) + 1;
+        let mut entry = types[first..first + usize::from(args)].to_vec();
+        if self.planner.program.function(callee).captures > 0 {
+            entry.push(Type::Closure(callee));
+        }
+        let mut chain = self.place.chain.clone();
+        chain.push(callee);
+        self.planner.part(chain, entry)
+    }
+
+    /// What all values that the function returns have in common.
+    fn result(&self, types: &Types) -> Type {
+        let mut result: Option<Type> = None;
+        let mut add = |value: Type| {
+            result = Some(result.map_or(value, |known| known.join(value)));
+        };
+        for (block, at_start) in self.place.blocks.all.iter().zip(&types.at_start) {
+            let Some(mut now) = at_start.clone() else {
+                continue;
+            };
+            for pc in block.start..block.end {
+                let op = &self.function.code[pc as usize];
+                let before = now.clone();
+                match (self.step(pc, &mut now), op) {
+                    (Plan::Exit, _) => break,
+                    (_, Op::Control(Control::Return { value })) => {
+                        add(now[usize::from(value.0)]);
+                    }
+                    (plan, Op::Function(call)) if is_tail_call(call) => add(match plan {
+                        Plan::Inline(callee) => self.inlined(op, callee, &before).result,
+                        _ => Type::Any,
+                    }),
+                    _ => {}
+                }
+            }
+        }
+        result.unwrap_or(Type::Any)
+    }
+
+    /// The type of a constant: a function of the program, or nothing known.
+    pub(super) fn constant_type(&self, op: &Op) -> Type {
+        let Op::Data(Data::Const { constant, .. }) = op else {
+            return Type::Any;
+        };
+        let program = self.planner.program;
+        let value = program.constant(self.place.number(), constant.0);
+        if value.tag != Kind::Closure as u64 | CONSTANT {
+            return Type::Any;
+        }
+        let (_, function) = program.constants.closure_function(value.bits & 0xffff_ffff);
+        Type::Function(function)
+    }
+}
+
+/// The base of a call's window, and how many arguments stand in it.
+pub(super) fn window(call: &Call) -> (u16, u16) {
+    match call {
+        Call::Call { window, .. } | Call::TailCall { window, .. } => (window.base, window.args),
+        Call::CallClosure { window } | Call::TailCallClosure { window } => {
+            (window.base, window.args)
+        }
+        _ => unreachable!("not a call with a window"),
+    }
+}
+
+fn is_tail_call(call: &Call) -> bool {
+    matches!(
+        call,
+        Call::TailCall { .. } | Call::TailCallClosure { .. } | Call::TailApply { .. }
+    )
+}

@@ -1,0 +1,203 @@
+//! The parts of a body while they are lowered: their frames, and how one enters and leaves those that are
+//! inlined. An inlined function's registers are variables of their own; its frame, which lies in its
+//! caller's window, is written only by exits and by what reads it there.
+
+use std::rc::Rc;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{self, InstBuilder};
+use cranelift_frontend::FunctionBuilder;
+use pw_isa::Function;
+use pw_isa::verify::LiveTable;
+
+use super::lower::{Lowering, NONE, SLOT};
+use super::parts::{Part, Planner};
+use super::registers::Register;
+use super::state::ExitReason;
+use super::types::{Evidence, Type};
+
+/// A part being lowered.
+pub(super) struct Scope<'a> {
+    pub(super) part: Rc<Part>,
+    pub(super) evidence: Evidence<'a>,
+    pub(super) function: &'a Function,
+    pub(super) live: &'a LiveTable,
+    pub(super) registers: Vec<Register>,
+    /// Cranelift's blocks, by block.
+    pub(super) native: Vec<ir::Block>,
+    /// The frame's r0, and how many slots behind the root's it is.
+    pub(super) fp: ir::Value,
+    pub(super) slot: u32,
+    /// Where it returns to; none for a frame in the root's place.
+    pub(super) caller: Option<Caller<'a>>,
+}
+
+/// The call that an inlined function returns from.
+#[derive(Clone)]
+pub(super) struct Caller<'a> {
+    pub(super) scope: Rc<Scope<'a>>,
+    pub(super) pc: u32,
+    pub(super) window: u16,
+    /// What is known about the caller's registers during the call.
+    pub(super) types: Vec<Type>,
+    /// What is known about the value returned.
+    result: Type,
+    behind: ir::Block,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(
+        b: &mut FunctionBuilder<'_>,
+        planner: &'a Planner<'a>,
+        part: Rc<Part>,
+        fp: ir::Value,
+        slot: u32,
+        caller: Option<Caller<'a>>,
+    ) -> Scope<'a> {
+        let number = part.place.number();
+        let function = planner.program.function(number);
+        let registers = (0..function.registers).map(|_| Register::declare(b));
+        Scope {
+            registers: registers.collect(),
+            native: part
+                .place
+                .blocks
+                .all
+                .iter()
+                .map(|_| b.create_block())
+                .collect(),
+            evidence: planner.evidence(&part.place),
+            function,
+            live: planner.program.live(number),
+            part,
+            fp,
+            slot,
+            caller,
+        }
+    }
+
+    /// The slot behind its frame, from the root's r0 on.
+    pub(super) fn end(&self) -> u32 {
+        self.slot + u32::from(self.function.registers)
+    }
+}
+
+impl<'a> Lowering<'a, '_> {
+    /// The code of a function in place of its call; its arguments stand in the window. Goes on behind it.
+    pub(super) fn inline(&mut self, callee: u32, window: u16, args: u16) {
+        let part = self.inlined_part(callee);
+        self.can_pay(&part);
+        let behind = self.b.create_block();
+        let result = part.result;
+        let mut types = self.now.clone();
+        types[usize::from(window)..].fill(Type::Any);
+        let caller = Caller {
+            scope: Rc::clone(&self.scope),
+            pc: self.pc,
+            window,
+            types,
+            result,
+            behind,
+        };
+        let slots = u32::from(window) + 1;
+        let fp = self
+            .b
+            .ins()
+            .iadd_imm_s(self.scope.fp, i64::from(slots) * i64::from(SLOT));
+        let slot = self.scope.slot + slots;
+        let inner = Scope::new(&mut self.b, self.planner, part, fp, slot, Some(caller));
+        self.lower_inside(inner, window, args);
+        self.b.switch_to_block(behind);
+        self.now[usize::from(window)..].fill(Type::Any);
+        self.now[usize::from(window)] = result;
+    }
+
+    /// The code of a function in place of a tail call: its frame takes the place of this one.
+    pub(super) fn inline_tail(&mut self, callee: u32, window: u16, args: u16) {
+        let part = self.inlined_part(callee);
+        self.can_pay(&part);
+        let (fp, slot) = (self.scope.fp, self.scope.slot);
+        let caller = self.scope.caller.clone();
+        let inner = Scope::new(&mut self.b, self.planner, part, fp, slot, caller);
+        self.lower_inside(inner, window, args);
+    }
+
+    fn inlined_part(&self, callee: u32) -> Rc<Part> {
+        let op = self.scope.function.code[self.pc as usize];
+        self.scope.evidence.inlined(&op, callee, &self.now)
+    }
+
+    /// Exits at the call unless the gas to the first check inside is there.
+    fn can_pay(&mut self, part: &Part) {
+        let gas = self.b.use_var(self.gas);
+        let need = part.place.blocks.all[0].need as i64;
+        let poor = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, gas, need);
+        self.exit_if(poor, ExitReason::Gas);
+    }
+
+    /// Lowers a part whose arguments stand in a window of the current one.
+    fn lower_inside(&mut self, inner: Scope<'a>, window: u16, args: u16) {
+        self.reach = self.reach.max(inner.end());
+        let inner = Rc::new(inner);
+        let mut types = vec![Type::Any; inner.registers.len()];
+        for place in 0..args {
+            types[usize::from(place)] = self.pass(&inner, window + 1 + place, place);
+        }
+        if inner.function.captures > 0 {
+            types[usize::from(args)] = self.pass(&inner, window, args);
+        }
+        let outer = (
+            std::mem::replace(&mut self.scope, inner),
+            std::mem::replace(&mut self.now, types),
+            std::mem::take(&mut self.before),
+            std::mem::take(&mut self.here),
+            (self.pc, self.refund, self.block),
+        );
+        self.before.clone_from(&self.now);
+        (self.pc, self.refund) = (0, 0);
+        self.go_to(0);
+        self.part();
+        (
+            self.scope,
+            self.now,
+            self.before,
+            self.here,
+            (self.pc, self.refund, self.block),
+        ) = outer;
+    }
+
+    /// Copies a register to one of an inner part; its type.
+    fn pass(&mut self, inner: &Scope<'a>, from: u16, to: u16) -> Type {
+        let (from, to_variables) = (usize::from(from), inner.registers[usize::from(to)]);
+        let known = self.now[from];
+        self.scope.registers[from].copy_to(&mut self.b, to_variables, known);
+        known
+    }
+
+    /// Returns a register's value from the current part.
+    pub(super) fn give_back(&mut self, register: u16) {
+        let Some(caller) = &Rc::clone(&self.scope).caller else {
+            let (tag, bits) = self.value(register);
+            return self.return_value(tag, bits);
+        };
+        let to = caller.scope.registers[usize::from(caller.window)];
+        let known = self.now[usize::from(register)];
+        if caller.result == Type::Any {
+            let (tag, bits) = self.value(register);
+            to.set_any(&mut self.b, tag, bits);
+        } else {
+            self.scope.registers[usize::from(register)].copy_to(&mut self.b, to, known);
+        }
+        self.b.ins().jump(caller.behind, &NONE);
+    }
+
+    /// Returns tag and bits from an inlined part, or from the root.
+    pub(super) fn give_back_any(&mut self, tag: ir::Value, bits: ir::Value) {
+        let Some(caller) = &Rc::clone(&self.scope).caller else {
+            return self.return_value(tag, bits);
+        };
+        let to = caller.scope.registers[usize::from(caller.window)];
+        to.set_any(&mut self.b, tag, bits);
+        self.b.ins().jump(caller.behind, &NONE);
+    }
+}

@@ -1,0 +1,84 @@
+//! When and how functions are compiled, and what that may cost.
+
+use std::time::Duration;
+
+/// When and how functions are compiled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct JitSettings {
+    /// Entries of a function, or rounds of one of its loops, before it is compiled.
+    pub threshold: u64,
+    /// Whether a thread compiles while programs go on in the interpreter; otherwise they wait.
+    pub background: bool,
+    /// How hard the compiler tries.
+    pub optimization_level: OptimizationLevel,
+    /// What compiling may cost.
+    pub budget: CompilationBudget,
+    /// Whether the time in native code is measured, which costs some at every entry.
+    pub timed: bool,
+}
+
+impl Default for JitSettings {
+    /// A thread of its own, for what is hot.
+    fn default() -> JitSettings {
+        JitSettings {
+            threshold: 500,
+            background: true,
+            optimization_level: OptimizationLevel::Speed,
+            budget: CompilationBudget::default(),
+            timed: false,
+        }
+    }
+}
+
+impl JitSettings {
+    /// Nearly everything is compiled, and programs wait for it: what happens does not depend on time.
+    pub fn eager() -> JitSettings {
+        JitSettings {
+            threshold: 0,
+            background: false,
+            ..JitSettings::default()
+        }
+    }
+}
+
+/// How hard the compiler tries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OptimizationLevel {
+    /// Compiles fast.
+    None,
+    /// For fast code.
+    #[default]
+    Speed,
+    /// For fast code, and among equals for short code.
+    SpeedAndSize,
+}
+
+impl OptimizationLevel {
+    /// What Cranelift calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            OptimizationLevel::None => "none",
+            OptimizationLevel::Speed => "speed",
+            OptimizationLevel::SpeedAndSize => "speed_and_size",
+        }
+    }
+}
+
+/// What compiling may cost. Beyond it programs go on in the interpreter, with the same results.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CompilationBudget {
+    /// Time spent compiling, in all; when it is used up, nothing more is compiled.
+    pub time: Duration,
+    /// Bytes of memory for native code, whole pages; when they are used up, the coldest code goes.
+    pub code_bytes: u64,
+}
+
+impl Default for CompilationBudget {
+    /// 64 MiB, and all the time it takes.
+    fn default() -> CompilationBudget {
+        CompilationBudget {
+            time: Duration::MAX,
+            code_bytes: 64 << 20,
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! The compiler that workers share: what it reuses, in the background and at once, and how it ends.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use pw_jit::interp::profile::Profile;
+use pw_jit::reference::{self, Outcome};
+use pw_jit::tier::{
+    CompilationBudget, CompileError, ExitReason, JitCompiler, JitEvent, JitSettings,
+    OptimizationLevel, Watch,
+};
+use pw_jit::{CodeSpace, Fiber, Limits, interp};
+use testkit::fibers::Surroundings;
+
+/// Counts to a number given in gas: long enough for code to arrive.
+const COUNT: &str = ".entry @main
+func main()
+    int r0 0
+    int r1 ROUNDS
+    int r2 1
+L3:
+    loop
+    add r0 r0 r2
+    lt r3 r0 r1
+    branch-if r3 L3
+    return r0
+";
+
+/// Adds numbers, and finds a Float at last.
+const TURNS: &str = ".entry @main
+func main()
+    int r0 0
+    int r1 2000
+    int r2 1
+    int r4 0
+L4:
+    loop
+    add r0 r0 r2
+    add r4 r4 r2
+    lt r3 r0 r1
+    branch-if r3 L4
+    const r2 1.0
+    int r0 0
+    const r0 0.0
+    int r1 2000
+    jump L4
+";
+
+fn load(source: &str) -> (CodeSpace, u32) {
+    let mut code = CodeSpace::default();
+    let program = pw_isa::text::parse(source).expect("assembly text");
+    let number = code.load(pw_isa::verify::verify(program).expect("a program"));
+    (code, number)
+}
+
+fn count(rounds: u64) -> (CodeSpace, u32) {
+    load(&COUNT.replace("ROUNDS", &rounds.to_string()))
+}
+
+fn eager(settings: JitSettings) -> Arc<JitCompiler> {
+    Arc::new(JitCompiler::new(settings).expect("a machine with native code"))
+}
+
+/// Runs a program in slices, and compares its end with the reference.
+fn run(code: &CodeSpace, number: u32, profile: &mut Profile, limits: Limits) -> Outcome {
+    let mut slow = Fiber::new(code, number, limits);
+    let mut fast = slow.clone();
+    let expected = reference::run(&mut slow, code, &mut Surroundings, u64::MAX);
+    loop {
+        match interp::run(&mut fast, code, &mut Surroundings, profile, 10_000) {
+            Outcome::Preempted => {}
+            outcome => {
+                assert_eq!(outcome, expected);
+                assert!(fast.to_image(code) == slow.to_image(code));
+                return outcome;
+            }
+        }
+    }
+}
+
+/// Waits for something that a thread does.
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn workers_share_what_was_compiled() {
+    let compiler = eager(JitSettings::eager());
+    let (code, number) = count(1_000);
+    for _ in 0..3 {
+        let mut profile = Profile::with_compiler(Arc::clone(&compiler));
+        run(&code, number, &mut profile, Limits::default());
+        assert!(profile.native().expect("it has one").statistics().entries > 0);
+    }
+    let statistics = compiler.statistics();
+    assert_eq!((statistics.compiled, statistics.reused), (1, 2));
+    assert_eq!((statistics.failed, statistics.faults), (0, 0));
+}
+
+#[test]
+fn code_depends_on_the_program_and_not_on_where_it_is_loaded() {
+    let compiler = eager(JitSettings::eager());
+    let (code, number) = count(1_000);
+    let (again, same_number) = count(1_000);
+    let (other, _) = count(1_001);
+    let profile = Profile::default();
+    let compiled = |code| {
+        compiler
+            .compile_hot_code(code, &profile, 0, 0)
+            .expect("code")
+    };
+    let first = compiled(&code);
+    assert_eq!(number, same_number);
+    assert!(Arc::ptr_eq(&first, &compiled(&again)));
+    let second = compiled(&other);
+    assert_ne!(first.signature(), second.signature());
+    assert_eq!(first.name(), "main");
+    // A compiler of its own comes to the same bytes, from a program that lies elsewhere.
+    let afresh = eager(JitSettings::eager());
+    let afresh = afresh
+        .compile_hot_code(&again, &profile, 0, 0)
+        .expect("code");
+    assert_eq!(first.machine_code(), afresh.machine_code());
+    assert_eq!(first.loops(), afresh.loops());
+}
+
+#[test]
+fn every_level_of_optimization_does_the_same() {
+    let (code, number) = count(3_000);
+    for level in [
+        OptimizationLevel::None,
+        OptimizationLevel::Speed,
+        OptimizationLevel::SpeedAndSize,
+    ] {
+        let settings = JitSettings {
+            optimization_level: level,
+            ..JitSettings::eager()
+        };
+        let mut profile = Profile::with_native(settings).expect("a machine with native code");
+        run(&code, number, &mut profile, Limits::default());
+        assert_eq!(
+            profile
+                .native()
+                .expect("it has one")
+                .statistics()
+                .compiler
+                .compiled,
+            1
+        );
+    }
+}
+
+#[test]
+fn a_thread_compiles_while_the_program_goes_on() {
+    let settings = JitSettings {
+        background: true,
+        ..JitSettings::eager()
+    };
+    let compiler = eager(settings);
+    let (code, number) = count(u64::MAX >> 1);
+    let mut profile = Profile::with_compiler(Arc::clone(&compiler));
+    let mut fiber = Fiber::new(&code, number, Limits::default());
+    eventually("native code is entered", || {
+        interp::run(&mut fiber, &code, &mut Surroundings, &mut profile, 10_000);
+        profile.native().expect("it has one").statistics().entries > 0
+    });
+    let statistics = compiler.statistics();
+    assert_eq!(
+        statistics.compiled, 1,
+        "it was asked for once: {statistics:?}"
+    );
+    assert_eq!(statistics.reused, 0);
+}
+
+/// Calls a function for each round, so that there are two to compile, and to evict.
+const CALLS: &str = ".entry @main
+func main()
+    int r0 0
+    int r1 3000
+    int r2 1
+L3:
+    loop
+    move r6 r0
+    call r5 args=1 @work
+    add r0 r0 r2
+    lt r3 r0 r1
+    branch-if r3 L3
+    return r5
+func work(n)
+    int r1 0
+    int r2 1
+    int r3 20
+L3:
+    loop
+    add r0 r0 r2
+    add r1 r1 r2
+    lt r4 r1 r3
+    branch-if r4 L3
+    return r0
+";
+
+#[test]
+fn threads_share_a_compiler_and_its_evictions() {
+    // Room for one function: what one worker asks for takes away what another uses.
+    let budget = CompilationBudget {
+        code_bytes: 4096,
+        ..CompilationBudget::default()
+    };
+    for background in [false, true] {
+        let compiler = eager(JitSettings {
+            background,
+            budget,
+            ..JitSettings::eager()
+        });
+        let spaces = [load(CALLS), count(20_000), load(CALLS), count(30_000)];
+        std::thread::scope(|scope| {
+            for (code, number) in &spaces {
+                let mut profile = Profile::with_compiler(Arc::clone(&compiler));
+                scope.spawn(move || {
+                    for _ in 0..20 {
+                        run(code, *number, &mut profile, Limits::default());
+                    }
+                });
+            }
+        });
+        let statistics = compiler.statistics();
+        assert_eq!(statistics.faults, 0);
+        assert!(statistics.evicted > 0, "{statistics:?}");
+    }
+}
+
+#[test]
+fn a_profile_that_forgets_takes_no_late_answers() {
+    let settings = JitSettings {
+        background: true,
+        ..JitSettings::eager()
+    };
+    let compiler = eager(settings);
+    let mut profile = Profile::with_compiler(Arc::clone(&compiler));
+    // Each space numbers its program 0: code of the one before would do something else.
+    for rounds in [20_000, 30_000, 40_000, 50_000, 60_000] {
+        let (code, number) = count(rounds);
+        run(&code, number, &mut profile, Limits::default());
+    }
+    assert_eq!(compiler.statistics().failed, 0);
+}
+
+/// Tells when it is dropped, with the compiler that holds it.
+struct Ended(Arc<Mutex<bool>>);
+
+impl Watch for Ended {
+    fn event(&self, _: &JitEvent<'_>) {}
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        *self.0.lock().expect("no panic") = true;
+    }
+}
+
+#[test]
+fn the_thread_ends_with_its_compiler() {
+    let ended = Arc::new(Mutex::new(false));
+    let settings = JitSettings {
+        background: true,
+        ..JitSettings::eager()
+    };
+    let compiler = JitCompiler::new(settings).expect("a machine with native code");
+    let compiler = compiler.watched_by(Box::new(Ended(Arc::clone(&ended))));
+    let mut profile = Profile::with_compiler(Arc::new(compiler));
+    let (code, number) = count(100_000);
+    run(&code, number, &mut profile, Limits::default());
+    assert!(!*ended.lock().expect("no panic"));
+    drop(profile);
+    eventually("the thread ends", || *ended.lock().expect("no panic"));
+}
+
+#[test]
+fn without_time_or_memory_programs_run_in_the_interpreter() {
+    let none = CompilationBudget::default();
+    for budget in [
+        CompilationBudget {
+            time: Duration::ZERO,
+            ..none
+        },
+        CompilationBudget {
+            code_bytes: 0,
+            ..none
+        },
+    ] {
+        let compiler = eager(JitSettings {
+            budget,
+            ..JitSettings::eager()
+        });
+        let mut profile = Profile::with_compiler(Arc::clone(&compiler));
+        let (code, number) = count(3_000);
+        run(&code, number, &mut profile, Limits::default());
+        let statistics = compiler.statistics();
+        assert_eq!(
+            (statistics.compiled, statistics.failed),
+            (0, 1),
+            "{budget:?}"
+        );
+        assert_eq!(statistics.faults, 0);
+        let refused = compiler.compile_hot_code(&code, &profile, number, 0);
+        assert!(
+            matches!(refused, Err(CompileError::OverBudget)),
+            "{refused:?}"
+        );
+    }
+}
+
+#[test]
+fn exits_are_counted_where_they_happen() {
+    let (code, number) = load(TURNS);
+    let mut profile = Profile::with_native(JitSettings::eager()).expect("native code");
+    let limits = Limits {
+        gas: 60_000,
+        ..Limits::default()
+    };
+    run(&code, number, &mut profile, limits);
+    let jit = profile.native().expect("it has one");
+    let exits: Vec<_> = jit.exits().collect();
+    let sum: u64 = exits.iter().map(|site| site.count).sum();
+    assert_eq!(sum, jit.statistics().exits.values().sum::<u64>());
+    let at = |pc, reason| {
+        exits
+            .iter()
+            .any(|site| (site.pc, site.reason) == (pc, reason))
+    };
+    assert!(at(4, ExitReason::Gas), "slices end at the loop: {exits:?}");
+    assert!(
+        exits
+            .iter()
+            .all(|site| (site.program, site.function) == (number, 0))
+    );
+    assert!(
+        exits.iter().any(|site| site.reason.is_wrong_guess()),
+        "{exits:?}"
+    );
+}
