@@ -41,6 +41,8 @@ pub(super) struct Lowering<'a, 'b> {
     pub(super) reach: u32,
     tests_of_reach: Vec<ir::Inst>,
     pub(super) exits: Vec<Exit<'a>>,
+    /// The block being lowered.
+    pub(super) block: usize,
     /// Of the instruction being lowered: its pc, the types before it, and its exits.
     pub(super) pc: u32,
     pub(super) now: Vec<Type>,
@@ -103,6 +105,7 @@ pub(super) fn lower(
         scope,
         tests_of_reach: Vec::new(),
         exits: Vec::new(),
+        block: 0,
         pc: 0,
         now: Vec::new(),
         before: Vec::new(),
@@ -367,6 +370,7 @@ impl<'a> Lowering<'a, '_> {
         };
         self.b.switch_to_block(self.scope.native[number]);
         self.now.clone_from(at_start);
+        self.block = number;
         self.charge(block);
         let mut gas_behind = block.gas;
         for pc in block.start..block.end {
@@ -537,6 +541,12 @@ impl<'a> Lowering<'a, '_> {
 
     pub(super) fn store_state(&mut self, offset: usize, value: ir::Value) {
         self.b.ins().store(MEMORY, value, self.state, offset as i32);
+    }
+
+    /// Lets a handler of the interpreter do the current instruction.
+    pub(super) fn do_aside(&mut self) {
+        let op = self.scope.function.code[self.pc as usize];
+        self.aside(self.block, &op);
     }
 
     /// Lets a handler of the interpreter do an instruction.

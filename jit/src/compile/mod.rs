@@ -13,7 +13,7 @@
 //! | `parts`, `scope` | what is inlined where; the frames of it |
 //! | `lower` | from blocks to Cranelift's form: entries, edges, gas, operations aside |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
-//! | `numbers`, `objects`, `alloc`, `calls` | instructions |
+//! | `numbers`, `objects`, `alloc`, `maps`, `calls` | instructions |
 //! | `state` | what native code shares with the engine |
 //!
 //! # The protocol
@@ -30,6 +30,7 @@ mod calls;
 mod exits;
 pub(crate) mod feedback;
 mod lower;
+mod maps;
 mod numbers;
 mod objects;
 mod parts;

@@ -47,6 +47,8 @@ impl Lowering<'_, '_> {
                 index,
                 value,
             } => self.vector_set(vector, index, value, plan),
+            Data::MapGet { dst, map, key, .. } => self.map_get(dst, map, key),
+            Data::MapSet { map, key, value } => self.map_set(map, key, value),
             _ => unreachable!("done by a handler"),
         }
     }
@@ -116,7 +118,7 @@ impl Lowering<'_, '_> {
     }
 
     /// The first word of a buffer: in the arena, or outside it.
-    fn buffer_data(&mut self, buffer: ir::Value) -> ir::Value {
+    pub(super) fn buffer_data(&mut self, buffer: ir::Value) -> ir::Value {
         let (inside, outside, found) = (
             self.b.create_block(),
             self.b.create_block(),
@@ -200,6 +202,13 @@ impl Lowering<'_, '_> {
 
     /// The write barrier: marks the cards of an element.
     fn mark(&mut self, buffer: ir::Value, index: ir::Value, elements: Type) {
+        let (shift, words) = if elements == Type::Any { (4, 2) } else { (3, 1) };
+        let bytes = self.b.ins().ishl_imm_u(index, shift);
+        self.mark_words(buffer, bytes, words);
+    }
+
+    /// Marks the cards of words of a buffer from a byte on.
+    pub(super) fn mark_words(&mut self, buffer: ir::Value, bytes: ir::Value, words: i64) {
         let (inside, outside, done) = (
             self.b.create_block(),
             self.b.create_block(),
@@ -207,8 +216,6 @@ impl Lowering<'_, '_> {
         );
         let cards = self.b.append_block_param(done, I64);
         let place = self.b.append_block_param(done, I64);
-        let shift = if elements == Type::Any { 4 } else { 3 };
-        let bytes = self.b.ins().ishl_imm_u(index, shift);
         let is_outside = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, buffer, 0);
         self.b.ins().brif(is_outside, outside, &NONE, inside, &NONE);
         self.b.switch_to_block(inside);
@@ -222,10 +229,9 @@ impl Lowering<'_, '_> {
         let of_buffer = self.b.ins().load(I64, MEMORY, entry, layout.cards as i32);
         self.b.ins().jump(done, &[of_buffer.into(), bytes.into()]);
         self.b.switch_to_block(done);
-        self.mark_card(cards, place);
-        if elements == Type::Any {
-            let second = self.b.ins().iadd_imm_s(place, 8);
-            self.mark_card(cards, second);
+        for word in 0..words {
+            let place = self.b.ins().iadd_imm_s(place, 8 * word);
+            self.mark_card(cards, place);
         }
     }
 

@@ -151,7 +151,7 @@ impl<'a> Lowering<'a, '_> {
             std::mem::replace(&mut self.now, types),
             std::mem::take(&mut self.before),
             std::mem::take(&mut self.here),
-            (self.pc, self.refund),
+            (self.pc, self.refund, self.block),
         );
         self.before.clone_from(&self.now);
         (self.pc, self.refund) = (0, 0);
@@ -162,7 +162,7 @@ impl<'a> Lowering<'a, '_> {
             self.now,
             self.before,
             self.here,
-            (self.pc, self.refund),
+            (self.pc, self.refund, self.block),
         ) = outer;
     }
 

@@ -113,6 +113,8 @@ pub(crate) struct NativeState<'a> {
     pub(crate) allocations: u64,
     /// The words of the program's constants.
     pub(crate) constants: *const u64,
+    /// In which entries of maps the program's values were last found as keys.
+    pub(crate) hints: *const u32,
     /// What stands for the cards of an arena that has none.
     pub(crate) dummy: *mut u8,
     /// The program's number in the upper half.

@@ -12,7 +12,7 @@ use pw_isa::{Function, Kind, KindSet};
 
 use super::parts::{PartPlace, Planner};
 use crate::interp::profile::{Site, Target};
-use crate::value::CONSTANT;
+use crate::value::{CONSTANT, Value};
 
 /// What is known about a value.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -80,6 +80,7 @@ impl Type {
             (Kind::Pair, Type::Object(Kind::Pair)),
             (Kind::Cell, Type::Object(Kind::Cell)),
             (Kind::Closure, Type::Object(Kind::Closure)),
+            (Kind::Map, Type::Object(Kind::Map)),
         ]
         .into_iter()
         .find(|(kind, _)| kinds == KindSet::of(&[*kind]))
@@ -298,6 +299,12 @@ impl Evidence<'_> {
         let plan = match op {
             Op::Control(Control::Raise { .. }) => Plan::Exit,
             Op::Control(_) => Plan::Plain,
+            Op::Data(Data::MapGet { map, .. } | Data::MapSet { map, .. }) => {
+                match self.key(pc) {
+                    Some(_) => object_plan(Kind::Map, site, types[usize::from(map.0)]),
+                    None => Plan::Aside,
+                }
+            }
             Op::Data(_) => data_plan(op, site, types),
             Op::Arith(_) => arith_plan(op, site, types),
             Op::Float(Float::ToFloat { .. } | Float::Sqrt { .. }) => {
@@ -320,6 +327,12 @@ impl Evidence<'_> {
         } else {
             plan
         }
+    }
+
+    /// The constant that an instruction looks for in a map: which of the program's values it is, and itself.
+    pub(super) fn key(&self, pc: u32) -> Option<(u32, Value)> {
+        let internal = self.planner.program.internal();
+        internal.key_at(self.place.number(), pc)
     }
 
     fn call_plan(&self, pc: u32, op: &Call, generic: bool, types: &[Type]) -> Plan {
@@ -427,19 +440,22 @@ pub(super) fn reads(op: &Op) -> Vec<u16> {
     registers
 }
 
+/// How an instruction is compiled whose first operand should be an object of the arena.
+fn object_plan(kind: Kind, site: Site, known: Type) -> Plan {
+    let seen = site.operands[0];
+    match known {
+        Type::Object(known) if known == kind => Plan::Object(kind),
+        Type::Any if seen == KindSet::of(&[kind]) => Plan::Object(kind),
+        Type::Any if seen.0 == 0 => Plan::Exit,
+        _ => Plan::Aside,
+    }
+}
+
 fn data_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
     let Op::Data(data) = op else {
         return Plan::Exit;
     };
-    let object = |register: u16, kind: Kind| {
-        let seen = site.operands[0];
-        match types[usize::from(register)] {
-            Type::Object(known) if known == kind => Plan::Object(kind),
-            Type::Any if seen == KindSet::of(&[kind]) => Plan::Object(kind),
-            Type::Any if seen.0 == 0 => Plan::Exit,
-            _ => Plan::Aside,
-        }
-    };
+    let object = |register: u16, kind| object_plan(kind, site, types[usize::from(register)]);
     match data {
         Data::Move { .. }
         | Data::Nil { .. }

@@ -4,7 +4,7 @@
 use super::form::{Instruction, is_word};
 use super::hot::Hot;
 use crate::numbers::{Number, compare};
-use crate::value::{Value, canonical_bits};
+use crate::value::{CONSTANT, Value, canonical_bits};
 use pw_isa::Kind;
 
 /// Texts of fewer bytes than this take no gas to be compared by `eq?`.
@@ -255,10 +255,19 @@ impl Hot<'_> {
         self.branch_found::<IF>(i, same, 2)
     }
 
-    /// The other operand is entry `c` of the program's values.
+    /// The other operand is entry `c` of the program's values: a plain word or a short text. Different
+    /// texts among the constants of one program differ.
     #[inline(always)]
     pub(super) fn branch_same_value<const IF: bool>(&mut self, i: &Instruction) -> bool {
-        let same = self.same(i.a, self.value(usize::from(i.c)));
+        let (a, b) = (self.get(i.a), self.value(usize::from(i.c)));
+        let same = if a.tag != b.tag {
+            ((a.tag ^ b.tag) & 0xff != 0).then_some(false)
+        } else if a.bits == b.bits {
+            Some(true)
+        } else {
+            let differ = b.tag & CONSTANT == 0 || (a.bits ^ b.bits) >> 32 == 0;
+            differ.then_some(false)
+        };
         self.branch_found::<IF>(i, same, 3)
     }
 

@@ -26,7 +26,6 @@ pub(super) struct Fuser<'a> {
 impl Fuser<'_> {
     /// Replaces instructions by fused ones where a sequence starts that can be fused.
     pub(super) fn fuse_all(&self, code: &mut [Instruction]) {
-        self.hint_keys(code);
         let single = code.to_vec();
         for (pc, instruction) in code.iter_mut().enumerate() {
             if let Some(fused) = self.fuse(pc, &single) {

@@ -161,6 +161,11 @@ impl<'a> Stay<'a> {
         (self.regs, self.stack_end)
     }
 
+    /// Where keys were last found, for each of the program's values.
+    pub(crate) fn hints(&self) -> *const u32 {
+        self.hints
+    }
+
     /// How many frames there may be.
     pub(crate) fn frames_left(&self) -> u32 {
         self.frames_left.max(0) as u32

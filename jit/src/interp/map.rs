@@ -3,8 +3,8 @@
 //! A program asks for the same few keys at the same place in map after map. So for every constant
 //! that is used as a key the loop remembers in which entry it was last found, and looks there first: no
 //! hash, no comparison of texts. A hint is only that, and is checked against the map at hand, so nothing
-//! ever has to be forgotten. Other texts have hints by where they stand in the arena; what is left,
-//! Ints above all, shares the hint of value 0: an entry is often written right after it was read.
+//! ever has to be forgotten. Other texts have hints by where they stand; what is left, Ints above all,
+//! shares the hint of value 0: an entry is often written right after it was read.
 
 use super::compare::SAME_FREE_BYTES;
 use super::form::Instruction;
@@ -13,7 +13,7 @@ use super::profile::TEXT_HINTS;
 use crate::code_space::CodeSpace;
 use crate::fiber::Fiber;
 use crate::heap::{Heap, KeyHash};
-use crate::value::Value;
+use crate::value::{CONSTANT, Value};
 use pw_isa::op::Work;
 use pw_isa::{Kind, cost};
 
@@ -63,11 +63,30 @@ impl Hot<'_> {
                 is_usable: u64::from(length) < SAME_FREE_BYTES,
             };
         }
+        let is_expected = key == self.value(value as usize);
+        if key.tag & CONSTANT != 0 && !is_expected {
+            return Hint {
+                place: self.at().text_hints.wrapping_add(text_hint(key.bits)),
+                is_usable: false,
+            };
+        }
         Hint {
             // There is a hint for every value of the program.
             place: self.at().hints.wrapping_add(value as usize),
-            is_usable: key.tag == Kind::Int as u64 || key == self.value(value as usize),
+            is_usable: key.tag == Kind::Int as u64 || is_expected,
         }
+    }
+
+    /// The entry of a constant that was not expected here, if it is where it was last found and takes no
+    /// work.
+    #[inline(always)]
+    fn entry_of_constant(&mut self, hint: Hint, map: u64, key: Value) -> Option<u32> {
+        let entry = hint.entry();
+        // SAFETY: a value names an object of its kind.
+        unsafe { self.arena().value_of_entry(map, entry, key) }?;
+        let is_text = matches!(key.kind(), Kind::String | Kind::Symbol);
+        let is_free = is_text && (self.heap().text_bytes(key).len() as u64) < SAME_FREE_BYTES;
+        is_free.then_some(entry)
     }
 
     /// The entry of a key, when the work for it can be paid.
@@ -79,6 +98,11 @@ impl Hot<'_> {
                 hint.note(entry);
             }
             return Some(entry);
+        }
+        if key.tag & CONSTANT != 0
+            && let Some(entry) = self.entry_of_constant(hint, map, key)
+        {
+            return Some(Some(entry));
         }
         let found = find(self.heap(), map, key)?;
         if !self.charge(found.gas.into()) {

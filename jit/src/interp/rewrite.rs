@@ -80,13 +80,14 @@ impl Rewriter<'_> {
         let addressable = self.source().registers < 1 << (16 - SLOT_SHIFT);
         let mut plain = vec![Instruction::STEP; count];
         if addressable && self.count_gas(&mut code) {
-            plain.clone_from(&code);
             let fuser = Fuser {
                 rewriter: &self,
                 source: self.source(),
                 live: self.program.live(self.number),
                 leaders: &leaders,
             };
+            fuser.hint_keys(&mut code);
+            plain.clone_from(&code);
             fuser.fuse_all(&mut code);
         } else {
             // Too many registers or a block too dear for the fields: left to the reference interpreter.

@@ -79,6 +79,7 @@ pub(super) fn enter(
         top_max: 0,
         allocations: 0,
         constants: space.program(program).constants.addresses().words,
+        hints: stay.hints(),
         dummy: dummy.as_mut_ptr(),
         program_bits: u64::from(program) << 32,
         exit_fp: fp,

@@ -135,3 +135,36 @@ impl Arena {
         numbers[at % 2] = number;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_has_room_for_its_entries_and_says_how_many_slots_it_has() {
+        for entries in (0..2000).chain([1 << 20, (3 << 20) + 1]) {
+            let slots = slots_for(entries);
+            assert!(room_of(slots) >= entries, "{entries} entries");
+            let numbers = vec![0; slots + room_of(slots)];
+            assert_eq!(slots_of(&numbers), slots, "{entries} entries");
+        }
+    }
+
+    #[test]
+    fn entries_are_found_among_others_of_the_same_hash_through_every_growth() {
+        let mut arena = Arena::new();
+        let map = arena.new_map().bits;
+        arena.make_index(map, &[]);
+        // Only eight hashes, which share the first slot as long as the table is small.
+        let hash = |entry: u32| (entry % 8) << 20;
+        for entry in 0..500 {
+            arena.index_entry(map, entry, hash(entry));
+        }
+        for entry in 0..500 {
+            let found = arena.indexed_entry(map, hash(entry), |other| other == entry);
+            assert_eq!(found, Some(entry));
+        }
+        assert_eq!(arena.indexed_entry(map, hash(0), |_| false), None);
+        assert_eq!(arena.indexed_entry(map, 8 << 20, |_| true), None);
+    }
+}
