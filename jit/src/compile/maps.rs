@@ -29,7 +29,9 @@ impl Lowering<'_, '_> {
         self.b.switch_to_block(elsewhere);
         self.do_aside();
         let (by_handler, its_bits) = self.value(dst.0);
-        self.b.ins().jump(done, &[by_handler.into(), its_bits.into()]);
+        self.b
+            .ins()
+            .jump(done, &[by_handler.into(), its_bits.into()]);
         self.b.switch_to_block(done);
         self.set_any(dst.0, tag, bits);
     }
@@ -77,7 +79,10 @@ impl Lowering<'_, '_> {
         for (at, is, must_be) in [(0, tag, None), (8, bits, Some(constant))] {
             // The register holds the constant, as the interpreter's own form relies on.
             let there = self.b.ins().load(I64, MEMORY, entry, at);
-            let same = self.b.ins().icmp(IntCC::Equal, there, must_be.unwrap_or(is));
+            let same = self
+                .b
+                .ins()
+                .icmp(IntCC::Equal, there, must_be.unwrap_or(is));
             self.go_on_if(same, elsewhere);
         }
         (buffer, entry, offset)

@@ -202,7 +202,11 @@ impl Lowering<'_, '_> {
 
     /// The write barrier: marks the cards of an element.
     fn mark(&mut self, buffer: ir::Value, index: ir::Value, elements: Type) {
-        let (shift, words) = if elements == Type::Any { (4, 2) } else { (3, 1) };
+        let (shift, words) = if elements == Type::Any {
+            (4, 2)
+        } else {
+            (3, 1)
+        };
         let bytes = self.b.ins().ishl_imm_u(index, shift);
         self.mark_words(buffer, bytes, words);
     }

@@ -299,12 +299,10 @@ impl Evidence<'_> {
         let plan = match op {
             Op::Control(Control::Raise { .. }) => Plan::Exit,
             Op::Control(_) => Plan::Plain,
-            Op::Data(Data::MapGet { map, .. } | Data::MapSet { map, .. }) => {
-                match self.key(pc) {
-                    Some(_) => object_plan(Kind::Map, site, types[usize::from(map.0)]),
-                    None => Plan::Aside,
-                }
-            }
+            Op::Data(Data::MapGet { map, .. } | Data::MapSet { map, .. }) => match self.key(pc) {
+                Some(_) => object_plan(Kind::Map, site, types[usize::from(map.0)]),
+                None => Plan::Aside,
+            },
             Op::Data(_) => data_plan(op, site, types),
             Op::Arith(_) => arith_plan(op, site, types),
             Op::Float(Float::ToFloat { .. } | Float::Sqrt { .. }) => {
