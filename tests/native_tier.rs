@@ -11,6 +11,23 @@ const HOT: &str =
 (defn once [] 3)
 (defn main [] (begin (print (sum 60000 0 2)) (print (sum 60000 0.0 0.5)) (once)))";
 
+/// Constants of all kinds, maps, closures, cells, pairs, vectors, texts, and calls of calls.
+const MIXED: &str = r#"(define names '(a b "c" 2.5))
+(define total 0)
+(defn adder [n] (lambda (x) (+ x n)))
+(defn length-of [l] (let loop ((l l) (n 0)) (if (nil? l) n (loop (cdr l) (+ n 1)))))
+(defn tell [m k v] (begin (map-set! m 'last v) (map-set! m "text" k) (map-get m 'last)))
+(defn main []
+  (let ((m (make-map)) (v (make-vector 8 0)) (f (adder 3)) (x 0.5))
+    (let loop ((i 0) (sum 0))
+      (if (< i 4000)
+          (begin
+            (set! total (+ total 1))
+            (set! x (* 1.0001 x))
+            (vector-set! v (mod i 8) (f i))
+            (loop (+ i 1) (+ sum (+ (tell m "k" i) (+ (length-of names) (vector-ref v (mod i 8)))))))
+          (cons sum (cons total (string-append "x" (map-get m "text"))))))))"#;
+
 /// Runs `pw` on a source in a directory of its own.
 fn pw(name: &str, source: &str, arguments: &[&str]) -> (PathBuf, Output) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
@@ -306,22 +323,20 @@ fn explain_says_which_functions_there_are() {
 }
 
 /// Statistics of a run with a directory of kept code, and what it says on stderr.
-fn run_with_cache(name: &str, directory: &str) -> (PathBuf, Json, String) {
-    let options = [
-        "run",
-        "p.jue",
-        "--tier",
-        "jit",
-        "--json",
-        "--stats",
-        "--code-cache",
-        directory,
-    ];
-    let (folder, output) = pw(name, HOT, &options);
+fn run_with_cache(name: &str, source: &str, directory: &str) -> (PathBuf, Json, String) {
+    let tier = ["run", "p.jue", "--tier", "jit", "--json", "--stats"];
+    let options = [&tier[..], &["--code-cache", directory]].concat();
+    let (folder, output) = pw(name, source, &options);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let shown = json(&output);
-    assert_eq!(shown["result"]["Int"], 3);
-    let native = shown["stats"]["native"].clone();
+    let mut shown = json(&output);
+    let native = shown["stats"]["native"].take();
+    let (_, expected) = pw(
+        name,
+        source,
+        &["run", "p.jue", "--tier", "interp", "--json"],
+    );
+    assert_eq!(shown["result"], json(&expected)["result"]);
+    assert_eq!(shown["gas"], json(&expected)["gas"]);
     (
         folder.join(directory),
         native,
@@ -352,34 +367,34 @@ fn afresh(name: &str, directory: &str) {
 
 #[test]
 fn a_second_run_compiles_nothing() {
-    let name = "cache";
-    afresh(name, "kept");
-    afresh(name, "again");
-    let (directory, first, said) = run_with_cache(name, "kept");
-    assert!(first["compiled"].as_u64() > Some(1), "{first}");
-    assert_eq!(first["loaded"], 0);
-    assert_eq!(said, "120000\n30000.0\n");
-    let (_, second, said) = run_with_cache(name, "kept");
-    assert_eq!(second["compiled"], 0, "{second}");
-    assert_eq!(second["loaded"], first["compiled"]);
-    assert_eq!(second["exits"], first["exits"], "it is the same code");
-    assert_eq!(said, "120000\n30000.0\n");
-    // Another process, at other addresses, makes the same bytes: there is no address in them.
-    let (again, ..) = run_with_cache(name, "again");
-    let contents = |directory: &Path| -> Vec<Vec<u8>> {
-        files(directory)
-            .into_iter()
-            .map(|(_, bytes)| bytes)
-            .collect()
-    };
-    assert_eq!(contents(&directory), contents(&again));
+    for (name, source) in [("cache", HOT), ("cache-mixed", MIXED)] {
+        afresh(name, "kept");
+        afresh(name, "again");
+        let (directory, first, said) = run_with_cache(name, source, "kept");
+        assert!(first["compiled"].as_u64() > Some(1), "{first}");
+        assert_eq!(first["loaded"], 0);
+        assert_eq!(first["failed"], 0);
+        assert!(!said.contains("code cache"), "{said}");
+        let (_, second, said) = run_with_cache(name, source, "kept");
+        assert_eq!(second["compiled"], 0, "{second}");
+        assert_eq!(second["loaded"], first["compiled"]);
+        assert_eq!(second["exits"], first["exits"], "it is the same code");
+        assert!(!said.contains("code cache"), "{said}");
+        // Another process, at other addresses, makes the same bytes: there is no address in them.
+        let (again, ..) = run_with_cache(name, source, "again");
+        let contents = |directory: &Path| -> Vec<Vec<u8>> {
+            let files = files(directory).into_iter();
+            files.map(|(_, bytes)| bytes).collect()
+        };
+        assert_eq!(contents(&directory), contents(&again));
+    }
 }
 
 #[test]
 fn damaged_and_foreign_files_are_not_used() {
     let name = "damaged-cache";
     afresh(name, "kept");
-    let (directory, first, _) = run_with_cache(name, "kept");
+    let (directory, first, _) = run_with_cache(name, HOT, "kept");
     let kept = files(&directory);
     let compiled = first["compiled"].as_u64().unwrap();
     assert_eq!(kept.len() as u64, compiled);
@@ -400,7 +415,7 @@ fn damaged_and_foreign_files_are_not_used() {
     damaged.extend((0..whole.len()).step_by(whole.len() / 12).map(flipped));
     for bytes in damaged {
         std::fs::write(victim, &bytes).unwrap();
-        let (_, native, said) = run_with_cache(name, "kept");
+        let (_, native, said) = run_with_cache(name, HOT, "kept");
         assert_eq!(native["compiled"], 1, "{native}");
         assert_eq!(native["loaded"], compiled - 1);
         let warnings: Vec<&str> = said

@@ -172,7 +172,7 @@ impl Explain {
 
 fn explained(code: &CodeSpace, learnt: &Profile, number: u32, outcome: String) -> Explained {
     let jit = learnt.native().expect("the profile was made with one");
-    let counts = learnt.counts(code, 0).into_iter();
+    let mut counts = learnt.counts(code, 0).into_iter();
     let mut exits: Vec<ExitSite> = jit.exits().filter(|site| site.function == number).collect();
     exits.sort_by_key(|site| std::cmp::Reverse(site.count));
     Explained {
@@ -180,8 +180,7 @@ fn explained(code: &CodeSpace, learnt: &Profile, number: u32, outcome: String) -
         listing: function_listing(code, learnt, 0, number),
         // The entry of a function stands behind its loops.
         calls: counts
-            .filter(|(function, ..)| *function == number)
-            .next_back()
+            .rfind(|(function, ..)| *function == number)
             .map_or(0, |(.., count)| count),
         is_native: jit.compiled(0, number).is_some(),
         explanation: jit.compiler().explain(code, learnt, 0, number),

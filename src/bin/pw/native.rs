@@ -1,6 +1,7 @@
 //! The native tier as subcommands run it: what is told about it, and what it did.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,17 +48,24 @@ struct Watcher {
 impl Watch for Watcher {
     fn event(&self, event: &JitEvent<'_>) {
         if let JitEvent::NotKept { error } = event {
-            eprintln!("code cache: {error}");
+            complain(&format!("code cache: {error}"));
         } else if self.log {
-            eprintln!("jit: {event}");
+            complain(&format!("jit: {event}"));
         }
-        if let (Some(file), JitEvent::Compiled { function, .. } | JitEvent::Loaded { function }) =
-            (&self.perf, event)
+        let (JitEvent::Compiled { function, .. } | JitEvent::Loaded { function }) = event else {
+            return;
+        };
+        if let Some(file) = &self.perf
             && let Err(error) = file.add(function)
         {
-            eprintln!("{}: {error}", file.path().display());
+            complain(&format!("{}: {error}", file.path().display()));
         }
     }
+}
+
+/// Says something on stderr. It is said on the compiler's thread too, which goes on where nobody listens.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 impl NativeOptions {
