@@ -34,12 +34,12 @@ impl Lowering<'_, '_> {
         match op {
             Arith::Add { dst, a, b } => {
                 let (a, b) = self.ints(a, b);
-                let (sum, overflow) = self.b.ins().sadd_overflow(a, b);
+                let (sum, overflow) = self.sum(a, b);
                 self.checked(dst, sum, overflow);
             }
             Arith::Sub { dst, a, b } => {
                 let (a, b) = self.ints(a, b);
-                let (difference, overflow) = self.b.ins().ssub_overflow(a, b);
+                let (difference, overflow) = self.difference(a, b);
                 self.checked(dst, difference, overflow);
             }
             Arith::Mul { dst, a, b } => {
@@ -172,13 +172,49 @@ impl Lowering<'_, '_> {
         self.set_bits(dst.0, Type::Int, result);
     }
 
+    /// The number that a value always is, if it is a constant.
+    fn known_int(&self, value: ir::Value) -> Option<i64> {
+        let dfg = &self.b.func.dfg;
+        let inst = dfg.value_def(dfg.resolve_aliases(value)).inst()?;
+        match dfg.insts[inst] {
+            ir::InstructionData::UnaryImm { imm, .. } => Some(imm.bits()),
+            _ => None,
+        }
+    }
+
+    /// A sum, and whether it overflows. For a constant, one comparison that the branch on it is part of
+    /// tells that.
+    fn sum(&mut self, a: ir::Value, b: ir::Value) -> (ir::Value, ir::Value) {
+        let (a, b) = if self.known_int(a).is_some() { (b, a) } else { (a, b) };
+        let Some(constant) = self.known_int(b) else {
+            return self.b.ins().sadd_overflow(a, b);
+        };
+        let sum = self.b.ins().iadd(a, b);
+        let wrong = if constant < 0 {
+            IntCC::SignedGreaterThan
+        } else {
+            IntCC::SignedLessThan
+        };
+        (sum, self.b.ins().icmp(wrong, sum, a))
+    }
+
+    /// A difference, and whether it overflows.
+    fn difference(&mut self, a: ir::Value, b: ir::Value) -> (ir::Value, ir::Value) {
+        let Some(constant) = self.known_int(b) else {
+            return self.b.ins().ssub_overflow(a, b);
+        };
+        let difference = self.b.ins().isub(a, b);
+        let wrong = if constant < 0 {
+            IntCC::SignedLessThan
+        } else {
+            IntCC::SignedGreaterThan
+        };
+        (difference, self.b.ins().icmp(wrong, difference, a))
+    }
+
     /// Leaves division by 0, which fails, and by -1, which can overflow, to the interpreter.
     fn divisor(&mut self, b: ir::Value) {
-        let dfg = &self.b.func.dfg;
-        if let Some(inst) = dfg.value_def(dfg.resolve_aliases(b)).inst()
-            && let ir::InstructionData::UnaryImm { imm, .. } = dfg.insts[inst]
-            && imm.bits() > 0
-        {
+        if self.known_int(b).is_some_and(|known| known > 0) {
             return;
         }
         let more = self.b.ins().iadd_imm_s(b, 1);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use pw_isa::op::{Control, Data, Function as Call, Op};
-use pw_isa::{Kind, Link};
+use pw_isa::{Function, Kind, Link};
 
 use super::blocks::Blocks;
 use super::feedback::Feedback;
@@ -19,6 +19,8 @@ use crate::value::CONSTANT;
 
 /// The most instructions of an inlined function, by how many calls deep it stands.
 const INSTRUCTIONS_MAX: [usize; 4] = [100, 60, 40, 20];
+/// The most instructions of a function that is inlined into itself.
+const INSTRUCTIONS_UNROLLED: usize = 40;
 /// The most registers of an inlined function.
 const REGISTERS_MAX: u16 = 60;
 /// The most instructions that are inlined into one body, tries with less known types included.
@@ -154,12 +156,17 @@ impl Evidence<'_> {
             && !function.rest
             && function.code.len() <= (*most).min(left)
             && function.registers <= REGISTERS_MAX
-            && !self.place.chain.contains(&callee);
+            && (!self.place.chain.contains(&callee) || self.is_unrolled(function));
         if inlined {
             let left = left - function.code.len();
             self.planner.instructions_left.set(left);
         }
         inlined
+    }
+
+    /// Whether a small function that calls itself has that call inlined, once.
+    fn is_unrolled(&self, function: &Function) -> bool {
+        self.place.is_root() && function.code.len() <= INSTRUCTIONS_UNROLLED
     }
 
     /// The part that stands in place of a call.

@@ -1,6 +1,8 @@
 //! What native code shares with the engine while it runs: one structure at a fixed layout, and the numbers
 //! of the exits.
 
+use std::sync::atomic::AtomicBool;
+
 use crate::interp::Stay;
 use crate::value::Value;
 
@@ -141,5 +143,7 @@ pub(crate) struct NativeState<'a> {
     pub(crate) first_depth: u32,
     pub(crate) entrance: *const u8,
     pub(crate) entries: &'a dyn Entries,
+    /// New code is to be taken into use: the interpreter is not called, but gone back to.
+    pub(crate) has_news: &'a AtomicBool,
     pub(crate) stay: Stay<'a>,
 }

@@ -110,6 +110,11 @@ impl Inbox {
         self.is_filled.store(true, Ordering::Release);
     }
 
+    /// Whether something has come.
+    pub(super) fn is_filled(&self) -> &AtomicBool {
+        &self.is_filled
+    }
+
     /// What has come since the last time.
     pub(super) fn take(&self) -> Vec<Finished> {
         if !self.is_filled.load(Ordering::Acquire) {

@@ -294,6 +294,7 @@ impl Jit {
             table: &state.table,
             shapes: &state.shapes,
             entries: state,
+            has_news: self.inbox.is_filled(),
             function: start,
             entry,
         };

@@ -11,6 +11,7 @@
 //!    replaced only between stays in native code.
 
 use std::mem::transmute;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::code_space::CodeSpace;
 use crate::compile::state::{BY_TAIL_CALL, EXIT, Entries, ExitReason, NOT_ENTERED, NativeState};
@@ -48,6 +49,7 @@ pub(super) struct Code<'a> {
     pub(super) table: &'a [usize],
     pub(super) shapes: &'a [[u32; 2]],
     pub(super) entries: &'a dyn Entries,
+    pub(super) has_news: &'a AtomicBool,
     pub(super) function: *const u8,
     pub(super) entry: u32,
 }
@@ -96,6 +98,7 @@ pub(super) fn enter(
         first_depth: stay.depth(),
         entrance: code.entrance,
         entries: code.entries,
+        has_news: code.has_news,
         stay,
     };
     state.read_arena();
@@ -254,10 +257,12 @@ unsafe fn go_on_in_native(state: *mut NativeState<'_>, place: Place) -> GoneOn {
 
 impl NativeState<'_> {
     /// Stands at the beginning of a function in the interpreter: how deep that is, at most. `None`, and
-    /// nothing has happened, when there is no room or gas, or when it is entered from outside by a tail call.
+    /// nothing has happened, when there is no room or gas, when it is entered from outside by a tail call, or
+    /// when there is new code to be taken into use first.
     fn begin_interpreted(&mut self, fp: *mut Value, function: u32) -> Option<u32> {
         let here = 0u8;
-        if (&raw const here as u64) < self.native_end || fp == self.entry_fp {
+        let is_deep = (&raw const here as u64) < self.native_end;
+        if is_deep || fp == self.entry_fp || self.has_news.load(Ordering::Relaxed) {
             return None;
         }
         self.tell_arena();
