@@ -37,12 +37,12 @@ impl Lowering<'_, '_> {
             Data::Car { dst, pair } => self.part_of_pair(dst, pair, 0),
             Data::Cdr { dst, pair } => self.part_of_pair(dst, pair, 1),
             Data::VectorLength { dst, vector } => {
-                let length = match self.now[usize::from(vector.0)] {
-                    Type::Vector(_) => {
+                let length = match self.now[usize::from(vector.0)].elements() {
+                    Some(_) => {
                         let register = self.scope.registers[usize::from(vector.0)];
                         self.b.use_var(register.view.length)
                     }
-                    _ => {
+                    None => {
                         let object = self.object(vector.0, Kind::Vector);
                         let length = self.b.ins().load(I32, MEMORY, object, 8);
                         word_of(&mut self.b, length)
@@ -109,40 +109,34 @@ impl Lowering<'_, '_> {
         let length = self.b.ins().load(I32, MEMORY, object, 8);
         let length = word_of(&mut self.b, length);
         let buffer = self.b.ins().load(I64, MEMORY, object, 16);
-        let (inside, outside, found) = (
-            self.b.create_block(),
-            self.b.create_block(),
-            self.b.create_block(),
-        );
-        let [data, cards, distance] = [(); 3].map(|()| self.b.append_block_param(found, I64));
-        let is_outside = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, buffer, 0);
-        self.b.ins().brif(is_outside, outside, &NONE, inside, &NONE);
-        self.b.switch_to_block(inside);
-        let of_arena = self.load_state(offset_of!(NativeState<'_>, cards));
-        let behind = self.b.ins().iadd_imm_s(buffer, 16);
-        let place = self.b.ins().iadd(words, behind);
-        let parts = [place.into(), of_arena.into(), behind.into()];
-        self.b.ins().jump(found, &parts);
-        self.b.switch_to_block(outside);
-        let entry = self.outside(buffer);
-        let layout = OutsideLayout::get();
-        let place = self.b.ins().load(I64, MEMORY, entry, layout.words as i32);
-        let of_buffer = self.b.ins().load(I64, MEMORY, entry, layout.cards as i32);
-        let none = self.b.ins().iconst(I64, 0);
-        let parts = [place.into(), of_buffer.into(), none.into()];
-        self.b.ins().jump(found, &parts);
-        self.b.switch_to_block(found);
+        let data = self.buffer_data(buffer);
         let view = self.scope.registers[usize::from(register)].view;
         self.b.def_var(view.length, length);
         self.b.def_var(view.data, data);
+    }
+
+    /// Finds out which cards count what is written to a vector.
+    pub(super) fn look_at_cards(&mut self, register: u16, bits: ir::Value) {
+        let words = self.load_state(offset_of!(NativeState<'_>, words));
+        let object = self.b.ins().iadd(words, bits);
+        let buffer = self.b.ins().load(I64, MEMORY, object, 16);
+        let none = self.b.ins().iconst(I64, 0);
+        let (cards, distance) = self.buffer_cards(buffer, none);
+        let view = self.scope.registers[usize::from(register)].view;
         self.b.def_var(view.cards, cards);
         self.b.def_var(view.distance, distance);
     }
 
     /// What is at hand about a vector, and how many bytes behind its first element an index is, which is
     /// within its length.
-    fn element(&mut self, vector: Use, index: Use, elements: Elements) -> (View, ir::Value) {
-        self.guard(vector.0, Type::Vector(elements));
+    fn element(
+        &mut self,
+        vector: Use,
+        index: Use,
+        elements: Elements,
+        wanted: Type,
+    ) -> (View, ir::Value) {
+        self.guard(vector.0, wanted);
         self.guard(index.0, Type::Int);
         let index = self.bits(index.0);
         let view = self.scope.registers[usize::from(vector.0)].view;
@@ -195,7 +189,8 @@ impl Lowering<'_, '_> {
         let Plan::Elements(elements) = plan else {
             unreachable!("a vector's elements are guessed");
         };
-        let (view, bytes) = self.element(vector, index, elements);
+        let wanted = Type::Vector(elements);
+        let (view, bytes) = self.element(vector, index, elements, wanted);
         let data = self.b.use_var(view.data);
         let place = self.b.ins().iadd(data, bytes);
         match elements {
@@ -219,7 +214,8 @@ impl Lowering<'_, '_> {
         let Plan::Elements(elements) = plan else {
             unreachable!("a vector's elements are guessed");
         };
-        let (view, bytes) = self.element(vector, index, elements);
+        let wanted = Type::Written(elements);
+        let (view, bytes) = self.element(vector, index, elements, wanted);
         self.guard(value.0, Type::of_elements(elements));
         let (cards, distance) = (self.b.use_var(view.cards), self.b.use_var(view.distance));
         let counted = self.b.ins().iadd(distance, bytes);
@@ -247,6 +243,15 @@ impl Lowering<'_, '_> {
 
     /// Marks the cards of words of a buffer from a byte on.
     pub(super) fn mark_words(&mut self, buffer: ir::Value, bytes: ir::Value, words: i64) {
+        let (cards, place) = self.buffer_cards(buffer, bytes);
+        for word in 0..words {
+            let place = self.b.ins().iadd_imm_s(place, 8 * word);
+            self.mark_card(cards, place);
+        }
+    }
+
+    /// The cards that count a buffer, and where a byte of it is among what they count.
+    fn buffer_cards(&mut self, buffer: ir::Value, bytes: ir::Value) -> (ir::Value, ir::Value) {
         let (inside, outside, done) = (
             self.b.create_block(),
             self.b.create_block(),
@@ -267,10 +272,7 @@ impl Lowering<'_, '_> {
         let of_buffer = self.b.ins().load(I64, MEMORY, entry, layout.cards as i32);
         self.b.ins().jump(done, &[of_buffer.into(), bytes.into()]);
         self.b.switch_to_block(done);
-        for word in 0..words {
-            let place = self.b.ins().iadd_imm_s(place, 8 * word);
-            self.mark_card(cards, place);
-        }
+        (cards, place)
     }
 
     /// Marks the card of a byte.

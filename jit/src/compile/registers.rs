@@ -26,7 +26,7 @@ pub(super) struct View {
     pub(super) length: Variable,
     /// The address of the first element.
     pub(super) data: Variable,
-    /// The cards of where it stands, and how many bytes behind what they count from.
+    /// If it is written to: the cards of where it stands, and how many bytes behind what they count from.
     pub(super) cards: Variable,
     pub(super) distance: Variable,
 }
@@ -76,11 +76,15 @@ impl Register {
                 b.def_var(to.bits, bits);
             }
         }
-        if matches!(known, Type::Vector(_)) {
-            for (from, to) in self.view.variables().into_iter().zip(to.view.variables()) {
-                let value = b.use_var(from);
-                b.def_var(to, value);
-            }
+        let at_hand = match known {
+            Type::Vector(_) => 2,
+            Type::Written(_) => 4,
+            _ => 0,
+        };
+        let views = self.view.variables().into_iter().zip(to.view.variables());
+        for (from, to) in views.take(at_hand) {
+            let value = b.use_var(from);
+            b.def_var(to, value);
         }
     }
 }
@@ -160,6 +164,12 @@ impl Lowering<'_, '_> {
                 self.b.def_var(variable, float);
             }
             Type::Vector(elements) => self.look_at(register, bits, elements),
+            Type::Written(elements) => {
+                if known != Type::Vector(elements) {
+                    self.look_at(register, bits, elements);
+                }
+                self.look_at_cards(register, bits);
+            }
             Type::Closure(function) => {
                 let right = self.is_word_of_closure(bits, function);
                 self.exit_unless(right, ExitReason::Kind);

@@ -29,6 +29,8 @@ pub(super) enum Type {
     /// A vector in the arena with these elements. Where they stand and how many there are is at hand, as long
     /// as nothing has moved.
     Vector(Elements),
+    /// The same, and what marks its cards is at hand, too.
+    Written(Elements),
     /// A closure in the arena of this function of the program.
     Closure(u32),
     /// This function of the program as a value, which is a constant.
@@ -38,25 +40,48 @@ pub(super) enum Type {
 impl Type {
     /// What is known about a value of one of two types.
     pub(super) fn join(self, other: Type) -> Type {
-        let of = |known: Type| match known {
-            Type::Closure(_) => Type::Object(Kind::Closure),
+        let mut ways = [self, other];
+        while ways[0] != ways[1] {
+            // The one of which more is known gives way first.
+            let more = usize::from(ways[1].depth() > ways[0].depth());
+            ways[more] = ways[more].wider();
+        }
+        ways[0]
+    }
+
+    /// The next wider type.
+    fn wider(self) -> Type {
+        match self {
+            Type::Written(elements) => Type::Vector(elements),
             Type::Vector(_) => Type::Object(Kind::Vector),
-            other => other,
-        };
-        if self == other {
-            self
-        } else if of(self) == of(other) {
-            of(self)
-        } else {
-            Type::Any
+            Type::Closure(_) => Type::Object(Kind::Closure),
+            _ => Type::Any,
+        }
+    }
+
+    /// How many types are wider.
+    fn depth(self) -> u32 {
+        match self {
+            Type::Any => 0,
+            Type::Written(_) => 3,
+            Type::Vector(_) | Type::Closure(_) => 2,
+            _ => 1,
         }
     }
 
     /// What is still known when objects may have moved or changed.
     pub(super) fn moved(self) -> Type {
         match self {
-            Type::Vector(_) => Type::Object(Kind::Vector),
+            Type::Vector(_) | Type::Written(_) => Type::Object(Kind::Vector),
             other => other,
+        }
+    }
+
+    /// The elements of a vector, where that is at hand.
+    pub(super) fn elements(self) -> Option<Elements> {
+        match self {
+            Type::Vector(elements) | Type::Written(elements) => Some(elements),
+            _ => None,
         }
     }
 
@@ -91,7 +116,7 @@ impl Type {
             Type::Bool => Kind::Bool as u64,
             Type::Nil => Kind::Nil as u64,
             Type::Object(kind) => kind as u64,
-            Type::Vector(_) => Kind::Vector as u64,
+            Type::Vector(_) | Type::Written(_) => Kind::Vector as u64,
             Type::Closure(_) => Kind::Closure as u64,
             Type::Function(_) => Kind::Closure as u64 | CONSTANT,
         })
@@ -528,8 +553,8 @@ fn data_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
         Data::Car { pair, .. } | Data::Cdr { pair, .. } => object(pair.0, Kind::Pair),
         Data::VectorLength { vector, .. } => object(vector.0, Kind::Vector),
         Data::VectorRef { vector, index, .. } | Data::VectorSet { vector, index, .. } => {
-            let elements = match (types[usize::from(vector.0)], site.elements) {
-                (Type::Vector(known), _) => known,
+            let elements = match (types[usize::from(vector.0)].elements(), site.elements) {
+                (Some(known), _) => known,
                 (_, 1) => Elements::Any,
                 (_, 2) => Elements::Int,
                 (_, 4) => Elements::Float,
@@ -591,6 +616,7 @@ fn compare_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
                 | Type::Nil
                 | Type::Object(Kind::Pair | Kind::Vector | Kind::Map)
                 | Type::Vector(_)
+                | Type::Written(_)
         )
     };
     match compare {
@@ -630,10 +656,13 @@ pub(super) fn guarded(op: &Op, plan: Plan, types: &[Type], site: Site) -> Vec<(u
             vec![(registers[0], known.unwrap_or(wanted))]
         }
         Plan::Elements(elements) => {
-            let mut wanted = vec![
-                (registers[0], Type::Vector(elements)),
-                (registers[1], Type::Int),
-            ];
+            let vector = match op {
+                Op::Data(Data::VectorSet { .. }) => Type::Written(elements),
+                _ => Type::Vector(elements),
+            };
+            let known = types[usize::from(registers[0])];
+            let vector = if known.is_within(vector) { known } else { vector };
+            let mut wanted = vec![(registers[0], vector), (registers[1], Type::Int)];
             if let (Some(value), true) = (registers.get(2), elements != Elements::Any) {
                 wanted.push((*value, Type::of_elements(elements)));
             }
