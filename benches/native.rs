@@ -104,8 +104,14 @@ fn slices(c: &mut Criterion) {
     let loaded = load(LOOP);
     let mut profile = loaded.warm();
     let mut group = c.benchmark_group("slices of gas");
-    for slice in [100, 1_000, 10_000, u64::MAX] {
-        group.bench_function(slice.to_string(), |b| {
+    let slices = [
+        ("100", 100),
+        ("1000", 1_000),
+        ("10000", 10_000),
+        ("whole", u64::MAX),
+    ];
+    for (name, slice) in slices {
+        group.bench_function(name, |b| {
             let run = |fiber| loaded.run(fiber, &mut profile, slice);
             b.iter_batched(|| loaded.fiber.clone(), run, BatchSize::SmallInput);
         });
