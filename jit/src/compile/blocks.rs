@@ -68,7 +68,7 @@ impl Blocks {
         blocks
     }
 
-    /// The block that begins at a pc.
+    /// The block that a pc is in.
     pub(super) fn at(&self, pc: u32) -> usize {
         self.of_pc[pc as usize]
     }

@@ -7,7 +7,7 @@ use pw_isa::Kind;
 use pw_isa::op::{Arith, Compare, Float};
 use pw_isa::operand::{Def, Use};
 
-use super::lower::Lowering;
+use super::lower::{Lowering, NONE};
 use super::state::ExitReason;
 use super::types::{Plan, Type};
 
@@ -185,7 +185,11 @@ impl Lowering<'_, '_> {
     /// A sum, and whether it overflows. For a constant, one comparison that the branch on it is part of
     /// tells that.
     fn sum(&mut self, a: ir::Value, b: ir::Value) -> (ir::Value, ir::Value) {
-        let (a, b) = if self.known_int(a).is_some() { (b, a) } else { (a, b) };
+        let (a, b) = if self.known_int(a).is_some() {
+            (b, a)
+        } else {
+            (a, b)
+        };
         let Some(constant) = self.known_int(b) else {
             return self.b.ins().sadd_overflow(a, b);
         };
@@ -238,6 +242,7 @@ impl Lowering<'_, '_> {
 
     pub(super) fn compare(&mut self, op: Compare, plan: Plan) {
         let (dst, holds) = match op {
+            Compare::Eq { dst, a, b } if plan == Plan::Text => return self.is_text(dst, a, b),
             Compare::Not { dst, a } => {
                 let truth = self.truth(a.0);
                 (dst, self.b.ins().icmp_imm_s(IntCC::Equal, truth, 0))
@@ -263,6 +268,47 @@ impl Lowering<'_, '_> {
         };
         let word = self.b.ins().uextend(I64, holds);
         self.set_bits(dst.0, Type::Bool, word);
+    }
+
+    /// Whether a value is a text that is a constant: a constant of the same program is if it stands in the
+    /// same place.
+    fn is_text(&mut self, dst: Def, a: Use, b: Use) {
+        let Some((text, other)) = self.scope.evidence.compared_text(self.pc, a, b) else {
+            unreachable!("one operand is a constant text");
+        };
+        let (same_kind, constant, elsewhere, done) = (
+            self.b.create_block(),
+            self.b.create_block(),
+            self.b.create_block(),
+            self.b.create_block(),
+        );
+        self.b.set_cold_block(elsewhere);
+        let result = self.b.append_block_param(done, I64);
+        let (tag, bits) = self.value(other);
+        let no = self.b.ins().iconst(I64, 0);
+        let kinds = self.b.ins().bxor_imm_s(tag, text.tag as i64);
+        let kinds = self.b.ins().band_imm_s(kinds, 0xff);
+        self.b
+            .ins()
+            .brif(kinds, done, &[no.into()], same_kind, &NONE);
+        self.b.switch_to_block(same_kind);
+        let wanted = self.constant_bits(text);
+        let distance = self.b.ins().bxor(bits, wanted);
+        let program = self.b.ins().ushr_imm_u(distance, 32);
+        let is_constant = self.b.ins().icmp_imm_s(IntCC::Equal, tag, text.tag as i64);
+        let is_own = self.b.ins().icmp_imm_s(IntCC::Equal, program, 0);
+        let is_own = self.b.ins().band(is_constant, is_own);
+        self.b.ins().brif(is_own, constant, &NONE, elsewhere, &NONE);
+        self.b.switch_to_block(constant);
+        let same = self.b.ins().icmp_imm_s(IntCC::Equal, distance, 0);
+        let same = self.b.ins().uextend(I64, same);
+        self.b.ins().jump(done, &[same.into()]);
+        self.b.switch_to_block(elsewhere);
+        self.do_aside();
+        let by_handler = self.bits(dst.0);
+        self.b.ins().jump(done, &[by_handler.into()]);
+        self.b.switch_to_block(done);
+        self.set_bits(dst.0, Type::Bool, result);
     }
 
     fn order(&mut self, plan: Plan, a: Use, b: Use, order: IntCC) -> ir::Value {

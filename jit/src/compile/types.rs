@@ -8,10 +8,12 @@
 use std::rc::Rc;
 
 use pw_isa::op::{Access, Arith, Compare, Control, Data, Effects, Float, Function as Call, Op};
+use pw_isa::operand::Use;
 use pw_isa::{Function, Kind, KindSet};
 
 use super::parts::{PartPlace, Planner};
 use crate::fiber::arena::Elements;
+use crate::interp::SAME_FREE_BYTES;
 use crate::interp::profile::{Site, Target};
 use crate::value::{CONSTANT, Value};
 
@@ -151,6 +153,8 @@ pub(super) enum Plan {
     Floats,
     /// For words: what they are is in tag and bits.
     Words,
+    /// For a value and a short text that is a constant.
+    Text,
     /// For an object in the arena.
     Object(Kind),
     /// For a vector in the arena with these elements.
@@ -385,6 +389,9 @@ impl Evidence<'_> {
                     other => other,
                 }
             }
+            Op::Compare(Compare::Eq { a, b, .. }) if self.compared_text(pc, *a, *b).is_some() => {
+                Plan::Text
+            }
             Op::Compare(_) => compare_plan(op, site, types),
             Op::Function(op) => self.call_plan(pc, op, generic, types),
             Op::Float(_) | Op::Text(_) => Plan::Aside,
@@ -413,6 +420,50 @@ impl Evidence<'_> {
             Plan::Aside => true,
             _ => allocates || op.info().effects.has(Effects::CALL),
         }
+    }
+
+    /// The operand of `eq?` that is a constant text and takes no work to be compared, with its value, and the
+    /// other operand.
+    pub(super) fn compared_text(&self, pc: u32, a: Use, b: Use) -> Option<(Value, u16)> {
+        let text = |register: Use| {
+            let value = self.constant_in(register.0, pc)?;
+            let is_text = matches!(value.kind(), Kind::String | Kind::Symbol);
+            if !is_text || value.tag & CONSTANT == 0 {
+                return None;
+            }
+            let constants = &self.planner.program.constants;
+            let length = constants.text_length(value.bits & 0xffff_ffff);
+            (u64::from(length) < SAME_FREE_BYTES).then_some(value)
+        };
+        match (text(a), text(b)) {
+            (Some(value), _) => Some((value, b.0)),
+            (None, Some(value)) => Some((value, a.0)),
+            (None, None) => None,
+        }
+    }
+
+    /// The constant that a register holds before an instruction, if the same block has put it there.
+    fn constant_in(&self, register: u16, pc: u32) -> Option<Value> {
+        let blocks = &self.place.blocks;
+        let start = blocks.all[blocks.at(pc)].start;
+        for pc in (start..pc).rev() {
+            let op = &self.function.code[pc as usize];
+            let mut writes = false;
+            op.accesses(|access| match access {
+                Access::Write(to) => writes |= to == register,
+                Access::Clobber(first) => writes |= first <= register,
+                Access::Read { .. } => {}
+            });
+            match op {
+                Op::Data(Data::Const { constant, .. }) if writes => {
+                    let function = self.place.number();
+                    return Some(self.planner.program.constant(function, constant.0));
+                }
+                _ if writes => return None,
+                _ => {}
+            }
+        }
+        None
     }
 
     /// The constant that an instruction looks for in a map: which of the program's values it is, and itself.
@@ -661,7 +712,11 @@ pub(super) fn guarded(op: &Op, plan: Plan, types: &[Type], site: Site) -> Vec<(u
                 _ => Type::Vector(elements),
             };
             let known = types[usize::from(registers[0])];
-            let vector = if known.is_within(vector) { known } else { vector };
+            let vector = if known.is_within(vector) {
+                known
+            } else {
+                vector
+            };
             let mut wanted = vec![(registers[0], vector), (registers[1], Type::Int)];
             if let (Some(value), true) = (registers.get(2), elements != Elements::Any) {
                 wanted.push((*value, Type::of_elements(elements)));

@@ -276,13 +276,7 @@ impl Fiber {
             tag: u64::from(self.pc) | u64::from(self.function) << 32,
             bits: (base - self.base) as u64 | u64::from(self.program) << 32,
         };
-        let end = base + usize::from(registers);
-        if end > self.stack.len() {
-            self.stack.resize(
-                end.max(self.stack.len() * 2).min(end + (1 << 16)),
-                Value::NIL,
-            );
-        }
+        self.grow_stack(base + usize::from(registers));
         self.stack[base - 1] = header;
         self.base = base;
         self.program = program;
@@ -293,9 +287,15 @@ impl Fiber {
 
     /// Makes sure that the stack has this many slots from the newest frame's r0 on, a matter of memory only.
     pub(crate) fn make_room(&mut self, slots: u32) {
-        let end = self.base + slots as usize;
-        if end > self.stack.len() {
-            self.stack.resize(end, Value::NIL);
+        self.grow_stack(self.base + slots as usize);
+    }
+
+    /// Makes sure that the stack has slots up to `end`, and some more when it has to grow.
+    fn grow_stack(&mut self, end: usize) {
+        let length = self.stack.len();
+        if end > length {
+            let length = end.max(length * 2).min(end + (1 << 16));
+            self.stack.resize(length, Value::NIL);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::value::{CONSTANT, Value, canonical_bits};
 use pw_isa::Kind;
 
 /// Texts of fewer bytes than this take no gas to be compared by `eq?`.
-pub(super) const SAME_FREE_BYTES: u64 = 64;
+pub(crate) const SAME_FREE_BYTES: u64 = 64;
 
 const INT: u64 = Kind::Int as u64;
 

@@ -37,6 +37,7 @@ pub mod profile;
 mod rewrite;
 mod text;
 
+pub(crate) use compare::SAME_FREE_BYTES;
 pub(crate) use form::InternalProgram;
 pub(crate) use hot::Stay;
 pub(crate) use nested::{Nested, Place};

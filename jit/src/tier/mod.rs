@@ -295,6 +295,7 @@ impl Jit {
             shapes: &state.shapes,
             entries: state,
             has_news: self.inbox.is_filled(),
+            native_stack: self.compiler.settings().native_stack,
             function: start,
             entry,
         };

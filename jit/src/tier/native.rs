@@ -20,10 +20,6 @@ use crate::interp::profile::Profile;
 use crate::interp::{Nested, Place, Stay};
 use crate::value::Value;
 
-/// Native stack that one stay may use. What needs more goes on in the interpreter, whose frames are the
-/// fiber's.
-const NATIVE_STACK: u64 = 256 * 1024;
-
 /// Cards for an arena that has none: every store marks one.
 const DUMMY_CARDS: usize = 64;
 
@@ -52,6 +48,9 @@ pub(super) struct Code<'a> {
     pub(super) has_news: &'a AtomicBool,
     pub(super) function: *const u8,
     pub(super) entry: u32,
+    /// Bytes of the thread's stack that may be used. What needs more goes on in the interpreter, whose
+    /// frames are the fiber's.
+    pub(super) native_stack: u64,
 }
 
 /// Enters native code where the fiber stands.
@@ -71,7 +70,7 @@ pub(super) fn enter(
     let mut state = NativeState {
         gas: stay.gas(),
         stack_end: stack_end.min(fp.wrapping_add(stay.frames_left() as usize)),
-        native_end: (&raw const dummy as u64).saturating_sub(NATIVE_STACK),
+        native_end: (&raw const dummy as u64).saturating_sub(code.native_stack),
         table: code.table.as_ptr().cast(),
         shapes: code.shapes.as_ptr(),
         words: std::ptr::null_mut(),

@@ -13,6 +13,9 @@ pub struct JitSettings {
     pub optimization_level: OptimizationLevel,
     /// What compiling may cost.
     pub budget: CompilationBudget,
+    /// Bytes of the thread's stack that native code may use; the thread must have them, and 128 KiB more for
+    /// the engine itself. Deeper recursion goes on in the interpreter, at its speed.
+    pub native_stack: u64,
     /// Whether the time in native code is measured, which costs some at every entry.
     pub timed: bool,
 }
@@ -25,6 +28,7 @@ impl Default for JitSettings {
             background: true,
             optimization_level: OptimizationLevel::Speed,
             budget: CompilationBudget::default(),
+            native_stack: 512 << 10,
             timed: false,
         }
     }

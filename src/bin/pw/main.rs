@@ -39,9 +39,29 @@ enum Command {
     Disasm(disasm::Disasm),
 }
 
+/// Bytes of stack that native code may use, so that deep recursion stays in it.
+pub(crate) const NATIVE_STACK: u64 = 48 << 20;
+/// Bytes of stack of the thread that runs programs; only what is used takes memory.
+const STACK: usize = 64 << 20;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.command {
+    let thread = std::thread::Builder::new().name("pw".to_owned());
+    let done = thread
+        .stack_size(STACK)
+        .spawn(|| execute(arguments.command));
+    match done.map(std::thread::JoinHandle::join) {
+        Ok(Ok(code)) => code,
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        Err(error) => {
+            eprintln!("pw: no thread with {STACK} bytes of stack: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(command: Command) -> ExitCode {
+    match command {
         Command::Run(command) => command.execute(),
         Command::Profile(command) => command.execute(),
         Command::Compare(command) => command.execute(),

@@ -76,6 +76,10 @@ impl NativeOptions {
 
     /// A profile whose hot functions are compiled.
     pub(crate) fn profile(&self, settings: JitSettings) -> Result<Profile, BadInput> {
+        let settings = JitSettings {
+            native_stack: crate::NATIVE_STACK,
+            ..settings
+        };
         let form = self.perf.map(|perf| match perf {
             Perf::Map => PerfForm::Map,
             Perf::Jitdump => PerfForm::Dump,
