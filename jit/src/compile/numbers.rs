@@ -185,7 +185,11 @@ impl Lowering<'_, '_> {
     /// A sum, and whether it overflows. For a constant, one comparison that the branch on it is part of
     /// tells that.
     fn sum(&mut self, a: ir::Value, b: ir::Value) -> (ir::Value, ir::Value) {
-        let (a, b) = if self.known_int(a).is_some() { (b, a) } else { (a, b) };
+        let (a, b) = if self.known_int(a).is_some() {
+            (b, a)
+        } else {
+            (a, b)
+        };
         let Some(constant) = self.known_int(b) else {
             return self.b.ins().sadd_overflow(a, b);
         };

@@ -661,7 +661,11 @@ pub(super) fn guarded(op: &Op, plan: Plan, types: &[Type], site: Site) -> Vec<(u
                 _ => Type::Vector(elements),
             };
             let known = types[usize::from(registers[0])];
-            let vector = if known.is_within(vector) { known } else { vector };
+            let vector = if known.is_within(vector) {
+                known
+            } else {
+                vector
+            };
             let mut wanted = vec![(registers[0], vector), (registers[1], Type::Int)];
             if let (Some(value), true) = (registers.get(2), elements != Elements::Any) {
                 wanted.push((*value, Type::of_elements(elements)));
