@@ -226,6 +226,16 @@ fn jit_background() {
 }
 
 #[test]
+fn jit_leaving_at_every_3rd_exit() {
+    agree(&modes::JIT_LEAVING[0], 1, 0);
+}
+
+#[test]
+fn jit_leaving_at_every_61st_exit() {
+    agree(&modes::JIT_LEAVING[1], 1, 0);
+}
+
+#[test]
 fn jit_slices_of_1009() {
     agree(&modes::JIT_SLICES_1009, 1, 0);
 }

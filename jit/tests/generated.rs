@@ -13,7 +13,7 @@ use pw_isa::verify::verify;
 use pw_isa::{Op, Opcode, text};
 use pw_jit::reference::{self, Outcome};
 use pw_jit::{CodeSpace, Fiber, interp};
-use testkit::differential::{MODES, Mode, Stops, as_test_program, compare, differential};
+use testkit::differential::{MODES, STORM, Mode, Stops, as_test_program, compare, differential};
 use testkit::fibers::Surroundings;
 use testkit::fuzz::text_round_trip;
 use testkit::generate::{Generated, generate, random_tape};
@@ -117,6 +117,16 @@ fn any_tape_is_a_program() {
 
 #[test]
 fn every_tier_runs_generated_programs_alike() {
+    run_alike(&MODES);
+}
+
+#[test]
+fn native_code_that_is_left_all_the_time_runs_them_alike() {
+    run_alike(&STORM);
+}
+
+/// Runs as many programs as there is time for, or as the environment says.
+fn run_alike(modes: &[Mode]) {
     let wanted = std::env::var("PW_GENERATED").ok();
     let count = wanted
         .as_ref()
@@ -126,15 +136,15 @@ fn every_tier_runs_generated_programs_alike() {
     for seed in 0..count {
         let tape = tape(seed);
         let generated = generate(&tape);
-        if let Err(difference) = compare(&generated, &MODES) {
-            let small = shrink(&tape, |candidate| differs(candidate, &MODES));
+        if let Err(difference) = compare(&generated, modes) {
+            let small = shrink(&tape, |candidate| differs(candidate, modes));
             panic!("seed {seed}: {difference}\n{}", as_test_program(&small));
         }
         if wanted.is_none() && start.elapsed() > TIME {
             break;
         }
     }
-    differential(&[]);
+    differential(&[], modes);
 }
 
 /// Whether a program verifies and the tiers differ in it.

@@ -9,7 +9,7 @@ use physics_world::jit::text::{Style, value_text};
 use physics_world::jit::{CodeSpace, Fiber};
 use physics_world::solo::{Solo, argument_values};
 
-use testkit::differential::{native, native_in_background};
+use testkit::differential::{LEAVING_3, LEAVING_61, native, native_in_background};
 
 use super::program_file::{Case, ProgramFile};
 
@@ -105,6 +105,11 @@ pub(crate) const JIT: Mode = mode("jit", native, Slices::Whole);
 pub(crate) const JIT_SLICES_1009: Mode = mode("jit, slices of 1009", native, Slices::Every(1009));
 /// Native code, saved and restored between slices.
 pub(crate) const JIT_IMAGES: Mode = mode("jit, images", native, Slices::Disturbed(restore));
+/// Native code that is left where nothing calls for it.
+pub(crate) const JIT_LEAVING: [Mode; 2] = [
+    mode("jit, every 3rd exit", LEAVING_3, Slices::Whole),
+    mode("jit, every 61st exit", LEAVING_61, Slices::Whole),
+];
 /// Native code that a thread makes meanwhile, in long slices: it arrives anywhere.
 pub(crate) const JIT_BACKGROUND: Mode = mode(
     "jit in background",

@@ -42,8 +42,24 @@ impl<'a> Lowering<'a, '_> {
         block
     }
 
+    /// Counts an exit that is not taken, and takes it when it is the one that a test asks for.
+    fn force(&mut self) {
+        if !self.forces_exits {
+            return;
+        }
+        let offset = offset_of!(NativeState<'_>, exits_left);
+        let left = self.load_state(offset);
+        let left = self.b.ins().iadd_imm_s(left, -1);
+        self.store_state(offset, left);
+        let exit = self.exit(ExitReason::Forced);
+        let go_on = self.b.create_block();
+        self.b.ins().brif(left, go_on, &[], exit, &[]);
+        self.b.switch_to_block(go_on);
+    }
+
     /// Exits before the current instruction if a test holds.
     pub(super) fn exit_if(&mut self, test: ir::Value, reason: ExitReason) {
+        self.force();
         let exit = self.exit(reason);
         let go_on = self.b.create_block();
         self.b.ins().brif(test, exit, &[], go_on, &[]);
@@ -52,6 +68,12 @@ impl<'a> Lowering<'a, '_> {
 
     /// Exits before the current instruction unless a test holds.
     pub(super) fn exit_unless(&mut self, test: ir::Value, reason: ExitReason) {
+        self.force();
+        self.go_on_only_if(test, reason);
+    }
+
+    /// The same where the instruction has been done when the test holds: that exit cannot be forced.
+    pub(super) fn go_on_only_if(&mut self, test: ir::Value, reason: ExitReason) {
         let exit = self.exit(reason);
         let go_on = self.b.create_block();
         self.b.ins().brif(test, go_on, &[], exit, &[]);

@@ -35,6 +35,8 @@ pub(super) struct Lowering<'a, 'b> {
     pub(super) state: ir::Value,
     pub(super) gas: Variable,
     pub(super) body: SigRef,
+    /// Whether the code can be made to leave at any exit.
+    pub(super) forces_exits: bool,
     /// The part whose instructions are being lowered.
     pub(super) scope: Rc<Scope<'a>>,
     /// The most slots that frames of its parts reach, from the root's r0 on, and where that is tested.
@@ -79,6 +81,7 @@ pub(super) fn lower(
     into: &mut ir::Function,
     frontend: &mut FunctionBuilderContext,
     config: TargetFrontendConfig,
+    forces_exits: bool,
 ) -> Lowered {
     let planner = Planner::new(&request.program, request.number, &request.feedback);
     let root = planner.root(request.function);
@@ -101,6 +104,7 @@ pub(super) fn lower(
         state,
         gas,
         body,
+        forces_exits,
         reach: scope.end(),
         scope,
         tests_of_reach: Vec::new(),
@@ -604,7 +608,7 @@ impl<'a> Lowering<'a, '_> {
         let done = self.b.inst_results(call)[0];
         let gas = self.load_state(offset_of!(NativeState<'_>, gas));
         self.b.def_var(self.gas, gas);
-        self.exit_unless(done, ExitReason::Aside);
+        self.go_on_only_if(done, ExitReason::Aside);
     }
 }
 

@@ -136,12 +136,17 @@ const _: () = {
 /// A compiler, for one thread at a time.
 pub(crate) struct Compiler {
     isa: OwnedTargetIsa,
+    /// Whether its code can be made to leave at any exit, to test them.
+    forces_exits: bool,
     context: Context,
     frontend: FunctionBuilderContext,
 }
 
 impl Compiler {
-    pub(crate) fn new(level: OptimizationLevel) -> Result<Compiler, CompileError> {
+    pub(crate) fn new(
+        level: OptimizationLevel,
+        forces_exits: bool,
+    ) -> Result<Compiler, CompileError> {
         // The calling convention of the ways in and out, and that code can run where it was just written.
         if !cfg!(all(target_arch = "x86_64", unix)) {
             let machine = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
@@ -172,6 +177,7 @@ impl Compiler {
             .map_err(|error| CompileError::Machine(error.to_string()))?;
         Ok(Compiler {
             isa,
+            forces_exits,
             context: Context::new(),
             frontend: FunctionBuilderContext::new(),
         })
@@ -187,7 +193,8 @@ impl Compiler {
             .map(ToString::to_string)
             .collect();
         format!(
-            "{} {} {} {} {}",
+            "{} {} {} {} {} {}",
+            self.forces_exits,
             env!("PW_JIT_BUILD"),
             cranelift_codegen::VERSION,
             self.isa.triple(),
@@ -216,8 +223,10 @@ impl Compiler {
         }
         self.context.clear();
         let config = self.isa.frontend_config();
+        let frontend = &mut self.frontend;
+        let into = &mut self.context.func;
         let lower::Lowered { loops, slots } =
-            lower::lower(request, &mut self.context.func, &mut self.frontend, config);
+            lower::lower(request, into, frontend, config, self.forces_exits);
         lowered(&mut self.context);
         Ok(CompiledCode {
             bytes: self.finish()?,

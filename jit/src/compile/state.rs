@@ -33,11 +33,13 @@ pub enum ExitReason {
     Uncompiled,
     /// The interpreter, on a function without native code, has come to something that it does not do.
     Interpreter,
+    /// A test has asked for it.
+    Forced,
 }
 
 impl ExitReason {
     /// All reasons, in order.
-    pub const ALL: [ExitReason; 9] = [
+    pub const ALL: [ExitReason; 10] = [
         ExitReason::Gas,
         ExitReason::Kind,
         ExitReason::Number,
@@ -47,6 +49,7 @@ impl ExitReason {
         ExitReason::Aside,
         ExitReason::Uncompiled,
         ExitReason::Interpreter,
+        ExitReason::Forced,
     ];
 
     /// Its name in reports.
@@ -61,6 +64,7 @@ impl ExitReason {
             ExitReason::Aside => "aside",
             ExitReason::Uncompiled => "uncompiled",
             ExitReason::Interpreter => "interpreter",
+            ExitReason::Forced => "forced",
         }
     }
 
@@ -127,6 +131,8 @@ pub(crate) struct NativeState<'a> {
     pub(crate) exit_reason: u64,
     /// The function whose body was left: another one's instruction may be inlined in it.
     pub(crate) exit_body: u64,
+    /// In code that can be made to leave: the exits that are still passed by.
+    pub(crate) exits_left: u64,
     /// Frames that an exit has added.
     pub(crate) frames: u64,
     /// What the function returned that was entered, or that the interpreter has run.

@@ -135,7 +135,10 @@ impl JitCompiler {
     pub fn new(settings: JitSettings) -> Result<JitCompiler, CompileError> {
         let shared = Shared {
             settings,
-            compiler: Mutex::new(Compiler::new(settings.optimization_level)?),
+            compiler: Mutex::new(Compiler::new(
+                settings.optimization_level,
+                settings.forced_exits.is_some(),
+            )?),
             ways: OnceLock::new(),
             cache: Mutex::default(),
             store: None,

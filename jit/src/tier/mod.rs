@@ -121,6 +121,8 @@ pub struct Jit {
     programs: BTreeMap<u32, ProgramState>,
     /// The function whose body a wrong guess has just left.
     suspect: Option<(u32, u32)>,
+    /// Exits that are passed by before one is forced.
+    exits_left: u64,
     entries: u64,
     native_time: Duration,
 }
@@ -178,6 +180,7 @@ impl Jit {
     pub(crate) fn new(compiler: Arc<JitCompiler>) -> Jit {
         Jit {
             evictions: compiler.evictions(),
+            exits_left: compiler.settings().forced_exits.unwrap_or(0),
             compiler,
             inbox: Arc::default(),
             programs: BTreeMap::new(),
@@ -281,6 +284,7 @@ impl Jit {
         profile: &mut Profile,
         slice_end: u64,
     ) -> Native {
+        let settings = *self.compiler.settings();
         let place = fiber.position();
         let (Some(state), Some(ways)) = (self.programs.get(&place.0), self.compiler.ways()) else {
             return Native::None;
@@ -295,20 +299,24 @@ impl Jit {
             shapes: &state.shapes,
             entries: state,
             has_news: self.inbox.is_filled(),
-            native_stack: self.compiler.settings().native_stack,
+            native_stack: settings.native_stack,
+            exits_left: &mut self.exits_left,
             function: start,
             entry,
         };
         native.see(self.compiler.clock());
         fiber.make_room(native.slots());
         self.entries += 1;
-        let began = self.compiler.settings().timed.then(Instant::now);
-        let left = native::enter(fiber, space, profile, slice_end, &code);
+        let began = settings.timed.then(Instant::now);
+        let left = native::enter(fiber, space, profile, slice_end, code);
         self.native_time += began.map_or(Duration::ZERO, |began| began.elapsed());
         match left {
             Left::Returned(value) => Native::Returned(value),
             Left::Refused => Native::Refused,
             Left::Exit { reason, body } => {
+                if let (ExitReason::Forced, Some(exits)) = (reason, settings.forced_exits) {
+                    self.exits_left = exits;
+                }
                 Native::Left(self.note_exit(fiber.position(), reason, body))
             }
         }

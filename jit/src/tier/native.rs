@@ -51,6 +51,8 @@ pub(super) struct Code<'a> {
     /// Bytes of the thread's stack that may be used. What needs more goes on in the interpreter, whose
     /// frames are the fiber's.
     pub(super) native_stack: u64,
+    /// Exits that are passed by before one is forced.
+    pub(super) exits_left: &'a mut u64,
 }
 
 /// Enters native code where the fiber stands.
@@ -59,7 +61,7 @@ pub(super) fn enter(
     space: &CodeSpace,
     profile: &mut Profile,
     slice_end: u64,
-    code: &Code<'_>,
+    code: Code<'_>,
 ) -> Left {
     let program = fiber.program;
     let Some(stay) = Stay::enter_native(fiber, space, profile, slice_end) else {
@@ -87,6 +89,7 @@ pub(super) fn enter(
         exit_place: 0,
         exit_reason: 0,
         exit_body: 0,
+        exits_left: *code.exits_left,
         frames: 0,
         result_tag: 0,
         result_bits: 0,
@@ -104,6 +107,7 @@ pub(super) fn enter(
     // SAFETY: 1 of the module's head.
     unsafe { enter_at(&raw mut state, fp, code.entry, code.function) };
     state.tell_arena();
+    *code.exits_left = state.exits_left;
     let value = Value {
         tag: state.result_tag,
         bits: state.result_bits,

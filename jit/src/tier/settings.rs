@@ -16,6 +16,8 @@ pub struct JitSettings {
     /// Bytes of the thread's stack that native code may use; the thread must have them, and 128 KiB more for
     /// the engine itself. Deeper recursion goes on in the interpreter, at its speed.
     pub native_stack: u64,
+    /// To test exits: code leaves at every so many-th exit that it would have passed by.
+    pub forced_exits: Option<u64>,
     /// Whether the time in native code is measured, which costs some at every entry.
     pub timed: bool,
 }
@@ -29,6 +31,7 @@ impl Default for JitSettings {
             optimization_level: OptimizationLevel::Speed,
             budget: CompilationBudget::default(),
             native_stack: 512 << 10,
+            forced_exits: None,
             timed: false,
         }
     }

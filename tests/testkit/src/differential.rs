@@ -82,6 +82,29 @@ pub fn native_in_background(
     interp::run(fiber, code, host, profile, slice)
 }
 
+/// The same, with native code that leaves at every so many-th exit that it would have passed by.
+fn leaving<const EVERY: u64>(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    host: &mut dyn Host,
+    profile: &mut Profile,
+    slice: u64,
+) -> Outcome {
+    if profile.native().is_none() {
+        let settings = JitSettings {
+            forced_exits: Some(EVERY),
+            ..JitSettings::eager()
+        };
+        *profile = Profile::with_native(settings).expect("a machine with native code");
+    }
+    interp::run(fiber, code, host, profile, slice)
+}
+
+/// Leaves at every third exit.
+pub const LEAVING_3: Tier = leaving::<3>;
+/// Leaves at every 61st exit.
+pub const LEAVING_61: Tier = leaving::<61>;
+
 const fn jit(name: &'static str, stops: Stops) -> Mode {
     Mode {
         name,
@@ -91,8 +114,16 @@ const fn jit(name: &'static str, stops: Stops) -> Mode {
 }
 
 /// All modes.
-pub const MODES: [Mode; 11] = [
+pub const MODES: [Mode; 13] = [
     jit("jit", Stops::None),
+    Mode {
+        tier: LEAVING_3,
+        ..jit("jit, every 3rd exit", Stops::Slices(1009))
+    },
+    Mode {
+        tier: LEAVING_61,
+        ..jit("jit, every 61st exit", Stops::Slices(1009))
+    },
     Mode {
         tier: native_in_background,
         ..jit("jit in background, slices of 1009", Stops::Slices(1009))
@@ -108,6 +139,19 @@ pub const MODES: [Mode; 11] = [
     interp("interp, gas limits", Stops::Limits(29)),
 ];
 
+/// Native code that is left all the time, where nothing calls for it.
+pub const STORM: [Mode; 5] = [
+    storm("jit, every exit", leaving::<1>, Stops::None),
+    storm("jit, every 2nd exit", leaving::<2>, Stops::Slices(1009)),
+    storm("jit, every 7th exit", leaving::<7>, Stops::Images(61)),
+    storm("jit, every 29th exit", leaving::<29>, Stops::Limits(53)),
+    storm("jit, every 257th exit", leaving::<257>, Stops::None),
+];
+
+const fn storm(name: &'static str, tier: Tier, stops: Stops) -> Mode {
+    Mode { name, tier, stops }
+}
+
 /// Stops after which the distance between them doubles.
 const STOPS_BEFORE_DOUBLING: u32 = 48;
 
@@ -122,12 +166,12 @@ pub struct Ran {
     pub collections: u64,
 }
 
-/// Runs the program of a tape in all modes.
+/// Runs the program of a tape in some modes.
 ///
 /// # Panics
 /// When the program does not verify, or a tier differs from the reference.
-pub fn differential(tape: &[u8]) -> Ran {
-    match compare(&generate(tape), &MODES) {
+pub fn differential(tape: &[u8], modes: &[Mode]) -> Ran {
+    match compare(&generate(tape), modes) {
         Ok(ran) => ran,
         Err(difference) => panic!("{difference}"),
     }
