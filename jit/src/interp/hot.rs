@@ -426,6 +426,16 @@ impl<'a> Hot<'a> {
         &mut self.fiber().arena
     }
 
+    /// The arena, found anew: for handlers that need it in two places and would have to save a machine
+    /// register to keep its address in between.
+    #[inline(always)]
+    pub(super) fn arena_again(&mut self) -> &mut Arena {
+        // SAFETY: 5 of the module's head.
+        let fiber = unsafe { (&raw const self.stay().fiber).read_volatile() };
+        // SAFETY: the same.
+        &mut unsafe { &mut *fiber }.arena
+    }
+
     /// A view of all values.
     #[inline(always)]
     pub(super) fn heap(&self) -> Heap<'_> {
