@@ -403,8 +403,8 @@ handlers! {
     Call: enter => |hot, i| hot.call(i);
     CallMove: enter => |hot, i| hot.call_move(i);
     CallAddImm: enter => |hot, i| hot.call_add_imm(i);
-    CallClosure: enter => |hot, i| hot.call_closure(i), or hot.call_any_closure(i);
-    CallClosureMove: enter => |hot, i| hot.call_closure_move(i), or hot.call_any_closure_move(i);
+    CallClosure: enter => |hot, i| hot.call_closure(i);
+    CallClosureMove: enter => |hot, i| hot.call_closure_move(i);
     TailCall: enter => |hot, i| hot.tail_call(i), or hot.tail_call_any(i);
     TailCallClosure: enter => |hot, i| hot.tail_call_closure(i), or hot.tail_call_any_closure(i);
     Closure: next 1 => |hot, i| hot.closure(i);

@@ -64,6 +64,8 @@ pub(crate) struct Stay<'a> {
     pub(super) text_hints: *mut u32,
     /// The program's globals; null while none is set.
     pub(super) globals: *mut Value,
+    /// The program's constants.
+    pub(super) constants: &'a Arena,
     pub(super) program: &'a InternalProgram,
     /// Logical bytes allocated up to which no collection or limit can be due.
     pub(super) allocated_max: u64,
@@ -122,6 +124,7 @@ impl<'a> Stay<'a> {
             hints: hints.as_mut_ptr(),
             text_hints,
             globals,
+            constants: &loaded.constants,
             program,
             functions: &program.functions,
             program_number: fiber.program,
