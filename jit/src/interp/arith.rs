@@ -147,9 +147,15 @@ impl Hot<'_> {
         }
     }
 
-    /// An operation on two numbers of any kind.
+    /// An operation on two numbers of which one is a Float: two Ints come here only when they have no result.
     pub(super) fn arith_any<O: Operation>(&mut self, i: &Instruction) -> bool {
-        self.set_found(i.a, apply::<O>(self.get(i.b), self.get(i.c)))
+        if self.int(i.b).is_some() && self.int(i.c).is_some() {
+            return false;
+        }
+        match (self.number(i.b), self.number(i.c)) {
+            (Some(a), Some(b)) => self.set(i.a, Value::float(O::floats(a, b))),
+            _ => false,
+        }
     }
 
     /// The second operand is entry `imm` of the program's values; both are Floats.

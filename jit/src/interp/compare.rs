@@ -72,6 +72,15 @@ impl Hot<'_> {
         }
     }
 
+    /// Likewise between an Int and the length of a vector in the arena, which stands in a register.
+    #[inline(always)]
+    fn order_with_length<O: Order>(&mut self, a: u16, vector: u16) -> Option<bool> {
+        let vector = self.get_if(vector, Kind::Vector)?;
+        // SAFETY: a value names an object of its kind.
+        let length = unsafe { self.arena().length_of_vector(vector) };
+        self.int(a).map(|a| O::holds(a, i64::from(length)))
+    }
+
     /// `eq?` where tags and contents decide; `None` for others.
     #[inline(always)]
     fn same(&self, a: u16, b: Value) -> Option<bool> {
@@ -207,6 +216,16 @@ impl Hot<'_> {
         self.branch_found::<IF>(i, holds, 3)
     }
 
+    /// The vector stands in `c`.
+    #[inline(always)]
+    pub(super) fn branch_order_length<O: Order, const IF: bool>(
+        &mut self,
+        i: &Instruction,
+    ) -> bool {
+        let holds = self.order_with_length::<O>(i.a, i.c);
+        self.branch_found::<IF>(i, holds, 3)
+    }
+
     /// The comparison and branch behind a `loop` that was just counted. Where they are not as simple as
     /// that, their own handler comes next.
     #[inline(always)]
@@ -233,6 +252,13 @@ impl Hot<'_> {
         counted && self.branch_order_imm::<O, false>(self.fetch())
     }
 
+    #[inline(always)]
+    pub(super) fn loop_order_length<O: Order>(&mut self, i: &Instruction) -> bool {
+        let counted = self.count_loop(i);
+        self.skip(usize::from(counted));
+        counted && self.branch_order_length::<O, false>(self.fetch())
+    }
+
     /// A jump to a `loop`, and the comparison and branch behind it.
     #[inline(always)]
     pub(super) fn again<O: Order>(&mut self, i: &Instruction) -> bool {
@@ -242,6 +268,11 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn again_imm<O: Order>(&mut self, i: &Instruction) -> bool {
         self.jump_loop(i) && self.branch_order_imm::<O, false>(self.fetch())
+    }
+
+    #[inline(always)]
+    pub(super) fn again_length<O: Order>(&mut self, i: &Instruction) -> bool {
+        self.jump_loop(i) && self.branch_order_length::<O, false>(self.fetch())
     }
 
     #[inline(always)]

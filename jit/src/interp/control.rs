@@ -109,7 +109,13 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn value(&self, place: usize) -> Value {
         // SAFETY: the rewriter put the value there.
-        unsafe { *self.at().program.values.get_unchecked(place) }
+        unsafe { *self.place_of_value(place) }
+    }
+
+    /// Where an entry of the program's values stands.
+    #[inline(always)]
+    pub(super) fn place_of_value(&self, place: usize) -> *const Value {
+        self.at().program.values.as_ptr().wrapping_add(place)
     }
 
     #[inline(always)]

@@ -62,8 +62,16 @@ impl Hot<'_> {
     #[inline(always)]
     fn element(&mut self, vector: u16, index: Option<i64>) -> Option<Value> {
         let vector = self.get_if(vector, Kind::Vector)?;
+        self.element_of(vector, index?)
+    }
+
+    /// An element of the vector at this offset of the arena.
+    #[inline(always)]
+    fn element_of(&mut self, vector: u64, index: i64) -> Option<Value> {
         // SAFETY: a value names an object of its kind.
-        unsafe { self.arena().element(vector, index? as u64) }
+        let place = unsafe { self.arena().find_element(vector, index as u64) }?;
+        // SAFETY: it was just found.
+        Some(unsafe { self.arena_again().element(place) })
     }
 
     #[inline(always)]
@@ -94,37 +102,63 @@ impl Hot<'_> {
         let (true, Some(index)) = (inner.tag == Kind::Vector as u64, self.int(i.imm as u16)) else {
             return false;
         };
-        // SAFETY: a value names an object of its kind.
-        let found = unsafe { self.arena().element(inner.bits, index as u64) };
+        let found = self.element_of(inner.bits, index);
         self.set_found(i.a, found)
     }
 
-    /// Replaces an element of a vector in the arena, which stands in a register.
+    /// Replaces an element of a vector in the arena, which stands in a register, by a copy of what stands at
+    /// `value`. That is found and read last, each half where it is needed: so fewer machine registers are saved.
     #[inline(always)]
-    fn set_element(&mut self, vector: u16, index: Option<i64>, value: Value) -> bool {
-        match (self.get_if(vector, Kind::Vector), index) {
-            // SAFETY: a value names an object of its kind.
-            (Some(vector), Some(index)) => unsafe {
-                self.arena().set_element(vector, index as u64, value)
-            },
-            _ => false,
+    fn set_element(
+        &mut self,
+        vector: u16,
+        index: Option<i64>,
+        value: impl Fn(&Self) -> *const Value,
+    ) -> bool {
+        let (Some(vector), Some(index)) = (self.get_if(vector, Kind::Vector), index) else {
+            return false;
+        };
+        // SAFETY: a value names an object of its kind.
+        let Some(place) = (unsafe { self.arena().find_element(vector, index as u64) }) else {
+            return false;
+        };
+        if let Some(tag) = place.flat_tag() {
+            let value = value(self);
+            // SAFETY: a value stands there.
+            if unsafe { (*value).tag } != tag {
+                return false;
+            }
+            // SAFETY: the same.
+            let bits = unsafe { (*value).bits };
+            // SAFETY: the place was just found.
+            unsafe { self.arena_again().set_flat_element(place, bits) };
+            return true;
         }
+        // SAFETY: the same.
+        let element = unsafe { self.arena_again().element_to_write(place) };
+        let value = value(self).cast::<u64>();
+        for half in 0..2 {
+            // SAFETY: a value stands there, in two words.
+            let word = unsafe { value.wrapping_add(half).read_volatile() };
+            // SAFETY: the element has two words, too.
+            unsafe { *element.wrapping_add(half) = word };
+        }
+        true
     }
 
     #[inline(always)]
     pub(super) fn vector_set(&mut self, i: &Instruction) -> bool {
-        self.set_element(i.a, self.int(i.b), self.get(i.c))
+        self.set_element(i.a, self.int(i.b), |hot| hot.register(i.c))
     }
 
     #[inline(always)]
     pub(super) fn vector_set_at(&mut self, i: &Instruction) -> bool {
-        self.set_element(i.a, Some(i64::from(i.imm)), self.get(i.c))
+        self.set_element(i.a, Some(i64::from(i.imm)), |hot| hot.register(i.c))
     }
 
     #[inline(always)]
     pub(super) fn vector_set_value(&mut self, i: &Instruction) -> bool {
-        let value = self.value(i.imm as usize);
-        self.set_element(i.a, self.int(i.b), value)
+        self.set_element(i.a, self.int(i.b), |hot| hot.place_of_value(i.imm as usize))
     }
 
     #[inline(always)]

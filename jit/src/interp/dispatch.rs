@@ -310,6 +310,12 @@ handlers! {
         or hot.branch_order_value_any::<Ge, false>(i);
     BranchIfGeValue: enter => |hot, i| hot.branch_order_value::<Ge, true>(i),
         or hot.branch_order_value_any::<Ge, true>(i);
+    BranchLtLength: enter => |hot, i| hot.branch_order_length::<Lt, false>(i);
+    BranchIfLtLength: enter => |hot, i| hot.branch_order_length::<Lt, true>(i);
+    BranchGeLength: enter => |hot, i| hot.branch_order_length::<Ge, false>(i);
+    BranchIfGeLength: enter => |hot, i| hot.branch_order_length::<Ge, true>(i);
+    BranchNumEqLength: enter => |hot, i| hot.branch_order_length::<NumEq, false>(i);
+    BranchIfNumEqLength: enter => |hot, i| hot.branch_order_length::<NumEq, true>(i);
     BranchEq: enter => |hot, i| hot.branch_same::<false>(i), or hot.branch_same_any::<false>(i);
     BranchIfEq: enter => |hot, i| hot.branch_same::<true>(i), or hot.branch_same_any::<true>(i);
     BranchEqual: enter => |hot, i| hot.branch_equal::<false>(i);
@@ -334,6 +340,9 @@ handlers! {
     LoopGeImm: enter => |hot, i| hot.loop_order_imm::<Ge>(i);
     LoopNumEqImm: enter => |hot, i| hot.loop_order_imm::<NumEq>(i);
     LoopNumNeImm: enter => |hot, i| hot.loop_order_imm::<NumNe>(i);
+    LoopLtLength: enter => |hot, i| hot.loop_order_length::<Lt>(i);
+    LoopGeLength: enter => |hot, i| hot.loop_order_length::<Ge>(i);
+    LoopNumEqLength: enter => |hot, i| hot.loop_order_length::<NumEq>(i);
     LoopIs: enter => |hot, i| hot.loop_is(i);
     AgainLt: enter => |hot, i| hot.again::<Lt>(i);
     AgainLe: enter => |hot, i| hot.again::<Le>(i);
@@ -347,6 +356,9 @@ handlers! {
     AgainGeImm: enter => |hot, i| hot.again_imm::<Ge>(i);
     AgainNumEqImm: enter => |hot, i| hot.again_imm::<NumEq>(i);
     AgainNumNeImm: enter => |hot, i| hot.again_imm::<NumNe>(i);
+    AgainLtLength: enter => |hot, i| hot.again_length::<Lt>(i);
+    AgainGeLength: enter => |hot, i| hot.again_length::<Ge>(i);
+    AgainNumEqLength: enter => |hot, i| hot.again_length::<NumEq>(i);
     AgainIs: enter => |hot, i| hot.again_is(i);
     MoveAgainLt: enter => |hot, i| hot.copy(i) && hot.again::<Lt>(i);
     MoveAgainLe: enter => |hot, i| hot.copy(i) && hot.again::<Le>(i);
@@ -360,6 +372,9 @@ handlers! {
     MoveAgainGeImm: enter => |hot, i| hot.copy(i) && hot.again_imm::<Ge>(i);
     MoveAgainNumEqImm: enter => |hot, i| hot.copy(i) && hot.again_imm::<NumEq>(i);
     MoveAgainNumNeImm: enter => |hot, i| hot.copy(i) && hot.again_imm::<NumNe>(i);
+    MoveAgainLtLength: enter => |hot, i| hot.copy(i) && hot.again_length::<Lt>(i);
+    MoveAgainGeLength: enter => |hot, i| hot.copy(i) && hot.again_length::<Ge>(i);
+    MoveAgainNumEqLength: enter => |hot, i| hot.copy(i) && hot.again_length::<NumEq>(i);
     MoveAgainIs: enter => |hot, i| hot.copy(i) && hot.again_is(i);
     Cons: next 1 => |hot, i| hot.cons(i), or hot.cons_anywhere(i);
     Car: next 1 => |hot, i| hot.car(i), or hot.part_of_any_pair(i, |pair| pair.0);
@@ -388,8 +403,8 @@ handlers! {
     Call: enter => |hot, i| hot.call(i);
     CallMove: enter => |hot, i| hot.call_move(i);
     CallAddImm: enter => |hot, i| hot.call_add_imm(i);
-    CallClosure: enter => |hot, i| hot.call_closure(i), or hot.call_any_closure(i);
-    CallClosureMove: enter => |hot, i| hot.call_closure_move(i), or hot.call_any_closure_move(i);
+    CallClosure: enter => |hot, i| hot.call_closure(i);
+    CallClosureMove: enter => |hot, i| hot.call_closure_move(i);
     TailCall: enter => |hot, i| hot.tail_call(i), or hot.tail_call_any(i);
     TailCallClosure: enter => |hot, i| hot.tail_call_closure(i), or hot.tail_call_any_closure(i);
     Closure: next 1 => |hot, i| hot.closure(i);

@@ -4,7 +4,7 @@ use super::arith::{Add, apply, apply_number};
 use super::form::{Instruction, InternalFunction, SLOT_SHIFT};
 use super::hot::Hot;
 use crate::fiber::UNSET;
-use crate::value::Value;
+use crate::value::{CONSTANT, Value};
 use pw_isa::{Kind, cost};
 
 impl<'a> Hot<'a> {
@@ -20,7 +20,7 @@ impl<'a> Hot<'a> {
     fn push(
         &mut self,
         callee: &InternalFunction,
-        closure: Option<Value>,
+        is_closure: bool,
         window: u16,
         parts: usize,
     ) -> bool {
@@ -30,7 +30,9 @@ impl<'a> Hot<'a> {
             return false;
         }
         let regs = header.wrapping_add(1);
-        if let Some(closure) = closure.filter(|_| callee.captures > 0) {
+        if is_closure && callee.captures > 0 {
+            // The closure stands where the header will.
+            let closure = self.get(window);
             // SAFETY: the register behind the parameters is the callee's, and its frame fits.
             unsafe { *regs.wrapping_byte_add(usize::from(callee.params)) = closure };
         }
@@ -69,13 +71,13 @@ impl<'a> Hot<'a> {
 
     #[inline(always)]
     pub(super) fn call(&mut self, i: &Instruction) -> bool {
-        self.push(self.callee(i.imm as u32), None, i.a, 0)
+        self.push(self.callee(i.imm as u32), false, i.a, 0)
     }
 
     /// The last argument, in `c`, is a copy of `b`.
     #[inline(always)]
     pub(super) fn call_move(&mut self, i: &Instruction) -> bool {
-        self.set(i.c, self.get(i.b)) && self.push(self.callee(i.imm as u32), None, i.a, 1)
+        self.set(i.c, self.get(i.b)) && self.push(self.callee(i.imm as u32), false, i.a, 1)
     }
 
     /// The last argument is the sum of `b` and the number in `c`.
@@ -83,30 +85,32 @@ impl<'a> Hot<'a> {
     pub(super) fn call_add_imm(&mut self, i: &Instruction) -> bool {
         let callee = self.callee(i.imm as u32);
         match self.with_number::<Add>(i.b, i32::from(i.c as i16)) {
-            Some(sum) => self.set(i.a + callee.params, sum) && self.push(callee, None, i.a, 2),
+            Some(sum) => self.set(i.a + callee.params, sum) && self.push(callee, false, i.a, 2),
             None => false,
         }
     }
 
-    /// A closure in the arena with its function, if that belongs to this program and takes these arguments.
+    /// The function of a closure in a register, if it belongs to this program and takes these arguments. The
+    /// closure is in the arena or one of the program's constants.
     #[inline(always)]
-    fn closure_callee(&mut self, closure: u16, args: u16) -> Option<(&'a InternalFunction, Value)> {
-        let offset = self.get_if(closure, Kind::Closure)?;
-        // SAFETY: a value names an object of its kind.
-        let (program, function) = unsafe { self.arena().function_of_closure(offset) };
-        let callee = self.callee_of(program, function, args)?;
-        Some((callee, Value::object(Kind::Closure, offset)))
-    }
-
-    /// Likewise of any closure.
-    fn any_closure_callee(
-        &mut self,
-        closure: u16,
-        args: u16,
-    ) -> Option<(&'a InternalFunction, Value)> {
-        let closure = self.get(closure);
-        let (program, function) = self.heap().closure(closure)?;
-        Some((self.callee_of(program, function, args)?, closure))
+    fn closure_callee(&mut self, closure: u16, args: u16) -> Option<&'a InternalFunction> {
+        const CONSTANT_CLOSURE: u64 = Kind::Closure as u64 | CONSTANT;
+        let closure = self.register(closure);
+        // SAFETY: 1 of the head of `hot`.
+        let tag = unsafe { (*closure).tag };
+        // SAFETY: the same.
+        let bits = unsafe { (*closure).bits };
+        let (program, function) = if tag == Kind::Closure as u64 {
+            // SAFETY: a value names an object of its kind.
+            unsafe { self.arena().function_of_closure(bits) }
+        } else if tag == CONSTANT_CLOSURE && (bits >> 32) as u32 == self.at().program_number {
+            let offset = u64::from(bits as u32);
+            // SAFETY: the same, among the constants of its program.
+            unsafe { self.at().constants.function_of_closure(offset) }
+        } else {
+            return None;
+        };
+        self.callee_of(program, function, args)
     }
 
     #[inline(always)]
@@ -118,19 +122,11 @@ impl<'a> Hot<'a> {
         (callee.params == args).then_some(callee)
     }
 
-    /// Calls the closure in the window `a` with `b` arguments.
+    /// Calls the closure at the window's base `a` with `b` arguments.
     #[inline(always)]
     fn push_closure(&mut self, i: &Instruction, parts: usize) -> bool {
         match self.closure_callee(i.a, i.b) {
-            Some((callee, closure)) => self.push(callee, Some(closure), i.a, parts),
-            None => false,
-        }
-    }
-
-    /// The same for a closure that may be a constant.
-    fn push_any_closure(&mut self, i: &Instruction, parts: usize) -> bool {
-        match self.any_closure_callee(i.a, i.b) {
-            Some((callee, closure)) => self.push(callee, Some(closure), i.a, parts),
+            Some(callee) => self.push(callee, true, i.a, parts),
             None => false,
         }
     }
@@ -138,10 +134,6 @@ impl<'a> Hot<'a> {
     #[inline(always)]
     pub(super) fn call_closure(&mut self, i: &Instruction) -> bool {
         self.push_closure(i, 0)
-    }
-
-    pub(super) fn call_any_closure(&mut self, i: &Instruction) -> bool {
-        self.push_any_closure(i, 0)
     }
 
     /// Makes what stands last in the window, an argument or the closure, a copy of `c`.
@@ -158,10 +150,6 @@ impl<'a> Hot<'a> {
     #[inline(always)]
     pub(super) fn call_closure_move(&mut self, i: &Instruction) -> bool {
         self.set_last(i) && self.push_closure(i, 1)
-    }
-
-    pub(super) fn call_any_closure_move(&mut self, i: &Instruction) -> bool {
-        self.set_last(i) && self.push_any_closure(i, 1)
     }
 
     /// Starts over with another function in this frame, after `move_arguments` has moved its arguments from
@@ -229,15 +217,15 @@ impl<'a> Hot<'a> {
     #[inline(always)]
     pub(super) fn tail_call_closure(&mut self, i: &Instruction) -> bool {
         match self.closure_callee(i.a, i.b) {
-            Some((callee, closure)) => self.replace(callee, Some(closure), i, Self::move_few),
+            Some(callee) => self.replace(callee, Some(self.get(i.a)), i, Self::move_few),
             None => false,
         }
     }
 
-    /// The same for a closure that may be a constant, and any number of arguments.
+    /// The same for any number of arguments.
     pub(super) fn tail_call_any_closure(&mut self, i: &Instruction) -> bool {
-        match self.any_closure_callee(i.a, i.b) {
-            Some((callee, closure)) => self.replace(callee, Some(closure), i, Self::move_all),
+        match self.closure_callee(i.a, i.b) {
+            Some(callee) => self.replace(callee, Some(self.get(i.a)), i, Self::move_all),
             None => false,
         }
     }

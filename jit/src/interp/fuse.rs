@@ -109,6 +109,7 @@ impl Fuser<'_> {
                 _ => None,
             },
             Op::Compare(_) | Op::Text(_) => self.test(pc, second),
+            Op::Data(Data::VectorLength { dst, vector }) => self.length(pc, dst, vector, second),
             Op::Arith(op) => self.arith(pc, op, second),
             _ => None,
         }
@@ -410,6 +411,18 @@ impl Fuser<'_> {
         dead.then(|| instruction(branch.code, slot(a.0), 0, c, branch.target))
     }
 
+    /// The length of a vector, a comparison with it and a branch, the only ones to read what they give.
+    fn length(&self, pc: usize, t: Def, vector: Use, second: Op) -> Option<Instruction> {
+        let Op::Compare(op) = second else {
+            return None;
+        };
+        let (code, dst, a) = compare_with_length(op, t)?;
+        let branch = branch_on(pc, code, self.part(pc, 3)?, dst, 3)?;
+        let dead = self.is_dead(t.0, &branch.ways) && self.is_dead(dst.0, &branch.ways);
+        (dead && a.0 != t.0)
+            .then(|| instruction(branch.code, slot(a.0), 0, slot(vector.0), branch.target))
+    }
+
     /// `not` and the branch on it.
     fn not(&self, pc: usize, dst: Def, a: Use, second: Op) -> Option<Instruction> {
         let (code, test, to) = match second {
@@ -554,4 +567,17 @@ fn compare_with_value(op: Compare, t: Def) -> Option<(Code, Def, Use)> {
         _ => return None,
     };
     (b.0 == t.0).then_some((code, dst, a))
+}
+
+/// The branching form of a comparison with the length of a vector, which may stand on either side.
+fn compare_with_length(op: Compare, t: Def) -> Option<(Code, Def, Use)> {
+    match op {
+        Compare::Lt { dst, a, b } if b.0 == t.0 => Some((Code::BranchLtLength, dst, a)),
+        Compare::Gt { dst, a, b } if a.0 == t.0 => Some((Code::BranchLtLength, dst, b)),
+        Compare::Ge { dst, a, b } if b.0 == t.0 => Some((Code::BranchGeLength, dst, a)),
+        Compare::Le { dst, a, b } if a.0 == t.0 => Some((Code::BranchGeLength, dst, b)),
+        Compare::NumEq { dst, a, b } if b.0 == t.0 => Some((Code::BranchNumEqLength, dst, a)),
+        Compare::NumEq { dst, a, b } if a.0 == t.0 => Some((Code::BranchNumEqLength, dst, b)),
+        _ => None,
+    }
 }

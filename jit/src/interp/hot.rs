@@ -64,6 +64,8 @@ pub(crate) struct Stay<'a> {
     pub(super) text_hints: *mut u32,
     /// The program's globals; null while none is set.
     pub(super) globals: *mut Value,
+    /// The program's constants.
+    pub(super) constants: &'a Arena,
     pub(super) program: &'a InternalProgram,
     /// Logical bytes allocated up to which no collection or limit can be due.
     pub(super) allocated_max: u64,
@@ -122,6 +124,7 @@ impl<'a> Stay<'a> {
             hints: hints.as_mut_ptr(),
             text_hints,
             globals,
+            constants: &loaded.constants,
             program,
             functions: &program.functions,
             program_number: fiber.program,
@@ -424,6 +427,16 @@ impl<'a> Hot<'a> {
     #[inline(always)]
     pub(super) fn arena(&mut self) -> &mut Arena {
         &mut self.fiber().arena
+    }
+
+    /// The arena, found anew: for handlers that need it in two places and would have to save a machine
+    /// register to keep its address in between.
+    #[inline(always)]
+    pub(super) fn arena_again(&mut self) -> &mut Arena {
+        // SAFETY: 5 of the module's head.
+        let fiber = unsafe { (&raw const self.stay().fiber).read_volatile() };
+        // SAFETY: the same.
+        &mut unsafe { &mut *fiber }.arena
     }
 
     /// A view of all values.

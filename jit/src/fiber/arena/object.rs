@@ -125,7 +125,7 @@ pub(crate) fn header(kind: ObjectKind, extra: u16, words: usize) -> u64 {
 }
 
 /// The 16 kind-specific bits of a header.
-pub(crate) fn extra(header: u64) -> u16 {
+pub(crate) const fn extra(header: u64) -> u16 {
     (header >> 16) as u16
 }
 
