@@ -13,7 +13,7 @@ use pw_isa::verify::verify;
 use pw_isa::{Op, Opcode, text};
 use pw_jit::reference::{self, Outcome};
 use pw_jit::{CodeSpace, Fiber, interp};
-use testkit::differential::{MODES, STORM, Mode, Stops, as_test_program, compare, differential};
+use testkit::differential::{MODES, Mode, STORM, Stops, as_test_program, compare, differential};
 use testkit::fibers::Surroundings;
 use testkit::fuzz::text_round_trip;
 use testkit::generate::{Generated, generate, random_tape};

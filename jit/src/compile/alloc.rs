@@ -68,6 +68,18 @@ impl Lowering<'_, '_> {
         let is_full = self.b.ins().icmp(IntCC::UnsignedGreaterThan, top, max);
         self.b.ins().brif(is_full, full, &NONE, room, &NONE);
         self.b.switch_to_block(room);
+        self.make(place, top, words);
+        self.b.ins().jump(made, &[place.into()]);
+        self.b.switch_to_block(full);
+        let op = self.scope.function.code[self.pc as usize];
+        self.call_aside(&op);
+        let by_handler = self.load_slot(dst.0, 8);
+        self.b.ins().jump(made, &[by_handler.into()]);
+        self.b.switch_to_block(made);
+        self.set_bits(dst.0, known, offset);
+    }
+    /// Makes an object of these words at an offset, where there is room up to `top`.
+    pub(super) fn make(&mut self, place: ir::Value, top: ir::Value, words: &[ir::Value]) {
         self.store_state(offset_of!(NativeState<'_>, top), top);
         let made_so_far = self.load_state(offset_of!(NativeState<'_>, allocations));
         let count = self.b.ins().iadd_imm_s(made_so_far, 1);
@@ -77,13 +89,5 @@ impl Lowering<'_, '_> {
         for (at, word) in words.iter().enumerate() {
             self.b.ins().store(MEMORY, *word, object, 8 * at as i32);
         }
-        self.b.ins().jump(made, &[place.into()]);
-        self.b.switch_to_block(full);
-        let op = self.scope.function.code[self.pc as usize];
-        self.call_aside(&op);
-        let by_handler = self.load_slot(dst.0, 8);
-        self.b.ins().jump(made, &[by_handler.into()]);
-        self.b.switch_to_block(made);
-        self.set_bits(dst.0, known, offset);
     }
 }

@@ -431,6 +431,7 @@ impl<'a> Lowering<'a, '_> {
                 Op::Data(op) => self.data(op, plan),
                 Op::Arith(op) => self.arith(op, plan),
                 Op::Float(op) => self.float_function(op),
+                Op::Text(op) => self.text(op),
                 Op::Compare(op) => self.compare(op, plan),
                 Op::Function(call) => {
                     let goes_on = self.call(call, plan);

@@ -88,7 +88,8 @@ impl Lowering<'_, '_> {
         (buffer, entry, offset)
     }
 
-    fn go_on_if(&mut self, test: ir::Value, elsewhere: ir::Block) {
+    /// Goes on if a test holds, and elsewhere if not.
+    pub(super) fn go_on_if(&mut self, test: ir::Value, elsewhere: ir::Block) {
         let go_on = self.b.create_block();
         self.b.ins().brif(test, go_on, &NONE, elsewhere, &NONE);
         self.b.switch_to_block(go_on);

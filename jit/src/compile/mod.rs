@@ -13,7 +13,7 @@
 //! | `parts`, `scope` | what is inlined where; the frames of it |
 //! | `lower` | from blocks to Cranelift's form: entries, edges, gas, operations aside |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
-//! | `numbers`, `objects`, `alloc`, `maps`, `calls` | instructions |
+//! | `numbers`, `objects`, `alloc`, `maps`, `texts`, `calls` | instructions |
 //! | `state` | what native code shares with the engine |
 //!
 //! # The protocol
@@ -37,6 +37,7 @@ mod parts;
 mod registers;
 mod scope;
 pub(crate) mod state;
+mod texts;
 mod types;
 
 use std::sync::Arc;

@@ -7,7 +7,9 @@
 
 use std::rc::Rc;
 
-use pw_isa::op::{Access, Arith, Compare, Control, Data, Effects, Float, Function as Call, Op};
+use pw_isa::op::{
+    Access, Arith, Compare, Control, Data, Effects, Float, Function as Call, Op, Text,
+};
 use pw_isa::operand::Use;
 use pw_isa::{Function, Kind, KindSet};
 
@@ -366,6 +368,7 @@ impl Evidence<'_> {
     fn result_of(&self, op: &Op, plan: Plan, types: &[Type]) -> Type {
         match op {
             Op::Data(Data::Const { .. }) => self.constant_type(op),
+            Op::Text(Text::StringRef { .. }) => Type::Object(Kind::String),
             Op::Function(Call::Closure { function, .. }) => Type::Closure(self.linked(function.0)),
             _ => result(op, plan, types),
         }
@@ -394,7 +397,8 @@ impl Evidence<'_> {
             }
             Op::Compare(_) => compare_plan(op, site, types),
             Op::Function(op) => self.call_plan(pc, op, generic, types),
-            Op::Float(_) | Op::Text(_) => Plan::Aside,
+            Op::Text(op) => self.text_plan(pc, op, types),
+            Op::Float(_) => Plan::Aside,
             _ => Plan::Exit,
         };
         let is_guess = !matches!(
@@ -414,11 +418,52 @@ impl Evidence<'_> {
             op,
             Op::Data(Data::Cons { .. } | Data::MapGet { .. } | Data::MapSet { .. })
                 | Op::Function(Call::Cell { .. } | Call::Closure { .. })
+                | Op::Text(Text::StringRef { .. })
         );
         match plan {
             Plan::Inline(callee) => self.inlined(op, callee, types).moves,
             Plan::Aside => true,
             _ => allocates || op.info().effects.has(Effects::CALL),
+        }
+    }
+
+    fn text_plan(&self, pc: u32, op: &Text, types: &[Type]) -> Plan {
+        let seen = self.site(pc).operands;
+        let is = |place: usize, register: Use, kind: Kind| {
+            let set = KindSet::of(&[kind]);
+            let known = types[usize::from(register.0)];
+            known == Type::Object(kind) || known.tag().is_none() && seen[place] == set
+        };
+        let is_done = match op {
+            Text::StringLength { string, .. } => is(0, *string, Kind::String),
+            Text::StringRef { string, index, .. } => {
+                let known = types[usize::from(index.0)];
+                is(0, *string, Kind::String) && (known == Type::Int || is(1, *index, Kind::Int))
+            }
+            Text::StringEq { a, b, .. } => self.tiny_text(pc, *a, *b).is_some(),
+            _ => false,
+        };
+        if is_done { Plan::Text } else { Plan::Aside }
+    }
+
+    /// The operand of `string=?` that is a constant of 1 to 8 bytes, as its length and a word, and the other
+    /// operand.
+    pub(super) fn tiny_text(&self, pc: u32, a: Use, b: Use) -> Option<(u32, u64, u16)> {
+        let text = |register: Use| {
+            let value = self.constant_in(register.0, pc)?;
+            if value.tag != Kind::String as u64 | CONSTANT {
+                return None;
+            }
+            let constants = &self.planner.program.constants;
+            let bytes = constants.text_bytes(value.bits & 0xffff_ffff);
+            let mut word = [0; 8];
+            word.get_mut(..bytes.len())?.copy_from_slice(bytes);
+            (!bytes.is_empty()).then_some((bytes.len() as u32, u64::from_le_bytes(word)))
+        };
+        match (text(a), text(b)) {
+            (Some((length, word)), _) => Some((length, word, b.0)),
+            (None, Some((length, word))) => Some((length, word, a.0)),
+            (None, None) => None,
         }
     }
 
@@ -700,6 +745,10 @@ pub(super) fn guarded(op: &Op, plan: Plan, types: &[Type], site: Site) -> Vec<(u
                 (register, if is_int { Type::Int } else { Type::Float })
             })
             .collect(),
+        Plan::Text => match op {
+            Op::Text(Text::StringRef { index, .. }) => vec![(index.0, Type::Int)],
+            _ => Vec::new(),
+        },
         Plan::Object(kind) => {
             let known = types[usize::from(registers[0])];
             let wanted = Type::Object(kind);

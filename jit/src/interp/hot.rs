@@ -175,12 +175,14 @@ impl<'a> Stay<'a> {
     }
 
     /// Logical bytes that can be allocated without a collection or limit.
+    #[inline]
     pub(crate) fn bytes_left(&mut self) -> u64 {
         let max = self.allocated_max;
         max.saturating_sub(self.arena().counters.allocated)
     }
 
     /// The arena of the fiber.
+    #[inline]
     pub(crate) fn arena(&mut self) -> &mut Arena {
         // SAFETY: 5 of the module's head.
         &mut unsafe { &mut *self.fiber }.arena
@@ -192,6 +194,7 @@ impl<'a> Stay<'a> {
     /// # Safety
     /// `regs` is the r0 of a frame of the function within the stack, and the registers that the instruction
     /// reads stand there; the pc is one of the function's.
+    #[inline]
     pub(crate) unsafe fn single(
         &mut self,
         function: u32,

@@ -146,12 +146,16 @@ unsafe fn enter_at(state: *mut NativeState<'_>, fp: *mut Value, entry: u32, code
 
 impl NativeState<'_> {
     /// Tells the arena what native code has allocated.
+    #[inline]
     fn tell_arena(&mut self) {
-        let (top, objects) = (self.top, std::mem::take(&mut self.allocations));
-        self.stay.arena().made_in_place(top, objects);
+        if self.allocations > 0 {
+            let (top, objects) = (self.top, std::mem::take(&mut self.allocations));
+            self.stay.arena().made_in_place(top, objects);
+        }
     }
 
     /// Reads where the parts of the arena are, and the room in it.
+    #[inline]
     fn read_arena(&mut self) {
         let bytes = self.stay.bytes_left();
         (self.top, self.top_max) = self.stay.arena().room_in_place(bytes);

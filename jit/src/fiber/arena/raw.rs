@@ -117,6 +117,7 @@ impl Buffer {
 
 impl Arena {
     /// Where its parts are.
+    #[inline]
     pub(crate) fn addresses(&self) -> Addresses {
         let cards = if self.cards.is_empty() {
             std::ptr::null_mut()
@@ -132,6 +133,7 @@ impl Arena {
 
     /// Where the next object goes, and the offset that objects made in place may not reach, when `logical`
     /// bytes at most are allocated. Their logical size must be the size they take up.
+    #[inline]
     pub(crate) fn room_in_place(&self, logical: u64) -> (u64, u64) {
         let top = self.top as u64 * 8;
         (
