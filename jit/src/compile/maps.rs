@@ -1,5 +1,5 @@
-//! Maps looked into for a constant key: the entry where the key was last found is tried first, which the
-//! interpreter notes for each constant. Everything else is done by the interpreter's handlers.
+//! Maps looked into for a constant, or for what turns out to be a symbol of the program: the entry where
+//! the key was last found is tried first, which the interpreter notes. Everything else is done by the interpreter's handlers.
 
 use std::mem::offset_of;
 
@@ -12,6 +12,8 @@ use pw_isa::operand::{Def, Use};
 use super::lower::{Lowering, MEMORY, NONE, word_of};
 use super::state::NativeState;
 use crate::fiber::arena::object::ENTRY_WORDS;
+use crate::interp::{SAME_FREE_BYTES, TEXT_HINT_FACTOR, TEXT_HINTS};
+use crate::value::CONSTANT;
 
 /// The bytes of an entry, and where its value stands in it.
 const ENTRY_BYTES: i64 = 8 * ENTRY_WORDS as i64;
@@ -60,12 +62,8 @@ impl Lowering<'_, '_> {
         key: Use,
         elsewhere: ir::Block,
     ) -> (ir::Value, ir::Value, ir::Value) {
-        let Some((place, wanted)) = self.scope.evidence.key(self.pc) else {
-            unreachable!("the key is a constant");
-        };
         let object = self.object(map.0, Kind::Map);
-        let hints = self.load_state(offset_of!(NativeState<'_>, hints));
-        let hint = self.b.ins().load(I32, MEMORY, hints, 4 * place as i32);
+        let hint = self.hint(key, elsewhere);
         let used = self.b.ins().load(I32, MEMORY, object, 12);
         let exists = self.b.ins().icmp(IntCC::UnsignedLessThan, hint, used);
         self.go_on_if(exists, elsewhere);
@@ -75,17 +73,48 @@ impl Lowering<'_, '_> {
         let data = self.buffer_data(buffer);
         let entry = self.b.ins().iadd(data, offset);
         let (tag, bits) = self.value(key.0);
-        let constant = self.constant_bits(wanted);
-        for (at, is, must_be) in [(0, tag, None), (8, bits, Some(constant))] {
-            // The register holds the constant, as the interpreter's own form relies on.
+        for (at, half) in [(0, tag), (8, bits)] {
             let there = self.b.ins().load(I64, MEMORY, entry, at);
-            let same = self
-                .b
-                .ins()
-                .icmp(IntCC::Equal, there, must_be.unwrap_or(is));
+            let same = self.b.ins().icmp(IntCC::Equal, there, half);
             self.go_on_if(same, elsewhere);
         }
         (buffer, entry, offset)
+    }
+
+    /// In which entry a key was last found: of a constant that stands in the code by which of the program's
+    /// values it is; of a symbol by where it stands, if it is one of the program's and takes no work. Goes
+    /// elsewhere with other values.
+    fn hint(&mut self, key: Use, elsewhere: ir::Block) -> ir::Value {
+        if let Some(place) = self.scope.evidence.key(self.pc) {
+            let hints = self.load_state(offset_of!(NativeState<'_>, hints));
+            return self.b.ins().load(I32, MEMORY, hints, 4 * place as i32);
+        }
+        let (tag, bits) = self.value(key.0);
+        let wanted = Kind::Symbol as i64 | CONSTANT as i64;
+        let is_constant = self.b.ins().icmp_imm_s(IntCC::Equal, tag, wanted);
+        self.go_on_if(is_constant, elsewhere);
+        let program = self.load_state(offset_of!(NativeState<'_>, program_bits));
+        let offset = self.b.ins().bxor(bits, program);
+        let high = self.b.ins().ushr_imm_u(offset, 32);
+        let is_own = self.b.ins().icmp_imm_s(IntCC::Equal, high, 0);
+        self.go_on_if(is_own, elsewhere);
+        let constants = self.load_state(offset_of!(NativeState<'_>, constants));
+        let text = self.b.ins().iadd(constants, offset);
+        let length = self.b.ins().load(I32, MEMORY, text, 8);
+        let most = SAME_FREE_BYTES as i64;
+        let is_free = self
+            .b
+            .ins()
+            .icmp_imm_s(IntCC::UnsignedLessThan, length, most);
+        self.go_on_if(is_free, elsewhere);
+        let factor = self.b.ins().iconst(I64, TEXT_HINT_FACTOR as i64);
+        let mixed = self.b.ins().imul(bits, factor);
+        let shift = i64::from(64 - TEXT_HINTS.ilog2());
+        let place = self.b.ins().ushr_imm_u(mixed, shift);
+        let place = self.b.ins().ishl_imm_u(place, 2);
+        let hints = self.load_state(offset_of!(NativeState<'_>, text_hints));
+        let place = self.b.ins().iadd(hints, place);
+        self.b.ins().load(I32, MEMORY, place, 0)
     }
 
     /// Goes on if a test holds, and elsewhere if not.

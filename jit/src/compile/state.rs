@@ -121,6 +121,8 @@ pub(crate) struct NativeState<'a> {
     pub(crate) constants: *const u64,
     /// In which entries of maps the program's values were last found as keys.
     pub(crate) hints: *const u32,
+    /// The same for other texts, by where they stand.
+    pub(crate) text_hints: *const u32,
     /// What stands for the cards of an arena that has none.
     pub(crate) dummy: *mut u8,
     /// The program's number in the upper half.

@@ -511,8 +511,8 @@ impl Evidence<'_> {
         None
     }
 
-    /// The constant that an instruction looks for in a map: which of the program's values it is, and itself.
-    pub(super) fn key(&self, pc: u32) -> Option<(u32, Value)> {
+    /// Which of the program's values an instruction looks for in a map, if it is a constant.
+    pub(super) fn key(&self, pc: u32) -> Option<u32> {
         let internal = self.planner.program.internal();
         internal.key_at(self.place.number(), pc)
     }

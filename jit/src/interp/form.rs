@@ -523,15 +523,15 @@ pub(crate) struct InternalProgram {
 }
 
 impl InternalProgram {
-    /// The entry of the values that an instruction looks for in a map, if it is a constant.
-    pub(crate) fn key_at(&self, function: u32, pc: u32) -> Option<(u32, Value)> {
+    /// Which of the values an instruction looks for in a map, if it is a constant.
+    pub(crate) fn key_at(&self, function: u32, pc: u32) -> Option<u32> {
         let i = &self.plain[function as usize][pc as usize];
         let place = match i.code {
             Code::MapGet => i.high(),
             Code::MapSet => i.low(),
             _ => 0,
         };
-        (place != 0).then(|| (place.into(), self.values[usize::from(place)]))
+        (place != 0).then(|| place.into())
     }
 
     /// The function behind the last: a return to it stops the loop.

@@ -164,9 +164,9 @@ impl<'a> Stay<'a> {
         (self.regs, self.stack_end)
     }
 
-    /// Where keys were last found, for each of the program's values.
-    pub(crate) fn hints(&self) -> *const u32 {
-        self.hints
+    /// Where keys were last found: for each of the program's values, and for texts by where they stand.
+    pub(crate) fn hints(&self) -> (*const u32, *const u32) {
+        (self.hints, self.text_hints)
     }
 
     /// How many frames there may be.

@@ -271,10 +271,13 @@ impl Hot<'_> {
     }
 }
 
-/// The place of the hint of a text in the arena.
+/// What the bits of a text are multiplied by to find the place of its hint.
+pub(crate) const TEXT_HINT_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The place of the hint of a text.
 #[inline(always)]
 fn text_hint(offset: u64) -> usize {
-    (offset.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - TEXT_HINTS.ilog2())) as usize
+    (offset.wrapping_mul(TEXT_HINT_FACTOR) >> (64 - TEXT_HINTS.ilog2())) as usize
 }
 
 /// Finds an Int in a map, which takes no gas.

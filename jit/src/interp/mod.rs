@@ -40,7 +40,9 @@ mod text;
 pub(crate) use compare::SAME_FREE_BYTES;
 pub(crate) use form::InternalProgram;
 pub(crate) use hot::Stay;
+pub(crate) use map::TEXT_HINT_FACTOR;
 pub(crate) use nested::{Nested, Place};
+pub(crate) use profile::TEXT_HINTS;
 pub(crate) use rewrite::rewrite;
 
 use crate::code_space::CodeSpace;

@@ -34,7 +34,7 @@ const BURST_MAX: u32 = 512;
 /// Operands that are observed one by one.
 const OPERANDS: usize = 3;
 /// Texts whose last places as keys are remembered, about.
-pub(super) const TEXT_HINTS: usize = 4096;
+pub(crate) const TEXT_HINTS: usize = 4096;
 
 /// What was seen at one instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
