@@ -6,10 +6,11 @@ use std::rc::Rc;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder};
 
-use super::lower::{Lowering, MEMORY, SLOT, leave_at};
+use super::lower::{Lowering, MEMORY, SLOT};
 use super::scope::Scope;
 use super::state::{ExitReason, NativeState};
 use super::types::Type;
+use super::ways::leave_at;
 
 /// An exit that is still to be written: what the frame held there.
 pub(super) struct Exit<'a> {

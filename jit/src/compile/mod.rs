@@ -9,9 +9,9 @@
 //! |---|---|
 //! | `feedback` | what a compilation knows about the way functions run |
 //! | `blocks` | blocks, and the gas to the next check |
-//! | `types` | what is known and guessed about registers |
+//! | `types`, `plans` | what is known and guessed about registers; how instructions are compiled |
 //! | `parts`, `scope` | what is inlined where; the frames of it |
-//! | `lower` | from blocks to Cranelift's form: entries, edges, gas, operations aside |
+//! | `lower`, `ways` | from blocks to Cranelift's form: entries, edges, gas, operations aside; ways in and out |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
 //! | `numbers`, `objects`, `alloc`, `maps`, `texts`, `calls` | instructions |
 //! | `state` | what native code shares with the engine |
@@ -34,11 +34,13 @@ mod maps;
 mod numbers;
 mod objects;
 mod parts;
+mod plans;
 mod registers;
 mod scope;
 pub(crate) mod state;
 mod texts;
 mod types;
+mod ways;
 
 use std::sync::Arc;
 
@@ -265,7 +267,7 @@ impl Compiler {
     pub(crate) fn entrance(&mut self) -> Result<Vec<u8>, CompileError> {
         self.context.clear();
         let config = self.isa.frontend_config();
-        lower::entrance(&mut self.context.func, &mut self.frontend, config);
+        ways::entrance(&mut self.context.func, &mut self.frontend, config);
         self.finish()
     }
 
@@ -273,7 +275,7 @@ impl Compiler {
     pub(crate) fn interpreted(&mut self) -> Result<Vec<u8>, CompileError> {
         self.context.clear();
         let config = self.isa.frontend_config();
-        lower::interpreted(&mut self.context.func, &mut self.frontend, config);
+        ways::interpreted(&mut self.context.func, &mut self.frontend, config);
         self.finish()
     }
 

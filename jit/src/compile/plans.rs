@@ -1,0 +1,431 @@
+//! How instructions are compiled: what is guessed about their operands, from what was seen, and what is
+//! then known about their results.
+
+use pw_isa::op::{
+    Access, Arith, Compare, Control, Data, Effects, Float, Function as Call, Op, Text,
+};
+use pw_isa::operand::Use;
+use pw_isa::{Kind, KindSet};
+
+use super::types::{Evidence, Plan, Type};
+use crate::fiber::arena::Elements;
+use crate::interp::SAME_FREE_BYTES;
+use crate::interp::profile::{Site, Target};
+use crate::value::{CONSTANT, Value};
+
+impl Evidence<'_> {
+    /// The type of what an instruction writes that is not a call's.
+    pub(super) fn result_of(&self, op: &Op, plan: Plan, types: &[Type]) -> Type {
+        match op {
+            Op::Data(Data::Const { .. }) => self.constant_type(op),
+            Op::Text(Text::StringRef { .. }) => Type::Object(Kind::String),
+            Op::Function(Call::Closure { function, .. }) => Type::Closure(self.linked(function.0)),
+            _ => result(op, plan, types),
+        }
+    }
+
+    pub(super) fn plan(&self, pc: u32, op: &Op, types: &[Type]) -> Plan {
+        let site = self.site(pc);
+        let generic = self.planner.feedback.is_generic(self.place.number(), pc);
+        let plan = match op {
+            Op::Control(Control::Raise { .. }) => Plan::Exit,
+            Op::Control(_) => Plan::Plain,
+            Op::Data(Data::MapGet { map, .. } | Data::MapSet { map, .. }) => match self.key(pc) {
+                Some(_) => object_plan(Kind::Map, site, types[usize::from(map.0)]),
+                None => Plan::Aside,
+            },
+            Op::Data(_) => data_plan(op, site, types),
+            Op::Arith(_) => arith_plan(op, site, types),
+            Op::Float(Float::ToFloat { .. } | Float::Sqrt { .. }) => {
+                match Guess::of(&reads(op), site, types).numbers() {
+                    Plan::Ints => Plan::Floats,
+                    other => other,
+                }
+            }
+            Op::Compare(Compare::Eq { a, b, .. }) if self.compared_text(pc, *a, *b).is_some() => {
+                Plan::Text
+            }
+            Op::Compare(_) => compare_plan(op, site, types),
+            Op::Function(op) => self.call_plan(pc, op, generic, types),
+            Op::Text(op) => self.text_plan(pc, op, types),
+            Op::Float(_) => Plan::Aside,
+            _ => Plan::Exit,
+        };
+        let is_guess = !matches!(
+            plan,
+            Plan::Plain | Plan::Exit | Plan::AnyClosure | Plan::Known(_) | Plan::Inline(_)
+        );
+        if generic && is_guess {
+            Plan::Aside
+        } else {
+            plan
+        }
+    }
+
+    /// Whether objects may move, or vectors change their kind, length or place, while an instruction runs.
+    pub(super) fn moves(&self, op: &Op, plan: Plan, types: &[Type]) -> bool {
+        let allocates = matches!(
+            op,
+            Op::Data(Data::Cons { .. } | Data::MapGet { .. } | Data::MapSet { .. })
+                | Op::Function(Call::Cell { .. } | Call::Closure { .. })
+                | Op::Text(Text::StringRef { .. })
+        );
+        match plan {
+            Plan::Inline(callee) => self.inlined(op, callee, types).moves,
+            Plan::Aside => true,
+            _ => allocates || op.info().effects.has(Effects::CALL),
+        }
+    }
+
+    fn text_plan(&self, pc: u32, op: &Text, types: &[Type]) -> Plan {
+        let seen = self.site(pc).operands;
+        let is = |place: usize, register: Use, kind: Kind| {
+            let set = KindSet::of(&[kind]);
+            let known = types[usize::from(register.0)];
+            known == Type::Object(kind) || known.tag().is_none() && seen[place] == set
+        };
+        let is_done = match op {
+            Text::StringLength { string, .. } => is(0, *string, Kind::String),
+            Text::StringRef { string, index, .. } => {
+                let known = types[usize::from(index.0)];
+                is(0, *string, Kind::String) && (known == Type::Int || is(1, *index, Kind::Int))
+            }
+            Text::StringEq { a, b, .. } => self.tiny_text(pc, *a, *b).is_some(),
+            _ => false,
+        };
+        if is_done { Plan::Text } else { Plan::Aside }
+    }
+
+    /// The operand of `string=?` that is a constant of 1 to 8 bytes, as its length and a word, and the other
+    /// operand.
+    pub(super) fn tiny_text(&self, pc: u32, a: Use, b: Use) -> Option<(u32, u64, u16)> {
+        let text = |register: Use| {
+            let value = self.constant_in(register.0, pc)?;
+            if value.tag != Kind::String as u64 | CONSTANT {
+                return None;
+            }
+            let constants = &self.planner.program.constants;
+            let bytes = constants.text_bytes(value.bits & 0xffff_ffff);
+            let mut word = [0; 8];
+            word.get_mut(..bytes.len())?.copy_from_slice(bytes);
+            (!bytes.is_empty()).then_some((bytes.len() as u32, u64::from_le_bytes(word)))
+        };
+        match (text(a), text(b)) {
+            (Some((length, word)), _) => Some((length, word, b.0)),
+            (None, Some((length, word))) => Some((length, word, a.0)),
+            (None, None) => None,
+        }
+    }
+
+    /// The operand of `eq?` that is a constant text and takes no work to be compared, with its value, and the
+    /// other operand.
+    pub(super) fn compared_text(&self, pc: u32, a: Use, b: Use) -> Option<(Value, u16)> {
+        let text = |register: Use| {
+            let value = self.constant_in(register.0, pc)?;
+            let is_text = matches!(value.kind(), Kind::String | Kind::Symbol);
+            if !is_text || value.tag & CONSTANT == 0 {
+                return None;
+            }
+            let constants = &self.planner.program.constants;
+            let length = constants.text_length(value.bits & 0xffff_ffff);
+            (u64::from(length) < SAME_FREE_BYTES).then_some(value)
+        };
+        match (text(a), text(b)) {
+            (Some(value), _) => Some((value, b.0)),
+            (None, Some(value)) => Some((value, a.0)),
+            (None, None) => None,
+        }
+    }
+
+    /// The constant that a register holds before an instruction, if the same block has put it there.
+    fn constant_in(&self, register: u16, pc: u32) -> Option<Value> {
+        let blocks = &self.place.blocks;
+        let start = blocks.all[blocks.at(pc)].start;
+        for pc in (start..pc).rev() {
+            let op = &self.function.code[pc as usize];
+            let mut writes = false;
+            op.accesses(|access| match access {
+                Access::Write(to) => writes |= to == register,
+                Access::Clobber(first) => writes |= first <= register,
+                Access::Read { .. } => {}
+            });
+            match op {
+                Op::Data(Data::Const { constant, .. }) if writes => {
+                    let function = self.place.number();
+                    return Some(self.planner.program.constant(function, constant.0));
+                }
+                _ if writes => return None,
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// Which of the program's values an instruction looks for in a map, if it is a constant.
+    pub(super) fn key(&self, pc: u32) -> Option<u32> {
+        let internal = self.planner.program.internal();
+        internal.key_at(self.place.number(), pc)
+    }
+
+    fn call_plan(&self, pc: u32, op: &Call, generic: bool, types: &[Type]) -> Plan {
+        let site = self.site(pc);
+        match op {
+            Call::Call { window, function } | Call::TailCall { window, function } => {
+                let callee = self.linked(function.0);
+                match self.is_inlined(pc, callee, window.args) {
+                    true => Plan::Inline(callee),
+                    false => Plan::Plain,
+                }
+            }
+            Call::CallClosure { window } | Call::TailCallClosure { window } => {
+                let seen = match site.target {
+                    Target::One(program, function)
+                        if program == self.planner.number && !generic =>
+                    {
+                        Some(function)
+                    }
+                    _ => None,
+                };
+                match types[usize::from(window.base)].callee().or(seen) {
+                    Some(callee) if self.is_inlined(pc, callee, window.args) => {
+                        Plan::Inline(callee)
+                    }
+                    Some(callee) => Plan::Known(callee),
+                    None if site.target == Target::None => Plan::Exit,
+                    None => Plan::AnyClosure,
+                }
+            }
+            Call::Apply { .. } | Call::TailApply { .. } | Call::CaptureSet { .. } => Plan::Exit,
+            Call::Capture { .. } => Plan::Object(Kind::Closure),
+            Call::CellGet { .. } | Call::CellSet { .. } => Plan::Object(Kind::Cell),
+            Call::Closure { .. } | Call::Cell { .. } => Plan::Plain,
+            Call::GlobalGet { .. } | Call::GlobalSet { .. } => Plan::Aside,
+        }
+    }
+}
+
+/// What operands are taken to be.
+struct Guess {
+    /// One for each operand: known, or seen.
+    operands: Vec<Option<Type>>,
+    /// An operand was never seen.
+    unseen: bool,
+}
+
+impl Guess {
+    fn of(registers: &[u16], site: Site, types: &[Type]) -> Guess {
+        let mut unseen = false;
+        let operands = registers.iter().enumerate().map(|(place, register)| {
+            let known = types[usize::from(*register)];
+            if known != Type::Any {
+                return Some(known);
+            }
+            let seen = site.operands[place];
+            unseen |= seen.0 == 0;
+            match seen {
+                set if set == KindSet::of(&[Kind::Int]) => Some(Type::Int),
+                set if set == KindSet::of(&[Kind::Float]) => Some(Type::Float),
+                _ => None,
+            }
+        });
+        Guess {
+            operands: operands.collect(),
+            unseen,
+        }
+    }
+
+    /// For an operation on numbers.
+    fn numbers(&self) -> Plan {
+        if self.unseen {
+            return Plan::Exit;
+        }
+        let all = |wanted: &[Type]| {
+            let mut operands = self.operands.iter();
+            operands.all(|operand| operand.is_some_and(|operand| wanted.contains(&operand)))
+        };
+        if all(&[Type::Int]) {
+            Plan::Ints
+        } else if all(&[Type::Int, Type::Float]) {
+            Plan::Floats
+        } else {
+            Plan::Aside
+        }
+    }
+}
+
+/// The registers that an instruction reads, in the order of its operands.
+pub(super) fn reads(op: &Op) -> Vec<u16> {
+    let mut registers = Vec::new();
+    op.accesses(|access| {
+        if let Access::Read { first, count } = access {
+            registers.extend(first..first + count);
+        }
+    });
+    registers
+}
+
+/// How an instruction is compiled whose first operand should be an object of the arena.
+fn object_plan(kind: Kind, site: Site, known: Type) -> Plan {
+    let seen = site.operands[0];
+    match known {
+        known if known.is_within(Type::Object(kind)) => Plan::Object(kind),
+        Type::Any if seen == KindSet::of(&[kind]) => Plan::Object(kind),
+        Type::Any if seen.0 == 0 => Plan::Exit,
+        _ => Plan::Aside,
+    }
+}
+
+fn data_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
+    let Op::Data(data) = op else {
+        return Plan::Exit;
+    };
+    let object = |register: u16, kind| object_plan(kind, site, types[usize::from(register)]);
+    match data {
+        Data::Move { .. }
+        | Data::Nil { .. }
+        | Data::Bool { .. }
+        | Data::Int { .. }
+        | Data::Float { .. }
+        | Data::Const { .. }
+        | Data::Cons { .. } => Plan::Plain,
+        Data::Car { pair, .. } | Data::Cdr { pair, .. } => object(pair.0, Kind::Pair),
+        Data::VectorLength { vector, .. } => object(vector.0, Kind::Vector),
+        Data::VectorRef { vector, index, .. } | Data::VectorSet { vector, index, .. } => {
+            let elements = match (types[usize::from(vector.0)].elements(), site.elements) {
+                (Some(known), _) => known,
+                (_, 1) => Elements::Any,
+                (_, 2) => Elements::Int,
+                (_, 4) => Elements::Float,
+                (_, 0) => return Plan::Exit,
+                _ => return Plan::Aside,
+            };
+            let place = match types[usize::from(index.0)] {
+                Type::Int => true,
+                Type::Any => site.operands[1] == KindSet::of(&[Kind::Int]),
+                _ => false,
+            };
+            // What does not fit widens the vector.
+            let fits = match data {
+                Data::VectorSet { value, .. } if elements != Elements::Any => {
+                    let known = types[usize::from(value.0)];
+                    known == Type::Any || known == Type::of_elements(elements)
+                }
+                _ => true,
+            };
+            match object(vector.0, Kind::Vector) {
+                Plan::Object(_) if place && fits => Plan::Elements(elements),
+                Plan::Exit => Plan::Exit,
+                _ => Plan::Aside,
+            }
+        }
+        _ => Plan::Aside,
+    }
+}
+
+fn arith_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
+    let plan = Guess::of(&reads(op), site, types).numbers();
+    let Op::Arith(arith) = op else {
+        return Plan::Exit;
+    };
+    let with_floats = matches!(
+        arith,
+        Arith::Add { .. }
+            | Arith::Sub { .. }
+            | Arith::Mul { .. }
+            | Arith::Div { .. }
+            | Arith::Neg { .. }
+    );
+    match (plan, arith) {
+        (_, Arith::ToInt { .. }) => Plan::Aside,
+        (Plan::Floats, _) if !with_floats => Plan::Aside,
+        _ => plan,
+    }
+}
+
+fn compare_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
+    let Op::Compare(compare) = op else {
+        return Plan::Exit;
+    };
+    let is_word = |register: u16| {
+        matches!(
+            types[usize::from(register)],
+            Type::Int
+                | Type::Bool
+                | Type::Nil
+                | Type::Object(Kind::Pair | Kind::Vector | Kind::Map)
+                | Type::Vector(_)
+                | Type::Written(_)
+        )
+    };
+    match compare {
+        Compare::Not { .. } | Compare::Is { .. } => Plan::Plain,
+        Compare::Eq { a, b, .. } if is_word(a.0) || is_word(b.0) => Plan::Words,
+        Compare::Eq { .. } | Compare::Equal { .. } => Plan::Aside,
+        _ => {
+            let guess = Guess::of(&reads(op), site, types);
+            // Comparing an Int with a Float is exact, which converting is not.
+            match guess.numbers() {
+                Plan::Floats if guess.operands.contains(&Some(Type::Int)) => Plan::Aside,
+                plan => plan,
+            }
+        }
+    }
+}
+
+/// The registers that an instruction guards under its plan, and what it wants them to be.
+pub(super) fn guarded(op: &Op, plan: Plan, types: &[Type], site: Site) -> Vec<(u16, Type)> {
+    let registers = reads(op);
+    match plan {
+        Plan::Ints => registers.into_iter().map(|r| (r, Type::Int)).collect(),
+        Plan::Floats => registers
+            .into_iter()
+            .enumerate()
+            .map(|(place, register)| {
+                let ints = KindSet::of(&[Kind::Int]);
+                let is_int = types[usize::from(register)] == Type::Int
+                    || site.operands.get(place) == Some(&ints);
+                (register, if is_int { Type::Int } else { Type::Float })
+            })
+            .collect(),
+        Plan::Text => match op {
+            Op::Text(Text::StringRef { index, .. }) => vec![(index.0, Type::Int)],
+            _ => Vec::new(),
+        },
+        Plan::Object(kind) => {
+            let known = types[usize::from(registers[0])];
+            let wanted = Type::Object(kind);
+            let known = known.is_within(wanted).then_some(known);
+            vec![(registers[0], known.unwrap_or(wanted))]
+        }
+        Plan::Elements(elements) => {
+            let vector = match op {
+                Op::Data(Data::VectorSet { .. }) => Type::Written(elements),
+                _ => Type::Vector(elements),
+            };
+            let known = types[usize::from(registers[0])];
+            let vector = if known.is_within(vector) {
+                known
+            } else {
+                vector
+            };
+            let mut wanted = vec![(registers[0], vector), (registers[1], Type::Int)];
+            if let (Some(value), true) = (registers.get(2), elements != Elements::Any) {
+                wanted.push((*value, Type::of_elements(elements)));
+            }
+            wanted
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The type of what an instruction writes.
+fn result(op: &Op, plan: Plan, types: &[Type]) -> Type {
+    match (op, plan) {
+        (Op::Data(Data::Move { src, .. }), _) => types[usize::from(src.0)],
+        (Op::Data(Data::Nil { .. }), _) => Type::Nil,
+        (Op::Arith(_), Plan::Ints) => Type::Int,
+        (Op::Arith(_), Plan::Floats) => Type::Float,
+        (Op::Data(Data::VectorRef { .. }), Plan::Elements(elements)) => Type::of_elements(elements),
+        _ => Type::of_results(op),
+    }
+}
