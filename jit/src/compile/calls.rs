@@ -303,6 +303,20 @@ impl<'a> Lowering<'a, '_> {
         let way = self.way(callee, BY_CALL);
         let arguments = [self.state, window, way];
         let call = self.b.ins().call_indirect(self.body, code, &arguments);
+        let (tag, bits) = self.value_of(call, |lowering, tag| {
+            lowering.leave_with_callee(tag, base);
+        });
+        self.now[usize::from(base)..].fill(Type::Any);
+        self.set_any(base, tag, bits);
+        true
+    }
+
+    /// The value that a call has returned; `leave` is what happens when, as the tag says, it has not.
+    fn value_of(
+        &mut self,
+        call: ir::Inst,
+        leave: impl FnOnce(&mut Self, ir::Value),
+    ) -> (ir::Value, ir::Value) {
         let (tag, bits) = (self.b.inst_results(call)[0], self.b.inst_results(call)[1]);
         let gas = self.load_state(offset_of!(NativeState<'_>, gas));
         self.b.def_var(self.gas, gas);
@@ -311,11 +325,9 @@ impl<'a> Lowering<'a, '_> {
         self.b.ins().brif(is_value, go_on, &NONE, left, &NONE);
         self.b.switch_to_block(left);
         self.b.set_cold_block(left);
-        self.leave_with_callee(tag, base);
+        leave(self, tag);
         self.b.switch_to_block(go_on);
-        self.now[usize::from(base)..].fill(Type::Any);
-        self.set_any(base, tag, bits);
-        true
+        (tag, bits)
     }
 
     /// The callee has not returned a value: either it did not begin, and this frame exits at the call, or
@@ -414,16 +426,7 @@ impl<'a> Lowering<'a, '_> {
         }
         // A part inside has no native frame of its own to give up.
         let call = self.b.ins().call_indirect(self.body, code, &arguments);
-        let (tag, bits) = (self.b.inst_results(call)[0], self.b.inst_results(call)[1]);
-        let gas = self.load_state(offset_of!(NativeState<'_>, gas));
-        self.b.def_var(self.gas, gas);
-        let (left, go_on) = (self.b.create_block(), self.b.create_block());
-        let is_value = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, tag, EXIT);
-        self.b.ins().brif(is_value, go_on, &NONE, left, &NONE);
-        self.b.switch_to_block(left);
-        self.b.set_cold_block(left);
-        self.leave_as_caller(None);
-        self.b.switch_to_block(go_on);
+        let (tag, bits) = self.value_of(call, |lowering, _| lowering.leave_as_caller(None));
         self.give_back_any(tag, bits);
     }
 

@@ -57,11 +57,7 @@ pub fn native(
     profile: &mut Profile,
     slice: u64,
 ) -> Outcome {
-    if profile.native().is_none() {
-        let settings = JitSettings::eager();
-        *profile = Profile::with_native(settings).expect("a machine with native code");
-    }
-    interp::run(fiber, code, host, profile, slice)
+    run_native(JitSettings::eager(), (fiber, code, host, profile), slice)
 }
 
 /// The same, compiled by a thread while the interpreter goes on: code arrives at any moment.
@@ -72,14 +68,11 @@ pub fn native_in_background(
     profile: &mut Profile,
     slice: u64,
 ) -> Outcome {
-    if profile.native().is_none() {
-        let settings = JitSettings {
-            background: true,
-            ..JitSettings::eager()
-        };
-        *profile = Profile::with_native(settings).expect("a machine with native code");
-    }
-    interp::run(fiber, code, host, profile, slice)
+    let settings = JitSettings {
+        background: true,
+        ..JitSettings::eager()
+    };
+    run_native(settings, (fiber, code, host, profile), slice)
 }
 
 /// The same, with native code that leaves at every so many-th exit that it would have passed by.
@@ -90,11 +83,27 @@ fn leaving<const EVERY: u64>(
     profile: &mut Profile,
     slice: u64,
 ) -> Outcome {
+    let settings = JitSettings {
+        forced_exits: Some(EVERY),
+        ..JitSettings::eager()
+    };
+    run_native(settings, (fiber, code, host, profile), slice)
+}
+
+type Running<'a> = (
+    &'a mut Fiber,
+    &'a CodeSpace,
+    &'a mut dyn Host,
+    &'a mut Profile,
+);
+
+/// Gives a profile a native tier, if it has none yet, and runs a slice.
+fn run_native(
+    settings: JitSettings,
+    (fiber, code, host, profile): Running<'_>,
+    slice: u64,
+) -> Outcome {
     if profile.native().is_none() {
-        let settings = JitSettings {
-            forced_exits: Some(EVERY),
-            ..JitSettings::eager()
-        };
         *profile = Profile::with_native(settings).expect("a machine with native code");
     }
     interp::run(fiber, code, host, profile, slice)
