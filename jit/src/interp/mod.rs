@@ -1,6 +1,6 @@
 //! The fast interpreter: where cold and deoptimised code runs.
 //!
-//! Each program is rewritten once into an [internal form](form) of fixed-size instructions with fused
+//! Each program is rewritten once into an internal form (`form`) of fixed-size instructions with fused
 //! sequences. The loop over them handles the common case of the common instructions and nothing else:
 //! whatever is rare, dear or about to fail makes it stop *before* the instruction, and one step of the
 //! reference interpreter does it instead. So every error, limit, collection and effect happens in
