@@ -13,7 +13,7 @@
 //! | `parts`, `scope` | what is inlined where; the frames of it |
 //! | `lower`, `ways` | from blocks to Cranelift's form: entries, edges, gas, operations aside; ways in and out |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
-//! | `numbers`, `objects`, `alloc`, `maps`, `texts`, `calls` | instructions |
+//! | `numbers`, `mixed`, `objects`, `alloc`, `maps`, `texts`, `calls` | instructions |
 //! | `state` | what native code shares with the engine |
 //!
 //! # The protocol
@@ -31,6 +31,7 @@ mod exits;
 pub(crate) mod feedback;
 mod lower;
 mod maps;
+mod mixed;
 mod numbers;
 mod objects;
 mod parts;

@@ -253,6 +253,19 @@ impl Guess {
     }
 }
 
+/// Whether all operands are numbers, as is known or was seen.
+fn are_numbers(op: &Op, site: Site, types: &[Type]) -> bool {
+    let numbers = KindSet::of(&[Kind::Int, Kind::Float]);
+    reads(op)
+        .into_iter()
+        .enumerate()
+        .all(|(place, register)| match types[usize::from(register)] {
+            Type::Int | Type::Float => true,
+            Type::Any => site.operands[place].0 & !numbers.0 == 0,
+            _ => false,
+        })
+}
+
 /// The registers that an instruction reads, in the order of its operands.
 pub(super) fn reads(op: &Op) -> Vec<u16> {
     let mut registers = Vec::new();
@@ -338,6 +351,8 @@ fn arith_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
     match (plan, arith) {
         (_, Arith::ToInt { .. }) => Plan::Aside,
         (Plan::Floats, _) if !with_floats => Plan::Aside,
+        (Plan::Aside, Arith::Neg { .. }) => Plan::Aside,
+        (Plan::Aside, _) if with_floats && are_numbers(op, site, types) => Plan::Mixed,
         _ => plan,
     }
 }
@@ -365,7 +380,8 @@ fn compare_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
             let guess = Guess::of(&reads(op), site, types);
             // Comparing an Int with a Float is exact, which converting is not.
             match guess.numbers() {
-                Plan::Floats if guess.operands.contains(&Some(Type::Int)) => Plan::Aside,
+                Plan::Floats if guess.operands.contains(&Some(Type::Int)) => Plan::Mixed,
+                Plan::Aside if are_numbers(op, site, types) => Plan::Mixed,
                 plan => plan,
             }
         }

@@ -150,6 +150,8 @@ pub(super) enum Plan {
     Ints,
     /// For two Floats; an operand known to be an Int is converted.
     Floats,
+    /// For two numbers, each an Int or a Float.
+    Mixed,
     /// For words: what they are is in tag and bits.
     Words,
     /// For a value and a short text that is a constant.
