@@ -16,6 +16,7 @@ use super::blocks::Block;
 use super::exits::Exit;
 use super::parts::Planner;
 use super::plans::{guarded, reads};
+use super::routines::Routine;
 use super::scope::Scope;
 use super::state::{BY_TAIL_CALL, EXIT, ExitReason, FIRST_LOOP, NOT_ENTERED, NativeState};
 use super::types::{Plan, Type};
@@ -314,7 +315,7 @@ impl<'a> Lowering<'a, '_> {
                 self.b.ins().jump(exit, &[]);
                 return false;
             }
-            Plan::Aside => self.aside(number, &op),
+            Plan::Aside | Plan::Routine => self.aside(number, &op),
             _ => match op {
                 Op::Control(op) => return self.control(number, op),
                 Op::Data(Data::Move { dst, src }) => self.copy(dst.0, src.0),
@@ -451,15 +452,18 @@ impl<'a> Lowering<'a, '_> {
         self.b.ins().store(MEMORY, value, self.state, offset as i32);
     }
 
-    /// Lets a handler of the interpreter do the current instruction.
+    /// Lets the runtime do the current instruction.
     pub(super) fn do_aside(&mut self) {
         let op = self.scope.function.code[self.pc as usize];
         self.aside(self.block, &op);
     }
 
-    /// Lets a handler of the interpreter do an instruction.
+    /// Lets a routine of the runtime do an instruction, or a handler of the interpreter.
     fn aside(&mut self, number: usize, op: &Op) {
-        self.call_aside(op);
+        let by_routine = Routine::of(op).map(|routine| self.call_routine(op, routine));
+        if by_routine.is_none() {
+            self.call_aside(op);
+        }
         let mut after = self.now.clone();
         self.scope.evidence.step(self.pc, &mut after);
         let mut written = None;
@@ -469,8 +473,8 @@ impl<'a> Lowering<'a, '_> {
             }
         });
         if let Some(register) = written {
-            let tag = self.load_slot(register, 0);
-            let bits = self.load_slot(register, 8);
+            let (tag, bits) = by_routine
+                .unwrap_or_else(|| (self.load_slot(register, 0), self.load_slot(register, 8)));
             self.set_known(register, after[usize::from(register)], tag, bits);
         }
         if op.info().work != pw_isa::op::Work::None {
@@ -486,7 +490,7 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// Calls the handler of an instruction, which leaves its result in the frame.
-    pub(super) fn call_aside(&mut self, op: &Op) {
+    fn call_aside(&mut self, op: &Op) {
         for register in reads(op) {
             self.write_back(register);
         }

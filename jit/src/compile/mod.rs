@@ -14,6 +14,7 @@
 //! | `lower`, `ways` | from blocks to Cranelift's form: entries, edges, gas, operations aside; ways in and out |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
 //! | `numbers`, `mixed`, `objects`, `alloc`, `maps`, `texts`, `calls` | instructions |
+//! | `routines` | operations that are done by routines of the runtime |
 //! | `state` | what native code shares with the engine |
 //!
 //! # The protocol
@@ -37,6 +38,7 @@ mod objects;
 mod parts;
 mod plans;
 mod registers;
+mod routines;
 mod scope;
 pub(crate) mod state;
 mod texts;

@@ -4,6 +4,7 @@
 use std::sync::atomic::AtomicBool;
 
 use crate::interp::Stay;
+use crate::tier::routines::Routines;
 use crate::value::Value;
 
 /// Returned in place of a tag: the frame and all above it have been written back; leave.
@@ -142,6 +143,8 @@ pub(crate) struct NativeState<'a> {
     pub(crate) result_bits: u64,
     /// Does an instruction by its handler in the interpreter.
     pub(crate) aside: unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, u64) -> u64,
+    /// What does operations on values.
+    pub(crate) routines: &'static Routines,
     /// Runs a function without native code.
     pub(crate) interpret: unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, u64) -> u64,
     /// The frame that was entered from the engine or the interpreter, whose header is in place.

@@ -166,6 +166,8 @@ pub(super) enum Plan {
     AnyClosure,
     /// A call of this function, whose code stands in place of the call.
     Inline(u32),
+    /// By a routine of the runtime, called with its operands.
+    Routine,
     /// By a handler of the fast interpreter, called.
     Aside,
     /// Not: the interpreter does it.

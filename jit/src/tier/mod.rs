@@ -12,6 +12,7 @@
 //! | `settings`, `event` | when and how functions are compiled; what happens, for logs and tools |
 //! | `perf` | names of native code for `perf` |
 //! | `native` | into native code and out of it |
+//! | `routines` | what native code calls for single operations |
 //!
 //! When code arrives depends on time. It never changes what a program does: every tier has the same
 //! results, gas and states at every instruction.
@@ -22,6 +23,7 @@ mod event;
 mod function;
 mod native;
 mod perf;
+pub(crate) mod routines;
 mod settings;
 
 use std::collections::BTreeMap;

@@ -18,6 +18,7 @@ use crate::compile::state::{BY_TAIL_CALL, EXIT, Entries, ExitReason, NOT_ENTERED
 use crate::fiber::Fiber;
 use crate::interp::profile::Profile;
 use crate::interp::{Nested, Place, Stay};
+use crate::tier::routines::ROUTINES;
 use crate::value::Value;
 
 /// Cards for an arena that has none: every store marks one.
@@ -95,6 +96,7 @@ pub(super) fn enter(
         result_tag: 0,
         result_bits: 0,
         aside,
+        routines: &ROUTINES,
         interpret,
         entry_fp: fp,
         first_fp: fp,
@@ -148,7 +150,7 @@ unsafe fn enter_at(state: *mut NativeState<'_>, fp: *mut Value, entry: u32, code
 impl NativeState<'_> {
     /// Tells the arena what native code has allocated.
     #[inline]
-    fn tell_arena(&mut self) {
+    pub(super) fn tell_arena(&mut self) {
         if self.allocations > 0 {
             let (top, objects) = (self.top, std::mem::take(&mut self.allocations));
             self.stay.arena().made_in_place(top, objects);
@@ -157,7 +159,7 @@ impl NativeState<'_> {
 
     /// Reads where the parts of the arena are, and the room in it.
     #[inline]
-    fn read_arena(&mut self) {
+    pub(super) fn read_arena(&mut self) {
         let bytes = self.stay.bytes_left();
         (self.top, self.top_max) = self.stay.arena().room_in_place(bytes);
         let addresses = self.stay.arena().addresses();
