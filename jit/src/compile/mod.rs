@@ -109,6 +109,8 @@ pub struct CompiledCode {
     pub loops: Vec<u32>,
     /// The slots that must be there from the frame's r0 on, for it and the frames of what is inlined.
     pub slots: u32,
+    /// The instructions that were compiled, inlined ones counted each time.
+    pub instructions: u32,
 }
 
 /// What a compilation did, for people.
@@ -131,6 +133,13 @@ pub(crate) struct Request {
     pub(crate) number: u32,
     pub(crate) function: u32,
     pub(crate) feedback: Feedback,
+}
+
+impl Request {
+    /// Instructions of the function.
+    pub(crate) fn instructions(&self) -> usize {
+        self.program.function(self.function).code.len()
+    }
 }
 
 const _: () = {
@@ -231,13 +240,13 @@ impl Compiler {
         let config = self.isa.frontend_config();
         let frontend = &mut self.frontend;
         let into = &mut self.context.func;
-        let lower::Lowered { loops, slots } =
-            lower::lower(request, into, frontend, config, self.forces_exits);
+        let lowering = lower::lower(request, into, frontend, config, self.forces_exits);
         lowered(&mut self.context);
         Ok(CompiledCode {
             bytes: self.finish()?,
-            loops,
-            slots,
+            loops: lowering.loops,
+            slots: lowering.slots,
+            instructions: lowering.instructions,
         })
     }
 

@@ -14,7 +14,9 @@ use std::mem::transmute;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::code_space::CodeSpace;
-use crate::compile::state::{BY_TAIL_CALL, EXIT, Entries, ExitReason, NOT_ENTERED, NativeState};
+use crate::compile::state::{
+    BY_TAIL_CALL, EXIT, Entries, ExitReason, NO_BODY, NOT_ENTERED, NativeState,
+};
 use crate::fiber::Fiber;
 use crate::interp::profile::Profile;
 use crate::interp::{Nested, Place, Stay};
@@ -31,11 +33,22 @@ pub(super) enum Left {
     /// The fiber stands somewhere else.
     Exit {
         reason: ExitReason,
-        /// The function whose body was left.
-        body: u32,
+        /// The function whose body was left, if one was.
+        body: Option<u32>,
     },
     /// It was not entered.
     Refused,
+}
+
+impl Left {
+    /// Whether the code is why, and not what surrounds it: limits, or a test.
+    pub(super) fn is_for_code(&self) -> bool {
+        match self {
+            Left::Returned(_) => true,
+            Left::Exit { reason, .. } => !matches!(reason, ExitReason::Gas | ExitReason::Forced),
+            Left::Refused => false,
+        }
+    }
 }
 
 type Entrance = unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, u64, *const u8);
@@ -90,7 +103,7 @@ pub(super) fn enter(
         exit_fp: fp,
         exit_place: 0,
         exit_reason: 0,
-        exit_body: 0,
+        exit_body: NO_BODY,
         exits_left: *code.exits_left,
         frames: 0,
         result_tag: 0,
@@ -130,7 +143,7 @@ pub(super) fn enter(
     unsafe { state.stay.leave_native(function, pc, fp, frames, gas) };
     Left::Exit {
         reason: ExitReason::ALL[state.exit_reason as usize],
-        body: state.exit_body as u32,
+        body: (state.exit_body != NO_BODY).then_some(state.exit_body as u32),
     }
 }
 
@@ -313,6 +326,7 @@ impl NativeState<'_> {
             self.exit_fp = place.regs;
             self.exit_place = u64::from(place.function) << 32 | u64::from(place.pc);
             self.exit_reason = ExitReason::Interpreter as u64;
+            self.exit_body = NO_BODY;
         }
         EXIT as u64
     }
