@@ -219,6 +219,7 @@ fn contents(path: &Path) -> io::Result<Vec<u8>> {
 fn encode(key: &[u8; HASH], code: &CompiledCode) -> Vec<u8> {
     let mut payload = Vec::with_capacity(code.bytes.len() + 64);
     payload.extend_from_slice(&code.slots.to_le_bytes());
+    payload.extend_from_slice(&code.instructions.to_le_bytes());
     payload.extend_from_slice(&(code.loops.len() as u32).to_le_bytes());
     for pc in &code.loops {
         payload.extend_from_slice(&pc.to_le_bytes());
@@ -242,6 +243,7 @@ fn decode(key: &[u8; HASH], bytes: &[u8]) -> Result<CompiledCode, &'static str> 
         return Err("it is damaged");
     }
     let (slots, rest) = number(payload).ok_or(short)?;
+    let (instructions, rest) = number(rest).ok_or(short)?;
     let (count, mut rest) = number(rest).ok_or(short)?;
     let mut loops = Vec::new();
     for _ in 0..count {
@@ -253,6 +255,7 @@ fn decode(key: &[u8; HASH], bytes: &[u8]) -> Result<CompiledCode, &'static str> 
         bytes: rest.to_vec(),
         loops,
         slots,
+        instructions,
     })
 }
 
@@ -283,6 +286,7 @@ mod tests {
             bytes: (0..=255).collect(),
             loops: vec![3, 90],
             slots: 12,
+            instructions: 40,
         }
     }
 

@@ -18,6 +18,7 @@
 //! | `control`, `arith`, `compare`, `data`, `map`, `function`, `text` | handlers, by opcode module |
 //! | `aside` | operations too large for the loop |
 //! | `nested` | the loop called from native code |
+//! | `routines` | operations that native code calls by themselves |
 //! | `profile` | counters and kinds that later tiers and people read |
 
 mod arith;
@@ -37,8 +38,10 @@ mod map;
 mod nested;
 pub mod profile;
 mod rewrite;
+pub(crate) mod routines;
 mod text;
 
+pub(crate) use aside::NOTHING;
 pub(crate) use compare::SAME_FREE_BYTES;
 pub(crate) use form::InternalProgram;
 pub(crate) use hot::Stay;

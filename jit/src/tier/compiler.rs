@@ -90,6 +90,16 @@ struct Job {
     inbox: Arc<Inbox>,
 }
 
+impl Queue {
+    /// The request for the smallest function, the first of equals: large ones are waited for anyway.
+    fn take_smallest(&mut self) -> Option<Job> {
+        let jobs = self.jobs.iter().enumerate();
+        let smallest = jobs.min_by_key(|(_, job)| job.request.instructions());
+        let place = smallest.map(|(place, _)| place)?;
+        self.jobs.remove(place)
+    }
+}
+
 /// Where results come back to a worker.
 #[derive(Default)]
 pub(super) struct Inbox {
@@ -314,7 +324,7 @@ impl Shared {
             if queue.closed {
                 return None;
             }
-            if let Some(job) = queue.jobs.pop_front() {
+            if let Some(job) = queue.take_smallest() {
                 return Some(job);
             }
             queue = self
