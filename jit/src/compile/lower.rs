@@ -9,7 +9,7 @@ use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, SigRef, U
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use pw_isa::Kind;
-use pw_isa::op::{Access, Control, Data, Op};
+use pw_isa::op::{Access, Control, Data, Function as Call, Op};
 
 use super::Request;
 use super::blocks::Block;
@@ -357,6 +357,10 @@ impl<'a> Lowering<'a, '_> {
                 Op::Float(op) => self.float_function(op),
                 Op::Text(op) => self.text(op),
                 Op::Compare(op) => self.compare(op, plan),
+                Op::Function(Call::GlobalGet { dst, global }) => self.global_get(dst, global.0),
+                Op::Function(Call::GlobalSet { global, value }) => {
+                    self.global_set(global.0, value);
+                }
                 Op::Function(call) => {
                     let goes_on = self.call(call, plan);
                     self.note_moves(&op, plan);

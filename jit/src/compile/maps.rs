@@ -1,5 +1,5 @@
-//! Maps looked into for a constant, or for what turns out to be a symbol of the program: the entry where
-//! the key was last found is tried first, which the interpreter notes. Everything else is done by the interpreter's handlers.
+//! Maps looked into for keys that have a hint: the entry where the key was last found is tried first, which
+//! the interpreter and routines note. Everything else is done by routines.
 
 use std::mem::offset_of;
 
@@ -10,7 +10,9 @@ use pw_isa::Kind;
 use pw_isa::operand::{Def, Use};
 
 use super::lower::{Lowering, MEMORY, NONE, word_of};
+use super::plans::HintedKey;
 use super::state::NativeState;
+use super::types::Type;
 use crate::fiber::arena::object::ENTRY_WORDS;
 use crate::interp::{SAME_FREE_BYTES, TEXT_HINT_FACTOR, TEXT_HINTS};
 use crate::value::CONSTANT;
@@ -54,7 +56,14 @@ impl Lowering<'_, '_> {
         self.b.switch_to_block(done);
     }
 
-    /// The entry of a map where the constant key was last found, if it is there: the map's buffer, where the
+    pub(super) fn map_count(&mut self, dst: Def, map: Use) {
+        let object = self.object(map.0, Kind::Map);
+        let count = self.b.ins().load(I32, MEMORY, object, 8);
+        let count = word_of(&mut self.b, count);
+        self.set_bits(dst.0, Type::Int, count);
+    }
+
+    /// The entry of a map where the key was last found, if it is there: the map's buffer, where the
     /// entry is in memory, and its offset in the buffer. Goes elsewhere if not.
     fn hinted_entry(
         &mut self,
@@ -81,25 +90,48 @@ impl Lowering<'_, '_> {
         (buffer, entry, offset)
     }
 
-    /// In which entry a key was last found: of a constant that stands in the code by which of the program's
-    /// values it is; of a symbol by where it stands, if it is one of the program's and takes no work. Goes
-    /// elsewhere with other values.
+    /// In which entry a key was last found. Goes elsewhere with a key that has no hint.
     fn hint(&mut self, key: Use, elsewhere: ir::Block) -> ir::Value {
-        if let Some(place) = self.scope.evidence.key(self.pc) {
-            let hints = self.load_state(offset_of!(NativeState<'_>, hints));
-            return self.b.ins().load(I32, MEMORY, hints, 4 * place as i32);
+        let op = self.scope.function.code[self.pc as usize];
+        match self.scope.evidence.hinted_key(self.pc, &op, &self.before) {
+            Some(HintedKey::Value(place)) => self.hint_of_value(place),
+            Some(HintedKey::Int) => {
+                let (tag, _) = self.value(key.0);
+                let is_int = self.b.ins().icmp_imm_s(IntCC::Equal, tag, Kind::Int as i64);
+                self.go_on_if(is_int, elsewhere);
+                // All keys that are not expected share the first one's.
+                self.hint_of_value(0)
+            }
+            Some(HintedKey::Text) => self.hint_of_text(key, elsewhere),
+            None => unreachable!("a key without a hint is looked for by a routine"),
         }
+    }
+
+    fn hint_of_value(&mut self, place: u32) -> ir::Value {
+        let hints = self.load_state(offset_of!(NativeState<'_>, hints));
+        self.b.ins().load(I32, MEMORY, hints, 4 * place as i32)
+    }
+
+    /// The hint of a text, by where it stands: in the arena, or among the program's constants. Goes
+    /// elsewhere with other values, and where the text takes work.
+    fn hint_of_text(&mut self, key: Use, elsewhere: ir::Block) -> ir::Value {
+        const { assert!(Kind::Symbol as u64 | 1 == Kind::String as u64) };
         let (tag, bits) = self.value(key.0);
-        let wanted = Kind::Symbol as i64 | CONSTANT as i64;
-        let is_constant = self.b.ins().icmp_imm_s(IntCC::Equal, tag, wanted);
-        self.go_on_if(is_constant, elsewhere);
+        let kind = self.b.ins().band_imm_s(tag, !(CONSTANT as i64 | 1));
+        let wanted = Kind::Symbol as i64;
+        let is_text = self.b.ins().icmp_imm_s(IntCC::Equal, kind, wanted);
+        self.go_on_if(is_text, elsewhere);
+        let constant = self.b.ins().band_imm_s(tag, CONSTANT as i64);
         let program = self.load_state(offset_of!(NativeState<'_>, program_bits));
-        let offset = self.b.ins().bxor(bits, program);
+        let among = self.b.ins().bxor(bits, program);
+        let offset = self.b.ins().select(constant, among, bits);
         let high = self.b.ins().ushr_imm_u(offset, 32);
         let is_own = self.b.ins().icmp_imm_s(IntCC::Equal, high, 0);
         self.go_on_if(is_own, elsewhere);
         let constants = self.load_state(offset_of!(NativeState<'_>, constants));
-        let text = self.b.ins().iadd(constants, offset);
+        let words = self.load_state(offset_of!(NativeState<'_>, words));
+        let words = self.b.ins().select(constant, constants, words);
+        let text = self.b.ins().iadd(words, offset);
         let length = self.b.ins().load(I32, MEMORY, text, 8);
         let most = SAME_FREE_BYTES as i64;
         let is_free = self

@@ -14,7 +14,7 @@
 //! | `parts`, `scope` | what is inlined where; the frames of it |
 //! | `lower`, `ways` | from blocks to Cranelift's form: entries, edges, gas, operations aside; ways in and out |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
-//! | `numbers`, `mixed`, `objects`, `alloc`, `maps`, `texts`, `calls` | instructions |
+//! | `numbers`, `mixed`, `objects`, `alloc`, `bytes`, `maps`, `texts`, `globals`, `calls` | instructions |
 //! | `routines` | operations that are done by routines of the runtime |
 //! | `state` | what native code shares with the engine |
 //!
@@ -28,9 +28,11 @@
 
 mod alloc;
 mod blocks;
+mod bytes;
 mod calls;
 mod exits;
 pub(crate) mod feedback;
+mod globals;
 mod induction;
 mod lower;
 mod maps;

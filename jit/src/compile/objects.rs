@@ -13,6 +13,7 @@ use super::lower::{Lowering, MEMORY, NONE, word_of};
 use super::registers::View;
 use super::state::{ExitReason, NativeState};
 use super::types::{Plan, Type};
+use crate::fiber::arena::object::{ObjectKind, header};
 use crate::fiber::arena::{CARD_WORDS, Elements, OutsideLayout};
 use crate::value::{CONSTANT, Value};
 
@@ -56,6 +57,14 @@ impl Lowering<'_, '_> {
                 index,
                 value,
             } => self.vector_set(vector, index, value, plan),
+            Data::BytesLength { dst, bytes } => self.bytes_length(dst, bytes),
+            Data::BytesRef { dst, bytes, index } => self.bytes_ref(dst, bytes, index),
+            Data::BytesSet {
+                bytes,
+                index,
+                value,
+            } => self.bytes_set(bytes, index, value),
+            Data::MapCount { dst, map } => self.map_count(dst, map),
             Data::MapGet { dst, map, key, .. } => self.map_get(dst, map, key),
             Data::MapSet { map, key, value } => self.map_set(map, key, value),
             _ => unreachable!("done by a handler"),
@@ -100,11 +109,10 @@ impl Lowering<'_, '_> {
     pub(super) fn look_at(&mut self, register: u16, bits: ir::Value, elements: Elements) {
         let words = self.load_state(offset_of!(NativeState<'_>, words));
         let object = self.b.ins().iadd(words, bits);
-        let found = self.b.ins().load(I16, MEMORY, object, 2);
-        let right = self
-            .b
-            .ins()
-            .icmp_imm_s(IntCC::Equal, found, elements as i64);
+        // The half of the header without a size tells the elements.
+        let found = self.b.ins().load(I32, MEMORY, object, 0);
+        let wanted = header(ObjectKind::Vector, elements as u16, 0) as i64;
+        let right = self.b.ins().icmp_imm_s(IntCC::Equal, found, wanted);
         self.exit_unless(right, ExitReason::Kind);
         let length = self.b.ins().load(I32, MEMORY, object, 8);
         let length = word_of(&mut self.b, length);
@@ -180,10 +188,9 @@ impl Lowering<'_, '_> {
     /// The entry of a buffer outside the arena.
     fn outside(&mut self, buffer: ir::Value) -> ir::Value {
         let size = OutsideLayout::get().size as i64;
-        // The mark of an outside buffer is the top bit, which shifting or multiplying drops.
-        let place = self.b.ins().ishl_imm_u(buffer, 1);
-        let place = self.b.ins().ushr_imm_u(place, 1);
-        let offset = self.b.ins().imul_imm_s(place, size);
+        // The mark of an outside buffer is the top bit, which multiplying by an even number drops.
+        assert!(size % 2 == 0, "a slot has an even size");
+        let offset = self.b.ins().imul_imm_s(buffer, size);
         let first = self.load_state(offset_of!(NativeState<'_>, outside));
         self.b.ins().iadd(first, offset)
     }
@@ -254,7 +261,11 @@ impl Lowering<'_, '_> {
     }
 
     /// The cards that count a buffer, and where a byte of it is among what they count.
-    fn buffer_cards(&mut self, buffer: ir::Value, bytes: ir::Value) -> (ir::Value, ir::Value) {
+    pub(super) fn buffer_cards(
+        &mut self,
+        buffer: ir::Value,
+        bytes: ir::Value,
+    ) -> (ir::Value, ir::Value) {
         let (inside, outside, done) = (
             self.b.create_block(),
             self.b.create_block(),

@@ -36,10 +36,12 @@ impl Evidence<'_> {
         let plan = match op {
             Op::Control(Control::Raise { .. }) => Plan::Exit,
             Op::Control(_) => Plan::Plain,
-            Op::Data(Data::MapGet { map, .. } | Data::MapSet { map, .. }) => match self.key(pc) {
-                Some(_) => object_plan(Kind::Map, site, types[usize::from(map.0)]),
-                None => Plan::Aside,
-            },
+            Op::Data(Data::MapGet { map, .. } | Data::MapSet { map, .. }) => {
+                match self.hinted_key(pc, op, types) {
+                    Some(_) => object_plan(Kind::Map, site, types[usize::from(map.0)]),
+                    None => Plan::Aside,
+                }
+            }
             Op::Data(_) => data_plan(op, site, types),
             Op::Arith(_) => arith_plan(op, site, types),
             Op::Float(Float::ToFloat { .. } | Float::Sqrt { .. }) => {
@@ -178,6 +180,28 @@ impl Evidence<'_> {
         internal.key_at(self.place.number(), pc)
     }
 
+    /// Which key an instruction looks for in a map, if it has an entry to look at first.
+    pub(super) fn hinted_key(&self, pc: u32, op: &Op, types: &[Type]) -> Option<HintedKey> {
+        if let Some(place) = self.key(pc) {
+            return Some(HintedKey::Value(place));
+        }
+        let (key, sets) = match op {
+            Op::Data(Data::MapGet { key, .. }) => (key.0, false),
+            Op::Data(Data::MapSet { key, .. }) => (key.0, true),
+            _ => return None,
+        };
+        let seen = self.site(pc).operands[1];
+        let texts = KindSet::of(&[Kind::String, Kind::Symbol]);
+        match types[usize::from(key)] {
+            // What is written was often read right before, which is what Ints have in common.
+            Type::Int => sets.then_some(HintedKey::Int),
+            Type::Any if seen == KindSet::of(&[Kind::Int]) => sets.then_some(HintedKey::Int),
+            Type::Object(Kind::String) => Some(HintedKey::Text),
+            Type::Any if seen.0 != 0 && seen.0 & !texts.0 == 0 => Some(HintedKey::Text),
+            _ => None,
+        }
+    }
+
     fn call_plan(&self, pc: u32, op: &Call, generic: bool, types: &[Type]) -> Plan {
         let site = self.site(pc);
         match op {
@@ -210,9 +234,20 @@ impl Evidence<'_> {
             Call::Capture { .. } => Plan::Object(Kind::Closure),
             Call::CellGet { .. } | Call::CellSet { .. } => Plan::Object(Kind::Cell),
             Call::Closure { .. } | Call::Cell { .. } => Plan::Plain,
-            Call::GlobalGet { .. } | Call::GlobalSet { .. } => Plan::Aside,
+            Call::GlobalGet { .. } | Call::GlobalSet { .. } => Plan::Plain,
         }
     }
+}
+
+/// A key of a map that has an entry to look at first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum HintedKey {
+    /// This one of the program's values.
+    Value(u32),
+    /// An Int, probably the one that was last looked for.
+    Int,
+    /// Probably a text, whose hint is found by where it stands.
+    Text,
 }
 
 /// What operands are taken to be.
@@ -314,6 +349,26 @@ fn data_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
         | Data::Cons { .. } => Plan::Plain,
         Data::Car { pair, .. } | Data::Cdr { pair, .. } => object(pair.0, Kind::Pair),
         Data::VectorLength { vector, .. } => object(vector.0, Kind::Vector),
+        Data::MapCount { map, .. } => object(map.0, Kind::Map),
+        Data::BytesLength { bytes, .. }
+        | Data::BytesRef { bytes, .. }
+        | Data::BytesSet { bytes, .. } => {
+            let seen = site.operands.iter();
+            let are_ints =
+                reads(op)
+                    .into_iter()
+                    .zip(seen)
+                    .skip(1)
+                    .all(|(number, seen)| match types[usize::from(number)] {
+                        Type::Int => true,
+                        Type::Any => *seen == KindSet::of(&[Kind::Int]),
+                        _ => false,
+                    });
+            match object(bytes.0, Kind::Bytes) {
+                Plan::Object(_) if !are_ints => Plan::Aside,
+                plan => plan,
+            }
+        }
         Data::VectorRef { vector, index, .. } | Data::VectorSet { vector, index, .. } => {
             let elements = match (types[usize::from(vector.0)].elements(), site.elements) {
                 (Some(known), _) => known,
@@ -422,7 +477,11 @@ pub(super) fn guarded(op: &Op, plan: Plan, types: &[Type], site: Site) -> Vec<(u
             let known = types[usize::from(registers[0])];
             let wanted = Type::Object(kind);
             let known = known.is_within(wanted).then_some(known);
-            vec![(registers[0], known.unwrap_or(wanted))]
+            let mut wanted = vec![(registers[0], known.unwrap_or(wanted))];
+            if kind == Kind::Bytes {
+                wanted.extend(registers[1..].iter().map(|number| (*number, Type::Int)));
+            }
+            wanted
         }
         Plan::Elements(elements) => {
             let vector = match op {

@@ -7,12 +7,13 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature};
 use cranelift_codegen::isa::CallConv;
-use pw_isa::op::{Compare, Data, Op, Text};
+use pw_isa::op::{Arith, Compare, Data, Float, Op, Text};
 
 use super::lower::{Lowering, MEMORY, SLOT};
 use super::plans::reads;
 use super::state::{ExitReason, NativeState};
 use crate::interp::NOTHING;
+use crate::interp::routines::library_place;
 use crate::tier::routines::Routines;
 
 /// A routine.
@@ -51,8 +52,35 @@ impl Routine {
                 | Text::StringToSymbol { .. }
                 | Text::BytesToString { .. } => return None,
             },
-            Op::Compare(Compare::Eq { .. }) => routine!(eq),
-            Op::Compare(Compare::Equal { .. }) => routine!(equal),
+            Op::Compare(op) => match op {
+                Compare::Eq { .. } => routine!(eq),
+                Compare::Equal { .. } => routine!(equal),
+                Compare::Lt { .. } => routine!(lt),
+                Compare::Le { .. } => routine!(le),
+                Compare::Gt { .. } => routine!(gt),
+                Compare::Ge { .. } => routine!(ge),
+                Compare::NumEq { .. } => routine!(num_eq),
+                Compare::NumNe { .. } => routine!(num_ne),
+                Compare::Not { .. } | Compare::Is { .. } => return None,
+            },
+            Op::Arith(op) => match op {
+                Arith::Add { .. } => routine!(add),
+                Arith::Sub { .. } => routine!(sub),
+                Arith::Mul { .. } => routine!(mul),
+                Arith::Div { .. } => routine!(div),
+                Arith::Quot { .. } => routine!(quot),
+                Arith::Rem { .. } => routine!(rem),
+                Arith::Mod { .. } => routine!(modulo),
+                Arith::Min { .. } => routine!(min),
+                Arith::Max { .. } => routine!(max),
+                Arith::ToInt { .. } => routine!(to_int),
+                _ => return None,
+            },
+            Op::Float(op) => match op {
+                Float::ToFloat { .. } | Float::Sqrt { .. } => return None,
+                Float::Atan2 { .. } | Float::Pow { .. } => routine!(library_function_of_two),
+                _ => routine!(library_function),
+            },
             Op::Data(op) => match op {
                 Data::Cons { .. } => routine!(cons moves),
                 Data::Car { .. } => routine!(car),
@@ -90,9 +118,12 @@ impl Lowering<'_, '_> {
             arguments.push(self.b.ins().iconst(I64, i64::from(values.count)));
             arguments.push(self.b.ins().iadd_imm_s(self.scope.fp, first));
         } else {
-            // The program's value that a key probably is.
-            let key = self.scope.evidence.key(self.pc).unwrap_or(0);
-            arguments.push(self.b.ins().iconst(I64, i64::from(key)));
+            let number = match op {
+                Op::Float(op) => library_place(*op),
+                // The program's value that a key probably is.
+                _ => self.scope.evidence.key(self.pc),
+            };
+            arguments.push(self.b.ins().iconst(I64, i64::from(number.unwrap_or(0))));
             for register in reads(op) {
                 let (tag, bits) = self.value(register);
                 arguments.extend([tag, bits]);

@@ -123,6 +123,8 @@ pub(crate) struct NativeState<'a> {
     pub(crate) allocations: u64,
     /// The words of the program's constants.
     pub(crate) constants: *const u64,
+    /// The program's globals; null while none was set.
+    pub(crate) globals: *mut Value,
     /// In which entries of maps the program's values were last found as keys.
     pub(crate) hints: *const u32,
     /// The same for other texts, by where they stand.

@@ -46,6 +46,26 @@ pub(super) fn library_call(op: Float) -> Option<(Code, i32, Def, [Use; 2])> {
     Some((Code::Library, place, dst, [a, a]))
 }
 
+/// What the function of the library at a place gives for a number.
+pub(crate) fn library_function(place: usize, a: Value) -> Option<Value> {
+    let a = Number::of(a)?.to_float();
+    Some(Value::float(LIBRARY.get(place)?(a)))
+}
+
+/// Likewise for two.
+pub(crate) fn library_function_of_two(place: usize, a: Value, b: Value) -> Option<Value> {
+    let (a, b) = (Number::of(a)?.to_float(), Number::of(b)?.to_float());
+    Some(Value::float(LIBRARY_OF_TWO.get(place)?(a, b)))
+}
+
+/// A number truncated to an Int, if it fits.
+pub(crate) fn to_int(a: Value) -> Option<Value> {
+    match Number::of(a)? {
+        Number::Int(_) => Some(a),
+        Number::Float(float) => float_to_int(float).map(Value::int),
+    }
+}
+
 /// Shifts right by a count modulo 64, filling with zeros.
 pub(super) fn shift_right_zero(a: i64, b: i64) -> i64 {
     (a as u64).wrapping_shr(b as u32) as i64
@@ -254,15 +274,7 @@ impl Hot<'_> {
 
     #[inline(always)]
     pub(super) fn truncate(&mut self, i: &Instruction) -> bool {
-        let a = self.get(i.b);
-        match a.tag {
-            INT => self.set(i.a, a),
-            FLOAT => {
-                let int = float_to_int(f64::from_bits(a.bits));
-                self.set_found(i.a, int.map(Value::int))
-            }
-            _ => false,
-        }
+        self.set_found(i.a, to_int(self.get(i.b)))
     }
 
     /// An operation on Ints that always has a result.

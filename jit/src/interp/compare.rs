@@ -47,7 +47,7 @@ macro_rules! orders {
 orders!(Lt <, Le <=, Gt >, Ge >=, NumEq ==, NumNe !=);
 
 /// Whether an order holds between two numbers of any kind.
-fn order_any<O: Order>(a: Value, b: Value) -> Option<bool> {
+pub(super) fn order_any<O: Order>(a: Value, b: Value) -> Option<bool> {
     let order = compare(Number::of(a)?, Number::of(b)?);
     // One that is not a number is to every other what it is to 0.
     Some(order.map_or_else(|| O::holds(f64::NAN, 0.0), |order| O::holds(order as i8, 0)))

@@ -161,6 +161,11 @@ impl<'a> Stay<'a> {
         (self.regs, self.stack_end)
     }
 
+    /// The program's globals; null while none was set.
+    pub(crate) fn globals(&self) -> *mut Value {
+        self.globals
+    }
+
     /// Where keys were last found: for each of the program's values, and for texts by where they stand.
     pub(crate) fn hints(&self) -> (*const u32, *const u32) {
         (self.hints, self.text_hints)

@@ -4,13 +4,19 @@
 
 use super::aside::{Aside, NOTHING};
 use super::hot::{Hot, Stay};
-use super::text;
+use super::{arith, compare, text};
 use crate::fiber::arena::{Arena, StorePlan, bytes_logical};
 use crate::heap::Heap;
 use crate::value::Value;
-use pw_isa::op::Work;
+use pw_isa::op::{Float, Work};
 use pw_isa::{Kind, cost};
 
+/// The place of a float function in the library, if it is there.
+pub(crate) fn library_place(op: Float) -> Option<u32> {
+    arith::library_call(op).map(|(_, place, ..)| place as u32)
+}
+
+pub(crate) use super::arith::{library_function, library_function_of_two, to_int};
 pub(crate) use super::text::{
     append as string_append, index as string_index, number_to_string, part as substring,
     string_to_number,
@@ -55,8 +61,9 @@ impl<'a> Stay<'a> {
 
 pub(crate) fn string_ref(aside: &mut Aside<'_>, string: Value, index: Value) -> Option<Value> {
     let index = u32::try_from(index.as_int()?).ok()?;
-    let exists = index < aside.string(string)?.characters;
-    exists.then(|| text::slice(aside, string, index, index + 1))?
+    let whole = aside.string(string)?;
+    let exists = index < whole.characters;
+    exists.then(|| text::slice(aside, string, &whole, index, index + 1))?
 }
 
 pub(crate) fn string_eq(hot: &mut Hot<'_>, a: Value, b: Value) -> Option<Value> {
@@ -86,6 +93,28 @@ pub(crate) fn eq(hot: &mut Hot<'_>, a: Value, b: Value) -> Option<Value> {
 
 pub(crate) fn equal(hot: &mut Hot<'_>, a: Value, b: Value) -> Option<Value> {
     hot.equal(a, b).map(Value::bool)
+}
+
+/// Operations on two numbers of any kind.
+macro_rules! of_numbers {
+    ($($name:ident: $operation:ident;)* / $($order:ident: $is:ident;)*) => {
+        $(
+            pub(crate) fn $name(a: Value, b: Value) -> Option<Value> {
+                arith::apply::<arith::$operation>(a, b)
+            }
+        )*
+        $(
+            pub(crate) fn $order(a: Value, b: Value) -> Option<Value> {
+                compare::order_any::<compare::$is>(a, b).map(Value::bool)
+            }
+        )*
+    };
+}
+
+of_numbers! {
+    add: Add; sub: Sub; mul: Mul; div: Div; quot: Quot; rem: Rem; modulo: Mod; min: Min; max: Max;
+    /
+    lt: Lt; le: Le; gt: Gt; ge: Ge; num_eq: NumEq; num_ne: NumNe;
 }
 
 fn object(value: Value, kind: Kind) -> Option<u64> {

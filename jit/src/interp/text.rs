@@ -148,8 +148,8 @@ pub(crate) fn append(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<Value>
 
 /// A character of any string; the index is within it.
 fn character(aside: &mut Aside<'_>, string: Value, index: Value) -> Option<Value> {
-    let place = index.bits as u32;
-    slice(aside, string, place, place + 1)
+    let (whole, place) = (aside.string(string)?, index.bits as u32);
+    slice(aside, string, &whole, place, place + 1)
 }
 
 #[inline(never)]
@@ -159,21 +159,26 @@ fn substring(stay: &mut Stay<'_>, string: Value, from: Value, to: Value) -> Valu
 
 /// The end may be nil.
 pub(crate) fn part(aside: &mut Aside<'_>, string: Value, from: Value, to: Value) -> Option<Value> {
-    let characters = aside.string(string)?.characters;
+    let whole = aside.string(string)?;
     let from = u32::try_from(from.as_int()?).ok()?;
     let to = match to {
-        Value::NIL => characters,
+        Value::NIL => whole.characters,
         to => u32::try_from(to.as_int()?).ok()?,
     };
-    if from > to || to > characters {
+    if from > to || to > whole.characters {
         return None;
     }
-    slice(aside, string, from, to)
+    slice(aside, string, &whole, from, to)
 }
 
-/// A part of a string between two of its characters.
-pub(super) fn slice(aside: &mut Aside<'_>, string: Value, from: u32, to: u32) -> Option<Value> {
-    let whole = aside.string(string)?;
+/// A part of a string between two of its characters; `whole` is all of it.
+pub(super) fn slice(
+    aside: &mut Aside<'_>,
+    string: Value,
+    whole: &Piece<'_>,
+    from: u32,
+    to: u32,
+) -> Option<Value> {
     let (mut start, mut length, mut walked) = (from, to - from, 0);
     if whole.characters != whole.length {
         let bytes = aside.heap().text_bytes(string);
@@ -188,7 +193,7 @@ pub(super) fn slice(aside: &mut Aside<'_>, string: Value, from: u32, to: u32) ->
         start,
         length,
         characters: to - from,
-        ..whole
+        ..*whole
     };
     Some(aside.arena.new_text_of(Kind::String, &part))
 }

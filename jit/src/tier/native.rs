@@ -96,6 +96,7 @@ pub(super) fn enter(
         top_max: 0,
         allocations: 0,
         constants: space.program(program).constants.addresses().words,
+        globals: stay.globals(),
         hints: stay.hints().0,
         text_hints: stay.hints().1,
         dummy: dummy.as_mut_ptr(),

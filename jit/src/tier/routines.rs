@@ -79,6 +79,24 @@ routines! {
     map_has: OfTwo = reads handle |hot, place, map, key| operations::map_has(hot, place as u32, map, key);
     map_delete: OfTwo = reads handle |hot, place, map, key| operations::map_delete(hot, place as u32, map, key);
     map_keys: OfOne = makes operate |aside, _n, map| operations::map_keys(aside, map);
+    add: OfTwo = reads operate |_aside, _n, a, b| operations::add(a, b);
+    sub: OfTwo = reads operate |_aside, _n, a, b| operations::sub(a, b);
+    mul: OfTwo = reads operate |_aside, _n, a, b| operations::mul(a, b);
+    div: OfTwo = reads operate |_aside, _n, a, b| operations::div(a, b);
+    quot: OfTwo = reads operate |_aside, _n, a, b| operations::quot(a, b);
+    rem: OfTwo = reads operate |_aside, _n, a, b| operations::rem(a, b);
+    modulo: OfTwo = reads operate |_aside, _n, a, b| operations::modulo(a, b);
+    min: OfTwo = reads operate |_aside, _n, a, b| operations::min(a, b);
+    max: OfTwo = reads operate |_aside, _n, a, b| operations::max(a, b);
+    lt: OfTwo = reads operate |_aside, _n, a, b| operations::lt(a, b);
+    le: OfTwo = reads operate |_aside, _n, a, b| operations::le(a, b);
+    gt: OfTwo = reads operate |_aside, _n, a, b| operations::gt(a, b);
+    ge: OfTwo = reads operate |_aside, _n, a, b| operations::ge(a, b);
+    num_eq: OfTwo = reads operate |_aside, _n, a, b| operations::num_eq(a, b);
+    num_ne: OfTwo = reads operate |_aside, _n, a, b| operations::num_ne(a, b);
+    to_int: OfOne = reads operate |_aside, _n, number| operations::to_int(number);
+    library_function: OfOne = reads operate |_aside, place, number| operations::library_function(place as usize, number);
+    library_function_of_two: OfTwo = reads operate |_aside, place, a, b| operations::library_function_of_two(place as usize, a, b);
 }
 
 unsafe extern "C" fn vector(state: *mut NativeState<'_>, count: u64, first: *const Value) -> Value {
@@ -101,8 +119,12 @@ impl<'a> NativeState<'a> {
     #[inline(always)]
     fn makes(&mut self, operation: impl FnOnce(&mut Stay<'a>, &mut i64) -> Value) -> Value {
         self.tell_arena();
+        let before = self.stay.arena().statistics.allocations;
         let value = operation(&mut self.stay, &mut self.gas);
-        self.read_arena();
+        // Only by making something does its top or place change.
+        if self.stay.arena().statistics.allocations != before {
+            self.read_arena();
+        }
         value
     }
 }

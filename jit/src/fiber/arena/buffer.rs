@@ -10,7 +10,7 @@ use pw_isa::cost;
 /// Marks the buffer of a text, which counts for itself; other buffers count with their owners.
 pub(super) const TEXT_BUFFER: u16 = 1;
 /// The bytes of a card.
-const CARD_BYTES: usize = CARD_WORDS * 8;
+pub(super) const CARD_BYTES: usize = CARD_WORDS * 8;
 
 /// A buffer outside the arena.
 #[derive(Clone, Debug)]
@@ -200,59 +200,6 @@ impl Arena {
         let last = (start + bytes.len() - 1) / 8;
         let words = self.buffer_mut(buffer, first, last - first + 1);
         bytemuck::cast_slice_mut(words)[start - first * 8..][..bytes.len()].copy_from_slice(bytes);
-    }
-
-    /// Writes bytes of an object that was just allocated, from the byte `at` of the arena on.
-    #[inline]
-    pub(super) fn init_bytes(&mut self, at: usize, bytes: &[u8]) {
-        let room: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words);
-        room[at..at + bytes.len()].copy_from_slice(bytes);
-    }
-
-    /// The same with bytes of a buffer.
-    #[inline]
-    pub(super) fn init_bytes_of_buffer(
-        &mut self,
-        at: usize,
-        from: u64,
-        start: usize,
-        length: usize,
-    ) {
-        if from & OUTSIDE == 0 {
-            let start = from as usize + 16 + start;
-            let room: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words);
-            return room.copy_within(start..start + length, at);
-        }
-        let Some(outside) = &self.outside[(from & !OUTSIDE) as usize] else {
-            unreachable!("a buffer word names a live buffer");
-        };
-        let bytes: &[u8] = bytemuck::cast_slice(&outside.words);
-        let room: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words);
-        room[at..at + length].copy_from_slice(&bytes[start..start + length]);
-    }
-
-    /// Copies bytes from one buffer to another, or to an unused place of the same.
-    pub(super) fn copy_buffer_bytes(
-        &mut self,
-        from: u64,
-        start: usize,
-        to: u64,
-        at: usize,
-        length: usize,
-    ) {
-        if length == 0 {
-            return;
-        }
-        if (from | to) & OUTSIDE != 0 {
-            let bytes = self.buffer_bytes(from)[start..start + length].to_vec();
-            return self.write_buffer_bytes(to, at, &bytes);
-        }
-        let (start, at) = (from as usize + 16 + start, to as usize + 16 + at);
-        if !self.cards.is_empty() {
-            self.cards[at / CARD_BYTES..=(at + length - 1) / CARD_BYTES].fill(1);
-        }
-        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words);
-        bytes.copy_within(start..start + length, at);
     }
 
     /// A text buffer's bytes in use and capacity.

@@ -18,6 +18,7 @@
 )]
 
 mod elements;
+mod texts;
 
 use std::sync::OnceLock;
 

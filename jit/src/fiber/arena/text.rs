@@ -86,61 +86,15 @@ impl Arena {
         right: &Piece<'_>,
         capacity: Option<u32>,
     ) -> Value {
-        let length = left.length + right.length;
-        let characters = left.characters + right.characters;
         if let Some(capacity) = capacity {
+            let length = left.length + right.length;
+            let characters = left.characters + right.characters;
             let buffer = self.new_text_buffer(length, capacity, capacity as usize);
             self.write_piece(buffer, 0, left);
             self.write_piece(buffer, left.length, right);
             return self.new_long_text(kind, length, characters, buffer);
         }
-        let words = 2 + (length as usize).div_ceil(8);
-        let index = self.allocate(words, cost::short_text_bytes(u64::from(length)));
-        // The pieces may leave a part of the last word as it is.
-        self.init(index + words - 1, 0);
-        self.init(index, header(ObjectKind::Text, 0, words));
-        self.init(index + 1, join(length, characters));
-        let bytes = (index + 2) * 8;
-        self.init_piece(bytes, left);
-        self.init_piece(bytes + left.length as usize, right);
-        Value::object(kind, index as u64 * 8)
-    }
-
-    /// Copies a piece into a new object of the arena, to where its bytes begin among all.
-    #[inline]
-    fn init_piece(&mut self, at: usize, piece: &Piece<'_>) {
-        let (start, length) = (piece.start as usize, piece.length as usize);
-        match piece.source {
-            Source::Other(bytes) => self.init_bytes(at, &bytes[start..start + length]),
-            Source::Own(offset) => {
-                let from = self.text_place(offset);
-                self.init_bytes_of_buffer(at, from, start, length);
-            }
-        }
-    }
-
-    /// Copies a piece to a place in a buffer.
-    fn write_piece(&mut self, buffer: u64, at: u32, piece: &Piece<'_>) {
-        let (start, length) = (piece.start as usize, piece.length as usize);
-        match piece.source {
-            Source::Other(bytes) => {
-                self.write_buffer_bytes(buffer, at as usize, &bytes[start..start + length]);
-            }
-            Source::Own(offset) => {
-                let from = self.text_place(offset);
-                self.copy_buffer_bytes(from, start, buffer, at as usize, length);
-            }
-        }
-    }
-
-    /// The word that names the buffer of a text, or the text itself when its bytes stand in it.
-    fn text_place(&self, offset: u64) -> u64 {
-        let index = index_of(offset);
-        if ObjectKind::is_long_text(self.word(index)) {
-            self.word(index + 2)
-        } else {
-            offset
-        }
+        self.new_short_text(kind, left, right)
     }
 
     /// A new string of one ASCII character.
