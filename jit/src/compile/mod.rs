@@ -51,7 +51,7 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 
 use crate::code_space::LoadedProgram;
-use crate::tier::OptimizationLevel;
+use crate::tier::{OptimizationLevel, Optimizations};
 use feedback::Feedback;
 
 /// Why a function has no native code.
@@ -139,6 +139,7 @@ const _: () = {
 /// A compiler, for one thread at a time.
 pub(crate) struct Compiler {
     isa: OwnedTargetIsa,
+    optimizations: Optimizations,
     /// Whether its code can be made to leave at any exit, to test them.
     forces_exits: bool,
     context: Context,
@@ -148,6 +149,7 @@ pub(crate) struct Compiler {
 impl Compiler {
     pub(crate) fn new(
         level: OptimizationLevel,
+        optimizations: Optimizations,
         forces_exits: bool,
     ) -> Result<Compiler, CompileError> {
         // The calling convention of the ways in and out, and that code can run where it was just written.
@@ -180,6 +182,7 @@ impl Compiler {
             .map_err(|error| CompileError::Machine(error.to_string()))?;
         Ok(Compiler {
             isa,
+            optimizations,
             forces_exits,
             context: Context::new(),
             frontend: FunctionBuilderContext::new(),
@@ -196,8 +199,9 @@ impl Compiler {
             .map(ToString::to_string)
             .collect();
         format!(
-            "{} {} {} {} {} {}",
+            "{} {:?} {} {} {} {} {}",
             self.forces_exits,
+            self.optimizations,
             env!("PW_JIT_BUILD"),
             cranelift_codegen::VERSION,
             self.isa.triple(),
@@ -228,8 +232,14 @@ impl Compiler {
         let config = self.isa.frontend_config();
         let frontend = &mut self.frontend;
         let into = &mut self.context.func;
-        let lower::Lowered { loops, slots } =
-            lower::lower(request, into, frontend, config, self.forces_exits);
+        let lower::Lowered { loops, slots } = lower::lower(
+            request,
+            into,
+            frontend,
+            config,
+            self.optimizations,
+            self.forces_exits,
+        );
         lowered(&mut self.context);
         Ok(CompiledCode {
             bytes: self.finish()?,
@@ -240,7 +250,7 @@ impl Compiler {
 
     /// Compiles a function, and tells all about it.
     pub(crate) fn explain(&mut self, request: &Request) -> Result<Explanation, CompileError> {
-        let plans = lower::plans(request);
+        let plans = lower::plans(request, self.optimizations);
         let mut ir = String::new();
         let code = self.compile_with(request, |context| {
             ir = context.func.display().to_string();

@@ -4,6 +4,7 @@
 use std::sync::atomic::AtomicBool;
 
 use crate::interp::Stay;
+use crate::memo::Memo;
 use crate::value::Value;
 
 /// Returned in place of a tag: the frame and all above it have been written back; leave.
@@ -153,5 +154,7 @@ pub(crate) struct NativeState<'a> {
     pub(crate) entries: &'a dyn Entries,
     /// New code is to be taken into use: the interpreter is not called, but gone back to.
     pub(crate) has_news: &'a AtomicBool,
+    /// What calls of pure functions have returned.
+    pub(crate) memo: Option<&'a mut Memo>,
     pub(crate) stay: Stay<'a>,
 }

@@ -17,6 +17,7 @@ use super::form::InternalProgram;
 use crate::code_space::CodeSpace;
 use crate::fiber::Fiber;
 use crate::fiber::arena::Elements;
+use crate::memo::{Memo, MemoSettings};
 use crate::tier::{CompileError, Jit, JitCompiler, JitSettings};
 use crate::value::Value;
 
@@ -97,6 +98,8 @@ struct ProgramProfile {
     passed: Vec<u64>,
     /// Places where native code can be entered: their counters stay at zero, so that the fast loop stops.
     pinned: Vec<bool>,
+    /// Entries at which the fast loop always stops, by site: what is really left of their counters.
+    held: BTreeMap<usize, u32>,
     /// For every value of the program the entry of a map where it was last found as a key.
     hints: Vec<u32>,
     /// What was seen, by function and pc.
@@ -111,6 +114,7 @@ impl ProgramProfile {
             interval: vec![first; sites],
             passed: vec![0; sites],
             pinned: vec![false; sites],
+            held: BTreeMap::new(),
             hints: vec![0; program.values.len()],
             seen: BTreeMap::new(),
         }
@@ -118,27 +122,40 @@ impl ProgramProfile {
 
     /// Starts a counter over that has run down: how many instructions to observe, none when it has not.
     fn restart(&mut self, site: usize) -> Option<u32> {
-        if self.left[site] > 0 || self.pinned[site] {
+        if self.left(site) > 0 || self.pinned[site] {
             return None;
         }
         let burst = self.interval[site].saturating_mul(4);
         self.passed[site] += u64::from(self.interval[site]);
         self.interval[site] = self.interval[site].saturating_mul(2).min(INTERVAL_MAX);
-        self.left[site] = self.interval[site];
+        self.set_left(site, self.interval[site]);
         Some(burst.clamp(BURST, BURST_MAX))
     }
 
     /// Counts an entry that the fast loop did not.
     fn pass(&mut self, site: u32) {
         // One that has run down stays so until somebody has looked.
-        match self.left[site as usize].checked_sub(1) {
-            Some(left) => self.left[site as usize] = left,
-            None => self.passed[site as usize] += 1,
+        let site = site as usize;
+        match self.left(site).checked_sub(1) {
+            Some(left) => self.set_left(site, left),
+            None => self.passed[site] += 1,
+        }
+    }
+
+    /// Entries left until the next burst.
+    fn left(&self, site: usize) -> u32 {
+        self.held.get(&site).copied().unwrap_or(self.left[site])
+    }
+
+    fn set_left(&mut self, site: usize, left: u32) {
+        match self.held.get_mut(&site) {
+            Some(held) => *held = left,
+            None => self.left[site] = left,
         }
     }
 
     fn total(&self, site: usize) -> u64 {
-        self.passed[site] + u64::from(self.interval[site] - self.left[site])
+        self.passed[site] + u64::from(self.interval[site] - self.left(site))
     }
 }
 
@@ -152,6 +169,8 @@ pub struct Profile {
     first: u32,
     /// The native tier, where there is one.
     pub(crate) native: Option<Box<Jit>>,
+    /// The memoisation, where there is one.
+    pub(crate) memo: Option<Box<Memo>>,
     programs: BTreeMap<u32, ProgramProfile>,
     /// Entries of maps where texts were last found as keys.
     pub(super) text_hints: Box<[u32]>,
@@ -171,6 +190,7 @@ impl Profile {
             space: None,
             first: INTERVAL_FIRST,
             native: None,
+            memo: None,
             programs: BTreeMap::new(),
             text_hints: vec![0; TEXT_HINTS].into_boxed_slice(),
         }
@@ -208,6 +228,9 @@ impl Profile {
             if let Some(native) = &mut self.native {
                 native.forget();
             }
+            if let Some(memo) = &mut self.memo {
+                memo.forget();
+            }
         }
         self.space = Some(code.id);
     }
@@ -215,6 +238,18 @@ impl Profile {
     /// The native tier, where there is one.
     pub fn native(&self) -> Option<&Jit> {
         self.native.as_deref()
+    }
+
+    /// The same, and calls of pure functions that were made before are not run again.
+    #[must_use]
+    pub fn memoising(mut self, settings: MemoSettings) -> Profile {
+        self.memo = Some(Box::new(Memo::new(settings)));
+        self
+    }
+
+    /// The memoisation, where there is one.
+    pub fn memo(&self) -> Option<&Memo> {
+        self.memo.as_deref()
     }
 
     /// What the fast loop writes to: the counters of a program that it counts down, one a loop and one
@@ -261,18 +296,61 @@ impl Profile {
             .map_or(&[], |sites| sites)
     }
 
-    /// Makes the fast loop stop at every entry and loop of a function, or no longer.
-    pub(crate) fn pin(&mut self, code: &CodeSpace, program: u32, function: u32, pinned: bool) {
+    /// Makes the fast loop stop at every entry of a function and at those of its loops at which native code
+    /// can be entered, or no longer.
+    pub(crate) fn pin(
+        &mut self,
+        code: &CodeSpace,
+        program: u32,
+        function: u32,
+        loops: Option<&[u32]>,
+    ) {
         let sites = code.program(program).internal().sites.iter().enumerate();
         let profile = self.program(program, code);
-        for (site, _) in sites.filter(|(_, (of, _))| *of == function) {
+        for (site, (_, pc)) in sites.filter(|(_, (of, _))| *of == function) {
+            let pinned = loops.is_some_and(|loops| *pc == 0 || loops.contains(pc));
             if profile.pinned[site] != pinned {
                 profile.passed[site] = profile.total(site);
                 profile.interval[site] = if pinned { 0 } else { INTERVAL_FIRST };
-                profile.left[site] = profile.interval[site];
+                profile.set_left(site, profile.interval[site]);
                 profile.pinned[site] = pinned;
             }
         }
+    }
+
+    /// Makes the fast loop stop at every entry of a function, whether or not something is to be learnt there.
+    pub(crate) fn hold(&mut self, code: &CodeSpace, program: u32, function: u32) {
+        let site = entry_site(code, program, function);
+        let profile = self.program(program, code);
+        let left = profile.left(site);
+        profile.held.insert(site, left);
+        profile.left[site] = 0;
+    }
+
+    /// No longer.
+    pub(crate) fn release(&mut self, code: &CodeSpace, program: u32, function: u32) {
+        let site = entry_site(code, program, function);
+        let profile = self.program(program, code);
+        if let Some(left) = profile.held.remove(&site) {
+            profile.left[site] = left;
+        }
+    }
+
+    /// Whether the fast loop stops at every entry of a function.
+    pub(crate) fn is_held(&self, code: &CodeSpace, program: u32, function: u32) -> bool {
+        let profile = self.programs.get(&program);
+        profile.is_some_and(|profile| {
+            !profile.held.is_empty()
+                && profile
+                    .held
+                    .contains_key(&entry_site(code, program, function))
+        })
+    }
+
+    /// Counts an entry at which the fast loop has stopped because it is held.
+    pub(super) fn count_entry(&mut self, code: &CodeSpace, program: u32, function: u32) {
+        let site = entry_site(code, program, function);
+        self.program(program, code).pass(site as u32);
     }
 
     /// The most entries of a function or rounds of one of its loops.
@@ -384,6 +462,11 @@ impl Profile {
         }
         done
     }
+}
+
+/// The counter of a function's entries.
+fn entry_site(code: &CodeSpace, program: u32, function: u32) -> usize {
+    code.program(program).internal().functions[function as usize].entry_site as usize
 }
 
 fn add(set: &mut KindSet, value: Value) {

@@ -37,6 +37,7 @@ use crate::compile::state::{BY_CALL, Entries, FIRST_LOOP};
 pub use crate::compile::{CompileError, CompiledCode, Explanation};
 use crate::fiber::Fiber;
 use crate::interp::profile::Profile;
+use crate::memo::Memo;
 use crate::value::Value;
 pub use compiler::{CompilerStatistics, JitCompiler};
 use compiler::{Finished, Inbox};
@@ -44,7 +45,7 @@ pub use event::{JitEvent, Watch};
 pub use function::CompiledFunction;
 use native::Left;
 pub use perf::{PerfFile, PerfForm};
-pub use settings::{CompilationBudget, JitSettings, OptimizationLevel};
+pub use settings::{CompilationBudget, JitSettings, OptimizationLevel, Optimizations};
 
 /// Failed guesses at one instruction before its function is compiled again.
 const FAILURES: u64 = 4;
@@ -157,7 +158,9 @@ fn request<'a>(
 ) -> Request {
     let loaded = space.shared(program);
     let feedback = Feedback::gather(&loaded, program, function, |number| {
-        FunctionFeedback::new(profile.function(program, number), generic(number))
+        let sites = profile.function(program, number);
+        let is_apart = profile.is_held(space, program, number);
+        FunctionFeedback::new(sites, generic(number), is_apart)
     });
     Request {
         program: loaded,
@@ -282,6 +285,7 @@ impl Jit {
         fiber: &mut Fiber,
         space: &CodeSpace,
         profile: &mut Profile,
+        mut memo: Option<&mut Memo>,
         slice_end: u64,
     ) -> Native {
         let settings = *self.compiler.settings();
@@ -293,6 +297,10 @@ impl Jit {
         let (Some(native), Some((start, entry))) = (native, state.entry(place.1, place.2)) else {
             return Native::None;
         };
+        fiber.make_room(native.slots());
+        if let Some(memo) = memo.as_deref_mut() {
+            memo.make_room(fiber, native.slots());
+        }
         let code = native::Code {
             entrance: ways.entrance.start(),
             table: &state.table,
@@ -301,11 +309,11 @@ impl Jit {
             has_news: self.inbox.is_filled(),
             native_stack: settings.native_stack,
             exits_left: &mut self.exits_left,
+            memo,
             function: start,
             entry,
         };
         native.see(self.compiler.clock());
-        fiber.make_room(native.slots());
         self.entries += 1;
         let began = settings.timed.then(Instant::now);
         let left = native::enter(fiber, space, profile, slice_end, code);
@@ -429,11 +437,22 @@ impl Jit {
         let of_function = &mut state.functions[function as usize];
         of_function.is_pending = false;
         of_function.failed.clear();
-        state.table[function as usize] = native.start() as usize;
+        if !profile.is_held(space, program, function) {
+            state.table[function as usize] = native.start() as usize;
+        }
         let old = of_function.native.replace(Arc::clone(&native));
-        profile.pin(space, program, function, true);
+        profile.pin(space, program, function, Some(native.loops()));
         if let Some(old) = old.filter(|old| !Arc::ptr_eq(old, &native)) {
             self.compiler.discard(&old);
+        }
+    }
+
+    /// Native code that calls a function goes straight to its own from now on: its calls were memoised.
+    pub(crate) fn relink(&mut self, program: u32, function: u32) {
+        if let Some(state) = self.programs.get_mut(&program)
+            && let Some(native) = &state.functions[function as usize].native
+        {
+            state.table[function as usize] = native.start() as usize;
         }
     }
 
@@ -493,7 +512,7 @@ impl Jit {
         };
         if let Some(old) = state.functions[function as usize].native.take() {
             state.table[function as usize] = ways.interpreted.start() as usize;
-            profile.pin(space, program, function, false);
+            profile.pin(space, program, function, None);
             self.compiler.discard(&old);
         }
     }
