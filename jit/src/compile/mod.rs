@@ -57,7 +57,7 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 
 use crate::code_space::LoadedProgram;
-use crate::tier::OptimizationLevel;
+use crate::tier::{OptimizationLevel, Optimizations};
 use feedback::Feedback;
 
 /// Why a function has no native code.
@@ -154,6 +154,7 @@ const _: () = {
 /// A compiler, for one thread at a time.
 pub(crate) struct Compiler {
     isa: OwnedTargetIsa,
+    optimizations: Optimizations,
     /// Whether its code can be made to leave at any exit, to test them.
     forces_exits: bool,
     context: Context,
@@ -163,6 +164,7 @@ pub(crate) struct Compiler {
 impl Compiler {
     pub(crate) fn new(
         level: OptimizationLevel,
+        optimizations: Optimizations,
         forces_exits: bool,
     ) -> Result<Compiler, CompileError> {
         // The calling convention of the ways in and out, and that code can run where it was just written.
@@ -195,6 +197,7 @@ impl Compiler {
             .map_err(|error| CompileError::Machine(error.to_string()))?;
         Ok(Compiler {
             isa,
+            optimizations,
             forces_exits,
             context: Context::new(),
             frontend: FunctionBuilderContext::new(),
@@ -211,8 +214,9 @@ impl Compiler {
             .map(ToString::to_string)
             .collect();
         format!(
-            "{} {} {} {} {} {}",
+            "{} {:?} {} {} {} {} {}",
             self.forces_exits,
+            self.optimizations,
             env!("PW_JIT_BUILD"),
             cranelift_codegen::VERSION,
             self.isa.triple(),
@@ -243,7 +247,14 @@ impl Compiler {
         let config = self.isa.frontend_config();
         let frontend = &mut self.frontend;
         let into = &mut self.context.func;
-        let lowering = lower::lower(request, into, frontend, config, self.forces_exits);
+        let lowering = lower::lower(
+            request,
+            into,
+            frontend,
+            config,
+            self.optimizations,
+            self.forces_exits,
+        );
         lowered(&mut self.context);
         Ok(CompiledCode {
             bytes: self.finish()?,
@@ -255,7 +266,7 @@ impl Compiler {
 
     /// Compiles a function, and tells all about it.
     pub(crate) fn explain(&mut self, request: &Request) -> Result<Explanation, CompileError> {
-        let plans = lower::plans(request);
+        let plans = lower::plans(request, self.optimizations);
         let mut ir = String::new();
         let code = self.compile_with(request, |context| {
             ir = context.func.display().to_string();
