@@ -28,6 +28,19 @@ const MIXED: &str = r#"(define names '(a b "c" 2.5))
             (loop (+ i 1) (+ sum (+ (tell m "k" i) (+ (length-of names) (vector-ref v (mod i 8)))))))
           (cons sum (cons total (string-append "x" (map-get m "text"))))))))"#;
 
+/// A loop that adds Ints, then Floats, then both, and is never left for long enough to see all of itself.
+const CHANGING: &str = "(defn sum [v]
+  (let loop ((i 0) (s 0))
+    (if (= i (vector-length v)) s (loop (+ i 1) (+ s (vector-ref v i))))))
+(defn main []
+  (let ((a (make-vector 300 1)) (b (make-vector 300 0.5)) (c (make-vector 300 nil)))
+    (let fill ((i 0))
+      (when (< i 300) (vector-set! c i (if (= 0 (mod i 2)) i 0.25)) (fill (+ i 1))))
+    (let loop ((r 0) (t 0))
+      (if (= r 900)
+          t
+          (loop (+ r 1) (+ t (cond ((< r 300) (sum a)) ((< r 600) (sum b)) (else (sum c)))))))))";
+
 /// Runs `pw` on a source in a directory of its own.
 fn pw(name: &str, source: &str, arguments: &[&str]) -> (PathBuf, Output) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
@@ -113,6 +126,17 @@ fn statistics_tell_what_the_native_tier_did() {
         &["run", "p.jue", "--tier", "interp", "--stats"],
     );
     assert!(!text(&output.stderr).contains("native"), "{output:?}");
+}
+
+#[test]
+fn a_program_that_changes_its_kinds_comes_to_rest() {
+    let arguments = ["run", "p.jue", "--tier", "jit", "--stats", "--json"];
+    let (_, output) = pw("changing", CHANGING, &arguments);
+    let shown = json(&output);
+    assert_eq!(shown["result"]["Float"], 6_851_250.0, "{shown}");
+    let exits = shown["stats"]["native"]["exits"].as_object().unwrap();
+    let all: u64 = exits.values().filter_map(Json::as_u64).sum();
+    assert!(all < 60, "{shown}");
 }
 
 #[test]

@@ -4,12 +4,16 @@
 //! then gets its name, so that no reader sees half of one. What is read is copied, and the copy is
 //! checked: a key that says for what it was made, and a checksum over everything. The checksum finds
 //! damage; it cannot tell who wrote the file. Whoever may write to the directory can make programs run any
-//! machine code, so it must be as well guarded as the engine itself.
+//! machine code, so the directory must be ours, and nobody else may write to it: others are refused.
+//!
+//! What is kept is bounded: when a directory is opened, the files that were written longest ago go until
+//! the rest fits, and so does what writers that died have left.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use memmap2::Mmap;
 
@@ -21,6 +25,11 @@ const MAGIC: [u8; 8] = *b"PWCODE01";
 const HASH: usize = 32;
 /// The longest file that is read.
 const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// The most bytes that a directory holds after it was opened.
+const DIRECTORY_BYTES_MAX: u64 = 256 << 20;
+/// How old a temporary file is whose writer is certainly gone.
+const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// Why kept code is not used, or was not kept.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +50,17 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// Others than the user of this process could put machine code into the directory.
+    #[error(
+        "{path}: {reason}, so others could put machine code there; a directory for kept code must be this user's, with mode 0700",
+        path = path.display()
+    )]
+    Unguarded {
+        /// The directory.
+        path: PathBuf,
+        /// Why others could.
+        reason: String,
+    },
 }
 
 /// A directory of native code.
@@ -52,12 +72,25 @@ pub(crate) struct CodeStore {
 }
 
 impl CodeStore {
-    /// Opens a directory, and makes it if it is not there.
+    /// Opens a directory, makes it if it is not there, and makes room in it.
     pub(crate) fn open(directory: &Path) -> Result<CodeStore, StoreError> {
-        std::fs::create_dir_all(directory).map_err(|error| StoreError::Io {
+        let io = |error| StoreError::Io {
             path: directory.to_owned(),
             error,
-        })?;
+        };
+        create(directory).map_err(io)?;
+        if let Some(reason) = danger(directory).map_err(io)? {
+            return Err(StoreError::Unguarded {
+                path: directory.to_owned(),
+                reason,
+            });
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the age of abandoned files decides nothing that a program can see"
+        )]
+        let now = SystemTime::now();
+        prune(directory, DIRECTORY_BYTES_MAX, now).map_err(io)?;
         Ok(CodeStore {
             directory: directory.to_owned(),
             serial: AtomicU64::new(0),
@@ -99,6 +132,74 @@ impl CodeStore {
     }
 }
 
+/// Makes a directory that only its owner can use, unless it is there.
+fn create(directory: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
+/// Why others than the user of this process could write to a directory, if they could.
+#[cfg(unix)]
+fn danger(directory: &Path) -> io::Result<Option<String>> {
+    use std::os::unix::fs::MetadataExt;
+
+    let found = std::fs::metadata(directory)?;
+    let user = rustix::process::geteuid().as_raw();
+    Ok(if found.uid() != user {
+        Some(format!("it belongs to user {}, not {user}", found.uid()))
+    } else if found.mode() & 0o077 != 0 {
+        Some(format!("its mode is {:04o}", found.mode() & 0o7777))
+    } else {
+        None
+    })
+}
+
+/// Where directories have no such owners, native code does not run either.
+#[cfg(not(unix))]
+fn danger(_: &Path) -> io::Result<Option<String>> {
+    Ok(None)
+}
+
+/// Removes the files that were written longest ago until the others take `bytes_max` at most, and temporary
+/// files that nobody will finish. Another process may do the same: a file that is gone is no error.
+fn prune(directory: &Path, bytes_max: u64, now: SystemTime) -> io::Result<()> {
+    let mut kept = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
+        let Ok(found) = std::fs::metadata(&path) else {
+            continue;
+        };
+        let written = found.modified()?;
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("pwc") => kept.push((written, found.len(), path)),
+            Some("tmp") if now.duration_since(written).is_ok_and(|age| age > ABANDONED) => {
+                remove(&path)?;
+            }
+            _ => {}
+        }
+    }
+    kept.sort();
+    let mut bytes: u64 = kept.iter().map(|(_, length, _)| length).sum();
+    for (_, length, path) in kept {
+        if bytes <= bytes_max {
+            break;
+        }
+        remove(&path)?;
+        bytes -= length;
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// A copy of a file's bytes.
 fn contents(path: &Path) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
@@ -118,6 +219,7 @@ fn contents(path: &Path) -> io::Result<Vec<u8>> {
 fn encode(key: &[u8; HASH], code: &CompiledCode) -> Vec<u8> {
     let mut payload = Vec::with_capacity(code.bytes.len() + 64);
     payload.extend_from_slice(&code.slots.to_le_bytes());
+    payload.extend_from_slice(&code.instructions.to_le_bytes());
     payload.extend_from_slice(&(code.loops.len() as u32).to_le_bytes());
     for pc in &code.loops {
         payload.extend_from_slice(&pc.to_le_bytes());
@@ -141,6 +243,7 @@ fn decode(key: &[u8; HASH], bytes: &[u8]) -> Result<CompiledCode, &'static str> 
         return Err("it is damaged");
     }
     let (slots, rest) = number(payload).ok_or(short)?;
+    let (instructions, rest) = number(rest).ok_or(short)?;
     let (count, mut rest) = number(rest).ok_or(short)?;
     let mut loops = Vec::new();
     for _ in 0..count {
@@ -152,6 +255,7 @@ fn decode(key: &[u8; HASH], bytes: &[u8]) -> Result<CompiledCode, &'static str> 
         bytes: rest.to_vec(),
         loops,
         slots,
+        instructions,
     })
 }
 
@@ -182,6 +286,7 @@ mod tests {
             bytes: (0..=255).collect(),
             loops: vec![3, 90],
             slots: 12,
+            instructions: 40,
         }
     }
 
@@ -198,6 +303,56 @@ mod tests {
             .expect("a directory")
             .count();
         assert_eq!(left, 1, "no temporary file is left");
+        std::fs::remove_dir_all(&store.directory).expect("it was there");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_directory_that_others_can_write_to_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let made = store("guarded").directory;
+        let mode = |mode| std::fs::set_permissions(&made, PermissionsExt::from_mode(mode));
+        for (bits, is_safe) in [(0o700, true), (0o770, false), (0o701, false), (0o500, true)] {
+            mode(bits).expect("it is ours");
+            let opened = CodeStore::open(&made);
+            assert_eq!(opened.is_ok(), is_safe, "{bits:o}: {opened:?}");
+        }
+        std::fs::remove_dir_all(&made).expect("it was there");
+    }
+
+    #[test]
+    fn the_oldest_code_makes_room_and_abandoned_files_go() {
+        let store = store("pruned");
+        let written = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30);
+        for age in 0..4u8 {
+            let key = [age; HASH];
+            store.write(&key, &code()).expect("it can be written");
+            let file = File::options().append(true).open(store.path(&key));
+            let when = written - Duration::from_secs(u64::from(age));
+            file.and_then(|file| file.set_modified(when))
+                .expect("it is ours");
+        }
+        let half = File::create(store.directory.join("some.tmp"));
+        half.and_then(|file| file.set_modified(written))
+            .expect("it can be written");
+        let length = std::fs::metadata(store.path(&[0; HASH]))
+            .expect("a file")
+            .len();
+        let names = || {
+            std::fs::read_dir(&store.directory)
+                .expect("it is there")
+                .count()
+        };
+        prune(&store.directory, 2 * length, written).expect("nothing is wrong");
+        assert_eq!(names(), 3, "two of four, and what may still be written");
+        for (age, is_there) in [(0, true), (1, true), (2, false), (3, false)] {
+            let found = store.read(&[age; HASH]).expect("nothing is wrong");
+            assert_eq!(found.is_some(), is_there, "written {age} s ago");
+        }
+        let later = written + ABANDONED + Duration::from_secs(60);
+        prune(&store.directory, 2 * length, later).expect("nothing is wrong");
+        assert_eq!(names(), 2);
         std::fs::remove_dir_all(&store.directory).expect("it was there");
     }
 

@@ -1,6 +1,6 @@
 //! New pairs, cells and closures. They take up exactly their logical size, so that one comparison finds
 //! out whether there is room for an object and whether a collection or limit is due. Where there is not,
-//! the interpreter's handler makes the object.
+//! the runtime makes the object.
 
 use std::mem::offset_of;
 
@@ -71,13 +71,13 @@ impl Lowering<'_, '_> {
         self.make(place, top, words);
         self.b.ins().jump(made, &[place.into()]);
         self.b.switch_to_block(full);
-        let op = self.scope.function.code[self.pc as usize];
-        self.call_aside(&op);
-        let by_handler = self.load_slot(dst.0, 8);
-        self.b.ins().jump(made, &[by_handler.into()]);
+        self.do_aside();
+        let made_aside = self.bits(dst.0);
+        self.b.ins().jump(made, &[made_aside.into()]);
         self.b.switch_to_block(made);
         self.set_bits(dst.0, known, offset);
     }
+
     /// Makes an object of these words at an offset, where there is room up to `top`.
     pub(super) fn make(&mut self, place: ir::Value, top: ir::Value, words: &[ir::Value]) {
         self.store_state(offset_of!(NativeState<'_>, top), top);

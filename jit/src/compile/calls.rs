@@ -1,7 +1,6 @@
 //! Calls, and what closures and cells hold.
 
 use std::mem::offset_of;
-use std::rc::Rc;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I16, I32, I64};
@@ -152,11 +151,11 @@ impl<'a> Lowering<'a, '_> {
         self.b
             .ins()
             .brif(is_closure, in_arena, &NONE, constant, &NONE);
-        self.b.switch_to_block(in_arena);
+        self.switch_to_sealed(in_arena);
         let same = self.is_word_of_closure(bits, callee);
         self.exit_unless(same, ExitReason::Callee);
         self.b.ins().jump(right, &NONE);
-        self.b.switch_to_block(constant);
+        self.switch_to_sealed(constant);
         let wanted = self.planner.program.function_value(callee);
         let tags = self
             .b
@@ -167,7 +166,7 @@ impl<'a> Lowering<'a, '_> {
         let both = self.b.ins().band(tags, same);
         self.exit_unless(both, ExitReason::Callee);
         self.b.ins().jump(right, &NONE);
-        self.b.switch_to_block(right);
+        self.switch_to_sealed(right);
     }
 
     /// Whether the closure at an offset is one of this function.
@@ -220,11 +219,11 @@ impl<'a> Lowering<'a, '_> {
         self.b
             .ins()
             .brif(is_closure, in_arena, &NONE, constant, &NONE);
-        self.b.switch_to_block(in_arena);
+        self.switch_to_sealed(in_arena);
         let words = self.load_state(offset_of!(NativeState<'_>, words));
         let place = self.b.ins().iadd(words, bits);
         self.b.ins().jump(found, &[place.into()]);
-        self.b.switch_to_block(constant);
+        self.switch_to_sealed(constant);
         let wanted = Kind::Closure as i64 | CONSTANT as i64;
         let is_constant = self.b.ins().icmp_imm_s(IntCC::Equal, tag, wanted);
         self.exit_unless(is_constant, ExitReason::Callee);
@@ -236,7 +235,7 @@ impl<'a> Lowering<'a, '_> {
         let constants = self.load_state(offset_of!(NativeState<'_>, constants));
         let place = self.b.ins().iadd(constants, offset);
         self.b.ins().jump(found, &[place.into()]);
-        self.b.switch_to_block(found);
+        self.switch_to_sealed(found);
         let word = self.b.ins().load(I64, MEMORY, object, 8);
         let program = self.load_state(offset_of!(NativeState<'_>, program_bits));
         let callee = self.b.ins().isub(word, program);
@@ -256,13 +255,13 @@ impl<'a> Lowering<'a, '_> {
         let has_captures = self.b.ins().icmp_imm_s(IntCC::NotEqual, captures, 0);
         let (give, go_on) = (self.b.create_block(), self.b.create_block());
         self.b.ins().brif(has_captures, give, &NONE, go_on, &NONE);
-        self.b.switch_to_block(give);
+        self.switch_to_sealed(give);
         self.has_slot(base + 1 + args);
         let slot = i32::from(base + 1 + args) * SLOT;
         self.b.ins().store(MEMORY, tag, self.scope.fp, slot);
         self.b.ins().store(MEMORY, bits, self.scope.fp, slot + 8);
         self.b.ins().jump(go_on, &NONE);
-        self.b.switch_to_block(go_on);
+        self.switch_to_sealed(go_on);
         callee
     }
 
@@ -323,10 +322,10 @@ impl<'a> Lowering<'a, '_> {
         let (left, go_on) = (self.b.create_block(), self.b.create_block());
         let is_value = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, tag, EXIT);
         self.b.ins().brif(is_value, go_on, &NONE, left, &NONE);
-        self.b.switch_to_block(left);
+        self.switch_to_sealed(left);
         self.b.set_cold_block(left);
         leave(self, tag);
-        self.b.switch_to_block(go_on);
+        self.switch_to_sealed(go_on);
         (tag, bits)
     }
 
@@ -337,7 +336,7 @@ impl<'a> Lowering<'a, '_> {
         let exit = self.exit(ExitReason::NotEntered);
         let has_left = self.b.ins().icmp_imm_s(IntCC::Equal, tag, EXIT);
         self.b.ins().brif(has_left, frame, &NONE, exit, &NONE);
-        self.b.switch_to_block(frame);
+        self.switch_to_sealed(frame);
         self.b.set_cold_block(frame);
         self.leave_as_caller(Some((self.pc, base)));
     }
@@ -345,15 +344,11 @@ impl<'a> Lowering<'a, '_> {
     /// Leaves because a function called from this part has; its frame is in the window of the call given,
     /// or in the place of this one.
     fn leave_as_caller(&mut self, call: Option<(u32, u16)>) {
-        let (scope, now) = (Rc::clone(&self.scope), self.now.clone());
         if let Some((pc, window)) = call {
-            self.write_caller(pc, window);
-            self.add_frames(1);
+            let sources = self.sources(pc, window);
+            self.write_caller(pc, window, &sources);
         }
-        self.write_callers();
-        (self.scope, self.now) = (scope, now);
-        let tag = self.b.ins().iconst(I64, EXIT);
-        self.b.ins().return_(&[tag, tag]);
+        self.leave_callers();
     }
 
     fn tail_call(&mut self, callee: u32, base: u16, args: u16, is_closure: bool) -> bool {

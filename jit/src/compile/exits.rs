@@ -1,16 +1,44 @@
 //! Exits: places where a frame is written back, so that the interpreter goes on before an instruction.
+//!
+//! What exits of one part have in common stands once: behind its own registers, each goes to a block that
+//! says where the newest frame is, and then to one that writes the frames of its callers.
 
+use std::cell::Cell;
 use std::mem::offset_of;
 use std::rc::Rc;
 
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder};
 
-use super::lower::{Lowering, MEMORY, SLOT};
+use super::lower::{Lowering, MEMORY, NONE, SLOT};
 use super::scope::Scope;
-use super::state::{ExitReason, NativeState};
+use super::state::{EXIT, ExitReason, NativeState};
 use super::types::Type;
-use super::ways::leave_at;
+use super::ways::{return_constant, say_place};
+
+/// Where a register's value is while a call is in progress.
+#[derive(Clone, Copy)]
+pub(super) struct Source {
+    register: u16,
+    tag: Tag,
+    /// A word, or a Float.
+    bits: ir::Value,
+}
+
+#[derive(Clone, Copy)]
+enum Tag {
+    Known(u64),
+    Found(ir::Value),
+}
+
+/// The blocks that exits of a part share, once there are some.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// Says where the newest frame is, which is this part's.
+    leave: Cell<Option<ir::Block>>,
+    /// Writes the frames of its callers.
+    callers: Cell<Option<ir::Block>>,
+}
 
 /// An exit that is still to be written: what the frame held there.
 pub(super) struct Exit<'a> {
@@ -55,7 +83,7 @@ impl<'a> Lowering<'a, '_> {
         let exit = self.exit(ExitReason::Forced);
         let go_on = self.b.create_block();
         self.b.ins().brif(left, go_on, &[], exit, &[]);
-        self.b.switch_to_block(go_on);
+        self.switch_to_sealed(go_on);
     }
 
     /// Exits before the current instruction if a test holds.
@@ -64,7 +92,7 @@ impl<'a> Lowering<'a, '_> {
         let exit = self.exit(reason);
         let go_on = self.b.create_block();
         self.b.ins().brif(test, exit, &[], go_on, &[]);
-        self.b.switch_to_block(go_on);
+        self.switch_to_sealed(go_on);
     }
 
     /// Exits before the current instruction unless a test holds.
@@ -78,7 +106,7 @@ impl<'a> Lowering<'a, '_> {
         let exit = self.exit(reason);
         let go_on = self.b.create_block();
         self.b.ins().brif(test, go_on, &[], exit, &[]);
-        self.b.switch_to_block(go_on);
+        self.switch_to_sealed(go_on);
     }
 
     /// From here on an exit stands behind the current instruction, with its result.
@@ -89,46 +117,120 @@ impl<'a> Lowering<'a, '_> {
         self.here.clear();
     }
 
+    /// Writes all exits, and then what they share: with these, more of that is asked for.
     pub(super) fn write_exits(&mut self) {
         for exit in std::mem::take(&mut self.exits) {
-            self.b.switch_to_block(exit.block);
+            self.switch_to_sealed(exit.block);
             self.scope = exit.scope;
             self.now = exit.types;
-            let live = self.scope.live.at(exit.pc);
-            for register in live {
+            for register in self.scope.live.at(exit.pc) {
                 self.write_back(register);
             }
             let gas = self.b.use_var(self.gas);
             let gas = self.b.ins().iadd_imm_s(gas, exit.refund as i64);
             self.store_state(offset_of!(NativeState<'_>, gas), gas);
-            let (fp, place) = (self.scope.fp, self.place(exit.pc));
-            self.write_callers();
-            let body = self.scope.part.place.chain[0];
-            let body = self.b.ins().iconst(I64, i64::from(body));
-            self.store_state(offset_of!(NativeState<'_>, exit_body), body);
-            leave_at(&mut self.b, self.state, fp, place, exit.reason);
+            let place = self.place(exit.pc);
+            let reason = self.b.ins().iconst(I64, exit.reason as i64);
+            let leave = self.leave();
+            self.b.ins().jump(leave, &[place.into(), reason.into()]);
+        }
+        while let Some((scope, block)) = self.leaves.pop() {
+            self.write_leave(scope, block);
+        }
+        while let Some((scope, block)) = self.callers.pop() {
+            self.write_callers(scope, block);
         }
     }
 
-    /// Writes the frames back in which the current part's one and those below it were called, up to the
-    /// root's, with the headers between them.
-    pub(super) fn write_callers(&mut self) {
-        let mut frames = 0;
-        while let Some(caller) = &Rc::clone(&self.scope).caller {
-            self.scope = Rc::clone(&caller.scope);
-            self.now.clone_from(&caller.types);
-            self.write_caller(caller.pc, caller.window);
-            frames += 1;
+    /// The block that says where the current part's frame stands, which is the newest, and leaves; its
+    /// parameters are the place and the reason.
+    fn leave(&mut self) -> ir::Block {
+        if let Some(block) = self.scope.shared.leave.get() {
+            return block;
         }
-        self.add_frames(frames);
+        let block = self.b.create_block();
+        self.b.set_cold_block(block);
+        self.b.append_block_param(block, I64);
+        self.b.append_block_param(block, I64);
+        self.scope.shared.leave.set(Some(block));
+        self.leaves.push((Rc::clone(&self.scope), block));
+        block
+    }
+
+    fn write_leave(&mut self, scope: Rc<Scope<'a>>, block: ir::Block) {
+        self.switch_to_sealed(block);
+        self.scope = scope;
+        let (place, reason) = (self.b.block_params(block)[0], self.b.block_params(block)[1]);
+        say_place(&mut self.b, self.state, self.scope.fp, place, reason);
+        let body = self.scope.part.place.chain[0];
+        let body = self.b.ins().iconst(I64, i64::from(body));
+        self.store_state(offset_of!(NativeState<'_>, exit_body), body);
+        self.leave_callers();
+    }
+
+    /// Writes the frames back in which the current part's one and those below it were called, up to the
+    /// root's, and leaves.
+    pub(super) fn leave_callers(&mut self) {
+        let block = self.scope.shared.callers.get().unwrap_or_else(|| {
+            let block = self.b.create_block();
+            self.b.set_cold_block(block);
+            self.scope.shared.callers.set(Some(block));
+            self.callers.push((Rc::clone(&self.scope), block));
+            block
+        });
+        self.b.ins().jump(block, &NONE);
+    }
+
+    fn write_callers(&mut self, scope: Rc<Scope<'a>>, block: ir::Block) {
+        // Callers of callers may still come here.
+        self.b.switch_to_block(block);
+        let Some(caller) = &scope.caller else {
+            return return_constant(&mut self.b, EXIT);
+        };
+        self.scope = Rc::clone(&caller.scope);
+        self.write_caller(caller.pc, caller.window, &caller.sources);
+        self.leave_callers();
+    }
+
+    /// Where the registers are that the current part's frame must hold while a call is in progress: those
+    /// that are live and not in the call's window.
+    pub(super) fn sources(&mut self, pc: u32, window: u16) -> Vec<Source> {
+        let live = self.scope.live;
+        let held = live.at(pc).filter(|register| *register < window);
+        held.map(|register| self.source(register)).collect()
+    }
+
+    fn source(&mut self, register: u16) -> Source {
+        let variables = self.scope.registers[usize::from(register)];
+        let known = self.now[usize::from(register)];
+        let tag = match known.tag() {
+            Some(tag) => Tag::Known(tag),
+            None => Tag::Found(self.b.use_var(variables.tag)),
+        };
+        let bits = match known {
+            Type::Float => variables.float,
+            _ => variables.bits,
+        };
+        Source {
+            register,
+            tag,
+            bits: self.b.use_var(bits),
+        }
     }
 
     /// Writes the current part's frame back as it is while a call is in progress, and the header of the
     /// frame called.
-    pub(super) fn write_caller(&mut self, pc: u32, window: u16) {
-        let live = self.scope.live;
-        for register in live.at(pc).filter(|register| *register < window) {
-            self.write_back(register);
+    pub(super) fn write_caller(&mut self, pc: u32, window: u16, sources: &[Source]) {
+        for source in sources {
+            let tag = match source.tag {
+                Tag::Known(tag) => self.b.ins().iconst(I64, tag as i64),
+                Tag::Found(tag) => tag,
+            };
+            let slot = i32::from(source.register) * SLOT;
+            self.b.ins().store(MEMORY, tag, self.scope.fp, slot);
+            self.b
+                .ins()
+                .store(MEMORY, source.bits, self.scope.fp, slot + 8);
         }
         let place = self.place(pc);
         let slot = i32::from(window) * SLOT;
@@ -136,15 +238,9 @@ impl<'a> Lowering<'a, '_> {
         let program = self.load_state(offset_of!(NativeState<'_>, program_bits));
         let delta = self.b.ins().bor_imm_s(program, i64::from(window) + 1);
         self.b.ins().store(MEMORY, delta, self.scope.fp, slot + 8);
-    }
-
-    /// Says that an exit adds frames.
-    pub(super) fn add_frames(&mut self, frames: i64) {
-        if frames > 0 {
-            let before = self.load_state(offset_of!(NativeState<'_>, frames));
-            let after = self.b.ins().iadd_imm_s(before, frames);
-            self.store_state(offset_of!(NativeState<'_>, frames), after);
-        }
+        let before = self.load_state(offset_of!(NativeState<'_>, frames));
+        let after = self.b.ins().iadd_imm_s(before, 1);
+        self.store_state(offset_of!(NativeState<'_>, frames), after);
     }
 
     /// A pc of this function, as exits name it.

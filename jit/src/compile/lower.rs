@@ -16,10 +16,11 @@ use super::blocks::Block;
 use super::exits::Exit;
 use super::parts::Planner;
 use super::plans::{guarded, reads};
+use super::routines::Routine;
 use super::scope::Scope;
 use super::state::{BY_TAIL_CALL, EXIT, ExitReason, FIRST_LOOP, NOT_ENTERED, NativeState};
 use super::types::{Plan, Type};
-use super::ways::{body_signature, helper_signature, leave_at, return_constant};
+use super::ways::{body_signature, helper_signature, return_constant, say_place};
 use crate::tier::Optimizations;
 use crate::value::Value;
 
@@ -43,7 +44,11 @@ pub(super) struct Lowering<'a, 'b> {
     /// The most slots that frames of its parts reach, from the root's r0 on, and where that is tested.
     pub(super) reach: u32,
     tests_of_reach: Vec<ir::Inst>,
+    instructions: u32,
     pub(super) exits: Vec<Exit<'a>>,
+    /// Blocks that exits share and that are still to be written.
+    pub(super) leaves: Vec<(Rc<Scope<'a>>, ir::Block)>,
+    pub(super) callers: Vec<(Rc<Scope<'a>>, ir::Block)>,
     /// The block being lowered.
     pub(super) block: usize,
     /// Of the instruction being lowered: its pc, the types before it, and its exits.
@@ -60,6 +65,8 @@ pub(super) struct Lowered {
     pub(super) loops: Vec<u32>,
     /// The slots that must be there from the frame's r0 on.
     pub(super) slots: u32,
+    /// The instructions lowered.
+    pub(super) instructions: u32,
 }
 
 /// How each instruction of a function is compiled, by pc.
@@ -85,6 +92,7 @@ pub(super) fn lower(
     let entry = b.create_block();
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
+    b.seal_block(entry);
     let (state, fp, way) = {
         let params = b.block_params(entry);
         (params[0], params[1], params[2])
@@ -102,7 +110,10 @@ pub(super) fn lower(
         reach: scope.end(),
         scope,
         tests_of_reach: Vec::new(),
+        instructions: 0,
         exits: Vec::new(),
+        leaves: Vec::new(),
+        callers: Vec::new(),
         block: 0,
         pc: 0,
         now: Vec::new(),
@@ -114,10 +125,14 @@ pub(super) fn lower(
     lowering.part();
     lowering.write_exits();
     lowering.set_reach();
-    let slots = lowering.reach;
+    let (slots, instructions) = (lowering.reach, lowering.instructions);
     lowering.b.seal_all_blocks();
     lowering.b.finalize(config);
-    Lowered { loops, slots }
+    Lowered {
+        loops,
+        slots,
+        instructions,
+    }
 }
 
 impl<'a> Lowering<'a, '_> {
@@ -136,10 +151,10 @@ impl<'a> Lowering<'a, '_> {
             let number = i64::from(FIRST_LOOP) + entry as i64;
             let is_this = self.b.ins().icmp_imm_s(IntCC::Equal, way, number);
             self.b.ins().brif(is_this, into, &[], other, &[]);
-            self.b.switch_to_block(into);
+            self.switch_to_sealed(into);
             self.b.set_cold_block(into);
             self.enter_loop(*header);
-            self.b.switch_to_block(other);
+            self.switch_to_sealed(other);
         }
         self.begin(way);
         let starts = headers
@@ -162,7 +177,7 @@ impl<'a> Lowering<'a, '_> {
         let poor = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, gas, need);
         self.b.ins().brif(poor, refuse, &[], go_on, &[]);
         self.refuse(refuse, way);
-        self.b.switch_to_block(go_on);
+        self.switch_to_sealed(go_on);
         self.pc = 0;
         self.now = vec![Type::Any; self.scope.registers.len()];
         self.load_frame(0);
@@ -199,12 +214,12 @@ impl<'a> Lowering<'a, '_> {
     fn refuse_if(&mut self, test: ir::Value, refuse: ir::Block) {
         let go_on = self.b.create_block();
         self.b.ins().brif(test, refuse, &[], go_on, &[]);
-        self.b.switch_to_block(go_on);
+        self.switch_to_sealed(go_on);
     }
 
     /// Does not begin: says so to a caller, and leaves at the beginning when a tail call has come here.
     fn refuse(&mut self, refuse: ir::Block, way: ir::Value) {
-        self.b.switch_to_block(refuse);
+        self.switch_to_sealed(refuse);
         self.b.set_cold_block(refuse);
         let (by_tail_call, by_call) = (self.b.create_block(), self.b.create_block());
         let is_tail_call = self
@@ -214,17 +229,13 @@ impl<'a> Lowering<'a, '_> {
         self.b
             .ins()
             .brif(is_tail_call, by_tail_call, &[], by_call, &[]);
-        self.b.switch_to_block(by_call);
+        self.switch_to_sealed(by_call);
         return_constant(&mut self.b, NOT_ENTERED);
-        self.b.switch_to_block(by_tail_call);
+        self.switch_to_sealed(by_tail_call);
         let place = self.place(0);
-        leave_at(
-            &mut self.b,
-            self.state,
-            self.scope.fp,
-            place,
-            ExitReason::NotEntered,
-        );
+        let reason = self.b.ins().iconst(I64, ExitReason::NotEntered as i64);
+        say_place(&mut self.b, self.state, self.scope.fp, place, reason);
+        return_constant(&mut self.b, EXIT);
     }
 
     /// On-stack replacement: the registers that are live at a loop come from the frame.
@@ -255,6 +266,16 @@ impl<'a> Lowering<'a, '_> {
         for number in 0..self.scope.native.len() {
             self.block(number);
         }
+        // Registers are found faster through blocks to which no further way can come.
+        for block in &self.scope.native {
+            self.b.seal_block(*block);
+        }
+    }
+
+    /// Goes on in a block to which all ways have been made.
+    pub(super) fn switch_to_sealed(&mut self, block: ir::Block) {
+        self.b.switch_to_block(block);
+        self.b.seal_block(block);
     }
 
     fn block(&mut self, number: usize) {
@@ -277,6 +298,7 @@ impl<'a> Lowering<'a, '_> {
             self.refund = gas_behind;
             self.here.clear();
             let plan = self.scope.part.types.plans[pc as usize];
+            self.instructions += 1;
             let goes_on = self.instruction(number, pc, plan);
             gas_behind -= self.scope.function.fixed_gas(pc as usize);
             if !goes_on {
@@ -317,7 +339,7 @@ impl<'a> Lowering<'a, '_> {
                 self.b.ins().jump(exit, &[]);
                 return false;
             }
-            Plan::Aside => self.aside(number, &op),
+            Plan::Aside | Plan::Routine => self.aside(number, &op),
             _ => match op {
                 Op::Control(op) => return self.control(number, op),
                 Op::Data(Data::Move { dst, src }) => self.copy(dst.0, src.0),
@@ -375,7 +397,7 @@ impl<'a> Lowering<'a, '_> {
         self.b.ins().brif(truth, if_true, &[], if_false, &[]);
         let now = self.now.clone();
         for (way, to) in [(taken, next[0]), (behind, next[1])] {
-            self.b.switch_to_block(way);
+            self.switch_to_sealed(way);
             self.now.clone_from(&now);
             self.pc = self.scope.part.place.blocks.all[to].start;
             self.before.clone_from(&now);
@@ -454,15 +476,18 @@ impl<'a> Lowering<'a, '_> {
         self.b.ins().store(MEMORY, value, self.state, offset as i32);
     }
 
-    /// Lets a handler of the interpreter do the current instruction.
+    /// Lets the runtime do the current instruction.
     pub(super) fn do_aside(&mut self) {
         let op = self.scope.function.code[self.pc as usize];
         self.aside(self.block, &op);
     }
 
-    /// Lets a handler of the interpreter do an instruction.
+    /// Lets a routine of the runtime do an instruction, or a handler of the interpreter.
     fn aside(&mut self, number: usize, op: &Op) {
-        self.call_aside(op);
+        let by_routine = Routine::of(op).map(|routine| self.call_routine(op, routine));
+        if by_routine.is_none() {
+            self.call_aside(op);
+        }
         let mut after = self.now.clone();
         self.scope.evidence.step(self.pc, &mut after);
         let mut written = None;
@@ -472,8 +497,8 @@ impl<'a> Lowering<'a, '_> {
             }
         });
         if let Some(register) = written {
-            let tag = self.load_slot(register, 0);
-            let bits = self.load_slot(register, 8);
+            let (tag, bits) = by_routine
+                .unwrap_or_else(|| (self.load_slot(register, 0), self.load_slot(register, 8)));
             self.set_known(register, after[usize::from(register)], tag, bits);
         }
         if op.info().work != pw_isa::op::Work::None {
@@ -489,7 +514,7 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// Calls the handler of an instruction, which leaves its result in the frame.
-    pub(super) fn call_aside(&mut self, op: &Op) {
+    fn call_aside(&mut self, op: &Op) {
         for register in reads(op) {
             self.write_back(register);
         }

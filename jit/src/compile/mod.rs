@@ -13,7 +13,8 @@
 //! | `parts`, `scope` | what is inlined where; the frames of it |
 //! | `lower`, `ways` | from blocks to Cranelift's form: entries, edges, gas, operations aside; ways in and out |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
-//! | `numbers`, `objects`, `alloc`, `maps`, `texts`, `calls` | instructions |
+//! | `numbers`, `mixed`, `objects`, `alloc`, `maps`, `texts`, `calls` | instructions |
+//! | `routines` | operations that are done by routines of the runtime |
 //! | `state` | what native code shares with the engine |
 //!
 //! # The protocol
@@ -31,11 +32,13 @@ mod exits;
 pub(crate) mod feedback;
 mod lower;
 mod maps;
+mod mixed;
 mod numbers;
 mod objects;
 mod parts;
 mod plans;
 mod registers;
+mod routines;
 mod scope;
 pub(crate) mod state;
 mod texts;
@@ -106,6 +109,8 @@ pub struct CompiledCode {
     pub loops: Vec<u32>,
     /// The slots that must be there from the frame's r0 on, for it and the frames of what is inlined.
     pub slots: u32,
+    /// The instructions that were compiled, inlined ones counted each time.
+    pub instructions: u32,
 }
 
 /// What a compilation did, for people.
@@ -128,6 +133,13 @@ pub(crate) struct Request {
     pub(crate) number: u32,
     pub(crate) function: u32,
     pub(crate) feedback: Feedback,
+}
+
+impl Request {
+    /// Instructions of the function.
+    pub(crate) fn instructions(&self) -> usize {
+        self.program.function(self.function).code.len()
+    }
 }
 
 const _: () = {
@@ -232,7 +244,7 @@ impl Compiler {
         let config = self.isa.frontend_config();
         let frontend = &mut self.frontend;
         let into = &mut self.context.func;
-        let lower::Lowered { loops, slots } = lower::lower(
+        let lowering = lower::lower(
             request,
             into,
             frontend,
@@ -243,8 +255,9 @@ impl Compiler {
         lowered(&mut self.context);
         Ok(CompiledCode {
             bytes: self.finish()?,
-            loops,
-            slots,
+            loops: lowering.loops,
+            slots: lowering.slots,
+            instructions: lowering.instructions,
         })
     }
 

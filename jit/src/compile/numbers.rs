@@ -28,8 +28,10 @@ impl Lowering<'_, '_> {
     }
 
     pub(super) fn arith(&mut self, op: Arith, plan: Plan) {
-        if plan == Plan::Floats {
-            return self.arith_of_floats(op);
+        match plan {
+            Plan::Floats => return self.arith_of_floats(op),
+            Plan::Mixed => return self.mixed_arith(op),
+            _ => {}
         }
         match op {
             Arith::Add { dst, a, b } => {
@@ -184,7 +186,7 @@ impl Lowering<'_, '_> {
 
     /// A sum, and whether it overflows. For a constant, one comparison that the branch on it is part of
     /// tells that.
-    fn sum(&mut self, a: ir::Value, b: ir::Value) -> (ir::Value, ir::Value) {
+    pub(super) fn sum(&mut self, a: ir::Value, b: ir::Value) -> (ir::Value, ir::Value) {
         let (a, b) = if self.known_int(a).is_some() {
             (b, a)
         } else {
@@ -203,7 +205,7 @@ impl Lowering<'_, '_> {
     }
 
     /// A difference, and whether it overflows.
-    fn difference(&mut self, a: ir::Value, b: ir::Value) -> (ir::Value, ir::Value) {
+    pub(super) fn difference(&mut self, a: ir::Value, b: ir::Value) -> (ir::Value, ir::Value) {
         let Some(constant) = self.known_int(b) else {
             return self.b.ins().ssub_overflow(a, b);
         };
@@ -217,7 +219,7 @@ impl Lowering<'_, '_> {
     }
 
     /// Leaves division by 0, which fails, and by -1, which can overflow, to the interpreter.
-    fn divisor(&mut self, b: ir::Value) {
+    pub(super) fn divisor(&mut self, b: ir::Value) {
         if self.known_int(b).is_some_and(|known| known > 0) {
             return;
         }
@@ -254,16 +256,20 @@ impl Lowering<'_, '_> {
                 let bits = self.b.ins().icmp(IntCC::Equal, left.1, right.1);
                 (dst, self.b.ins().band(tags, bits))
             }
-            Compare::Lt { dst, a, b } => (dst, self.order(plan, a, b, IntCC::SignedLessThan)),
+            Compare::Lt { dst, a, b } => {
+                return self.order(plan, dst, (a, b), IntCC::SignedLessThan);
+            }
             Compare::Le { dst, a, b } => {
-                (dst, self.order(plan, a, b, IntCC::SignedLessThanOrEqual))
+                return self.order(plan, dst, (a, b), IntCC::SignedLessThanOrEqual);
             }
-            Compare::Gt { dst, a, b } => (dst, self.order(plan, a, b, IntCC::SignedGreaterThan)),
+            Compare::Gt { dst, a, b } => {
+                return self.order(plan, dst, (a, b), IntCC::SignedGreaterThan);
+            }
             Compare::Ge { dst, a, b } => {
-                (dst, self.order(plan, a, b, IntCC::SignedGreaterThanOrEqual))
+                return self.order(plan, dst, (a, b), IntCC::SignedGreaterThanOrEqual);
             }
-            Compare::NumEq { dst, a, b } => (dst, self.order(plan, a, b, IntCC::Equal)),
-            Compare::NumNe { dst, a, b } => (dst, self.order(plan, a, b, IntCC::NotEqual)),
+            Compare::NumEq { dst, a, b } => return self.order(plan, dst, (a, b), IntCC::Equal),
+            Compare::NumNe { dst, a, b } => return self.order(plan, dst, (a, b), IntCC::NotEqual),
             Compare::Equal { .. } => unreachable!("done by a handler"),
         };
         let word = self.b.ins().uextend(I64, holds);
@@ -311,21 +317,20 @@ impl Lowering<'_, '_> {
         self.set_bits(dst.0, Type::Bool, result);
     }
 
-    fn order(&mut self, plan: Plan, a: Use, b: Use, order: IntCC) -> ir::Value {
-        if plan == Plan::Ints {
-            let (a, b) = self.ints(a, b);
-            return self.b.ins().icmp(order, a, b);
-        }
-        let (a, b) = self.floats(a, b);
-        let order = match order {
-            IntCC::SignedLessThan => FloatCC::LessThan,
-            IntCC::SignedLessThanOrEqual => FloatCC::LessThanOrEqual,
-            IntCC::SignedGreaterThan => FloatCC::GreaterThan,
-            IntCC::SignedGreaterThanOrEqual => FloatCC::GreaterThanOrEqual,
-            IntCC::Equal => FloatCC::Equal,
-            _ => FloatCC::NotEqual,
+    fn order(&mut self, plan: Plan, dst: Def, (a, b): (Use, Use), order: IntCC) {
+        let holds = match plan {
+            Plan::Mixed => return self.mixed_order(dst, a, b, order),
+            Plan::Ints => {
+                let (a, b) = self.ints(a, b);
+                self.b.ins().icmp(order, a, b)
+            }
+            _ => {
+                let (a, b) = self.floats(a, b);
+                self.b.ins().fcmp(float_order(order), a, b)
+            }
         };
-        self.b.ins().fcmp(order, a, b)
+        let word = self.b.ins().uextend(I64, holds);
+        self.set_bits(dst.0, Type::Bool, word);
     }
 
     /// Whether the kind of a value is one of a set.
@@ -336,6 +341,18 @@ impl Lowering<'_, '_> {
         let shifted = self.b.ins().ushr(set, kind);
         let bit = self.b.ins().band_imm_s(shifted, 1);
         self.b.ins().icmp_imm_s(IntCC::NotEqual, bit, 0)
+    }
+}
+
+/// The order of Floats that an order of Ints is.
+pub(super) fn float_order(order: IntCC) -> FloatCC {
+    match order {
+        IntCC::SignedLessThan => FloatCC::LessThan,
+        IntCC::SignedLessThanOrEqual => FloatCC::LessThanOrEqual,
+        IntCC::SignedGreaterThan => FloatCC::GreaterThan,
+        IntCC::SignedGreaterThanOrEqual => FloatCC::GreaterThanOrEqual,
+        IntCC::Equal => FloatCC::Equal,
+        _ => FloatCC::NotEqual,
     }
 }
 

@@ -7,6 +7,7 @@ use pw_isa::op::{
 use pw_isa::operand::Use;
 use pw_isa::{Kind, KindSet};
 
+use super::routines::Routine;
 use super::types::{Evidence, Plan, Type};
 use crate::fiber::arena::Elements;
 use crate::interp::SAME_FREE_BYTES;
@@ -18,7 +19,12 @@ impl Evidence<'_> {
     pub(super) fn result_of(&self, op: &Op, plan: Plan, types: &[Type]) -> Type {
         match op {
             Op::Data(Data::Const { .. }) => self.constant_type(op),
-            Op::Text(Text::StringRef { .. }) => Type::Object(Kind::String),
+            Op::Text(
+                Text::StringRef { .. }
+                | Text::StringAppend { .. }
+                | Text::Substring { .. }
+                | Text::NumberToString { .. },
+            ) => Type::Object(Kind::String),
             Op::Function(Call::Closure { function, .. }) => Type::Closure(self.linked(function.0)),
             _ => result(op, plan, types),
         }
@@ -55,10 +61,14 @@ impl Evidence<'_> {
             plan,
             Plan::Plain | Plan::Exit | Plan::AnyClosure | Plan::Known(_) | Plan::Inline(_)
         );
-        if generic && is_guess {
+        let plan = if generic && is_guess {
             Plan::Aside
         } else {
             plan
+        };
+        match plan {
+            Plan::Aside if Routine::of(op).is_some() => Plan::Routine,
+            plan => plan,
         }
     }
 
@@ -66,13 +76,14 @@ impl Evidence<'_> {
     pub(super) fn moves(&self, op: &Op, plan: Plan, types: &[Type]) -> bool {
         let allocates = matches!(
             op,
-            Op::Data(Data::Cons { .. } | Data::MapGet { .. } | Data::MapSet { .. })
+            Op::Data(Data::Cons { .. } | Data::MapSet { .. })
                 | Op::Function(Call::Cell { .. } | Call::Closure { .. })
                 | Op::Text(Text::StringRef { .. })
         );
         match plan {
             Plan::Inline(callee) => self.inlined(op, callee, types).moves,
             Plan::Aside => true,
+            Plan::Routine => Routine::of(op).is_some_and(|routine| routine.moves),
             _ => allocates || op.info().effects.has(Effects::CALL),
         }
     }
@@ -258,6 +269,19 @@ impl Guess {
     }
 }
 
+/// Whether all operands are numbers, as is known or was seen.
+fn are_numbers(op: &Op, site: Site, types: &[Type]) -> bool {
+    let numbers = KindSet::of(&[Kind::Int, Kind::Float]);
+    reads(op)
+        .into_iter()
+        .enumerate()
+        .all(|(place, register)| match types[usize::from(register)] {
+            Type::Int | Type::Float => true,
+            Type::Any => site.operands[place].0 & !numbers.0 == 0,
+            _ => false,
+        })
+}
+
 /// The registers that an instruction reads, in the order of its operands.
 pub(super) fn reads(op: &Op) -> Vec<u16> {
     let mut registers = Vec::new();
@@ -343,6 +367,8 @@ fn arith_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
     match (plan, arith) {
         (_, Arith::ToInt { .. }) => Plan::Aside,
         (Plan::Floats, _) if !with_floats => Plan::Aside,
+        (Plan::Aside, Arith::Neg { .. }) => Plan::Aside,
+        (Plan::Aside, _) if with_floats && are_numbers(op, site, types) => Plan::Mixed,
         _ => plan,
     }
 }
@@ -370,7 +396,8 @@ fn compare_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
             let guess = Guess::of(&reads(op), site, types);
             // Comparing an Int with a Float is exact, which converting is not.
             match guess.numbers() {
-                Plan::Floats if guess.operands.contains(&Some(Type::Int)) => Plan::Aside,
+                Plan::Floats if guess.operands.contains(&Some(Type::Int)) => Plan::Mixed,
+                Plan::Aside if are_numbers(op, site, types) => Plan::Mixed,
                 plan => plan,
             }
         }

@@ -14,9 +14,9 @@ use super::types::Type;
 /// The variables of a register.
 #[derive(Clone, Copy)]
 pub(super) struct Register {
-    tag: Variable,
+    pub(super) tag: Variable,
     pub(super) bits: Variable,
-    float: Variable,
+    pub(super) float: Variable,
     pub(super) view: View,
 }
 

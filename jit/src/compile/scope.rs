@@ -10,6 +10,7 @@ use cranelift_frontend::FunctionBuilder;
 use pw_isa::Function;
 use pw_isa::verify::LiveTable;
 
+use super::exits::{Shared, Source};
 use super::lower::{Lowering, NONE, SLOT};
 use super::parts::{Part, Planner};
 use super::registers::Register;
@@ -28,6 +29,8 @@ pub(super) struct Scope<'a> {
     /// The frame's r0, and how many slots behind the root's it is.
     pub(super) fp: ir::Value,
     pub(super) slot: u32,
+    /// What its exits share.
+    pub(super) shared: Shared,
     /// Where it returns to; none for a frame in the root's place.
     pub(super) caller: Option<Caller<'a>>,
 }
@@ -38,8 +41,8 @@ pub(super) struct Caller<'a> {
     pub(super) scope: Rc<Scope<'a>>,
     pub(super) pc: u32,
     pub(super) window: u16,
-    /// What is known about the caller's registers during the call.
-    pub(super) types: Vec<Type>,
+    /// Where the caller's registers are during the call.
+    pub(super) sources: Vec<Source>,
     /// What is known about the value returned.
     result: Type,
     behind: ir::Block,
@@ -72,6 +75,7 @@ impl<'a> Scope<'a> {
             part,
             fp,
             slot,
+            shared: Shared::default(),
             caller,
         }
     }
@@ -89,13 +93,11 @@ impl<'a> Lowering<'a, '_> {
         self.can_pay(&part);
         let behind = self.b.create_block();
         let result = part.result;
-        let mut types = self.now.clone();
-        types[usize::from(window)..].fill(Type::Any);
         let caller = Caller {
             scope: Rc::clone(&self.scope),
             pc: self.pc,
             window,
-            types,
+            sources: self.sources(self.pc, window),
             result,
             behind,
         };
@@ -107,7 +109,7 @@ impl<'a> Lowering<'a, '_> {
         let slot = self.scope.slot + slots;
         let inner = Scope::new(&mut self.b, self.planner, part, fp, slot, Some(caller));
         self.lower_inside(inner, window, args);
-        self.b.switch_to_block(behind);
+        self.switch_to_sealed(behind);
         self.now[usize::from(window)..].fill(Type::Any);
         self.now[usize::from(window)] = result;
     }

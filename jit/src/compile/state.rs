@@ -5,12 +5,16 @@ use std::sync::atomic::AtomicBool;
 
 use crate::interp::Stay;
 use crate::memo::Memo;
+use crate::tier::routines::Routines;
 use crate::value::Value;
 
 /// Returned in place of a tag: the frame and all above it have been written back; leave.
 pub(crate) const EXIT: i64 = 0x1000;
 /// Returned in place of a tag: the function was not entered, and nothing has happened.
 pub(crate) const NOT_ENTERED: i64 = 0x1001;
+
+/// In place of a function whose body was left: none was.
+pub(crate) const NO_BODY: u64 = u64::MAX;
 
 /// Why native code was left.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
@@ -132,7 +136,7 @@ pub(crate) struct NativeState<'a> {
     pub(crate) exit_fp: *mut Value,
     pub(crate) exit_place: u64,
     pub(crate) exit_reason: u64,
-    /// The function whose body was left: another one's instruction may be inlined in it.
+    /// The function whose body was left, or [`NO_BODY`]: another one's instruction may be inlined in it.
     pub(crate) exit_body: u64,
     /// In code that can be made to leave: the exits that are still passed by.
     pub(crate) exits_left: u64,
@@ -143,6 +147,8 @@ pub(crate) struct NativeState<'a> {
     pub(crate) result_bits: u64,
     /// Does an instruction by its handler in the interpreter.
     pub(crate) aside: unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, u64) -> u64,
+    /// What does operations on values.
+    pub(crate) routines: &'static Routines,
     /// Runs a function without native code.
     pub(crate) interpret: unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, u64) -> u64,
     /// The frame that was entered from the engine or the interpreter, whose header is in place.

@@ -158,7 +158,7 @@ impl Lowering<'_, '_> {
     fn by_handler(&mut self, dst: Def, elsewhere: ir::Block, done: ir::Block) {
         self.b.switch_to_block(elsewhere);
         self.do_aside();
-        let bits = self.load_slot(dst.0, 8);
+        let bits = self.bits(dst.0);
         self.b.ins().jump(done, &[bits.into()]);
         self.b.switch_to_block(done);
     }

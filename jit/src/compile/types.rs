@@ -150,6 +150,8 @@ pub(super) enum Plan {
     Ints,
     /// For two Floats; an operand known to be an Int is converted.
     Floats,
+    /// For two numbers, each an Int or a Float.
+    Mixed,
     /// For words: what they are is in tag and bits.
     Words,
     /// For a value and a short text that is a constant.
@@ -164,6 +166,8 @@ pub(super) enum Plan {
     AnyClosure,
     /// A call of this function, whose code stands in place of the call.
     Inline(u32),
+    /// By a routine of the runtime, called with its operands.
+    Routine,
     /// By a handler of the fast interpreter, called.
     Aside,
     /// Not: the interpreter does it.
@@ -251,6 +255,7 @@ impl Evidence<'_> {
             }
             for next in block.next.iter().filter(|_| goes_on) {
                 let joined = match &at_start[*next] {
+                    _ if self.is_open(*next) => vec![Type::Any; types.len()],
                     None => types.clone(),
                     Some(known) => {
                         let pairs = known.iter().zip(&types);
@@ -266,6 +271,16 @@ impl Evidence<'_> {
                 }
             }
         }
+    }
+
+    /// Whether nothing is known at the start of a block: the interpreter comes to this loop with other
+    /// values than the ways inside that were compiled, and would be refused again and again.
+    fn is_open(&self, number: usize) -> bool {
+        let block = &self.place.blocks.all[number];
+        let feedback = &self.planner.feedback;
+        block.is_header
+            && self.place.is_root()
+            && feedback.is_generic(self.place.number(), block.start)
     }
 
     /// Guesses that are better made on the way into a loop or function than inside: about registers that

@@ -9,7 +9,7 @@ use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
 use super::lower::MEMORY;
-use super::state::{EXIT, ExitReason, NativeState};
+use super::state::NativeState;
 
 /// The signature of bodies.
 pub(super) fn body_signature() -> Signature {
@@ -91,32 +91,19 @@ pub(super) fn return_constant(b: &mut FunctionBuilder<'_>, tag: i64) {
     b.ins().return_(&[tag, bits]);
 }
 
-/// Leaves with the newest frame at `fp`, at `place`.
-pub(super) fn leave_at(
+/// Says that the newest frame is at `fp`, where it stands, and why.
+pub(super) fn say_place(
     b: &mut FunctionBuilder<'_>,
     state: ir::Value,
     fp: ir::Value,
     place: ir::Value,
-    reason: ExitReason,
+    reason: ir::Value,
 ) {
-    b.ins().store(
-        MEMORY,
-        fp,
-        state,
-        offset_of!(NativeState<'_>, exit_fp) as i32,
-    );
-    b.ins().store(
-        MEMORY,
-        place,
-        state,
-        offset_of!(NativeState<'_>, exit_place) as i32,
-    );
-    let reason = b.ins().iconst(I64, reason as i64);
-    b.ins().store(
-        MEMORY,
-        reason,
-        state,
-        offset_of!(NativeState<'_>, exit_reason) as i32,
-    );
-    return_constant(b, EXIT);
+    for (value, offset) in [
+        (fp, offset_of!(NativeState<'_>, exit_fp)),
+        (place, offset_of!(NativeState<'_>, exit_place)),
+        (reason, offset_of!(NativeState<'_>, exit_reason)),
+    ] {
+        b.ins().store(MEMORY, value, state, offset as i32);
+    }
 }

@@ -13,13 +13,13 @@ use pw_isa::{Kind, cost};
 
 /// Stands for no value. A value is returned in machine registers, an optional one is not: reading it back
 /// from memory at once would wait for the writes.
-pub(super) const NOTHING: Value = Value {
+pub(crate) const NOTHING: Value = Value {
     tag: u64::MAX,
     bits: 0,
 };
 
 /// What an operation works with.
-pub(super) struct Aside<'a> {
+pub(crate) struct Aside<'a> {
     pub(super) arena: &'a mut Arena,
     pub(super) code: &'a CodeSpace,
     /// Gas left behind the current block.

@@ -83,8 +83,7 @@ impl Hot<'_> {
 
     /// `eq?` where tags and contents decide; `None` for others.
     #[inline(always)]
-    fn same(&self, a: u16, b: Value) -> Option<bool> {
-        let a = self.get(a);
+    pub(super) fn same(&self, a: Value, b: Value) -> Option<bool> {
         if a == b {
             return Some(true);
         }
@@ -93,8 +92,7 @@ impl Hot<'_> {
     }
 
     /// `eq?`; `None` for errors and capabilities, which are rare.
-    fn same_any(&mut self, a: u16, b: Value) -> Option<bool> {
-        let a = self.get(a);
+    pub(super) fn same_any(&mut self, a: Value, b: Value) -> Option<bool> {
         match a.kind() {
             Kind::Float if b.kind() == Kind::Float => {
                 Some(canonical_bits(a.bits) == canonical_bits(b.bits))
@@ -106,7 +104,7 @@ impl Hot<'_> {
 
     /// `equal?`, which costs nothing beyond its fixed gas where it is done here.
     #[inline(always)]
-    fn equal(&mut self, a: Value, b: Value) -> Option<bool> {
+    pub(super) fn equal(&mut self, a: Value, b: Value) -> Option<bool> {
         if a == b {
             return Some(true);
         }
@@ -157,12 +155,12 @@ impl Hot<'_> {
 
     #[inline(always)]
     pub(super) fn set_same(&mut self, i: &Instruction) -> bool {
-        let same = self.same(i.b, self.get(i.c));
+        let same = self.same(self.get(i.b), self.get(i.c));
         self.set_found(i.a, same.map(Value::bool))
     }
 
     pub(super) fn set_same_any(&mut self, i: &Instruction) -> bool {
-        let same = self.same_any(i.b, self.get(i.c));
+        let same = self.same_any(self.get(i.b), self.get(i.c));
         self.set_found(i.a, same.map(Value::bool))
     }
 
@@ -277,12 +275,12 @@ impl Hot<'_> {
 
     #[inline(always)]
     pub(super) fn branch_same<const IF: bool>(&mut self, i: &Instruction) -> bool {
-        let same = self.same(i.a, self.get(i.c));
+        let same = self.same(self.get(i.a), self.get(i.c));
         self.branch_found::<IF>(i, same, 2)
     }
 
     pub(super) fn branch_same_any<const IF: bool>(&mut self, i: &Instruction) -> bool {
-        let same = self.same_any(i.a, self.get(i.c));
+        let same = self.same_any(self.get(i.a), self.get(i.c));
         self.branch_found::<IF>(i, same, 2)
     }
 
@@ -303,7 +301,7 @@ impl Hot<'_> {
     }
 
     pub(super) fn branch_same_value_any<const IF: bool>(&mut self, i: &Instruction) -> bool {
-        let same = self.same_any(i.a, self.value(usize::from(i.c)));
+        let same = self.same_any(self.get(i.a), self.value(usize::from(i.c)));
         self.branch_found::<IF>(i, same, 3)
     }
 

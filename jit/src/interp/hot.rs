@@ -33,7 +33,7 @@ const BUDGET_MAX: u64 = 1 << 60;
 
 /// What handlers pass on to each other, in machine registers.
 #[derive(Clone, Copy)]
-pub(super) struct Hot<'a> {
+pub(crate) struct Hot<'a> {
     pub(super) pc: *const Instruction,
     pub(super) regs: *mut Value,
     /// Gas left behind the current block.

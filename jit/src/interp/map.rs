@@ -114,10 +114,9 @@ impl Hot<'_> {
         Some(found.entry)
     }
 
-    /// The value of a key in the entry where it was last found.
+    /// The value of a key in the entry where it was last found, and that entry.
     #[inline(always)]
-    fn hinted(&mut self, map: u16, key: Value, hint: u32) -> Option<(u32, Value)> {
-        let map = self.get_if(map, Kind::Map)?;
+    pub(super) fn hinted(&mut self, map: u64, key: Value, hint: u32) -> Option<(u32, Value)> {
         let hint = self.hint(hint, key);
         if !hint.is_usable {
             return None;
@@ -131,7 +130,10 @@ impl Hot<'_> {
     /// A lookup that finds the key where it was last found.
     #[inline(always)]
     pub(super) fn map_get(&mut self, i: &Instruction) -> bool {
-        let found = self.hinted(i.b, self.get(i.c), i.high().into());
+        let Some(map) = self.get_if(i.b, Kind::Map) else {
+            return false;
+        };
+        let found = self.hinted(map, self.get(i.c), i.high().into());
         self.set_found(i.a, found.map(|found| found.1))
     }
 
@@ -150,21 +152,29 @@ impl Hot<'_> {
         self.set_found(i.a, found)
     }
 
-    /// The value of a key, or the default.
+    /// The value of a key that probably is this entry of the program's values, or the default.
+    #[inline(always)]
+    pub(super) fn value_of(
+        &mut self,
+        map: u64,
+        place: u32,
+        key: Value,
+        default: Value,
+    ) -> Option<Value> {
+        let hint = self.hint(place, key);
+        Some(match self.entry(hint, map, key)? {
+            // SAFETY: a value names an object of its kind; the map has this entry.
+            Some(entry) => unsafe { self.arena().entry_value(map, entry) },
+            None => default,
+        })
+    }
+
     fn look_up(&mut self, i: &Instruction, key: Value, default: Value) -> bool {
         let Some(map) = self.get_if(i.b, Kind::Map) else {
             return false;
         };
-        let hint = self.hint(i.high().into(), key);
-        match self.entry(hint, map, key) {
-            Some(Some(entry)) => {
-                // SAFETY: a value names an object of its kind; the map has this entry.
-                let value = unsafe { self.arena().entry_value(map, entry) };
-                self.set(i.a, value)
-            }
-            Some(None) => self.set(i.a, default),
-            None => false,
-        }
+        let found = self.value_of(map, i.high().into(), key, default);
+        self.set_found(i.a, found)
     }
 
     pub(super) fn look_up_or_register(&mut self, i: &Instruction) -> bool {
@@ -185,36 +195,42 @@ impl Hot<'_> {
         self.look_up(i, key, self.value(usize::from(i.low())))
     }
 
-    /// The entry of the key `c` in the map `b`.
+    /// The entry of a key that probably is this entry of the program's values.
     #[inline(always)]
-    fn entry_of(&mut self, i: &Instruction) -> Option<Option<u32>> {
-        let key = self.get(i.c);
-        if let Some((entry, _)) = self.hinted(i.b, key, i.imm as u32) {
+    pub(super) fn entry_of(&mut self, map: u64, place: u32, key: Value) -> Option<Option<u32>> {
+        if let Some((entry, _)) = self.hinted(map, key, place) {
             return Some(Some(entry));
         }
-        let map = self.get_if(i.b, Kind::Map)?;
-        let hint = self.hint(i.imm as u32, key);
+        let hint = self.hint(place, key);
         self.entry(hint, map, key)
+    }
+
+    /// Removes a key; whether it was there.
+    #[inline(always)]
+    pub(super) fn delete(&mut self, map: u64, place: u32, key: Value) -> Option<bool> {
+        let entry = self.entry_of(map, place, key)?;
+        if let Some(entry) = entry {
+            self.arena().map_delete(map, entry);
+        }
+        Some(entry.is_some())
     }
 
     #[inline(always)]
     pub(super) fn map_has(&mut self, i: &Instruction) -> bool {
-        match self.entry_of(i) {
-            Some(entry) => self.set(i.a, Value::bool(entry.is_some())),
-            None => false,
-        }
+        let Some(map) = self.get_if(i.b, Kind::Map) else {
+            return false;
+        };
+        let entry = self.entry_of(map, i.imm as u32, self.get(i.c));
+        self.set_found(i.a, entry.map(|entry| Value::bool(entry.is_some())))
     }
 
     #[inline(always)]
     pub(super) fn map_delete(&mut self, i: &Instruction) -> bool {
-        let Some(entry) = self.entry_of(i) else {
+        let Some(map) = self.get_if(i.b, Kind::Map) else {
             return false;
         };
-        if let Some(entry) = entry {
-            let map = self.get(i.b);
-            self.arena().map_delete(map.bits, entry);
-        }
-        self.set(i.a, Value::bool(entry.is_some()))
+        let deleted = self.delete(map, i.imm as u32, self.get(i.c));
+        self.set_found(i.a, deleted.map(Value::bool))
     }
 
     /// Replaces the value of a key where the key was last found.
@@ -223,12 +239,21 @@ impl Hot<'_> {
         let Some(map) = self.get_if(i.a, Kind::Map) else {
             return false;
         };
-        let key = self.get(i.b);
-        let hint = self.hint(i.imm as u32, key);
+        self.replace_hinted(map, i.imm as u32, self.get(i.b), self.get(i.c))
+    }
+
+    #[inline(always)]
+    pub(super) fn replace_hinted(
+        &mut self,
+        map: u64,
+        place: u32,
+        key: Value,
+        value: Value,
+    ) -> bool {
+        let hint = self.hint(place, key);
         if !hint.is_usable {
             return false;
         }
-        let value = self.get(i.c);
         let arena = self.arena();
         // SAFETY: a value names an object of its kind.
         unsafe { arena.set_value_of_entry(map, hint.entry(), key, value) }
@@ -240,7 +265,13 @@ impl Hot<'_> {
             return false;
         };
         let (key, value) = (self.get(i.b), self.get(i.c));
-        let hint = self.hint(i.imm as u32, key);
+        self.put(map, i.imm as u32, key, value)
+    }
+
+    /// The same for a key that probably is this entry of the program's values.
+    #[inline(always)]
+    pub(super) fn put(&mut self, map: u64, place: u32, key: Value, value: Value) -> bool {
+        let hint = self.hint(place, key);
         let (code, gas, bytes) = (self.code(), self.gas, self.bytes_left());
         match put_key(self.fiber(), code, map, key, value, gas, bytes) {
             Some((entry, gas)) => {

@@ -1,6 +1,6 @@
 //! The fast interpreter: where cold and deoptimised code runs.
 //!
-//! Each program is rewritten once into an [internal form](form) of fixed-size instructions with fused
+//! Each program is rewritten once into an internal form (`form`) of fixed-size instructions with fused
 //! sequences. The loop over them handles the common case of the common instructions and nothing else:
 //! whatever is rare, dear or about to fail makes it stop *before* the instruction, and one step of the
 //! reference interpreter does it instead. So every error, limit, collection and effect happens in
@@ -18,6 +18,7 @@
 //! | `control`, `arith`, `compare`, `data`, `map`, `function`, `text` | handlers, by opcode module |
 //! | `aside` | operations too large for the loop |
 //! | `nested` | the loop called from native code |
+//! | `routines` | operations that native code calls by themselves |
 //! | `profile` | counters and kinds that later tiers and people read |
 
 mod arith;
@@ -35,8 +36,10 @@ mod map;
 mod nested;
 pub mod profile;
 mod rewrite;
+pub(crate) mod routines;
 mod text;
 
+pub(crate) use aside::NOTHING;
 pub(crate) use compare::SAME_FREE_BYTES;
 pub(crate) use form::InternalProgram;
 pub(crate) use hot::Stay;

@@ -32,6 +32,8 @@ const INTERVAL_MAX: u32 = 1 << 16;
 pub(super) const BURST: u32 = 64;
 /// See [`BURST`].
 const BURST_MAX: u32 = 512;
+/// Entries between two looks for native code that has been asked for.
+const INTERVAL_AWAITED: u32 = 256;
 /// Operands that are observed one by one.
 const OPERANDS: usize = 3;
 /// Texts whose last places as keys are remembered, about.
@@ -87,6 +89,17 @@ pub enum Sampling {
     Stops,
 }
 
+/// When the fast loop stops at the entry and the loops of a function.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pace {
+    /// When a counter has run down, to look at a burst of instructions; then the counter starts over.
+    Sampled,
+    /// Often, but not to look: native code has been asked for.
+    Awaited,
+    /// Always: native code can be entered there.
+    Pinned,
+}
+
 /// The counters of one program and what was seen in it.
 #[derive(Debug, Default)]
 struct ProgramProfile {
@@ -96,8 +109,8 @@ struct ProgramProfile {
     interval: Vec<u32>,
     /// Entries before that.
     passed: Vec<u64>,
-    /// Places where native code can be entered: their counters stay at zero, so that the fast loop stops.
-    pinned: Vec<bool>,
+    /// When the fast loop stops there: a pinned counter stays at zero.
+    paces: Vec<Pace>,
     /// Entries at which the fast loop always stops, by site: what is really left of their counters.
     held: BTreeMap<usize, u32>,
     /// For every value of the program the entry of a map where it was last found as a key.
@@ -113,23 +126,45 @@ impl ProgramProfile {
             left: vec![first; sites],
             interval: vec![first; sites],
             passed: vec![0; sites],
-            pinned: vec![false; sites],
+            paces: vec![Pace::Sampled; sites],
             held: BTreeMap::new(),
             hints: vec![0; program.values.len()],
             seen: BTreeMap::new(),
         }
     }
 
-    /// Starts a counter over that has run down: how many instructions to observe, none when it has not.
+    /// Starts a counter over that has run down: how many instructions to observe; `None` when it has not.
     fn restart(&mut self, site: usize) -> Option<u32> {
-        if self.left(site) > 0 || self.pinned[site] {
+        if self.left(site) > 0 || self.paces[site] == Pace::Pinned {
             return None;
         }
-        let burst = self.interval[site].saturating_mul(4);
-        self.passed[site] += u64::from(self.interval[site]);
-        self.interval[site] = self.interval[site].saturating_mul(2).min(INTERVAL_MAX);
+        let passed = self.interval[site];
+        self.passed[site] += u64::from(passed);
+        let (interval, burst) = match self.paces[site] {
+            Pace::Awaited => (INTERVAL_AWAITED, 0),
+            _ => (
+                passed.saturating_mul(2).min(INTERVAL_MAX),
+                passed.saturating_mul(4).clamp(BURST, BURST_MAX),
+            ),
+        };
+        self.interval[site] = interval;
+        self.set_left(site, interval);
+        Some(burst)
+    }
+
+    /// Makes the fast loop stop at another pace.
+    fn set_pace(&mut self, site: usize, pace: Pace) {
+        if self.paces[site] == pace {
+            return;
+        }
+        self.passed[site] = self.total(site);
+        self.interval[site] = match pace {
+            Pace::Sampled => INTERVAL_FIRST,
+            Pace::Awaited => INTERVAL_AWAITED,
+            Pace::Pinned => 0,
+        };
         self.set_left(site, self.interval[site]);
-        Some(burst.clamp(BURST, BURST_MAX))
+        self.paces[site] = pace;
     }
 
     /// Counts an entry that the fast loop did not.
@@ -296,25 +331,24 @@ impl Profile {
             .map_or(&[], |sites| sites)
     }
 
-    /// Makes the fast loop stop at every entry of a function and at those of its loops at which native code
-    /// can be entered, or no longer.
-    pub(crate) fn pin(
+    /// Makes the fast loop stop at the entry and loops of a function at another pace. It is pinned only where
+    /// native code can be entered: at these loops.
+    pub(crate) fn set_pace(
         &mut self,
         code: &CodeSpace,
-        program: u32,
-        function: u32,
-        loops: Option<&[u32]>,
+        (program, function): (u32, u32),
+        pace: Pace,
+        loops: &[u32],
     ) {
         let sites = code.program(program).internal().sites.iter().enumerate();
         let profile = self.program(program, code);
         for (site, (_, pc)) in sites.filter(|(_, (of, _))| *of == function) {
-            let pinned = loops.is_some_and(|loops| *pc == 0 || loops.contains(pc));
-            if profile.pinned[site] != pinned {
-                profile.passed[site] = profile.total(site);
-                profile.interval[site] = if pinned { 0 } else { INTERVAL_FIRST };
-                profile.set_left(site, profile.interval[site]);
-                profile.pinned[site] = pinned;
-            }
+            let is_entered = *pc == 0 || loops.contains(pc);
+            let pace = match pace {
+                Pace::Pinned if !is_entered => Pace::Sampled,
+                other => other,
+            };
+            profile.set_pace(site, pace);
         }
     }
 
@@ -374,11 +408,12 @@ impl Profile {
         let i = &internal.code[pc as usize];
         let of_loop = i.code.is_loop().then_some(i.imm as u32);
         let of_entry = (pc == 0).then_some(internal.entry_site);
+        let least = u32::from(self.sampling == Sampling::Stops);
         if (of_loop.is_some() || of_entry.is_some())
             && let Some(profile) = self.programs.get_mut(&program)
         {
             if let Some(burst) = of_loop.and_then(|site| profile.restart(site as usize)) {
-                return burst;
+                return burst.max(least);
             }
             if let Some(site) = of_entry
                 && let Some(burst) = profile.restart(site as usize)
@@ -386,10 +421,10 @@ impl Profile {
                 if !is_counted {
                     profile.pass(site);
                 }
-                return burst;
+                return burst.max(least);
             }
         }
-        u32::from(self.sampling == Sampling::Stops)
+        least
     }
 
     /// Lets `step` run one instruction that the fast loop does not, and counts the loop or function it

@@ -92,7 +92,7 @@ impl Hot<'_> {
 
     /// Whether a string comes before another.
     #[inline(always)]
-    fn string_before(&mut self, a: Value, b: Value) -> Option<bool> {
+    pub(super) fn string_before(&mut self, a: Value, b: Value) -> Option<bool> {
         if !strings(a, b) {
             return None;
         }
@@ -103,7 +103,7 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
-    fn string_same(&mut self, a: Value, b: Value) -> Option<bool> {
+    pub(super) fn string_same(&mut self, a: Value, b: Value) -> Option<bool> {
         if !strings(a, b) {
             return None;
         }
@@ -135,7 +135,7 @@ impl Hot<'_> {
     }
 }
 
-pub(super) fn append(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<Value> {
+pub(crate) fn append(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<Value> {
     let (left, right) = (aside.string(a)?, aside.string(b)?);
     let own = match left.source {
         Source::Own(offset) => aside.arena.text_buffer(offset),
@@ -158,7 +158,7 @@ fn substring(stay: &mut Stay<'_>, string: Value, from: Value, to: Value) -> Valu
 }
 
 /// The end may be nil.
-fn part(aside: &mut Aside<'_>, string: Value, from: Value, to: Value) -> Option<Value> {
+pub(crate) fn part(aside: &mut Aside<'_>, string: Value, from: Value, to: Value) -> Option<Value> {
     let characters = aside.string(string)?.characters;
     let from = u32::try_from(from.as_int()?).ok()?;
     let to = match to {
@@ -172,7 +172,7 @@ fn part(aside: &mut Aside<'_>, string: Value, from: Value, to: Value) -> Option<
 }
 
 /// A part of a string between two of its characters.
-fn slice(aside: &mut Aside<'_>, string: Value, from: u32, to: u32) -> Option<Value> {
+pub(super) fn slice(aside: &mut Aside<'_>, string: Value, from: u32, to: u32) -> Option<Value> {
     let whole = aside.string(string)?;
     let (mut start, mut length, mut walked) = (from, to - from, 0);
     if whole.characters != whole.length {
@@ -201,7 +201,7 @@ fn position(bytes: &[u8], characters: u32) -> u32 {
 }
 
 /// UTF-8 can be searched as bytes: no character begins within another.
-pub(super) fn index(aside: &mut Aside<'_>, string: Value, part: Value) -> Option<Value> {
+pub(crate) fn index(aside: &mut Aside<'_>, string: Value, part: Value) -> Option<Value> {
     let (whole, searched) = (aside.string(string)?, aside.string(part)?);
     let work = u64::from(whole.length) + u64::from(searched.length);
     aside.pay(cost::work_gas(Work::Bytes, work))?;
@@ -245,7 +245,7 @@ fn before(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<bool> {
     Some(less)
 }
 
-pub(super) fn number_to_string(aside: &mut Aside<'_>, number: Value, _: Value) -> Option<Value> {
+pub(crate) fn number_to_string(aside: &mut Aside<'_>, number: Value, _: Value) -> Option<Value> {
     let mut room = [0; 20];
     let float;
     let text = match Number::of(number)? {
@@ -284,7 +284,7 @@ fn decimal(int: i64, room: &mut [u8; 20]) -> Piece<'_> {
     }
 }
 
-pub(super) fn string_to_number(aside: &mut Aside<'_>, string: Value, _: Value) -> Option<Value> {
+pub(crate) fn string_to_number(aside: &mut Aside<'_>, string: Value, _: Value) -> Option<Value> {
     let length = aside.string(string)?.length;
     aside.pay(cost::work_gas(Work::Bytes, length.into()))?;
     let heap = aside.heap();

@@ -62,8 +62,9 @@ impl fmt::Display for JitEvent<'_> {
         match self {
             JitEvent::Compiled { function, time } => write!(
                 f,
-                "compiled {}: {} bytes, {} entries, {:.3} ms",
+                "compiled {}: {} instructions, {} bytes, {} entries, {:.3} ms",
                 function.name(),
+                function.instructions(),
                 function.machine_code().len(),
                 function.loops().len() + 1,
                 time.as_secs_f64() * 1e3

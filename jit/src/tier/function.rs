@@ -16,6 +16,7 @@ pub struct CompiledFunction {
     memory: CodeMemory,
     loops: Vec<u32>,
     slots: u32,
+    instructions: u32,
     /// The compiler's clock when it was last seen running.
     seen: AtomicU64,
     evicted: AtomicBool,
@@ -36,6 +37,7 @@ impl CompiledFunction {
             memory: CodeMemory::new(&code.bytes, meter)?,
             loops: code.loops,
             slots: code.slots,
+            instructions: code.instructions,
             seen: AtomicU64::new(now),
             evicted: AtomicBool::new(false),
         })
@@ -64,6 +66,11 @@ impl CompiledFunction {
     /// The pcs of the loops that it can be entered at, in the order of these entries.
     pub fn loops(&self) -> &[u32] {
         &self.loops
+    }
+
+    /// The instructions that it does, inlined ones counted each time.
+    pub fn instructions(&self) -> u32 {
+        self.instructions
     }
 
     /// The slots that must be there from the frame's r0 on.

@@ -6,12 +6,14 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `mod` | one worker: what it asks for, its code tables, why native code was left |
+//! | `mod` | one worker: what it asks for, what it takes into use |
+//! | `program` | its code tables, why native code was left, what is worth being entered |
 //! | `compiler` | what workers share: requests, the thread that answers them, the budget |
 //! | `cache`, `function` | the code there is; a function in executable memory |
 //! | `settings`, `event` | when and how functions are compiled; what happens, for logs and tools |
 //! | `perf` | names of native code for `perf` |
 //! | `native` | into native code and out of it |
+//! | `routines` | what native code calls for single operations |
 //!
 //! When code arrives depends on time. It never changes what a program does: every tier has the same
 //! results, gas and states at every instruction.
@@ -22,6 +24,8 @@ mod event;
 mod function;
 mod native;
 mod perf;
+mod program;
+pub(crate) mod routines;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -32,11 +36,11 @@ pub use crate::code::store::StoreError;
 use crate::code_space::CodeSpace;
 use crate::compile::Request;
 use crate::compile::feedback::{Feedback, FunctionFeedback};
+use crate::compile::state::Entries;
 pub use crate::compile::state::ExitReason;
-use crate::compile::state::{BY_CALL, Entries, FIRST_LOOP};
 pub use crate::compile::{CompileError, CompiledCode, Explanation};
 use crate::fiber::Fiber;
-use crate::interp::profile::Profile;
+use crate::interp::profile::{Pace, Profile};
 use crate::memo::Memo;
 use crate::value::Value;
 pub use compiler::{CompilerStatistics, JitCompiler};
@@ -45,12 +49,9 @@ pub use event::{JitEvent, Watch};
 pub use function::CompiledFunction;
 use native::Left;
 pub use perf::{PerfFile, PerfForm};
+use program::ProgramState;
 pub use settings::{CompilationBudget, JitSettings, OptimizationLevel, Optimizations};
 
-/// Failed guesses at one instruction before its function is compiled again.
-const FAILURES: u64 = 4;
-/// Failed guesses at one instruction before there is no guess about it any more.
-const FAILURES_MAX: u32 = 16;
 /// Compilations of one function.
 const COMPILATIONS_MAX: u32 = 20;
 
@@ -81,36 +82,6 @@ pub struct ExitSite {
     pub reason: ExitReason,
     /// How often.
     pub count: u64,
-}
-
-/// What a worker knows about the native code of one function.
-#[derive(Debug, Default)]
-struct FunctionState {
-    native: Option<Arc<CompiledFunction>>,
-    /// A request has not been answered yet.
-    is_pending: bool,
-    compilations: u32,
-    evictions: u32,
-    /// How hot it must be to be compiled, once it was evicted.
-    wanted_heat: u64,
-    gave_up: bool,
-    /// Failed guesses about its instructions, by pc.
-    failures: BTreeMap<u32, u32>,
-    /// Failed guesses in its body since it was last compiled, by function, pc and reason.
-    failed: BTreeMap<(u32, u32, ExitReason), u64>,
-    /// Instructions about which nothing is guessed, in ascending order.
-    generic: Vec<u32>,
-    /// Exits by pc and reason.
-    exits: BTreeMap<(u32, ExitReason), u64>,
-}
-
-/// The native code of one program.
-struct ProgramState {
-    /// Addresses, one a function: the table may go from thread to thread with its tier.
-    table: Vec<usize>,
-    /// By function: parameters (or `u32::MAX`), and registers with captures in the upper half.
-    shapes: Vec<[u32; 2]>,
-    functions: Vec<FunctionState>,
 }
 
 /// The native tier of one worker.
@@ -315,9 +286,14 @@ impl Jit {
         };
         native.see(self.compiler.clock());
         self.entries += 1;
+        let gas_before = fiber.gas_used();
         let began = settings.timed.then(Instant::now);
         let left = native::enter(fiber, space, profile, slice_end, code);
         self.native_time += began.map_or(Duration::ZERO, |began| began.elapsed());
+        if left.is_for_code() {
+            let is_short = fiber.gas_used() - gas_before < settings.short_stay;
+            self.note_stay(space, profile, (place.0, place.1), is_short);
+        }
         match left {
             Left::Returned(value) => Native::Returned(value),
             Left::Refused => Native::Refused,
@@ -325,9 +301,48 @@ impl Jit {
                 if let (ExitReason::Forced, Some(exits)) = (reason, settings.forced_exits) {
                     self.exits_left = exits;
                 }
+                let body = body.unwrap_or(place.1);
                 Native::Left(self.note_exit(fiber.position(), reason, body))
             }
         }
+    }
+
+    /// Enters a function no more for a while whose stays in native code are too short: the way in and out
+    /// takes longer than the interpreter then. Native code goes on calling it.
+    fn note_stay(
+        &mut self,
+        space: &CodeSpace,
+        profile: &mut Profile,
+        (program, function): (u32, u32),
+        is_short: bool,
+    ) {
+        let Some(state) = self.programs.get_mut(&program) else {
+            return;
+        };
+        let of_function = &mut state.functions[function as usize];
+        if of_function.note_stay(is_short) {
+            of_function.rest(profile.heat(space, program, function));
+            self.set_pace(space, profile, (program, function));
+        }
+    }
+
+    /// Says when the interpreter stops in a function, which follows from what there is of it.
+    fn set_pace(&self, space: &CodeSpace, profile: &mut Profile, place: (u32, u32)) {
+        let Some(state) = self.programs.get(&place.0) else {
+            return;
+        };
+        let of_function = &state.functions[place.1 as usize];
+        let is_entered = of_function.native.is_some() && !of_function.rests;
+        let pace = match (is_entered, of_function.is_pending) {
+            (true, _) => Pace::Pinned,
+            (false, true) => Pace::Awaited,
+            (false, false) => Pace::Sampled,
+        };
+        let loops = of_function
+            .native
+            .as_ref()
+            .map_or(&[][..], |native| native.loops());
+        profile.set_pace(space, place, pace, loops);
     }
 
     /// Counts an exit from a function's body, and what it says about guesses: the instruction may be one
@@ -378,11 +393,20 @@ impl Jit {
             .entry(program)
             .or_insert_with(|| ProgramState::new(space, program));
         let of_function = &mut state.functions[function as usize];
+        let instructions = space.program(program).function(function).code.len();
         let is_due = match of_function.native {
-            None => heat >= settings.threshold.max(of_function.wanted_heat),
+            None => heat >= of_function.heat_to_compile(settings.threshold, instructions),
             Some(_) => of_function.has_failed(),
         };
-        if !is_due || of_function.gave_up || of_function.is_pending {
+        let wakes = of_function.rests && heat >= of_function.wanted_heat;
+        if of_function.gave_up || of_function.is_pending {
+            return;
+        }
+        if !is_due {
+            if wakes {
+                of_function.rests = false;
+                self.set_pace(space, profile, (program, function));
+            }
             return;
         }
         if of_function.compilations >= COMPILATIONS_MAX {
@@ -405,7 +429,7 @@ impl Jit {
                     let of_function = &mut state.functions[function as usize];
                     of_function.is_pending = is_pending;
                     of_function.compilations += u32::from(is_pending);
-                    return;
+                    return self.set_pace(space, profile, (program, function));
                 }
                 Err(error) => Err(error),
             }
@@ -434,14 +458,15 @@ impl Jit {
         if state.table.is_empty() {
             state.table = vec![ways.interpreted.start() as usize; state.functions.len()];
         }
-        let of_function = &mut state.functions[function as usize];
-        of_function.is_pending = false;
-        of_function.failed.clear();
         if !profile.is_held(space, program, function) {
             state.table[function as usize] = native.start() as usize;
         }
+        let of_function = &mut state.functions[function as usize];
+        of_function.is_pending = false;
+        of_function.rests = false;
+        of_function.failed.clear();
         let old = of_function.native.replace(Arc::clone(&native));
-        profile.pin(space, program, function, Some(native.loops()));
+        self.set_pace(space, profile, (program, function));
         if let Some(old) = old.filter(|old| !Arc::ptr_eq(old, &native)) {
             self.compiler.discard(&old);
         }
@@ -463,12 +488,12 @@ impl Jit {
         profile: &mut Profile,
         (program, function): (u32, u32),
     ) {
-        self.unlink(space, profile, (program, function));
         if let Some(state) = self.programs.get_mut(&program) {
             let of_function = &mut state.functions[function as usize];
             of_function.is_pending = false;
             of_function.gave_up = true;
         }
+        self.unlink(space, profile, (program, function));
     }
 
     /// Leaves the functions to the interpreter whose code had to make room. One that grows hot again is
@@ -512,66 +537,8 @@ impl Jit {
         };
         if let Some(old) = state.functions[function as usize].native.take() {
             state.table[function as usize] = ways.interpreted.start() as usize;
-            profile.pin(space, program, function, None);
             self.compiler.discard(&old);
         }
-    }
-}
-
-impl FunctionState {
-    /// A guess about an instruction was wrong; after some more there is none any more.
-    fn note_failure(&mut self, pc: u32) {
-        let failures = self.failures.entry(pc).or_default();
-        *failures += 1;
-        if *failures >= FAILURES_MAX
-            && let Err(place) = self.generic.binary_search(&pc)
-        {
-            self.generic.insert(place, pc);
-        }
-    }
-
-    /// Whether guesses at an instruction were wrong too often since it was compiled.
-    fn has_failed(&self) -> bool {
-        self.failed.values().any(|count| *count >= FAILURES)
-    }
-
-    /// The wrong guesses that say so: function, pc, reason, count.
-    fn wrong_guesses(&self) -> Vec<(u32, u32, ExitReason, u64)> {
-        let failed = self.failed.iter().filter(|(_, count)| **count >= FAILURES);
-        failed
-            .map(|((function, pc, reason), count)| (*function, *pc, *reason, *count))
-            .collect()
-    }
-}
-
-impl Entries for ProgramState {
-    fn entry(&self, function: u32, pc: u32) -> Option<(*const u8, u32)> {
-        let native = self.functions[function as usize].native.as_ref()?;
-        let entry = match native.loops().iter().position(|at| *at == pc) {
-            Some(place) => FIRST_LOOP + place as u32,
-            None if pc == 0 => BY_CALL,
-            None => return None,
-        };
-        Some((native.start(), entry))
-    }
-}
-
-impl ProgramState {
-    fn new(space: &CodeSpace, program: u32) -> ProgramState {
-        let functions = &space.program(program).program().functions;
-        let shapes = functions.iter().map(|function| {
-            let params = if function.rest {
-                u32::MAX
-            } else {
-                u32::from(function.params)
-            };
-            let registers = u32::from(function.registers);
-            [params, registers | u32::from(function.captures) << 16]
-        });
-        ProgramState {
-            table: Vec::new(),
-            shapes: shapes.collect(),
-            functions: functions.iter().map(|_| FunctionState::default()).collect(),
-        }
+        self.set_pace(space, profile, (program, function));
     }
 }

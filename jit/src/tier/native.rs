@@ -14,11 +14,14 @@ use std::mem::transmute;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::code_space::CodeSpace;
-use crate::compile::state::{BY_TAIL_CALL, EXIT, Entries, ExitReason, NOT_ENTERED, NativeState};
+use crate::compile::state::{
+    BY_TAIL_CALL, EXIT, Entries, ExitReason, NO_BODY, NOT_ENTERED, NativeState,
+};
 use crate::fiber::Fiber;
 use crate::interp::profile::Profile;
 use crate::interp::{Nested, Place, Stay};
 use crate::memo::{ExecutionPattern, Memo};
+use crate::tier::routines::ROUTINES;
 use crate::value::Value;
 
 /// Cards for an arena that has none: every store marks one.
@@ -31,11 +34,22 @@ pub(super) enum Left {
     /// The fiber stands somewhere else.
     Exit {
         reason: ExitReason,
-        /// The function whose body was left.
-        body: u32,
+        /// The function whose body was left, if one was.
+        body: Option<u32>,
     },
     /// It was not entered.
     Refused,
+}
+
+impl Left {
+    /// Whether the code is why, and not what surrounds it: limits, or a test.
+    pub(super) fn is_for_code(&self) -> bool {
+        match self {
+            Left::Returned(_) => true,
+            Left::Exit { reason, .. } => !matches!(reason, ExitReason::Gas | ExitReason::Forced),
+            Left::Refused => false,
+        }
+    }
 }
 
 type Entrance = unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, u64, *const u8);
@@ -92,12 +106,13 @@ pub(super) fn enter(
         exit_fp: fp,
         exit_place: 0,
         exit_reason: 0,
-        exit_body: 0,
+        exit_body: NO_BODY,
         exits_left: *code.exits_left,
         frames: 0,
         result_tag: 0,
         result_bits: 0,
         aside,
+        routines: &ROUTINES,
         interpret,
         entry_fp: fp,
         first_fp: fp,
@@ -132,7 +147,7 @@ pub(super) fn enter(
     unsafe { state.stay.leave_native(function, pc, fp, frames, gas) };
     Left::Exit {
         reason: ExitReason::ALL[state.exit_reason as usize],
-        body: state.exit_body as u32,
+        body: (state.exit_body != NO_BODY).then_some(state.exit_body as u32),
     }
 }
 
@@ -152,7 +167,7 @@ unsafe fn enter_at(state: *mut NativeState<'_>, fp: *mut Value, entry: u32, code
 impl NativeState<'_> {
     /// Tells the arena what native code has allocated.
     #[inline]
-    fn tell_arena(&mut self) {
+    pub(super) fn tell_arena(&mut self) {
         if self.allocations > 0 {
             let (top, objects) = (self.top, std::mem::take(&mut self.allocations));
             self.stay.arena().made_in_place(top, objects);
@@ -161,7 +176,7 @@ impl NativeState<'_> {
 
     /// Reads where the parts of the arena are, and the room in it.
     #[inline]
-    fn read_arena(&mut self) {
+    pub(super) fn read_arena(&mut self) {
         let bytes = self.stay.bytes_left();
         (self.top, self.top_max) = self.stay.arena().room_in_place(bytes);
         let addresses = self.stay.arena().addresses();
@@ -382,6 +397,7 @@ impl NativeState<'_> {
             self.exit_fp = place.regs;
             self.exit_place = u64::from(place.function) << 32 | u64::from(place.pc);
             self.exit_reason = ExitReason::Interpreter as u64;
+            self.exit_body = NO_BODY;
         }
         EXIT as u64
     }

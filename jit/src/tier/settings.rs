@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JitSettings {
-    /// Entries of a function, or rounds of one of its loops, before it is compiled.
+    /// Entries of a function, or rounds of one of its loops, before it is compiled, if it is small.
     pub threshold: u64,
+    /// Stays in native code that use less gas than this are not worth entering it.
+    pub short_stay: u64,
     /// Whether a thread compiles while programs go on in the interpreter; otherwise they wait.
     pub background: bool,
     /// How hard the compiler tries.
@@ -32,6 +34,7 @@ impl Default for JitSettings {
     fn default() -> JitSettings {
         JitSettings {
             threshold: 500,
+            short_stay: 200,
             background: true,
             optimization_level: OptimizationLevel::Speed,
             optimizations: Optimizations::default(),
@@ -44,12 +47,19 @@ impl Default for JitSettings {
 }
 
 impl JitSettings {
-    /// Nearly everything is compiled, and programs wait for it: what happens does not depend on time.
+    /// Nearly everything is compiled and entered, and programs wait for it: what happens does not depend on time.
     pub fn eager() -> JitSettings {
+        JitSettings::default().made_eager()
+    }
+
+    /// The same for these settings.
+    #[must_use]
+    pub fn made_eager(self) -> JitSettings {
         JitSettings {
             threshold: 0,
+            short_stay: 0,
             background: false,
-            ..JitSettings::default()
+            ..self
         }
     }
 }

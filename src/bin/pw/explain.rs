@@ -31,8 +31,8 @@ const NAMES_MAX: usize = 30;
 /// Plans: `Ints`, `Floats`: for two numbers of that kind, behind a guard where it is a guess; `Words`: for
 /// any values, by tag and bits; `Object`, `Elements`: for an object of that kind; `Known`, `AnyClosure`: a
 /// call of the one closure that was seen, or of any; `Inline`: the function of that number stands in place
-/// of the call; `Aside`: by a handler of the interpreter; `Exit`: not, the interpreter does it; `Plain`:
-/// nothing is guessed.
+/// of the call; `Routine`: by a routine of the runtime; `Aside`: by a handler of the interpreter; `Exit`:
+/// not, the interpreter does it; `Plain`: nothing is guessed.
 ///
 /// Examples:
 ///   pw explain examples/fib.jue fib 25

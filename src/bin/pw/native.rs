@@ -21,8 +21,8 @@ pub(crate) struct NativeOptions {
     /// jit-PID.dump in the current directory, for `perf record -k mono` and `perf inject --jit`).
     #[arg(long, value_enum, value_name = "FORM")]
     perf: Option<Perf>,
-    /// Keep native code in a directory, and take it from there in later runs. Whoever can write there can
-    /// make programs run any machine code.
+    /// Keep native code in a directory, and take it from there in later runs. It must be this user's
+    /// alone (mode 0700): whoever can write there can make programs run any machine code.
     #[arg(long, value_name = "DIR")]
     code_cache: Option<PathBuf>,
 }

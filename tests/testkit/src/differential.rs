@@ -71,6 +71,7 @@ pub fn native_in_background(
 ) -> Outcome {
     let settings = JitSettings {
         background: true,
+        short_stay: JitSettings::default().short_stay,
         ..JitSettings::eager()
     };
     run_native(settings, (fiber, code, host, profile), slice)

@@ -1,7 +1,7 @@
 //! The heap of one actor: bump-allocated, collected precisely, moved freely.
 //!
 //! Values name objects by byte offset, so the words may lie anywhere and move at any time. Up to
-//! [`SMALL_WORDS`] an arena is one block, copied whole by a collection. A larger one consists of
+//! `SMALL_WORDS` an arena is one block, copied whole by a collection. A larger one consists of
 //! segments: new objects fill *new* segments, survive into *surviving* ones and, surviving again, into
 //! *old* ones, which stay in place until most of their objects are dead.
 //!
@@ -9,7 +9,7 @@
 //! whatever the layout. Callers reserve logical bytes first (`Fiber::reserve`), which is where
 //! collections and limits happen; allocation itself cannot fail.
 //!
-//! Every store into an existing object goes through [`Arena::barrier`], which marks the object's
+//! Every store into an existing object goes through `Arena::barrier`, which marks the object's
 //! 4 KiB page (card) as changed since the last capture.
 
 #[cfg(test)]

@@ -1,0 +1,121 @@
+//! Operations that are done by calling a routine of the runtime with their values, which is much cheaper
+//! than a handler of the interpreter: nothing is written to the frame and nothing is looked up.
+
+use std::mem::offset_of;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature};
+use cranelift_codegen::isa::CallConv;
+use pw_isa::op::{Compare, Data, Op, Text};
+
+use super::lower::{Lowering, MEMORY, SLOT};
+use super::plans::reads;
+use super::state::{ExitReason, NativeState};
+use crate::interp::NOTHING;
+use crate::tier::routines::Routines;
+
+/// A routine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Routine {
+    /// Where it stands among all.
+    place: usize,
+    /// Whether objects may move, or vectors change their kind, length or place.
+    pub(super) moves: bool,
+}
+
+impl Routine {
+    /// The routine for an instruction.
+    pub(super) fn of(op: &Op) -> Option<Routine> {
+        macro_rules! routine {
+            ($name:ident moves) => {
+                (offset_of!(Routines, $name), true)
+            };
+            ($name:ident) => {
+                (offset_of!(Routines, $name), false)
+            };
+        }
+        let (place, moves) = match op {
+            Op::Text(op) => match op {
+                Text::StringAppend { .. } => routine!(string_append moves),
+                Text::StringRef { .. } => routine!(string_ref moves),
+                Text::Substring { .. } => routine!(substring moves),
+                Text::StringIndex { .. } => routine!(string_index),
+                Text::StringEq { .. } => routine!(string_eq),
+                Text::StringLt { .. } => routine!(string_lt),
+                Text::NumberToString { .. } => routine!(number_to_string moves),
+                Text::StringToNumber { .. } => routine!(string_to_number),
+                Text::StringToBytes { .. } => routine!(string_to_bytes moves),
+                Text::StringLength { .. }
+                | Text::SymbolToString { .. }
+                | Text::StringToSymbol { .. }
+                | Text::BytesToString { .. } => return None,
+            },
+            Op::Compare(Compare::Eq { .. }) => routine!(eq),
+            Op::Compare(Compare::Equal { .. }) => routine!(equal),
+            Op::Data(op) => match op {
+                Data::Cons { .. } => routine!(cons moves),
+                Data::Car { .. } => routine!(car),
+                Data::Cdr { .. } => routine!(cdr),
+                Data::Vector { .. } => routine!(vector moves),
+                Data::MakeVector { .. } => routine!(make_vector moves),
+                Data::VectorRef { .. } => routine!(vector_ref),
+                Data::VectorSet { .. } => routine!(vector_set moves),
+                Data::VectorPush { .. } => routine!(vector_push moves),
+                Data::VectorPop { .. } => routine!(vector_pop moves),
+                Data::VectorFill { .. } => routine!(vector_fill moves),
+                Data::MakeBytes { .. } => routine!(make_bytes moves),
+                Data::MakeMap { .. } => routine!(make_map moves),
+                Data::MapGet { .. } => routine!(map_get),
+                Data::MapSet { .. } => routine!(map_set moves),
+                Data::MapHas { .. } => routine!(map_has),
+                Data::MapDelete { .. } => routine!(map_delete),
+                Data::MapKeys { .. } => routine!(map_keys moves),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(Routine { place, moves })
+    }
+}
+
+impl Lowering<'_, '_> {
+    /// Lets a routine do the current instruction: tag and bits of its value.
+    pub(super) fn call_routine(&mut self, op: &Op, routine: Routine) -> (ir::Value, ir::Value) {
+        let mut arguments = vec![self.state];
+        if let Op::Data(Data::Vector { values, .. }) = op {
+            let registers = values.first..values.first + values.count;
+            registers.for_each(|register| self.write_back(register));
+            let first = i64::from(values.first) * i64::from(SLOT);
+            arguments.push(self.b.ins().iconst(I64, i64::from(values.count)));
+            arguments.push(self.b.ins().iadd_imm_s(self.scope.fp, first));
+        } else {
+            // The program's value that a key probably is.
+            let key = self.scope.evidence.key(self.pc).unwrap_or(0);
+            arguments.push(self.b.ins().iconst(I64, i64::from(key)));
+            for register in reads(op) {
+                let (tag, bits) = self.value(register);
+                arguments.extend([tag, bits]);
+            }
+        }
+        let mut signature = Signature::new(CallConv::SystemV);
+        signature.params = vec![AbiParam::new(I64); arguments.len()];
+        signature.returns = vec![AbiParam::new(I64); 2];
+        let signature = self.b.import_signature(signature);
+        let gas = self.b.use_var(self.gas);
+        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        let routines = self.load_state(offset_of!(NativeState<'_>, routines));
+        let place = routine.place as i32;
+        let routine = self.b.ins().load(I64, MEMORY, routines, place);
+        let call = self.b.ins().call_indirect(signature, routine, &arguments);
+        let (tag, bits) = (self.b.inst_results(call)[0], self.b.inst_results(call)[1]);
+        if op.info().work != pw_isa::op::Work::None {
+            let gas = self.load_state(offset_of!(NativeState<'_>, gas));
+            self.b.def_var(self.gas, gas);
+        }
+        let nothing = NOTHING.tag as i64;
+        let done = self.b.ins().icmp_imm_s(IntCC::NotEqual, tag, nothing);
+        self.go_on_only_if(done, ExitReason::Aside);
+        (tag, bits)
+    }
+}

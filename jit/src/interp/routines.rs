@@ -1,0 +1,259 @@
+//! What native code lets routines do: operations on values, without an instruction and without registers.
+//! Each does what the instruction does of which it has the name or, where that would fail, collect or
+//! reach a limit, nothing: then it has no value.
+
+use super::aside::{Aside, NOTHING};
+use super::hot::{Hot, Stay};
+use super::text;
+use crate::fiber::arena::{Arena, StorePlan, bytes_logical};
+use crate::heap::Heap;
+use crate::value::Value;
+use pw_isa::op::Work;
+use pw_isa::{Kind, cost};
+
+pub(crate) use super::text::{
+    append as string_append, index as string_index, number_to_string, part as substring,
+    string_to_number,
+};
+
+impl<'a> Stay<'a> {
+    /// Does an operation with this gas, which becomes what is left; no value when nothing has happened.
+    #[inline(always)]
+    pub(crate) fn operate(
+        &mut self,
+        gas: &mut i64,
+        operation: impl FnOnce(&mut Aside<'_>) -> Option<Value>,
+    ) -> Value {
+        let mut aside = self.aside();
+        aside.gas = *gas;
+        match operation(&mut aside) {
+            Some(value) => {
+                *gas = aside.gas;
+                value
+            }
+            None => NOTHING,
+        }
+    }
+
+    /// The same for an operation that handlers do themselves.
+    #[inline(always)]
+    pub(crate) fn handle(
+        &mut self,
+        gas: &mut i64,
+        operation: impl FnOnce(&mut Hot<'a>) -> Option<Value>,
+    ) -> Value {
+        let mut hot = Hot::new(self.pc, self.regs, *gas, self);
+        match operation(&mut hot) {
+            Some(value) => {
+                *gas = hot.gas;
+                value
+            }
+            None => NOTHING,
+        }
+    }
+}
+
+pub(crate) fn string_ref(aside: &mut Aside<'_>, string: Value, index: Value) -> Option<Value> {
+    let index = u32::try_from(index.as_int()?).ok()?;
+    let exists = index < aside.string(string)?.characters;
+    exists.then(|| text::slice(aside, string, index, index + 1))?
+}
+
+pub(crate) fn string_eq(hot: &mut Hot<'_>, a: Value, b: Value) -> Option<Value> {
+    hot.string_same(a, b).map(Value::bool)
+}
+
+pub(crate) fn string_lt(hot: &mut Hot<'_>, a: Value, b: Value) -> Option<Value> {
+    hot.string_before(a, b).map(Value::bool)
+}
+
+pub(crate) fn string_to_bytes(aside: &mut Aside<'_>, string: Value) -> Option<Value> {
+    let length = aside.string(string)?.length;
+    aside.afford(
+        cost::work_gas(Work::Bytes, length.into()),
+        bytes_logical(length.into()),
+    )?;
+    let text = aside.heap().text_bytes(string).to_vec();
+    let bytes = aside.arena.new_bytes(length, 0);
+    aside.arena.write_bytes(bytes.bits, 0, &text);
+    Some(bytes)
+}
+
+pub(crate) fn eq(hot: &mut Hot<'_>, a: Value, b: Value) -> Option<Value> {
+    let same = hot.same(a, b).or_else(|| hot.same_any(a, b))?;
+    Some(Value::bool(same))
+}
+
+pub(crate) fn equal(hot: &mut Hot<'_>, a: Value, b: Value) -> Option<Value> {
+    hot.equal(a, b).map(Value::bool)
+}
+
+fn object(value: Value, kind: Kind) -> Option<u64> {
+    (value.tag == kind as u64).then_some(value.bits)
+}
+
+fn length(value: Value) -> Option<u32> {
+    u32::try_from(value.as_int()?).ok()
+}
+
+/// A vector of values that stand in a row.
+pub(crate) fn vector(aside: &mut Aside<'_>, values: &[Value]) -> Option<Value> {
+    let count = values.len() as u32;
+    let elements = Arena::common_elements(values.iter().copied());
+    let gas = cost::work_gas(Work::Elements, count.into());
+    aside.afford(gas, Arena::vector_logical(elements, count.into()))?;
+    let vector = aside.arena.new_vector(elements, count, count);
+    for (place, value) in values.iter().enumerate() {
+        aside.arena.vector_set(vector.bits, place as u32, *value);
+    }
+    Some(vector)
+}
+
+pub(crate) fn make_vector(aside: &mut Aside<'_>, count: Value, value: Value) -> Option<Value> {
+    let count = length(count)?;
+    let elements = Arena::filled_elements(count, value);
+    let gas = cost::work_gas(Work::Elements, count.into());
+    aside.afford(gas, Arena::vector_logical(elements, count.into()))?;
+    Some(aside.arena.new_filled_vector(count, value))
+}
+
+pub(crate) fn vector_push(aside: &mut Aside<'_>, vector: Value, value: Value) -> Option<Value> {
+    let vector = object(vector, Kind::Vector)?;
+    if !aside.arena.vector_push_in_place(vector, value) {
+        let plan = aside.arena.plan_push(vector, value)?;
+        let gas = cost::work_gas(Work::Elements, plan.copied);
+        aside.afford(gas, plan.bytes)?;
+        aside.arena.apply_plan(vector, plan);
+        aside.arena.vector_push(vector, value);
+    }
+    Some(Value::NIL)
+}
+
+pub(crate) fn vector_pop(aside: &mut Aside<'_>, vector: Value) -> Option<Value> {
+    aside.arena.vector_pop(object(vector, Kind::Vector)?)
+}
+
+/// Also where it widens the vector.
+pub(crate) fn vector_set(
+    aside: &mut Aside<'_>,
+    vector: Value,
+    index: Value,
+    value: Value,
+) -> Option<Value> {
+    let (vector, place) = (object(vector, Kind::Vector)?, length(index)?);
+    if place >= aside.arena.vector_length(vector) {
+        return None;
+    }
+    let plan = aside.arena.plan_store(vector, value);
+    let gas = cost::work_gas(Work::Elements, plan.copied);
+    aside.afford(gas, plan.bytes)?;
+    aside.arena.apply_plan(vector, plan);
+    aside.arena.vector_set(vector, place, value);
+    Some(Value::NIL)
+}
+
+pub(crate) fn vector_ref(aside: &mut Aside<'_>, vector: Value, index: Value) -> Option<Value> {
+    let (vector, place) = (object(vector, Kind::Vector)?, length(index)?);
+    let exists = place < aside.arena.vector_length(vector);
+    exists.then(|| aside.arena.vector_get(vector, place))
+}
+
+pub(crate) fn vector_fill(aside: &mut Aside<'_>, vector: Value, value: Value) -> Option<Value> {
+    let vector = object(vector, Kind::Vector)?;
+    let length = aside.arena.vector_length(vector);
+    if length > 0 {
+        let plan = StorePlan {
+            copied: length.into(),
+            ..aside.arena.plan_store(vector, value)
+        };
+        aside.afford(cost::work_gas(Work::Elements, plan.copied), plan.bytes)?;
+        aside.arena.apply_plan(vector, plan);
+        aside.arena.fill_vector(vector, value);
+    }
+    Some(Value::NIL)
+}
+
+pub(crate) fn make_bytes(aside: &mut Aside<'_>, count: Value, fill: Value) -> Option<Value> {
+    let (count, fill) = (length(count)?, u8::try_from(fill.as_int()?).ok()?);
+    let gas = cost::work_gas(Work::Bytes, count.into());
+    aside.afford(gas, bytes_logical(count.into()))?;
+    Some(aside.arena.new_bytes(count, fill))
+}
+
+pub(crate) fn make_map(aside: &mut Aside<'_>) -> Option<Value> {
+    aside.afford(0, cost::MAP_BYTES)?;
+    Some(aside.arena.new_map())
+}
+
+/// The key probably is entry `place` of the program's values.
+pub(crate) fn map_get(
+    hot: &mut Hot<'_>,
+    place: u32,
+    map: Value,
+    key: Value,
+    default: Value,
+) -> Option<Value> {
+    let map = object(map, Kind::Map)?;
+    match hot.hinted(map, key, place) {
+        Some((_, value)) => Some(value),
+        None => hot.value_of(map, place, key, default),
+    }
+}
+
+/// Likewise.
+pub(crate) fn map_set(
+    hot: &mut Hot<'_>,
+    place: u32,
+    map: Value,
+    key: Value,
+    value: Value,
+) -> Option<Value> {
+    let map = object(map, Kind::Map)?;
+    let done = hot.replace_hinted(map, place, key, value) || hot.put(map, place, key, value);
+    done.then_some(Value::NIL)
+}
+
+/// Likewise.
+pub(crate) fn map_has(hot: &mut Hot<'_>, place: u32, map: Value, key: Value) -> Option<Value> {
+    let entry = hot.entry_of(object(map, Kind::Map)?, place, key)?;
+    Some(Value::bool(entry.is_some()))
+}
+
+/// Likewise.
+pub(crate) fn map_delete(hot: &mut Hot<'_>, place: u32, map: Value, key: Value) -> Option<Value> {
+    let deleted = hot.delete(object(map, Kind::Map)?, place, key)?;
+    Some(Value::bool(deleted))
+}
+
+pub(crate) fn map_keys(aside: &mut Aside<'_>, map: Value) -> Option<Value> {
+    let map = object(map, Kind::Map)?;
+    let (used, count) = (aside.arena.map_used(map), aside.arena.map_count(map));
+    let gas = cost::work_gas(Work::Elements, used.into());
+    aside.afford(gas, u64::from(count) * cost::PAIR_BYTES)?;
+    let mut list = Value::NIL;
+    for entry in (0..used).rev() {
+        if let Some((key, _)) = aside.arena.map_entry(map, entry) {
+            list = aside.arena.new_pair(key, list);
+        }
+    }
+    Some(list)
+}
+
+/// A part of a pair that may be a constant.
+fn part_of_pair(aside: &Aside<'_>, pair: Value) -> Option<(Value, Value)> {
+    let heap: Heap<'_> = aside.heap();
+    heap.pair(pair)
+}
+
+pub(crate) fn car(aside: &mut Aside<'_>, pair: Value) -> Option<Value> {
+    part_of_pair(aside, pair).map(|parts| parts.0)
+}
+
+pub(crate) fn cdr(aside: &mut Aside<'_>, pair: Value) -> Option<Value> {
+    part_of_pair(aside, pair).map(|parts| parts.1)
+}
+
+pub(crate) fn cons(aside: &mut Aside<'_>, car: Value, cdr: Value) -> Option<Value> {
+    aside.afford(0, cost::PAIR_BYTES)?;
+    Some(aside.arena.new_pair(car, cdr))
+}

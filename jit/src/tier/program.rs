@@ -1,0 +1,141 @@
+//! What a worker knows about the native code of a program: its code table, and of each function its code,
+//! why that was left, and whether it is worth being entered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::function::CompiledFunction;
+use crate::code_space::CodeSpace;
+use crate::compile::state::{BY_CALL, Entries, ExitReason, FIRST_LOOP};
+
+/// Failed guesses at one instruction before its function is compiled again.
+const FAILURES: u64 = 4;
+/// Failed guesses at one instruction before there is no guess about it any more.
+const FAILURES_MAX: u32 = 16;
+/// Stays in native code, one after the other, that are too short before a function rests.
+const SHORT_STAYS: u32 = 8;
+/// Entries or rounds for which it rests, half of them; doubled each time.
+const HEAT_OF_REST: u64 = 128;
+/// Instructions of a function that the threshold is for; a larger one must be hotter.
+const INSTRUCTIONS_OF_THRESHOLD: u64 = 32;
+
+/// What a worker knows about the native code of one function.
+#[derive(Debug, Default)]
+pub(super) struct FunctionState {
+    pub(super) native: Option<Arc<CompiledFunction>>,
+    /// The engine does not enter its native code for now: the stays there were too short.
+    pub(super) rests: bool,
+    rests_so_far: u32,
+    short_stays: u32,
+    /// A request has not been answered yet.
+    pub(super) is_pending: bool,
+    pub(super) compilations: u32,
+    pub(super) evictions: u32,
+    /// How hot it must be to be compiled once it was evicted, or to be entered again.
+    pub(super) wanted_heat: u64,
+    pub(super) gave_up: bool,
+    /// Failed guesses about its instructions, by pc.
+    failures: BTreeMap<u32, u32>,
+    /// Failed guesses in its body since it was last compiled, by function, pc and reason.
+    pub(super) failed: BTreeMap<(u32, u32, ExitReason), u64>,
+    /// Instructions about which nothing is guessed, in ascending order.
+    pub(super) generic: Vec<u32>,
+    /// Exits by pc and reason.
+    pub(super) exits: BTreeMap<(u32, ExitReason), u64>,
+}
+
+/// The native code of one program.
+pub(super) struct ProgramState {
+    /// Addresses, one a function: the table may go from thread to thread with its tier.
+    pub(super) table: Vec<usize>,
+    /// By function: parameters (or `u32::MAX`), and registers with captures in the upper half.
+    pub(super) shapes: Vec<[u32; 2]>,
+    pub(super) functions: Vec<FunctionState>,
+}
+
+impl FunctionState {
+    /// A guess about an instruction was wrong; after some more there is none any more.
+    pub(super) fn note_failure(&mut self, pc: u32) {
+        let failures = self.failures.entry(pc).or_default();
+        *failures += 1;
+        if *failures >= FAILURES_MAX
+            && let Err(place) = self.generic.binary_search(&pc)
+        {
+            self.generic.insert(place, pc);
+        }
+    }
+
+    /// Whether guesses at an instruction were wrong too often since it was compiled.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.values().any(|count| *count >= FAILURES)
+    }
+
+    /// The wrong guesses that say so: function, pc, reason, count.
+    pub(super) fn wrong_guesses(&self) -> Vec<(u32, u32, ExitReason, u64)> {
+        let failed = self.failed.iter().filter(|(_, count)| **count >= FAILURES);
+        failed
+            .map(|((function, pc, reason), count)| (*function, *pc, *reason, *count))
+            .collect()
+    }
+}
+
+impl FunctionState {
+    /// How hot it must be to be compiled, when small functions must be as hot as that: what compiling costs
+    /// grows with the function.
+    pub(super) fn heat_to_compile(&self, threshold: u64, instructions: usize) -> u64 {
+        let size = 1 + instructions as u64 / INSTRUCTIONS_OF_THRESHOLD;
+        threshold.saturating_mul(size).max(self.wanted_heat)
+    }
+
+    /// Native code was entered at this function, and has ended. Whether it is to rest: too many stays in a
+    /// row were short.
+    pub(super) fn note_stay(&mut self, is_short: bool) -> bool {
+        self.short_stays = if is_short { self.short_stays + 1 } else { 0 };
+        self.short_stays >= SHORT_STAYS && self.native.is_some() && !self.rests
+    }
+
+    /// It is not entered before it is hotter than now, each time much hotter, or compiled anew.
+    pub(super) fn rest(&mut self, heat: u64) {
+        self.rests = true;
+        self.short_stays = 0;
+        self.rests_so_far += 1;
+        let wait = HEAT_OF_REST << self.rests_so_far.min(32);
+        self.wanted_heat = heat.saturating_add(wait);
+    }
+}
+
+impl Entries for ProgramState {
+    fn entry(&self, function: u32, pc: u32) -> Option<(*const u8, u32)> {
+        let of_function = &self.functions[function as usize];
+        if of_function.rests {
+            return None;
+        }
+        let native = of_function.native.as_ref()?;
+        let entry = match native.loops().iter().position(|at| *at == pc) {
+            Some(place) => FIRST_LOOP + place as u32,
+            None if pc == 0 => BY_CALL,
+            None => return None,
+        };
+        Some((native.start(), entry))
+    }
+}
+
+impl ProgramState {
+    pub(super) fn new(space: &CodeSpace, program: u32) -> ProgramState {
+        let functions = &space.program(program).program().functions;
+        let shapes = functions.iter().map(|function| {
+            let params = if function.rest {
+                u32::MAX
+            } else {
+                u32::from(function.params)
+            };
+            let registers = u32::from(function.registers);
+            [params, registers | u32::from(function.captures) << 16]
+        });
+        ProgramState {
+            table: Vec::new(),
+            shapes: shapes.collect(),
+            functions: functions.iter().map(|_| FunctionState::default()).collect(),
+        }
+    }
+}

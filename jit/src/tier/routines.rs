@@ -1,0 +1,108 @@
+//! What native code calls for operations that it has no code for: a routine of the runtime is given values
+//! and gives a value, and knows no registers. What it gives for none, when nothing has happened, makes
+//! native code leave, and the reference interpreter does the instruction.
+//!
+//! Values are passed and returned as pairs of words. The calling convention of this machine passes them
+//! like any two words (`compile::routines` relies on it).
+
+use crate::compile::state::NativeState;
+use crate::interp::{Stay, routines as operations};
+use crate::value::Value;
+
+/// A routine of no value: the state, and a number that it may be told.
+pub(crate) type OfNone = unsafe extern "C" fn(*mut NativeState<'_>, u64) -> Value;
+/// The same of one value, of two and of three.
+pub(crate) type OfOne = unsafe extern "C" fn(*mut NativeState<'_>, u64, Value) -> Value;
+/// See [`OfOne`].
+pub(crate) type OfTwo = unsafe extern "C" fn(*mut NativeState<'_>, u64, Value, Value) -> Value;
+/// See [`OfOne`].
+pub(crate) type OfThree =
+    unsafe extern "C" fn(*mut NativeState<'_>, u64, Value, Value, Value) -> Value;
+/// The same of as many values in a row as the number says.
+pub(crate) type OfMany = unsafe extern "C" fn(*mut NativeState<'_>, u64, *const Value) -> Value;
+
+/// Defines routines by name and type: whether one `makes` objects or only `reads` and writes those that
+/// there are, and the operation, done aside or as a handler does it.
+macro_rules! routines {
+    ($($name:ident: $type:ident = $way:ident $how:ident
+        |$on:ident, $number:ident $(, $value:ident)*| $operation:expr;)*) => {
+        /// All routines; native code finds them by `offset_of!`.
+        #[repr(C)]
+        pub(crate) struct Routines {
+            $(pub(crate) $name: $type,)*
+            pub(crate) vector: OfMany,
+        }
+
+        /// The routines of this process.
+        pub(crate) static ROUTINES: Routines = Routines {
+            $($name: {
+                unsafe extern "C" fn routine(
+                    state: *mut NativeState<'_>,
+                    $number: u64
+                    $(, $value: Value)*
+                ) -> Value {
+                    // SAFETY: native code passes on what it was given.
+                    unsafe { &mut *state }.$way(|stay, gas| stay.$how(gas, |$on| $operation))
+                }
+                routine
+            },)*
+            vector,
+        };
+    };
+}
+
+routines! {
+    string_append: OfTwo = makes operate |aside, _n, a, b| operations::string_append(aside, a, b);
+    string_ref: OfTwo = makes operate |aside, _n, string, index| operations::string_ref(aside, string, index);
+    substring: OfThree = makes operate |aside, _n, string, from, to| operations::substring(aside, string, from, to);
+    string_index: OfTwo = reads operate |aside, _n, string, part| operations::string_index(aside, string, part);
+    string_eq: OfTwo = reads handle |hot, _n, a, b| operations::string_eq(hot, a, b);
+    string_lt: OfTwo = reads handle |hot, _n, a, b| operations::string_lt(hot, a, b);
+    number_to_string: OfOne = makes operate |aside, _n, number| operations::number_to_string(aside, number, Value::NIL);
+    string_to_number: OfOne = reads operate |aside, _n, string| operations::string_to_number(aside, string, Value::NIL);
+    string_to_bytes: OfOne = makes operate |aside, _n, string| operations::string_to_bytes(aside, string);
+    eq: OfTwo = reads handle |hot, _n, a, b| operations::eq(hot, a, b);
+    equal: OfTwo = reads handle |hot, _n, a, b| operations::equal(hot, a, b);
+    cons: OfTwo = makes operate |aside, _n, car, cdr| operations::cons(aside, car, cdr);
+    car: OfOne = reads operate |aside, _n, pair| operations::car(aside, pair);
+    cdr: OfOne = reads operate |aside, _n, pair| operations::cdr(aside, pair);
+    make_vector: OfTwo = makes operate |aside, _n, count, value| operations::make_vector(aside, count, value);
+    vector_ref: OfTwo = reads operate |aside, _n, vector, index| operations::vector_ref(aside, vector, index);
+    vector_set: OfThree = makes operate |aside, _n, vector, index, value| operations::vector_set(aside, vector, index, value);
+    vector_push: OfTwo = makes operate |aside, _n, vector, value| operations::vector_push(aside, vector, value);
+    vector_pop: OfOne = reads operate |aside, _n, vector| operations::vector_pop(aside, vector);
+    vector_fill: OfTwo = makes operate |aside, _n, vector, value| operations::vector_fill(aside, vector, value);
+    make_bytes: OfTwo = makes operate |aside, _n, count, fill| operations::make_bytes(aside, count, fill);
+    make_map: OfNone = makes operate |aside, _n| operations::make_map(aside);
+    map_get: OfThree = reads handle |hot, place, map, key, default| operations::map_get(hot, place as u32, map, key, default);
+    map_set: OfThree = makes handle |hot, place, map, key, value| operations::map_set(hot, place as u32, map, key, value);
+    map_has: OfTwo = reads handle |hot, place, map, key| operations::map_has(hot, place as u32, map, key);
+    map_delete: OfTwo = reads handle |hot, place, map, key| operations::map_delete(hot, place as u32, map, key);
+    map_keys: OfOne = makes operate |aside, _n, map| operations::map_keys(aside, map);
+}
+
+unsafe extern "C" fn vector(state: *mut NativeState<'_>, count: u64, first: *const Value) -> Value {
+    // SAFETY: native code has written that many values there, in the frame.
+    let values = unsafe { std::slice::from_raw_parts(first, count as usize) };
+    // SAFETY: native code passes on what it was given.
+    unsafe { &mut *state }
+        .makes(|stay, gas| stay.operate(gas, |aside| operations::vector(aside, values)))
+}
+
+impl<'a> NativeState<'a> {
+    /// Lets an operation work with the objects that there are. It need not know of those that native code
+    /// has just made in place, other than by values.
+    #[inline(always)]
+    fn reads(&mut self, operation: impl FnOnce(&mut Stay<'a>, &mut i64) -> Value) -> Value {
+        operation(&mut self.stay, &mut self.gas)
+    }
+
+    /// Lets an operation make objects.
+    #[inline(always)]
+    fn makes(&mut self, operation: impl FnOnce(&mut Stay<'a>, &mut i64) -> Value) -> Value {
+        self.tell_arena();
+        let value = operation(&mut self.stay, &mut self.gas);
+        self.read_arena();
+        value
+    }
+}
