@@ -16,6 +16,7 @@ use super::blocks::Block;
 use super::exits::Exit;
 use super::parts::Planner;
 use super::plans::{guarded, reads};
+use super::ranges::{Fact, Ranges, Term};
 use super::routines::Routine;
 use super::scope::Scope;
 use super::state::{BY_TAIL_CALL, EXIT, ExitReason, FIRST_LOOP, NOT_ENTERED, NativeState};
@@ -54,6 +55,8 @@ pub(super) struct Lowering<'a, 'b> {
     /// Of the instruction being lowered: its pc, the types before it, and its exits.
     pub(super) pc: u32,
     pub(super) now: Vec<Type>,
+    /// What is known about Ints and lengths before it.
+    pub(super) ranges: Ranges,
     pub(super) before: Vec<Type>,
     pub(super) refund: u64,
     pub(super) here: Vec<(ExitReason, ir::Block)>,
@@ -99,7 +102,9 @@ pub(super) fn lower(
     };
     let gas = b.declare_var(I64);
     let body = b.import_signature(body_signature());
-    let scope = Rc::new(Scope::new(&mut b, &planner, root, fp, 0, None));
+    let ranges = Ranges::default();
+    let scope = Scope::new(&mut b, &planner, root, &ranges, (fp, 0), None);
+    let scope = Rc::new(scope);
     let mut lowering = Lowering {
         b,
         planner: &planner,
@@ -117,6 +122,7 @@ pub(super) fn lower(
         block: 0,
         pc: 0,
         now: Vec::new(),
+        ranges,
         before: Vec::new(),
         refund: 0,
         here: Vec::new(),
@@ -180,6 +186,7 @@ impl<'a> Lowering<'a, '_> {
         self.switch_to_sealed(go_on);
         self.pc = 0;
         self.now = vec![Type::Any; self.scope.registers.len()];
+        self.ranges = Ranges::default();
         self.load_frame(0);
         // An exit on the way in leaves the frame as it is: nothing has been charged.
         self.before = self.now.clone();
@@ -243,6 +250,7 @@ impl<'a> Lowering<'a, '_> {
         let start = self.scope.part.place.blocks.all[header].start;
         self.pc = start;
         self.now = vec![Type::Any; self.scope.registers.len()];
+        self.ranges = Ranges::default();
         self.load_frame(start);
         self.before = self.now.clone();
         self.refund = 0;
@@ -289,6 +297,7 @@ impl<'a> Lowering<'a, '_> {
         };
         self.b.switch_to_block(self.scope.native[number]);
         self.now.clone_from(at_start);
+        self.ranges.clone_from(&self.scope.ranges[number]);
         self.block = number;
         self.charge(block);
         let mut gas_behind = block.gas;
@@ -300,6 +309,8 @@ impl<'a> Lowering<'a, '_> {
             let plan = self.scope.part.types.plans[pc as usize];
             self.instructions += 1;
             let goes_on = self.instruction(number, pc, plan);
+            let evidence = &self.scope.evidence;
+            evidence.step_ranges(pc, plan, &self.before, &mut self.ranges);
             gas_behind -= self.scope.function.fixed_gas(pc as usize);
             if !goes_on {
                 return;
@@ -395,10 +406,12 @@ impl<'a> Lowering<'a, '_> {
             (behind, taken)
         };
         self.b.ins().brif(truth, if_true, &[], if_false, &[]);
-        let now = self.now.clone();
-        for (way, to) in [(taken, next[0]), (behind, next[1])] {
+        let (now, ranges) = (self.now.clone(), self.ranges.clone());
+        for (way, to, holds) in [(taken, next[0], wanted), (behind, next[1], !wanted)] {
             self.switch_to_sealed(way);
             self.now.clone_from(&now);
+            self.ranges.clone_from(&ranges);
+            self.ranges.branch(test, holds);
             self.pc = self.scope.part.place.blocks.all[to].start;
             self.before.clone_from(&now);
             self.refund = 0;
@@ -456,7 +469,52 @@ impl<'a> Lowering<'a, '_> {
             self.guard(register, wanted);
             self.forget(register, wanted);
         }
+        let facts = self.scope.ranges[number].facts();
+        for fact in facts {
+            self.guard_fact(fact);
+        }
         self.b.ins().jump(self.scope.native[number], &[]);
+    }
+
+    /// Makes sure of something about Ints and lengths.
+    fn guard_fact(&mut self, fact: Fact) {
+        if self.ranges.knows(fact) {
+            return;
+        }
+        let holds = match fact {
+            Fact::Least(term, least) => {
+                let number = self.number(term);
+                let order = IntCC::SignedGreaterThanOrEqual;
+                self.b.ins().icmp_imm_s(order, number, least)
+            }
+            Fact::Most(term, most) => {
+                let number = self.number(term);
+                let order = IntCC::SignedLessThanOrEqual;
+                self.b.ins().icmp_imm_s(order, number, most)
+            }
+            Fact::Distance(low, by, high) => {
+                let (mut sum, high) = (self.number(low), self.number(high));
+                if by != 0 {
+                    let by = self.b.ins().iconst(I64, by);
+                    let (moved, overflow) = self.b.ins().sadd_overflow(sum, by);
+                    self.exit_if(overflow, ExitReason::Range);
+                    sum = moved;
+                }
+                let order = IntCC::SignedLessThanOrEqual;
+                self.b.ins().icmp(order, sum, high)
+            }
+        };
+        self.exit_unless(holds, ExitReason::Range);
+        self.ranges.assume(fact);
+    }
+
+    /// A number that facts are about.
+    fn number(&mut self, term: Term) -> ir::Value {
+        let register = self.scope.registers[usize::from(term.register())];
+        self.b.use_var(match term {
+            Term::Int(_) => register.bits,
+            Term::Length(_) => register.view.length,
+        })
     }
 
     /// What the current instruction takes a number that it reads to be.

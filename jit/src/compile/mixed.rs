@@ -10,6 +10,7 @@ use pw_isa::operand::{Def, Use};
 
 use super::lower::{Lowering, NONE};
 use super::numbers::float_order;
+use super::ranges::{Fact, Term};
 use super::state::ExitReason;
 use super::types::Type;
 
@@ -25,6 +26,7 @@ impl Lowering<'_, '_> {
         else {
             unreachable!("not compiled for numbers of both kinds");
         };
+        let is_positive = self.ranges.knows(Fact::Least(Term::Int(b.0), 1));
         let done = self.b.create_block();
         let tag = self.b.append_block_param(done, I64);
         let bits = self.b.append_block_param(done, I64);
@@ -34,7 +36,7 @@ impl Lowering<'_, '_> {
                 Arith::Sub { .. } => lowering.difference(a, b),
                 Arith::Mul { .. } => lowering.b.ins().smul_overflow(a, b),
                 _ => {
-                    lowering.divisor(b);
+                    lowering.divisor(b, is_positive);
                     let quotient = lowering.b.ins().sdiv(a, b);
                     (quotient, lowering.b.ins().iconst(I64, 0))
                 }

@@ -10,6 +10,7 @@
 //! | `feedback` | what a compilation knows about the way functions run |
 //! | `blocks` | blocks, and the gas to the next check |
 //! | `types`, `plans` | what is known and guessed about registers; how instructions are compiled |
+//! | `ranges`, `induction` | how large Ints and vectors are, at one place and in loops |
 //! | `parts`, `scope` | what is inlined where; the frames of it |
 //! | `lower`, `ways` | from blocks to Cranelift's form: entries, edges, gas, operations aside; ways in and out |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
@@ -30,6 +31,7 @@ mod blocks;
 mod calls;
 mod exits;
 pub(crate) mod feedback;
+mod induction;
 mod lower;
 mod maps;
 mod mixed;
@@ -37,6 +39,7 @@ mod numbers;
 mod objects;
 mod parts;
 mod plans;
+mod ranges;
 mod registers;
 mod routines;
 mod scope;

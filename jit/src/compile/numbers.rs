@@ -8,6 +8,7 @@ use pw_isa::op::{Arith, Compare, Float};
 use pw_isa::operand::{Def, Use};
 
 use super::lower::{Lowering, NONE};
+use super::ranges::{Fact, Term};
 use super::state::ExitReason;
 use super::types::{Plan, Type};
 
@@ -33,6 +34,7 @@ impl Lowering<'_, '_> {
             Plan::Mixed => return self.mixed_arith(op),
             _ => {}
         }
+        let op = self.unchecked(op);
         match op {
             Arith::Add { dst, a, b } => {
                 let (a, b) = self.ints(a, b);
@@ -50,20 +52,23 @@ impl Lowering<'_, '_> {
                 self.checked(dst, product, overflow);
             }
             Arith::Div { dst, a, b } | Arith::Quot { dst, a, b } => {
+                let is_positive = self.ranges.knows(Fact::Least(Term::Int(b.0), 1));
                 let (a, b) = self.ints(a, b);
-                self.divisor(b);
+                self.divisor(b, is_positive);
                 let quotient = self.b.ins().sdiv(a, b);
                 self.set_bits(dst.0, Type::Int, quotient);
             }
             Arith::Rem { dst, a, b } => {
+                let is_positive = self.ranges.knows(Fact::Least(Term::Int(b.0), 1));
                 let (a, b) = self.ints(a, b);
-                self.divisor(b);
+                self.divisor(b, is_positive);
                 let rest = self.b.ins().srem(a, b);
                 self.set_bits(dst.0, Type::Int, rest);
             }
             Arith::Mod { dst, a, b } => {
+                let is_positive = self.ranges.knows(Fact::Least(Term::Int(b.0), 1));
                 let (a, b) = self.ints(a, b);
-                self.divisor(b);
+                self.divisor(b, is_positive);
                 let rest = self.b.ins().srem(a, b);
                 self.floor(dst, rest, b);
             }
@@ -89,6 +94,16 @@ impl Lowering<'_, '_> {
                 self.set_bits(dst.0, Type::Int, result);
             }
             _ => self.wrapping(op),
+        }
+    }
+
+    /// The operation without a test for overflow, where none can be.
+    fn unchecked(&self, op: Arith) -> Arith {
+        match op {
+            Arith::Add { dst, a, b } if self.ranges.fits(&op) => Arith::WrapAdd { dst, a, b },
+            Arith::Sub { dst, a, b } if self.ranges.fits(&op) => Arith::WrapSub { dst, a, b },
+            Arith::Mul { dst, a, b } if self.ranges.fits(&op) => Arith::WrapMul { dst, a, b },
+            other => other,
         }
     }
 
@@ -219,8 +234,8 @@ impl Lowering<'_, '_> {
     }
 
     /// Leaves division by 0, which fails, and by -1, which can overflow, to the interpreter.
-    pub(super) fn divisor(&mut self, b: ir::Value) {
-        if self.known_int(b).is_some_and(|known| known > 0) {
+    pub(super) fn divisor(&mut self, b: ir::Value, is_positive: bool) {
+        if is_positive {
             return;
         }
         let more = self.b.ins().iadd_imm_s(b, 1);

@@ -138,14 +138,17 @@ impl Lowering<'_, '_> {
     ) -> (View, ir::Value) {
         self.guard(vector.0, wanted);
         self.guard(index.0, Type::Int);
+        let is_within = self.ranges.is_within(index.0, vector.0);
         let index = self.bits(index.0);
         let view = self.scope.registers[usize::from(vector.0)].view;
-        let length = self.b.use_var(view.length);
-        let outside = self
-            .b
-            .ins()
-            .icmp(IntCC::UnsignedGreaterThanOrEqual, index, length);
-        self.exit_if(outside, ExitReason::Range);
+        if !is_within {
+            let length = self.b.use_var(view.length);
+            let outside = self
+                .b
+                .ins()
+                .icmp(IntCC::UnsignedGreaterThanOrEqual, index, length);
+            self.exit_if(outside, ExitReason::Range);
+        }
         let shift = if elements == Elements::Any { 4 } else { 3 };
         (view, self.b.ins().ishl_imm_u(index, shift))
     }

@@ -13,6 +13,7 @@ use pw_isa::verify::LiveTable;
 use super::exits::{Shared, Source};
 use super::lower::{Lowering, NONE, SLOT};
 use super::parts::{Part, Planner};
+use super::ranges::Ranges;
 use super::registers::Register;
 use super::state::ExitReason;
 use super::types::{Evidence, Type};
@@ -24,6 +25,8 @@ pub(super) struct Scope<'a> {
     pub(super) function: &'a Function,
     pub(super) live: &'a LiveTable,
     pub(super) registers: Vec<Register>,
+    /// What is known about Ints and lengths at the start of each block.
+    pub(super) ranges: Vec<Ranges>,
     /// Cranelift's blocks, by block.
     pub(super) native: Vec<ir::Block>,
     /// The frame's r0, and how many slots behind the root's it is.
@@ -53,11 +56,12 @@ impl<'a> Scope<'a> {
         b: &mut FunctionBuilder<'_>,
         planner: &'a Planner<'a>,
         part: Rc<Part>,
-        fp: ir::Value,
-        slot: u32,
+        at_entry: &Ranges,
+        (fp, slot): (ir::Value, u32),
         caller: Option<Caller<'a>>,
     ) -> Scope<'a> {
         let number = part.place.number();
+        let evidence = planner.evidence(&part.place);
         let function = planner.program.function(number);
         let registers = (0..function.registers).map(|_| Register::declare(b));
         Scope {
@@ -69,7 +73,8 @@ impl<'a> Scope<'a> {
                 .iter()
                 .map(|_| b.create_block())
                 .collect(),
-            evidence: planner.evidence(&part.place),
+            ranges: evidence.ranges(&part.types, at_entry),
+            evidence,
             function,
             live: planner.program.live(number),
             part,
@@ -107,8 +112,8 @@ impl<'a> Lowering<'a, '_> {
             .ins()
             .iadd_imm_s(self.scope.fp, i64::from(slots) * i64::from(SLOT));
         let slot = self.scope.slot + slots;
-        let inner = Scope::new(&mut self.b, self.planner, part, fp, slot, Some(caller));
-        self.lower_inside(inner, window, args);
+        let at = (fp, slot);
+        self.lower_inside(part, at, Some(caller), window, args);
         self.switch_to_sealed(behind);
         self.now[usize::from(window)..].fill(Type::Any);
         self.now[usize::from(window)] = result;
@@ -118,10 +123,9 @@ impl<'a> Lowering<'a, '_> {
     pub(super) fn inline_tail(&mut self, callee: u32, window: u16, args: u16) {
         let part = self.inlined_part(callee);
         self.can_pay(&part);
-        let (fp, slot) = (self.scope.fp, self.scope.slot);
+        let at = (self.scope.fp, self.scope.slot);
         let caller = self.scope.caller.clone();
-        let inner = Scope::new(&mut self.b, self.planner, part, fp, slot, caller);
-        self.lower_inside(inner, window, args);
+        self.lower_inside(part, at, caller, window, args);
     }
 
     fn inlined_part(&self, callee: u32) -> Rc<Part> {
@@ -138,7 +142,17 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// Lowers a part whose arguments stand in a window of the current one.
-    fn lower_inside(&mut self, inner: Scope<'a>, window: u16, args: u16) {
+    fn lower_inside(
+        &mut self,
+        part: Rc<Part>,
+        at: (ir::Value, u32),
+        caller: Option<Caller<'a>>,
+        window: u16,
+        args: u16,
+    ) {
+        let passed = (0..args).map(|place| (window + 1 + place, place));
+        let ranges = self.ranges.passed(&passed.collect());
+        let inner = Scope::new(&mut self.b, self.planner, part, &ranges, at, caller);
         self.reach = self.reach.max(inner.end());
         let inner = Rc::new(inner);
         let mut types = vec![Type::Any; inner.registers.len()];
@@ -151,6 +165,7 @@ impl<'a> Lowering<'a, '_> {
         let outer = (
             std::mem::replace(&mut self.scope, inner),
             std::mem::replace(&mut self.now, types),
+            std::mem::replace(&mut self.ranges, ranges),
             std::mem::take(&mut self.before),
             std::mem::take(&mut self.here),
             (self.pc, self.refund, self.block),
@@ -162,6 +177,7 @@ impl<'a> Lowering<'a, '_> {
         (
             self.scope,
             self.now,
+            self.ranges,
             self.before,
             self.here,
             (self.pc, self.refund, self.block),

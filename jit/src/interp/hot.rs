@@ -55,8 +55,6 @@ pub(crate) struct Stay<'a> {
     /// The second word of the header of a frame whose window is the caller's register 0.
     pub(super) header_base: u64,
     pub(super) counters: *mut u32,
-    /// Handlers that have used the machine's stack up to here leave the loop.
-    pub(super) native_end: usize,
     fiber: *mut Fiber,
     pub(super) program_number: u32,
     /// Where keys were last found, for each of the program's values.
@@ -123,7 +121,6 @@ impl<'a> Stay<'a> {
             stack_end: stack.wrapping_add(stack_slots),
             header_end: stack.wrapping_add(stack_slots).wrapping_sub(1),
             counters: counters.as_mut_ptr(),
-            native_end: 0,
             hints: hints.as_mut_ptr(),
             text_hints,
             globals,

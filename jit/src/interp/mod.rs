@@ -12,7 +12,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `form`, `rewrite`, `fuse`, `known` | the internal form and how it is made |
+//! | `code`, `form`, `rewrite`, `fuse`, `branches`, `known` | the internal form and how it is made |
 //! | `dispatch` | the loop: which handler an instruction has, and how one hands over to the next |
 //! | `hot` | what handlers keep in machine registers; entering and leaving the loop |
 //! | `control`, `arith`, `compare`, `data`, `map`, `function`, `text` | handlers, by opcode module |
@@ -23,6 +23,8 @@
 
 mod arith;
 mod aside;
+mod branches;
+mod code;
 mod compare;
 mod control;
 mod data;

@@ -26,7 +26,7 @@ const INTERVAL_FIRST: u32 = 8;
 /// The same when nearly everything is to be compiled.
 const INTERVAL_EAGER: u32 = 2;
 /// Entries between two bursts, at most.
-const INTERVAL_MAX: u32 = 1 << 16;
+const INTERVAL_MAX: u32 = 1 << 18;
 /// Instructions that are observed in a burst: as many as were passed four times, within these bounds, so that
 /// the end of a long function is seen, too.
 pub(super) const BURST: u32 = 64;

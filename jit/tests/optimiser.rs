@@ -1,0 +1,311 @@
+//! What the compiler makes of small loops: the intermediate form that Cranelift is given is looked at, each
+//! time beside that of a program where the optimisation would be wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pw_jit::interp::profile::Profile;
+use pw_jit::reference::{self, Outcome};
+use pw_jit::tier::JitSettings;
+use pw_jit::{CodeSpace, Fiber, Limits, interp};
+use testkit::fibers::{Surroundings, load};
+
+/// Cranelift's form of a function.
+struct Form {
+    /// Instructions by block, and the blocks that each goes on to.
+    blocks: BTreeMap<String, Vec<String>>,
+    next: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Form {
+    /// What a function becomes once the program has run; in native code it ends like in the reference.
+    fn of(source: &str, function: u32) -> Form {
+        let mut code = CodeSpace::default();
+        let number = load(&mut code, source);
+        let settings = JitSettings {
+            background: false,
+            ..JitSettings::default()
+        };
+        let mut profile = Profile::with_native(settings).expect("a machine with native code");
+        let mut fast = Fiber::new(&code, number, Limits::default());
+        let mut slow = fast.clone();
+        let expected = reference::run(&mut slow, &code, &mut Surroundings, u64::MAX);
+        assert!(matches!(expected, Outcome::Done(_)), "{expected:?}");
+        let outcome = interp::run(&mut fast, &code, &mut Surroundings, &mut profile, u64::MAX);
+        assert_eq!(outcome, expected);
+        assert_eq!(fast.gas_used(), slow.gas_used());
+        let jit = profile.native().expect("it has one");
+        assert!(jit.statistics().entries > 0, "nothing is hot");
+        let explanation = jit.compiler().explain(&code, &profile, number, function);
+        Form::read(&explanation.expect("code").ir)
+    }
+
+    fn read(text: &str) -> Form {
+        let mut form = Form {
+            blocks: BTreeMap::new(),
+            next: BTreeMap::new(),
+        };
+        let mut block = String::new();
+        for line in text.lines() {
+            let indented = line.starts_with("    ");
+            let line = line.split(';').next().unwrap_or_default().trim();
+            let is_head = line.starts_with("block") && line.ends_with(':');
+            if is_head && !indented {
+                block = label(line);
+                form.blocks.insert(block.clone(), Vec::new());
+            } else if let Some(instructions) = form.blocks.get_mut(&block)
+                && indented
+                && !line.contains("->")
+            {
+                if line.starts_with("jump") || line.starts_with("brif") {
+                    let targets = line
+                        .match_indices("block")
+                        .map(|(at, _)| label(&line[at..]));
+                    form.next.entry(block.clone()).or_default().extend(targets);
+                }
+                instructions.push(line.to_owned());
+            }
+        }
+        assert!(!form.blocks.is_empty(), "no blocks in {text}");
+        form
+    }
+
+    /// The instructions of its loops.
+    fn loops(&self) -> Vec<&str> {
+        let inside = self.blocks.iter().filter(|(block, _)| {
+            let mut seen: BTreeSet<&String> = BTreeSet::new();
+            let mut open = vec![*block];
+            while let Some(at) = open.pop() {
+                let next = self.next.get(at).into_iter().flatten();
+                open.extend(next.filter(|next| seen.insert(next)));
+            }
+            seen.contains(*block)
+        });
+        let lines: Vec<&str> = inside
+            .flat_map(|(_, lines)| lines.iter().map(String::as_str))
+            .collect();
+        assert!(!lines.is_empty(), "there is no loop");
+        lines
+    }
+
+    /// How many instructions of its loops contain a word.
+    fn in_loops(&self, word: &str) -> usize {
+        self.loops()
+            .iter()
+            .filter(|line| line.contains(word))
+            .count()
+    }
+
+    /// How many instructions contain a word.
+    fn count(&self, word: &str) -> usize {
+        let lines = self.blocks.values().flatten();
+        lines.filter(|line| line.contains(word)).count()
+    }
+}
+
+/// The name of the block that a text begins with.
+fn label(text: &str) -> String {
+    text.chars()
+        .take_while(|c| c.is_ascii_alphanumeric())
+        .collect()
+}
+
+/// A program that calls `work` with a vector of some length and with numbers, many times.
+fn calling(length: u32, element: &str, work: &str) -> String {
+    format!(
+        ".entry @main
+func main()
+    .locals round rounds one v n
+    int round 0
+    int rounds 600
+    int one 1
+    int n {length}
+    const r5 {element}
+    make-vector v n r5
+L:
+    loop
+    move r7 v
+    move r8 n
+    call r6 args=2 @work
+    add round round one
+    lt r5 round rounds
+    branch-if r5 L
+    return r6
+
+func work(v n)
+    .locals i one sum x t
+{work}"
+    )
+}
+
+/// A loop over all elements of a vector, with a body of its own.
+fn each(body: &str) -> String {
+    format!(
+        "    int i 0
+    int one 1
+    int sum 0
+L:
+    loop
+    lt t i n
+    branch-unless t LEnd
+{body}
+    add i i one
+    jump L
+LEnd:
+    return sum
+"
+    )
+}
+
+const WORK: u32 = 1;
+
+#[test]
+fn ints_in_loops_are_neither_boxed_nor_in_memory() {
+    let ints = Form::of(&calling(100, "1", &each("    add sum sum i")), WORK);
+    assert_eq!((ints.in_loops("load"), ints.in_loops("store")), (0, 0));
+    // The test of gas and that of the loop, and whether the sum fits.
+    assert_eq!(ints.in_loops("brif"), 3);
+    // An Int or a Float, as it turns out, has its kind with it.
+    let either = each("    vector-ref x v i\n    move sum x\n    is t sum int");
+    let mixed = calling(100, "\"text\"", &either);
+    assert!(Form::of(&mixed, WORK).in_loops("load") > 0);
+}
+
+#[test]
+fn floats_in_loops_are_never_in_machine_registers_for_words() {
+    let sum = |first: &str| {
+        format!(
+            "    int i 0
+    int one 1
+    float sum 0.0
+L:
+    loop
+    lt t i n
+    branch-unless t LEnd
+{first}
+    mul x x x
+    add sum sum x
+    add i i one
+    jump L
+LEnd:
+    return sum
+"
+        )
+    };
+    let floats = Form::of(&calling(100, "1.5", &sum("    vector-ref x v i")), WORK);
+    assert_eq!(floats.in_loops("bitcast"), 0);
+    assert_eq!(floats.in_loops("store"), 0);
+    assert_eq!(floats.in_loops("load.f64"), 1);
+    assert_eq!((floats.in_loops("fadd"), floats.in_loops("fmul")), (1, 1));
+    // A Float that is held by a vector of anything comes with its kind.
+    let from_any = "    const x \"text\"\n    vector-set v i x\n    const x 1.5\n    vector-set v i x\n    vector-ref x v i";
+    let from_any = Form::of(&calling(100, "\"text\"", &sum(from_any)), WORK);
+    assert!(from_any.in_loops("bitcast") > 0);
+}
+
+#[test]
+fn guards_are_made_on_the_way_into_a_loop_where_it_changes_nothing() {
+    let still = Form::of(&calling(100, "1", &each("    add sum sum n")), WORK);
+    let of_kind = |form: &Form| form.in_loops(" eq ");
+    assert_eq!(of_kind(&still), 0);
+    // What a round reads from a vector of anything is of a kind that the next may not be of.
+    let read = each("    vector-ref x v i\n    add sum sum x");
+    let changing = format!(
+        "    const x \"text\"\n    int t 0\n    vector-set v t x\n    vector-set v t t\n{read}"
+    );
+    assert!(of_kind(&Form::of(&calling(100, "1", &changing), WORK)) > 0);
+}
+
+#[test]
+fn a_value_is_checked_once() {
+    let pairs = |second: &str| {
+        let body = format!(
+            "    cons x i one\n    cons t one i\n    vector-set v i x\n    vector-ref x v i\n    car r7 x\n    cdr r8 {second}\n    add sum sum r7\n    add sum sum r8"
+        );
+        Form::of(&calling(100, "\"text\"", &each(&body)), WORK)
+    };
+    // `t` is known to be a pair; the element is checked for `car` only.
+    let (same, other) = (pairs("x"), pairs("t"));
+    assert_eq!(same.in_loops(" eq "), other.in_loops(" eq "));
+}
+
+#[test]
+fn an_index_is_checked_once() {
+    let twice = |first: &str, second: &str| {
+        let body = format!(
+            "    int one 1
+    int t 7
+    sub n n one
+    vector-ref x v {first}
+    vector-ref x v {second}
+    return x
+"
+        );
+        Form::of(&calling(100, "1", &body), WORK).count(" uge ")
+    };
+    assert_eq!(twice("n", "n"), 1);
+    assert_eq!(twice("t", "one"), 1);
+    assert_eq!(twice("one", "t"), 2);
+    assert_eq!(twice("n", "one"), 2);
+}
+
+/// Overflow checks and bounds checks that are left in loops.
+fn checks(form: &Form) -> (usize, usize) {
+    let overflow = form.in_loops("_overflow");
+    (overflow, form.in_loops(" uge "))
+}
+
+#[test]
+fn an_induction_variable_is_not_checked() {
+    let body = "    vector-ref x v i\n    add sum sum x";
+    // The sum is checked; the index was below a bound that is within the vector.
+    let bounded = Form::of(&calling(100, "1", &each(body)), WORK);
+    assert_eq!(checks(&bounded), (1, 0));
+    let by_length = each(body).replace("    lt t i n", "    vector-length t v\n    lt t i t");
+    assert_eq!(
+        checks(&Form::of(&calling(100, "1", &by_length), WORK)),
+        (1, 0)
+    );
+    let to_equality = each(body).replace(
+        "    lt t i n\n    branch-unless",
+        "    num-eq t i n\n    branch-if",
+    );
+    assert_eq!(
+        checks(&Form::of(&calling(100, "1", &to_equality), WORK)),
+        (1, 0)
+    );
+    let down = "    int one 1
+    int sum 0
+    sub i n one
+    int x 0
+L:
+    loop
+    ge t i x
+    branch-unless t LEnd
+    vector-ref t v i
+    add sum sum t
+    sub i i one
+    jump L
+LEnd:
+    return sum
+";
+    assert_eq!(checks(&Form::of(&calling(100, "1", down), WORK)), (1, 0));
+}
+
+#[test]
+fn an_index_that_no_bound_holds_is_checked() {
+    // Twice the index may be anywhere.
+    let far = each(
+        "    add x i i\n    int t 100\n    mod x x t\n    sub x x i\n    add x x i\n    vector-ref x v x\n    add sum sum x",
+    );
+    assert_eq!(checks(&Form::of(&calling(100, "1", &far), WORK)).1, 1);
+    // The vector may be another in the next round.
+    let other = each("    vector-ref x v i\n    add sum sum x\n    make-vector v n one");
+    assert_eq!(checks(&Form::of(&calling(100, "1", &other), WORK)).1, 1);
+    // The vector may be shorter in the next round.
+    let shorter =
+        each("    vector-ref x v i\n    add sum sum x\n    vector-push v x\n    vector-pop x v");
+    assert_eq!(checks(&Form::of(&calling(100, "1", &shorter), WORK)).1, 1);
+    // Without an upper bound the sum may overflow.
+    let unbounded = each("    add i i n\n    sub i i n\n    add sum sum sum");
+    assert!(checks(&Form::of(&calling(100, "1", &unbounded), WORK)).0 >= 1);
+}
