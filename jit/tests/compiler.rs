@@ -343,3 +343,46 @@ fn exits_are_counted_where_they_happen() {
         "{exits:?}"
     );
 }
+
+#[test]
+fn what_was_compiled_is_listed_by_the_signature_of_its_code() {
+    let settings = JitSettings {
+        optimization_level: OptimizationLevel::SpeedAndSize,
+        budget: CompilationBudget {
+            time: Duration::from_secs(60),
+            code_bytes: 1 << 20,
+        },
+        ..JitSettings::eager()
+    };
+    let compiler = eager(settings);
+    assert_eq!(
+        compiler.optimization_level(),
+        OptimizationLevel::SpeedAndSize
+    );
+    assert_eq!(compiler.compilation_budget(), settings.budget);
+    assert!(compiler.compilation_cache().is_empty());
+    let (code, number) = count(100);
+    let mut profile = Profile::with_compiler(Arc::clone(&compiler));
+    let mut fiber = Fiber::new(&code, number, Limits::default());
+    interp::run(
+        &mut fiber,
+        &code,
+        &mut Surroundings::default(),
+        &mut profile,
+        u64::MAX,
+    );
+    let made = compiler.compile_hot_code(&code, &profile, number, 0);
+    let made = made.expect("it can be compiled");
+    let cache = compiler.compilation_cache();
+    let wanted = pw_isa::CodeSignature::of(code.program(number).function(0));
+    assert!(cache.iter().all(|(signature, function)| {
+        *signature == wanted
+            && function.signature() == wanted
+            && !function.machine_code().is_empty()
+    }));
+    assert!(
+        cache
+            .iter()
+            .any(|(_, function)| Arc::ptr_eq(function, &made))
+    );
+}

@@ -331,26 +331,24 @@ impl Profile {
             .map_or(&[], |sites| sites)
     }
 
-    /// Makes the fast loop stop at the entry and loops of a function at another pace; it is pinned only to
-    /// those of its loops at which native code can be entered.
+    /// Makes the fast loop stop at the entry and loops of a function at another pace. It is pinned only where
+    /// native code can be entered: at these loops.
     pub(crate) fn set_pace(
         &mut self,
         code: &CodeSpace,
         (program, function): (u32, u32),
         pace: Pace,
-        entered: &[u32],
+        loops: &[u32],
     ) {
         let sites = code.program(program).internal().sites.iter().enumerate();
         let profile = self.program(program, code);
         for (site, (_, pc)) in sites.filter(|(_, (of, _))| *of == function) {
-            let is_entered = *pc == 0 || entered.contains(pc);
-            profile.set_pace(
-                site,
-                match pace {
-                    Pace::Pinned if !is_entered => Pace::Sampled,
-                    pace => pace,
-                },
-            );
+            let is_entered = *pc == 0 || loops.contains(pc);
+            let pace = match pace {
+                Pace::Pinned if !is_entered => Pace::Sampled,
+                other => other,
+            };
+            profile.set_pace(site, pace);
         }
     }
 

@@ -338,8 +338,10 @@ impl Jit {
             (false, true) => Pace::Awaited,
             (false, false) => Pace::Sampled,
         };
-        let native = of_function.native.as_ref();
-        let loops = native.map_or(&[][..], |native| native.loops());
+        let loops = of_function
+            .native
+            .as_ref()
+            .map_or(&[][..], |native| native.loops());
         profile.set_pace(space, place, pace, loops);
     }
 
@@ -456,13 +458,13 @@ impl Jit {
         if state.table.is_empty() {
             state.table = vec![ways.interpreted.start() as usize; state.functions.len()];
         }
+        if !profile.is_held(space, program, function) {
+            state.table[function as usize] = native.start() as usize;
+        }
         let of_function = &mut state.functions[function as usize];
         of_function.is_pending = false;
         of_function.rests = false;
         of_function.failed.clear();
-        if !profile.is_held(space, program, function) {
-            state.table[function as usize] = native.start() as usize;
-        }
         let old = of_function.native.replace(Arc::clone(&native));
         self.set_pace(space, profile, (program, function));
         if let Some(old) = old.filter(|old| !Arc::ptr_eq(old, &native)) {

@@ -49,11 +49,17 @@ impl Default for JitSettings {
 impl JitSettings {
     /// Nearly everything is compiled and entered, and programs wait for it: what happens does not depend on time.
     pub fn eager() -> JitSettings {
+        JitSettings::default().made_eager()
+    }
+
+    /// The same for these settings.
+    #[must_use]
+    pub fn made_eager(self) -> JitSettings {
         JitSettings {
             threshold: 0,
             short_stay: 0,
             background: false,
-            ..JitSettings::default()
+            ..self
         }
     }
 }

@@ -159,11 +159,7 @@ impl Run {
                 return Err(BadInput::new(format!("{}: {reason}", self.subject.name())));
             }
             Tier::Auto => given.jit,
-            Tier::Jit => Some(JitSettings {
-                threshold: 0,
-                background: false,
-                ..jit
-            }),
+            Tier::Jit => Some(jit.made_eager()),
         };
         let settings = PerformanceSettings {
             jit: jit.map(|jit| JitSettings {
