@@ -21,14 +21,18 @@ pub(crate) struct FunctionFeedback {
     sites: Vec<Site>,
     /// Instructions about which guesses have failed too often, in ascending order.
     generic: Vec<u32>,
+    /// Its calls are to be made as such: it is not to become part of others.
+    is_apart: bool,
 }
 
 impl FunctionFeedback {
-    /// What was seen at a function's instructions, and which of them are not to be guessed about.
-    pub(crate) fn new(sites: &[Site], generic: &[u32]) -> FunctionFeedback {
+    /// What was seen at a function's instructions, which of them are not to be guessed about, and whether its
+    /// calls are to be made as such.
+    pub(crate) fn new(sites: &[Site], generic: &[u32], is_apart: bool) -> FunctionFeedback {
         FunctionFeedback {
             sites: sites.iter().map(rounded).collect(),
             generic: generic.to_vec(),
+            is_apart,
         }
     }
 
@@ -49,7 +53,7 @@ impl FunctionFeedback {
             let all = counts.into_iter().chain(target).chain(kinds);
             all.for_each(|value| word(out, value));
         }
-        word(out, u64::MAX);
+        word(out, u64::MAX - u64::from(self.is_apart));
         word(out, self.generic.len() as u64);
         self.generic.iter().for_each(|pc| word(out, u64::from(*pc)));
     }
@@ -123,6 +127,12 @@ impl Feedback {
         known
             .and_then(|known| known.sites.get(pc as usize).copied())
             .unwrap_or_default()
+    }
+
+    /// Whether calls of a function are to be made as such.
+    pub(crate) fn is_apart(&self, function: u32) -> bool {
+        let known = self.functions.get(&function);
+        known.is_some_and(|known| known.is_apart)
     }
 
     /// Whether nothing is to be guessed about an instruction any more.

@@ -22,6 +22,7 @@ use super::scope::Scope;
 use super::state::{BY_TAIL_CALL, EXIT, ExitReason, FIRST_LOOP, NOT_ENTERED, NativeState};
 use super::types::{Plan, Type};
 use super::ways::{body_signature, helper_signature, return_constant, say_place};
+use crate::tier::Optimizations;
 use crate::value::Value;
 
 /// Memory that native code reaches is there and aligned.
@@ -72,8 +73,8 @@ pub(super) struct Lowered {
 }
 
 /// How each instruction of a function is compiled, by pc.
-pub(super) fn plans(request: &Request) -> Vec<Plan> {
-    let planner = Planner::new(&request.program, request.number, &request.feedback);
+pub(super) fn plans(request: &Request, optimizations: Optimizations) -> Vec<Plan> {
+    let planner = Planner::new(request, optimizations);
     planner.root(request.function).types.plans.clone()
 }
 
@@ -83,9 +84,10 @@ pub(super) fn lower(
     into: &mut ir::Function,
     frontend: &mut FunctionBuilderContext,
     config: TargetFrontendConfig,
+    optimizations: Optimizations,
     forces_exits: bool,
 ) -> Lowered {
-    let planner = Planner::new(&request.program, request.number, &request.feedback);
+    let planner = Planner::new(request, optimizations);
     let root = planner.root(request.function);
     into.name = UserFuncName::user(request.number, request.function);
     into.signature = body_signature();
@@ -143,6 +145,7 @@ impl<'a> Lowering<'a, '_> {
     /// The beginning, and the ways into loops.
     fn entries(&mut self, way: ir::Value) -> Vec<u32> {
         let headers: Vec<usize> = (0..self.scope.part.place.blocks.all.len())
+            .filter(|_| self.planner.optimizations.osr)
             .filter(|number| self.scope.part.place.blocks.all[*number].is_header)
             .filter(|number| self.scope.part.types.at_start[*number].is_some())
             .collect();

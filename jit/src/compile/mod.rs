@@ -58,7 +58,7 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 
 use crate::code_space::LoadedProgram;
-use crate::tier::OptimizationLevel;
+use crate::tier::{OptimizationLevel, Optimizations};
 use feedback::Feedback;
 
 /// Why a function has no native code.
@@ -155,6 +155,7 @@ const _: () = {
 /// A compiler, for one thread at a time.
 pub(crate) struct Compiler {
     isa: OwnedTargetIsa,
+    optimizations: Optimizations,
     /// Whether its code can be made to leave at any exit, to test them.
     forces_exits: bool,
     context: Context,
@@ -164,6 +165,7 @@ pub(crate) struct Compiler {
 impl Compiler {
     pub(crate) fn new(
         level: OptimizationLevel,
+        optimizations: Optimizations,
         forces_exits: bool,
     ) -> Result<Compiler, CompileError> {
         // The calling convention of the ways in and out, and that code can run where it was just written.
@@ -196,6 +198,7 @@ impl Compiler {
             .map_err(|error| CompileError::Machine(error.to_string()))?;
         Ok(Compiler {
             isa,
+            optimizations,
             forces_exits,
             context: Context::new(),
             frontend: FunctionBuilderContext::new(),
@@ -212,8 +215,9 @@ impl Compiler {
             .map(ToString::to_string)
             .collect();
         format!(
-            "{} {} {} {} {} {}",
+            "{} {:?} {} {} {} {} {}",
             self.forces_exits,
+            self.optimizations,
             env!("PW_JIT_BUILD"),
             cranelift_codegen::VERSION,
             self.isa.triple(),
@@ -244,7 +248,14 @@ impl Compiler {
         let config = self.isa.frontend_config();
         let frontend = &mut self.frontend;
         let into = &mut self.context.func;
-        let lowering = lower::lower(request, into, frontend, config, self.forces_exits);
+        let lowering = lower::lower(
+            request,
+            into,
+            frontend,
+            config,
+            self.optimizations,
+            self.forces_exits,
+        );
         lowered(&mut self.context);
         Ok(CompiledCode {
             bytes: self.finish()?,
@@ -256,7 +267,7 @@ impl Compiler {
 
     /// Compiles a function, and tells all about it.
     pub(crate) fn explain(&mut self, request: &Request) -> Result<Explanation, CompileError> {
-        let plans = lower::plans(request);
+        let plans = lower::plans(request, self.optimizations);
         let mut ir = String::new();
         let code = self.compile_with(request, |context| {
             ir = context.func.display().to_string();

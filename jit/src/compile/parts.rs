@@ -11,10 +11,12 @@ use std::rc::Rc;
 use pw_isa::op::{Control, Data, Function as Call, Op};
 use pw_isa::{Function, Kind, Link};
 
+use super::Request;
 use super::blocks::Blocks;
 use super::feedback::Feedback;
 use super::types::{Evidence, Plan, Type, Types};
 use crate::code_space::LoadedProgram;
+use crate::tier::Optimizations;
 use crate::value::CONSTANT;
 
 /// The most instructions of an inlined function, by how many calls deep it stands.
@@ -36,6 +38,7 @@ pub(super) struct Planner<'a> {
     /// The program's number.
     pub(super) number: u32,
     pub(super) feedback: &'a Feedback,
+    pub(super) optimizations: Optimizations,
     /// Parts by their functions from the root on, and the types of their arguments.
     parts: RefCell<BTreeMap<PartKey, Rc<Part>>>,
     instructions_left: Cell<usize>,
@@ -75,11 +78,12 @@ impl PartPlace {
 }
 
 impl<'a> Planner<'a> {
-    pub(super) fn new(program: &'a LoadedProgram, number: u32, feedback: &'a Feedback) -> Self {
+    pub(super) fn new(request: &'a Request, optimizations: Optimizations) -> Self {
         Planner {
-            program,
-            number,
-            feedback,
+            program: &request.program,
+            number: request.number,
+            feedback: &request.feedback,
+            optimizations,
             parts: RefCell::default(),
             instructions_left: Cell::new(INSTRUCTIONS_ALL),
         }
@@ -151,7 +155,9 @@ impl Evidence<'_> {
         let feedback = self.planner.feedback;
         let has_run = self.site(pc).count > 0 && feedback.site(callee, 0).count > 0;
         let left = self.planner.instructions_left.get();
-        let inlined = has_run
+        let inlined = self.planner.optimizations.inline
+            && has_run
+            && !feedback.is_apart(callee)
             && function.params == args
             && !function.rest
             && function.code.len() <= (*most).min(left)

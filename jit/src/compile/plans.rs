@@ -174,6 +174,9 @@ impl Evidence<'_> {
 
     /// Which of the program's values an instruction looks for in a map, if it is a constant.
     pub(super) fn key(&self, pc: u32) -> Option<u32> {
+        if !self.planner.optimizations.caches {
+            return None;
+        }
         let internal = self.planner.program.internal();
         internal.key_at(self.place.number(), pc)
     }
@@ -191,7 +194,9 @@ impl Evidence<'_> {
             Call::CallClosure { window } | Call::TailCallClosure { window } => {
                 let seen = match site.target {
                     Target::One(program, function)
-                        if program == self.planner.number && !generic =>
+                        if program == self.planner.number
+                            && !generic
+                            && self.planner.optimizations.caches =>
                     {
                         Some(function)
                     }

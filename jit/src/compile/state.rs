@@ -4,6 +4,7 @@
 use std::sync::atomic::AtomicBool;
 
 use crate::interp::Stay;
+use crate::memo::Memo;
 use crate::tier::routines::Routines;
 use crate::value::Value;
 
@@ -159,5 +160,7 @@ pub(crate) struct NativeState<'a> {
     pub(crate) entries: &'a dyn Entries,
     /// New code is to be taken into use: the interpreter is not called, but gone back to.
     pub(crate) has_news: &'a AtomicBool,
+    /// What calls of pure functions have returned.
+    pub(crate) memo: Option<&'a mut Memo>,
     pub(crate) stay: Stay<'a>,
 }

@@ -192,6 +192,9 @@ impl Evidence<'_> {
     /// Finds the types.
     pub(super) fn types(&self) -> Types {
         let free = self.solve(&[]);
+        if !self.planner.optimizations.hoist {
+            return free;
+        }
         let assumed = self.assumptions(&free);
         self.solve(&assumed)
     }
@@ -210,8 +213,10 @@ impl Evidence<'_> {
         for root in 0..self.place.blocks.all.len() {
             // Loops that ran are entered even where no way to them was seen.
             let block = &self.place.blocks.all[root];
-            let is_entered =
-                block.is_header && self.place.is_root() && self.site(block.start).count > 0;
+            let is_entered = block.is_header
+                && self.place.is_root()
+                && self.site(block.start).count > 0
+                && self.planner.optimizations.osr;
             if at_start[root].is_none() && (root == 0 || is_entered) {
                 let mut types = vec![Type::Any; registers];
                 if root == 0 {

@@ -183,6 +183,13 @@ impl Hot<'_> {
         self.set_found(i.a, sum)
     }
 
+    /// The number in `c` is added to the register `a`.
+    #[inline(always)]
+    pub(super) fn add_here(&mut self, i: &Instruction) -> bool {
+        let sum = self.with_number::<Add>(i.a, i32::from(i.c as i16));
+        self.set_found(i.a, sum)
+    }
+
     /// The result of an operation on a register and a number.
     #[inline(always)]
     pub(super) fn with_number<O: Operation>(&self, register: u16, number: i32) -> Option<Value> {

@@ -11,6 +11,7 @@ use pw_isa::Kind;
 pub(crate) const SAME_FREE_BYTES: u64 = 64;
 
 const INT: u64 = Kind::Int as u64;
+const FLOAT: u64 = Kind::Float as u64;
 
 /// The kinds of plain words, by bits.
 const WORDS: u64 = {
@@ -222,6 +223,41 @@ impl Hot<'_> {
     ) -> bool {
         let holds = self.order_with_length::<O>(i.a, i.c);
         self.branch_found::<IF>(i, holds, 3)
+    }
+
+    /// The first operand is the element `c` of the vector `b`, the other stands in `a`.
+    #[inline(always)]
+    pub(super) fn branch_order_element<O: Order, const IF: bool>(
+        &mut self,
+        i: &Instruction,
+    ) -> bool {
+        let Some(element) = self.element(i.b, self.int(i.c)) else {
+            return false;
+        };
+        let holds = if element.tag == INT {
+            self.int(i.a).map(|b| O::holds(element.bits as i64, b))
+        } else {
+            let a = f64::from_bits(element.bits);
+            let b = self.float(i.a).filter(|_| element.tag == FLOAT);
+            b.map(|b| O::holds(a, b))
+        };
+        self.branch_found::<IF>(i, holds, 3)
+    }
+
+    pub(super) fn branch_order_element_any<O: Order, const IF: bool>(
+        &mut self,
+        i: &Instruction,
+    ) -> bool {
+        let element = self.element(i.b, self.int(i.c));
+        let holds = element.and_then(|element| order_any::<O>(element, self.get(i.a)));
+        self.branch_found::<IF>(i, holds, 3)
+    }
+
+    /// Whether the element `c` of the vector `b` is true.
+    #[inline(always)]
+    pub(super) fn branch_element<const IF: bool>(&mut self, i: &Instruction) -> bool {
+        let element = self.element(i.b, self.int(i.c));
+        self.branch_found::<IF>(i, element.map(Value::is_true), 2)
     }
 
     /// The comparison and branch behind a `loop` that was just counted. Where they are not as simple as

@@ -3,7 +3,6 @@
 //! Handlers that go on elsewhere charge the block they enter; when it cannot be paid for they answer
 //! false with `pc` already there, so that the loop stops before its first instruction.
 
-use super::dispatch::stack_pointer;
 use super::form::Instruction;
 use super::hot::Hot;
 use crate::value::Value;
@@ -28,19 +27,13 @@ impl Hot<'_> {
         self.enter_block(self.position(i.imm))
     }
 
-    /// Whether handlers have used up the machine's stack, since calls of the next were no jumps.
-    #[inline(always)]
-    pub(super) fn is_stack_used_up(&self) -> bool {
-        stack_pointer() < self.at().native_end
-    }
-
     /// Counts an entry of a loop or function down; false when somebody wants to look at it now.
     #[inline(always)]
     pub(super) fn count(&mut self, site: u32) -> bool {
         let counter = self.counter(site);
         // SAFETY: there is such a counter.
         let (left, is_due) = unsafe { *counter }.overflowing_sub(1);
-        if is_due || self.is_stack_used_up() {
+        if is_due {
             return false;
         }
         // SAFETY: the same.

@@ -60,7 +60,7 @@ impl Hot<'_> {
 
     /// An element of a vector in the arena, which stands in a register.
     #[inline(always)]
-    fn element(&mut self, vector: u16, index: Option<i64>) -> Option<Value> {
+    pub(super) fn element(&mut self, vector: u16, index: Option<i64>) -> Option<Value> {
         let vector = self.get_if(vector, Kind::Vector)?;
         self.element_of(vector, index?)
     }

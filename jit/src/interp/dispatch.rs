@@ -29,45 +29,45 @@ const HANDLERS: usize = Code::LAST as usize + 1;
 
 static TABLE: [Handler; HANDLERS] = table();
 
-/// Machine stack that handlers may use up before the loop is left and entered again. They use none where
-/// each hands over by a jump, which optimising compilers make of such calls but do not promise.
-const STACK_MAX: usize = 64 * 1024;
+/// Gas that handlers may use up before they return to [`execute`]. Each of them charges for its instruction, so
+/// this bounds how many follow each other: where they hand over by calls and not by jumps, which optimising
+/// compilers make of such calls but do not promise, so many fit on any stack of a thread.
+const TURN_GAS: i64 = 4096;
 
-/// The machine's stack pointer.
-#[cfg(pw_threaded)]
-#[inline(always)]
-pub(super) fn stack_pointer() -> usize {
-    let pointer: usize;
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: it only reads a machine register.
-    unsafe {
-        std::arch::asm!("mov {}, rsp", out(reg) pointer, options(nomem, nostack, preserves_flags));
-    }
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: it only reads a machine register.
-    unsafe {
-        std::arch::asm!("mov {}, sp", out(reg) pointer, options(nomem, nostack, preserves_flags));
-    }
-    pointer
-}
-
-/// Builds in which handlers return to a loop have nothing to look after.
-#[cfg(not(pw_threaded))]
-#[inline(always)]
-pub(super) fn stack_pointer() -> usize {
-    usize::MAX
-}
-
-/// Runs until a handler stops.
+/// Runs until a handler stops for anything but the end of its turn.
 #[inline(never)]
 pub(super) fn execute(stay: &mut Stay<'_>) {
-    stay.native_end = stack_pointer().saturating_sub(STACK_MAX);
-    while !stay.stopped {
+    let mut kept = 0;
+    while !stay.stopped || stay.is_turn_over(kept) {
+        stay.begin_turn(&mut kept);
         let hot = stay.hot();
         let (pc, regs, gas, stay) = hot.parts();
         let handler = TABLE[hot.fetch().code as usize];
         // SAFETY: the state was just taken over, or is what a handler has left.
         unsafe { (handler.0)(pc, regs, gas, stay, TABLE.as_ptr()) };
+    }
+    stay.gas += kept;
+}
+
+impl Stay<'_> {
+    /// Whether the loop has stopped before a block that can be paid for with what is kept back, and for no
+    /// other reason.
+    fn is_turn_over(&mut self, kept: i64) -> bool {
+        if self.gas >= 0 || self.gas + kept < 0 {
+            return false;
+        }
+        // A function that is to be looked at when it is entered stops the loop there, too.
+        let is_entry = std::ptr::eq(self.pc, self.hot().function().code.as_ptr());
+        !is_entry || self.is_counted
+    }
+
+    /// Takes gas for a turn: what the current block still lacks, or more. The rest is kept back.
+    fn begin_turn(&mut self, kept: &mut i64) {
+        let all = self.gas + *kept;
+        self.gas = all.min(TURN_GAS);
+        *kept = all - self.gas;
+        self.stopped = false;
+        self.is_counted = false;
     }
 }
 
@@ -188,6 +188,7 @@ handlers! {
     Jump: enter => |hot, i| hot.jump(i);
     JumpLoop: enter => |hot, i| hot.jump_loop(i);
     MoveJumpLoop: enter => |hot, i| hot.copy(i) && hot.jump_loop(i);
+    AddJumpLoop: enter => |hot, i| hot.add_here(i) && hot.jump_loop(i);
     BranchIf: enter => |hot, i| hot.branch_truth(i, true);
     BranchUnless: enter => |hot, i| hot.branch_truth(i, false);
     Return: enter => |hot, i| hot.leave_function(i);
@@ -316,6 +317,32 @@ handlers! {
     BranchIfGeLength: enter => |hot, i| hot.branch_order_length::<Ge, true>(i);
     BranchNumEqLength: enter => |hot, i| hot.branch_order_length::<NumEq, false>(i);
     BranchIfNumEqLength: enter => |hot, i| hot.branch_order_length::<NumEq, true>(i);
+    BranchLtElement: enter => |hot, i| hot.branch_order_element::<Lt, false>(i),
+        or hot.branch_order_element_any::<Lt, false>(i);
+    BranchIfLtElement: enter => |hot, i| hot.branch_order_element::<Lt, true>(i),
+        or hot.branch_order_element_any::<Lt, true>(i);
+    BranchLeElement: enter => |hot, i| hot.branch_order_element::<Le, false>(i),
+        or hot.branch_order_element_any::<Le, false>(i);
+    BranchIfLeElement: enter => |hot, i| hot.branch_order_element::<Le, true>(i),
+        or hot.branch_order_element_any::<Le, true>(i);
+    BranchGtElement: enter => |hot, i| hot.branch_order_element::<Gt, false>(i),
+        or hot.branch_order_element_any::<Gt, false>(i);
+    BranchIfGtElement: enter => |hot, i| hot.branch_order_element::<Gt, true>(i),
+        or hot.branch_order_element_any::<Gt, true>(i);
+    BranchGeElement: enter => |hot, i| hot.branch_order_element::<Ge, false>(i),
+        or hot.branch_order_element_any::<Ge, false>(i);
+    BranchIfGeElement: enter => |hot, i| hot.branch_order_element::<Ge, true>(i),
+        or hot.branch_order_element_any::<Ge, true>(i);
+    BranchNumEqElement: enter => |hot, i| hot.branch_order_element::<NumEq, false>(i),
+        or hot.branch_order_element_any::<NumEq, false>(i);
+    BranchIfNumEqElement: enter => |hot, i| hot.branch_order_element::<NumEq, true>(i),
+        or hot.branch_order_element_any::<NumEq, true>(i);
+    BranchNumNeElement: enter => |hot, i| hot.branch_order_element::<NumNe, false>(i),
+        or hot.branch_order_element_any::<NumNe, false>(i);
+    BranchIfNumNeElement: enter => |hot, i| hot.branch_order_element::<NumNe, true>(i),
+        or hot.branch_order_element_any::<NumNe, true>(i);
+    BranchElement: enter => |hot, i| hot.branch_element::<false>(i);
+    BranchIfElement: enter => |hot, i| hot.branch_element::<true>(i);
     BranchEq: enter => |hot, i| hot.branch_same::<false>(i), or hot.branch_same_any::<false>(i);
     BranchIfEq: enter => |hot, i| hot.branch_same::<true>(i), or hot.branch_same_any::<true>(i);
     BranchEqual: enter => |hot, i| hot.branch_equal::<false>(i);
@@ -376,6 +403,22 @@ handlers! {
     MoveAgainGeLength: enter => |hot, i| hot.copy(i) && hot.again_length::<Ge>(i);
     MoveAgainNumEqLength: enter => |hot, i| hot.copy(i) && hot.again_length::<NumEq>(i);
     MoveAgainIs: enter => |hot, i| hot.copy(i) && hot.again_is(i);
+    AddAgainLt: enter => |hot, i| hot.add_here(i) && hot.again::<Lt>(i);
+    AddAgainLe: enter => |hot, i| hot.add_here(i) && hot.again::<Le>(i);
+    AddAgainGt: enter => |hot, i| hot.add_here(i) && hot.again::<Gt>(i);
+    AddAgainGe: enter => |hot, i| hot.add_here(i) && hot.again::<Ge>(i);
+    AddAgainNumEq: enter => |hot, i| hot.add_here(i) && hot.again::<NumEq>(i);
+    AddAgainNumNe: enter => |hot, i| hot.add_here(i) && hot.again::<NumNe>(i);
+    AddAgainLtImm: enter => |hot, i| hot.add_here(i) && hot.again_imm::<Lt>(i);
+    AddAgainLeImm: enter => |hot, i| hot.add_here(i) && hot.again_imm::<Le>(i);
+    AddAgainGtImm: enter => |hot, i| hot.add_here(i) && hot.again_imm::<Gt>(i);
+    AddAgainGeImm: enter => |hot, i| hot.add_here(i) && hot.again_imm::<Ge>(i);
+    AddAgainNumEqImm: enter => |hot, i| hot.add_here(i) && hot.again_imm::<NumEq>(i);
+    AddAgainNumNeImm: enter => |hot, i| hot.add_here(i) && hot.again_imm::<NumNe>(i);
+    AddAgainLtLength: enter => |hot, i| hot.add_here(i) && hot.again_length::<Lt>(i);
+    AddAgainGeLength: enter => |hot, i| hot.add_here(i) && hot.again_length::<Ge>(i);
+    AddAgainNumEqLength: enter => |hot, i| hot.add_here(i) && hot.again_length::<NumEq>(i);
+    AddAgainIs: enter => |hot, i| hot.add_here(i) && hot.again_is(i);
     Cons: next 1 => |hot, i| hot.cons(i), or hot.cons_anywhere(i);
     Car: next 1 => |hot, i| hot.car(i), or hot.part_of_any_pair(i, |pair| pair.0);
     Cdr: next 1 => |hot, i| hot.cdr(i), or hot.part_of_any_pair(i, |pair| pair.1);
@@ -428,4 +471,81 @@ handlers! {
     StringToNumber: next 1 => |hot, i| hot.aside(i, text::string_to_number);
     SymbolToString: next 1 => |hot, i| hot.retag(i, Kind::Symbol, Kind::String);
     StringToSymbol: next 1 => |hot, i| hot.retag(i, Kind::String, Kind::Symbol);
+}
+
+#[cfg(test)]
+mod tests {
+    use pw_isa::builder::{FunctionBuilder, ProgramBuilder};
+    use pw_isa::op::{Arith, Control, Data};
+    use pw_isa::operand::{Def, Imm, Use};
+    use pw_isa::verify::verify;
+
+    use super::*;
+    use crate::code_space::CodeSpace;
+    use crate::fiber::{Fiber, Limits};
+    use crate::interp::profile::Profile;
+
+    /// The gas of one turn after another of an endless loop with this many sums in it.
+    fn turns(sums: usize) -> Vec<u64> {
+        let mut program = ProgramBuilder::new();
+        let mut main = FunctionBuilder::new("main", 0);
+        main.need_registers(2);
+        main.emit(Data::Int {
+            dst: Def(0),
+            value: Imm(0),
+        });
+        let head = main.label();
+        main.bind(head);
+        main.emit(Control::Loop {});
+        for _ in 0..sums {
+            main.emit(Arith::Add {
+                dst: Def(0),
+                a: Use(0),
+                b: Use(0),
+            });
+        }
+        main.emit(Control::Jump { to: head });
+        program.add(main);
+        let mut code = CodeSpace::default();
+        let number = code.load(verify(program.finish("", 0)).unwrap());
+        let mut fiber = Fiber::new(&code, number, Limits::default());
+        let mut profile = Profile::default();
+        let mut stay = Stay::enter(&mut fiber, &code, &mut profile, 1 << 40, usize::MAX).unwrap();
+        // Nothing is to be looked at for a while.
+        // SAFETY: there is a counter for the loop.
+        unsafe { *stay.counters = 1 << 20 };
+        let mut kept = 0;
+        let turn = |_| {
+            stay.begin_turn(&mut kept);
+            let before = stay.gas + kept;
+            let table = TABLE.as_ptr();
+            while !stay.stopped {
+                let (pc, regs, gas, stay) = stay.hot().parts();
+                // SAFETY: as in `execute`.
+                let handler = TABLE[unsafe { (*pc).code } as usize];
+                // SAFETY: the same.
+                unsafe { (handler.0)(pc, regs, gas, stay, table) };
+            }
+            (before - (stay.gas + kept)) as u64
+        };
+        (0..5).map(turn).collect()
+    }
+
+    #[test]
+    fn handlers_return_after_a_turn_however_long_the_loop_or_its_body_is() {
+        for sums in [0, 10, 1000] {
+            let most = TURN_GAS as u64 + sums as u64 + 3;
+            let turns = turns(sums);
+            assert!(
+                turns.iter().all(|gas| (1000..=most).contains(gas)),
+                "{turns:?}"
+            );
+        }
+        // A body that is cut stops before it has done more than a piece of it.
+        assert_eq!(
+            turns(20_000)[1..],
+            [0; 4],
+            "left to the reference interpreter"
+        );
+    }
 }

@@ -52,7 +52,7 @@ impl<'a> Hot<'a> {
     pub(super) fn start(&mut self, callee: &InternalFunction) -> bool {
         let counter = self.counter(callee.entry_site);
         // SAFETY: there is such a counter.
-        let is_due = unsafe { *counter } == 0 || self.is_stack_used_up();
+        let is_due = unsafe { *counter } == 0;
         // Between looking at the counter and changing it, so that it is not kept in a machine register: a
         // handler that uses a few more of them must save them.
         self.stay().function = callee;

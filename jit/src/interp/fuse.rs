@@ -7,10 +7,11 @@
 //! `benches/peers`.
 
 use pw_isa::Function;
-use pw_isa::op::{Arith, Compare, Control, Data, Function as Call, Op, Text};
+use pw_isa::op::{Arith, Control, Data, Function as Call, Op};
 use pw_isa::operand::{Def, Use};
 use pw_isa::verify::LiveTable;
 
+use super::branches::{branch_on, compare_with_number, compare_with_value};
 use super::form::{Code, Instruction};
 use super::rewrite::{Rewriter, instruction, slot, three};
 
@@ -36,7 +37,7 @@ impl Fuser<'_> {
             }
         }
         self.fuse_loops(code);
-        self.fuse_moves_with_jumps(code);
+        self.fuse_jumps(code);
     }
 
     /// The instruction `parts - 1` behind `pc`, if all of them belong to one block.
@@ -106,7 +107,7 @@ impl Fuser<'_> {
                         ..three(Code::VectorRefTwice, last, vector, index)
                     })
                 }
-                _ => None,
+                _ => self.element(pc, dst, (vector, index), second),
             },
             Op::Compare(_) | Op::Text(_) => self.test(pc, second),
             Op::Data(Data::VectorLength { dst, vector }) => self.length(pc, dst, vector, second),
@@ -387,54 +388,6 @@ impl Fuser<'_> {
         }
     }
 
-    /// A comparison and a branch that is the only one to read its result.
-    fn test(&self, pc: usize, second: Op) -> Option<Instruction> {
-        let (code, dst, a, c) = match self.source.code[pc] {
-            Op::Compare(Compare::Lt { dst, a, b }) => (Code::BranchLt, dst, a, slot(b.0)),
-            Op::Compare(Compare::Le { dst, a, b }) => (Code::BranchLe, dst, a, slot(b.0)),
-            Op::Compare(Compare::Gt { dst, a, b }) => (Code::BranchGt, dst, a, slot(b.0)),
-            Op::Compare(Compare::Ge { dst, a, b }) => (Code::BranchGe, dst, a, slot(b.0)),
-            Op::Compare(Compare::NumEq { dst, a, b }) => (Code::BranchNumEq, dst, a, slot(b.0)),
-            Op::Compare(Compare::NumNe { dst, a, b }) => (Code::BranchNumNe, dst, a, slot(b.0)),
-            Op::Compare(Compare::Eq { dst, a, b }) => (Code::BranchEq, dst, a, slot(b.0)),
-            Op::Compare(Compare::Is { dst, a, kinds }) => {
-                (Code::BranchIs, dst, a, kinds.0.0 as u16)
-            }
-            Op::Compare(Compare::Not { dst, a }) => return self.not(pc, dst, a, second),
-            Op::Compare(Compare::Equal { dst, a, b }) => (Code::BranchEqual, dst, a, slot(b.0)),
-            Op::Text(Text::StringEq { dst, a, b }) => (Code::BranchStringEq, dst, a, slot(b.0)),
-            Op::Text(Text::StringLt { dst, a, b }) => (Code::BranchStringLt, dst, a, slot(b.0)),
-            _ => return None,
-        };
-        let branch = branch_on(pc, code, second, dst, 2)?;
-        let dead = self.is_dead(dst.0, &branch.ways);
-        dead.then(|| instruction(branch.code, slot(a.0), 0, c, branch.target))
-    }
-
-    /// The length of a vector, a comparison with it and a branch, the only ones to read what they give.
-    fn length(&self, pc: usize, t: Def, vector: Use, second: Op) -> Option<Instruction> {
-        let Op::Compare(op) = second else {
-            return None;
-        };
-        let (code, dst, a) = compare_with_length(op, t)?;
-        let branch = branch_on(pc, code, self.part(pc, 3)?, dst, 3)?;
-        let dead = self.is_dead(t.0, &branch.ways) && self.is_dead(dst.0, &branch.ways);
-        (dead && a.0 != t.0)
-            .then(|| instruction(branch.code, slot(a.0), 0, slot(vector.0), branch.target))
-    }
-
-    /// `not` and the branch on it.
-    fn not(&self, pc: usize, dst: Def, a: Use, second: Op) -> Option<Instruction> {
-        let (code, test, to) = match second {
-            Op::Control(Control::BranchIf { test, to }) => (Code::BranchUnless, test, to.0),
-            Op::Control(Control::BranchUnless { test, to }) => (Code::BranchIf, test, to.0),
-            _ => return None,
-        };
-        let dead = self.is_dead(dst.0, &[to as usize, pc + 2]);
-        // The branch alone is one instruction shorter: it must skip its second part.
-        (test.0 == dst.0 && dead).then(|| instruction(code, slot(a.0), 1, 0, to as i32))
-    }
-
     /// Loops that begin with a test do it at once, and so do the jumps back to them.
     fn fuse_loops(&self, code: &mut [Instruction]) {
         for pc in 0..code.len() {
@@ -455,51 +408,35 @@ impl Fuser<'_> {
         }
     }
 
-    /// A move before the jump back to a loop is done with it.
-    fn fuse_moves_with_jumps(&self, code: &mut [Instruction]) {
+    /// A move before the jump back to a loop is done with it, and so is adding a number to a register.
+    fn fuse_jumps(&self, code: &mut [Instruction]) {
         for pc in 0..code.len() {
-            if code[pc].code == Code::Move && self.part(pc, 2).is_some() {
-                let jump = code[pc + 1];
-                let fused = match jump.code {
-                    Code::JumpLoop => Some(Code::MoveJumpLoop),
-                    other => other.with_move(),
+            let first = code[pc];
+            let parts = match first.code {
+                Code::Move => 2,
+                Code::AddImm => 3,
+                _ => continue,
+            };
+            if self.part(pc, parts).is_none() {
+                continue;
+            }
+            let jump = code[pc + parts - 1];
+            let number = i16::try_from(first.imm).ok().filter(|_| first.a == first.b);
+            let fused = match (first.code, number) {
+                (Code::Move, _) => jump.code.with_move().map(|code| (code, 0)),
+                (_, Some(number)) => jump.code.with_sum().map(|code| (code, number as u16)),
+                _ => None,
+            };
+            if let Some((fused, c)) = fused {
+                code[pc] = Instruction {
+                    code: fused,
+                    c,
+                    imm: jump.imm,
+                    ..first
                 };
-                if let Some(fused) = fused {
-                    code[pc].code = fused;
-                    code[pc].imm = jump.imm;
-                }
             }
         }
     }
-}
-
-/// A test and the branch on it.
-pub(super) struct Branch {
-    pub(super) code: Code,
-    pub(super) target: i32,
-    /// Where it can go on.
-    pub(super) ways: [usize; 2],
-}
-
-/// The fused form of the sequence of `parts` instructions at `pc` whose last is `branch`, if that is a branch
-/// on this register.
-pub(super) fn branch_on(
-    pc: usize,
-    code: Code,
-    branch: Op,
-    test_register: Def,
-    parts: usize,
-) -> Option<Branch> {
-    let (code, test, to) = match branch {
-        Op::Control(Control::BranchIf { test, to }) => (code.if_it_holds()?, test, to),
-        Op::Control(Control::BranchUnless { test, to }) => (code, test, to),
-        _ => return None,
-    };
-    (test.0 == test_register.0).then(|| Branch {
-        code,
-        target: to.0 as i32,
-        ways: [to.0 as usize, pc + parts],
-    })
 }
 
 /// The form of an operation whose second operand is a number in the instruction. A difference is a sum.
@@ -539,45 +476,6 @@ fn arith_with_value(op: Arith, t: Def) -> Option<(Code, Def, Use)> {
         Arith::Mul { dst, a, b } if a.0 == t.0 => Some((Code::MulValue, dst, b)),
         Arith::Sub { dst, a, b } if b.0 == t.0 => Some((Code::SubValue, dst, a)),
         Arith::Div { dst, a, b } if b.0 == t.0 => Some((Code::DivValue, dst, a)),
-        _ => None,
-    }
-}
-
-/// The branching form of a comparison whose second operand is a number in the instruction.
-fn compare_with_number(op: Compare, number: Def) -> Option<(Code, Def, Use)> {
-    let (code, dst, a, b) = match op {
-        Compare::Lt { dst, a, b } => (Code::BranchLtImm, dst, a, b),
-        Compare::Le { dst, a, b } => (Code::BranchLeImm, dst, a, b),
-        Compare::Gt { dst, a, b } => (Code::BranchGtImm, dst, a, b),
-        Compare::Ge { dst, a, b } => (Code::BranchGeImm, dst, a, b),
-        Compare::NumEq { dst, a, b } => (Code::BranchNumEqImm, dst, a, b),
-        Compare::NumNe { dst, a, b } => (Code::BranchNumNeImm, dst, a, b),
-        _ => return None,
-    };
-    (b.0 == number.0).then_some((code, dst, a))
-}
-
-/// The branching form of a comparison whose second operand is a Float among the program's values.
-fn compare_with_value(op: Compare, t: Def) -> Option<(Code, Def, Use)> {
-    let (code, dst, a, b) = match op {
-        Compare::Lt { dst, a, b } => (Code::BranchLtValue, dst, a, b),
-        Compare::Le { dst, a, b } => (Code::BranchLeValue, dst, a, b),
-        Compare::Gt { dst, a, b } => (Code::BranchGtValue, dst, a, b),
-        Compare::Ge { dst, a, b } => (Code::BranchGeValue, dst, a, b),
-        _ => return None,
-    };
-    (b.0 == t.0).then_some((code, dst, a))
-}
-
-/// The branching form of a comparison with the length of a vector, which may stand on either side.
-fn compare_with_length(op: Compare, t: Def) -> Option<(Code, Def, Use)> {
-    match op {
-        Compare::Lt { dst, a, b } if b.0 == t.0 => Some((Code::BranchLtLength, dst, a)),
-        Compare::Gt { dst, a, b } if a.0 == t.0 => Some((Code::BranchLtLength, dst, b)),
-        Compare::Ge { dst, a, b } if b.0 == t.0 => Some((Code::BranchGeLength, dst, a)),
-        Compare::Le { dst, a, b } if a.0 == t.0 => Some((Code::BranchGeLength, dst, b)),
-        Compare::NumEq { dst, a, b } if b.0 == t.0 => Some((Code::BranchNumEqLength, dst, a)),
-        Compare::NumEq { dst, a, b } if a.0 == t.0 => Some((Code::BranchNumEqLength, dst, b)),
         _ => None,
     }
 }

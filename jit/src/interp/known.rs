@@ -5,9 +5,10 @@ use pw_isa::Kind;
 use pw_isa::op::{Access, Compare, Data, Op};
 use pw_isa::operand::Def;
 
+use super::branches::branch_on;
 use super::compare::SAME_FREE_BYTES;
 use super::form::{Code, Instruction, halves};
-use super::fuse::{Fuser, branch_on};
+use super::fuse::Fuser;
 use super::rewrite::{instruction, slot};
 
 impl Fuser<'_> {

@@ -67,7 +67,7 @@ impl Hot<'_> {
         if key.tag & CONSTANT != 0 && !is_expected {
             return Hint {
                 place: self.at().text_hints.wrapping_add(text_hint(key.bits)),
-                is_usable: false,
+                is_usable: self.is_short_constant(key),
             };
         }
         Hint {
@@ -77,16 +77,20 @@ impl Hot<'_> {
         }
     }
 
-    /// The entry of a constant that was not expected here, if it is where it was last found and takes no
-    /// work.
+    /// Whether a constant is a text of this program that takes no work as a key.
     #[inline(always)]
-    fn entry_of_constant(&mut self, hint: Hint, map: u64, key: Value) -> Option<u32> {
-        let entry = hint.entry();
-        // SAFETY: a value names an object of its kind.
-        unsafe { self.arena().value_of_entry(map, entry, key) }?;
-        let is_text = matches!(key.kind(), Kind::String | Kind::Symbol);
-        let is_free = is_text && (self.heap().text_bytes(key).len() as u64) < SAME_FREE_BYTES;
-        is_free.then_some(entry)
+    fn is_short_constant(&self, key: Value) -> bool {
+        const STRING: u64 = Kind::String as u64 | CONSTANT;
+        const SYMBOL: u64 = Kind::Symbol as u64 | CONSTANT;
+        if key.tag != STRING && key.tag != SYMBOL
+            || (key.bits >> 32) as u32 != self.at().program_number
+        {
+            return false;
+        }
+        let offset = u64::from(key.bits as u32);
+        // SAFETY: a value names an object of its kind, here among the constants of its program.
+        let length = unsafe { self.at().constants.length_of_text(offset) };
+        u64::from(length) < SAME_FREE_BYTES
     }
 
     /// The entry of a key, when the work for it can be paid.
@@ -99,12 +103,7 @@ impl Hot<'_> {
             }
             return Some(entry);
         }
-        if key.tag & CONSTANT != 0
-            && let Some(entry) = self.entry_of_constant(hint, map, key)
-        {
-            return Some(Some(entry));
-        }
-        let found = find(self.heap(), map, key)?;
+        let found = find(self.heap(), map, key, hint.entry())?;
         if !self.charge(found.gas.into()) {
             return None;
         }
@@ -273,7 +272,8 @@ impl Hot<'_> {
     pub(super) fn put(&mut self, map: u64, place: u32, key: Value, value: Value) -> bool {
         let hint = self.hint(place, key);
         let (code, gas, bytes) = (self.code(), self.gas, self.bytes_left());
-        match put_key(self.fiber(), code, map, key, value, gas, bytes) {
+        let place = hint.entry();
+        match put_key(self.fiber(), code, map, (key, value), place, gas, bytes) {
             Some((entry, gas)) => {
                 self.gas -= i64::from(gas);
                 hint.note(entry);
@@ -318,9 +318,10 @@ fn find_int(heap: Heap<'_>, map: u64, key: Value) -> Option<u32> {
     heap.arena.map_find(map, hash, |other| other == key)
 }
 
-/// Finds a key in a map; `None` for what cannot be a key or is long.
+/// Finds a key in a map; `None` for what cannot be a key or is long. A text is often in the entry where an equal
+/// one, or this one in another map, was found: it is looked for there before it is hashed.
 #[inline(never)]
-fn find(heap: Heap<'_>, map: u64, key: Value) -> Option<Found> {
+fn find(heap: Heap<'_>, map: u64, key: Value, hint: u32) -> Option<Found> {
     let arena = heap.arena;
     let keys = heap.code.keys;
     let is_searched = arena.map_is_searched(map);
@@ -340,6 +341,14 @@ fn find(heap: Heap<'_>, map: u64, key: Value) -> Option<Found> {
             if text.len() as u64 > KEY_BYTES_MAX {
                 return None;
             }
+            let is_it = |other: Value| other == key || same_text(heap, key, text, other);
+            if arena.map_key(map, hint).is_some_and(is_it) {
+                return Some(Found {
+                    entry: Some(hint),
+                    gas,
+                    hash: None,
+                });
+            }
             if is_searched {
                 let found = arena.map_find(map, 0, |other| other == key);
                 let entry = found
@@ -351,9 +360,7 @@ fn find(heap: Heap<'_>, map: u64, key: Value) -> Option<Found> {
                 });
             }
             let hash = keys.text(key.kind(), text);
-            let entry = arena.map_find(map, hash, |other| {
-                other == key || same_text(heap, key, text, other)
-            });
+            let entry = arena.map_find(map, hash, is_it);
             Some(Found {
                 entry,
                 gas,
@@ -387,12 +394,12 @@ fn put_key(
     fiber: &mut Fiber,
     code: &CodeSpace,
     map: u64,
-    key: Value,
-    value: Value,
+    (key, value): (Value, Value),
+    hint: u32,
     gas_left: i64,
     bytes_left: u64,
 ) -> Option<(u32, u32)> {
-    let found = find(fiber.heap(code), map, key)?;
+    let found = find(fiber.heap(code), map, key, hint)?;
     if let Some(entry) = found.entry {
         if i64::from(found.gas) > gas_left {
             return None;

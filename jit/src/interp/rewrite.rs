@@ -76,7 +76,8 @@ impl Rewriter<'_> {
     fn function(mut self) -> (InternalFunction, Box<[Instruction]>) {
         let count = self.source().code.len();
         let mut code: Vec<Instruction> = (0..count).map(|pc| self.single(pc)).collect();
-        let leaders = leaders(self.source());
+        let cuts = cuts(self.source());
+        let leaders = leaders(self.source(), &cuts);
         let addressable = self.source().registers < 1 << (16 - SLOT_SHIFT);
         let mut plain = vec![Instruction::STEP; count];
         if addressable && self.count_gas(&mut code) {
@@ -94,6 +95,9 @@ impl Rewriter<'_> {
             code.fill(Instruction::STEP);
         }
         self.number_sites(&mut code);
+        for pc in cuts {
+            code[pc].code = Code::Step;
+        }
         make_jumps_relative(&mut code);
         let entry_site = self.sites.len() as u32 - 1;
         let function = InternalFunction::new(self.source(), self.number, entry_site, code.into());
@@ -407,9 +411,29 @@ fn make_jumps_relative(code: &mut [Instruction]) {
     }
 }
 
+/// Instructions of a block that follow each other in the loop, at most.
+const BLOCK_MAX: usize = 1024;
+
+/// Instructions that are left to the reference interpreter because the loop would do too many before them
+/// without looking whether its turn is over. Where instructions may cost nothing, it may not look between blocks.
+fn cuts(function: &Function) -> Vec<usize> {
+    let mut length = 0;
+    let mut cuts = Vec::new();
+    for (pc, op) in function.code.iter().enumerate() {
+        length += 1;
+        if length == BLOCK_MAX {
+            cuts.push(pc);
+            length = 0;
+        } else if function.gas.is_empty() && ends_block(op) {
+            length = 0;
+        }
+    }
+    cuts
+}
+
 /// Where blocks begin: control can come here other than from the instruction before, or the
-/// instruction before may not go on here. One entry more than there are instructions.
-fn leaders(function: &Function) -> Vec<bool> {
+/// instruction before may not go on here. Likewise where they are cut. One entry more than there are instructions.
+fn leaders(function: &Function, cuts: &[usize]) -> Vec<bool> {
     let mut leaders = vec![false; function.code.len() + 1];
     leaders[0] = true;
     leaders[function.code.len()] = true;
@@ -421,6 +445,10 @@ fn leaders(function: &Function) -> Vec<bool> {
     }
     for handler in &function.handlers {
         leaders[handler.target as usize] = true;
+    }
+    for pc in cuts {
+        leaders[*pc] = true;
+        leaders[pc + 1] = true;
     }
     leaders
 }

@@ -147,6 +147,7 @@ impl JitCompiler {
             settings,
             compiler: Mutex::new(Compiler::new(
                 settings.optimization_level,
+                settings.optimizations,
                 settings.forced_exits.is_some(),
             )?),
             ways: OnceLock::new(),

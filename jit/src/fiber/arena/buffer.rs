@@ -202,6 +202,35 @@ impl Arena {
         bytemuck::cast_slice_mut(words)[start - first * 8..][..bytes.len()].copy_from_slice(bytes);
     }
 
+    /// Writes bytes of an object that was just allocated, from the byte `at` of the arena on.
+    #[inline]
+    pub(super) fn init_bytes(&mut self, at: usize, bytes: &[u8]) {
+        let room: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words);
+        room[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// The same with bytes of a buffer.
+    #[inline]
+    pub(super) fn init_bytes_of_buffer(
+        &mut self,
+        at: usize,
+        from: u64,
+        start: usize,
+        length: usize,
+    ) {
+        if from & OUTSIDE == 0 {
+            let start = from as usize + 16 + start;
+            let room: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words);
+            return room.copy_within(start..start + length, at);
+        }
+        let Some(outside) = &self.outside[(from & !OUTSIDE) as usize] else {
+            unreachable!("a buffer word names a live buffer");
+        };
+        let bytes: &[u8] = bytemuck::cast_slice(&outside.words);
+        let room: &mut [u8] = bytemuck::cast_slice_mut(&mut self.words);
+        room[at..at + length].copy_from_slice(&bytes[start..start + length]);
+    }
+
     /// Copies bytes from one buffer to another, or to an unused place of the same.
     pub(super) fn copy_buffer_bytes(
         &mut self,

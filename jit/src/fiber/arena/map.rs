@@ -141,6 +141,19 @@ impl Arena {
         ))
     }
 
+    /// The key of an entry; `None` when there is no such entry or it is deleted.
+    #[inline]
+    pub(crate) fn map_key(&self, offset: u64, entry: u32) -> Option<Value> {
+        if entry >= self.map_used(offset) {
+            return None;
+        }
+        let words = &self.entries(offset)[entry as usize * ENTRY_WORDS..][..2];
+        (words[0] != DELETED).then(|| Value {
+            tag: words[0],
+            bits: words[1],
+        })
+    }
+
     /// The entry of a key with this hash.
     #[inline]
     pub(crate) fn map_find(

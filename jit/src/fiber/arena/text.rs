@@ -100,11 +100,23 @@ impl Arena {
         self.init(index + words - 1, 0);
         self.init(index, header(ObjectKind::Text, 0, words));
         self.init(index + 1, join(length, characters));
-        // The bytes lie where a buffer has its own.
-        let offset = index as u64 * 8;
-        self.write_piece(offset, 0, left);
-        self.write_piece(offset, left.length, right);
-        Value::object(kind, offset)
+        let bytes = (index + 2) * 8;
+        self.init_piece(bytes, left);
+        self.init_piece(bytes + left.length as usize, right);
+        Value::object(kind, index as u64 * 8)
+    }
+
+    /// Copies a piece into a new object of the arena, to where its bytes begin among all.
+    #[inline]
+    fn init_piece(&mut self, at: usize, piece: &Piece<'_>) {
+        let (start, length) = (piece.start as usize, piece.length as usize);
+        match piece.source {
+            Source::Other(bytes) => self.init_bytes(at, &bytes[start..start + length]),
+            Source::Own(offset) => {
+                let from = self.text_place(offset);
+                self.init_bytes_of_buffer(at, from, start, length);
+            }
+        }
     }
 
     /// Copies a piece to a place in a buffer.
