@@ -310,7 +310,8 @@ impl<'a> Lowering<'a, '_> {
             self.instructions += 1;
             let goes_on = self.instruction(number, pc, plan);
             let evidence = &self.scope.evidence;
-            evidence.step_ranges(pc, plan, &self.before, &mut self.ranges);
+            let resizes = evidence.resizes(pc, plan, &self.before);
+            evidence.step_ranges(pc, plan, resizes, &mut self.ranges);
             gas_behind -= self.scope.function.fixed_gas(pc as usize);
             if !goes_on {
                 return;

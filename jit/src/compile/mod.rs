@@ -10,7 +10,7 @@
 //! | `feedback` | what a compilation knows about the way functions run |
 //! | `blocks` | blocks, and the gas to the next check |
 //! | `types`, `plans` | what is known and guessed about registers; how instructions are compiled |
-//! | `ranges`, `induction` | how large Ints and vectors are, at one place and in loops |
+//! | `intervals`, `ranges`, `induction` | how large Ints and vectors are: results, at one place, and in loops |
 //! | `parts`, `scope` | what is inlined where; the frames of it |
 //! | `lower`, `ways` | from blocks to Cranelift's form: entries, edges, gas, operations aside; ways in and out |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
@@ -32,6 +32,7 @@ mod calls;
 mod exits;
 pub(crate) mod feedback;
 mod induction;
+mod intervals;
 mod lower;
 mod maps;
 mod mixed;
