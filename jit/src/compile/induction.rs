@@ -205,7 +205,7 @@ impl Evidence<'_> {
             op,
             Op::Data(Data::Cons { .. }) | Op::Function(Call::Cell { .. } | Call::Closure { .. })
         );
-        if plan == Plan::Exit || !keeps_lengths && self.moves(&op, plan, types) {
+        if plan == Plan::Exit || !keeps_lengths && self.moves(pc, plan, types) {
             known.forget_lengths();
         }
     }
