@@ -64,7 +64,7 @@ impl Evidence<'_> {
             op,
             Op::Data(Data::Cons { .. }) | Op::Function(Call::Cell { .. } | Call::Closure { .. })
         );
-        plan == Plan::Exit || !only_allocates && self.moves(op, plan, types)
+        plan == Plan::Exit || !only_allocates && self.moves(pc, plan, types)
     }
 
     fn solve_ranges(&self, way: &Compiled<'_>, entry: &Ranges, assumed: &[Assumed]) -> Vec<Ranges> {

@@ -347,7 +347,11 @@ impl<'a> Lowering<'a, '_> {
         let op = self.scope.function.code[pc as usize];
         match plan {
             Plan::Exit => {
-                let exit = self.exit(ExitReason::Uncompiled);
+                let reason = match self.scope.evidence.site(pc).count {
+                    0 => ExitReason::Unseen,
+                    _ => ExitReason::Uncompiled,
+                };
+                let exit = self.exit(reason);
                 self.b.ins().jump(exit, &[]);
                 return false;
             }
@@ -363,13 +367,13 @@ impl<'a> Lowering<'a, '_> {
                 Op::Compare(op) => self.compare(op, plan),
                 Op::Function(call) => {
                     let goes_on = self.call(call, plan);
-                    self.note_moves(&op, plan);
+                    self.note_moves(plan);
                     return goes_on;
                 }
                 _ => unreachable!("a plan for an instruction that has none"),
             },
         }
-        self.note_moves(&op, plan);
+        self.note_moves(plan);
         let mut expected = self.before.clone();
         self.scope.evidence.step(pc, &mut expected);
         debug_assert_eq!(self.now, expected, "{op:?} under {plan:?}");
@@ -377,8 +381,8 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// Forgets where objects are if they may have moved.
-    fn note_moves(&mut self, op: &Op, plan: Plan) {
-        if self.scope.evidence.moves(op, plan, &self.before) {
+    fn note_moves(&mut self, plan: Plan) {
+        if self.scope.evidence.moves(self.pc, plan, &self.before) {
             self.now.iter_mut().for_each(|known| *known = known.moved());
         }
     }
@@ -459,7 +463,7 @@ impl<'a> Lowering<'a, '_> {
     pub(super) fn go_to(&mut self, number: usize) {
         let part = Rc::clone(&self.scope.part);
         let Some(wanted) = &part.types.at_start[number] else {
-            let exit = self.exit(ExitReason::Uncompiled);
+            let exit = self.exit(ExitReason::Unseen);
             self.b.ins().jump(exit, &[]);
             return;
         };

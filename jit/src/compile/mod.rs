@@ -16,6 +16,7 @@
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
 //! | `numbers`, `mixed`, `objects`, `alloc`, `maps`, `texts`, `calls` | instructions |
 //! | `routines` | operations that are done by routines of the runtime |
+//! | `check` | an independent check of exits, where the engine checks itself |
 //! | `state` | what native code shares with the engine |
 //!
 //! # The protocol
@@ -29,6 +30,7 @@
 mod alloc;
 mod blocks;
 mod calls;
+mod check;
 mod exits;
 pub(crate) mod feedback;
 mod induction;
@@ -142,7 +144,9 @@ pub(crate) struct Request {
 impl Request {
     /// Instructions of the function.
     pub(crate) fn instructions(&self) -> usize {
-        self.program.function(self.function).code.len()
+        let functions = &self.program.program().functions;
+        let function = functions.get(self.function as usize);
+        function.map_or(0, |function| function.code.len())
     }
 }
 
@@ -256,6 +260,11 @@ impl Compiler {
             self.optimizations,
             self.forces_exits,
         );
+        if cfg!(debug_assertions)
+            && let Err(fault) = check::check(&self.context.func, &request.program)
+        {
+            panic!("a wrong exit: {fault}\n{}", self.context.func.display());
+        }
         lowered(&mut self.context);
         Ok(CompiledCode {
             bytes: self.finish()?,

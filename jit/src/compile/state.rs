@@ -34,7 +34,9 @@ pub enum ExitReason {
     NotEntered,
     /// A handler of the interpreter did not do it: it is rare, dear or fails.
     Aside,
-    /// The instruction is not compiled, or had not run when the function was.
+    /// The instruction had not run when the function was compiled.
+    Unseen,
+    /// The instruction is never compiled: the interpreter does it.
     Uncompiled,
     /// The interpreter, on a function without native code, has come to something that it does not do.
     Interpreter,
@@ -44,7 +46,7 @@ pub enum ExitReason {
 
 impl ExitReason {
     /// All reasons, in order.
-    pub const ALL: [ExitReason; 10] = [
+    pub const ALL: [ExitReason; 11] = [
         ExitReason::Gas,
         ExitReason::Kind,
         ExitReason::Number,
@@ -52,6 +54,7 @@ impl ExitReason {
         ExitReason::Callee,
         ExitReason::NotEntered,
         ExitReason::Aside,
+        ExitReason::Unseen,
         ExitReason::Uncompiled,
         ExitReason::Interpreter,
         ExitReason::Forced,
@@ -67,6 +70,7 @@ impl ExitReason {
             ExitReason::Callee => "callee",
             ExitReason::NotEntered => "not-entered",
             ExitReason::Aside => "aside",
+            ExitReason::Unseen => "unseen",
             ExitReason::Uncompiled => "uncompiled",
             ExitReason::Interpreter => "interpreter",
             ExitReason::Forced => "forced",
@@ -81,7 +85,7 @@ impl ExitReason {
                 | ExitReason::Number
                 | ExitReason::Range
                 | ExitReason::Callee
-                | ExitReason::Uncompiled
+                | ExitReason::Unseen
         )
     }
 }

@@ -162,6 +162,8 @@ pub(super) enum Plan {
     Elements(Elements),
     /// A call of the one function that was seen, if it is a closure in the arena or a function value.
     Known(u32),
+    /// A call of one of the few functions that were seen, each by a case of its own.
+    OneOf,
     /// A call of any closure of the program.
     AnyClosure,
     /// A call of this function, whose code stands in place of the call.
@@ -342,7 +344,7 @@ impl Evidence<'_> {
                         _ => Some(None),
                     };
                 }
-                has_moved |= self.moves(op, plan, &known);
+                has_moved |= self.moves(pc, plan, &known);
                 self.step(pc, &mut known);
                 op.accesses(|access| match access {
                     Access::Write(register) => wanted[usize::from(register)] = Some(None),
@@ -368,9 +370,10 @@ impl Evidence<'_> {
         }
         let result = match plan {
             Plan::Inline(callee) => self.inlined(&op, callee, types).result,
+            Plan::OneOf => self.result_of_cases(pc, &op, types),
             _ => self.result_of(&op, plan, types),
         };
-        if self.moves(&op, plan, types) {
+        if self.moves(pc, plan, types) {
             types.iter_mut().for_each(|known| *known = known.moved());
         }
         op.accesses(|access| match access {

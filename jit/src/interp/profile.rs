@@ -36,6 +36,8 @@ const BURST_MAX: u32 = 512;
 const INTERVAL_AWAITED: u32 = 256;
 /// Operands that are observed one by one.
 const OPERANDS: usize = 3;
+/// Functions that a call site entered and that are known one by one.
+const TARGETS_MAX: usize = 4;
 /// Texts whose last places as keys are remembered, about.
 pub(crate) const TEXT_HINTS: usize = 4096;
 
@@ -54,7 +56,7 @@ pub struct Site {
     pub result: KindSet,
     /// The elements of the vectors it read from or wrote to: bit 0 generic, bit 1 Int, bit 2 Float.
     pub elements: u8,
-    /// The function that its call entered, when it was always the same one: program and function.
+    /// The functions that its call entered.
     pub target: Target,
 }
 
@@ -66,17 +68,43 @@ pub enum Target {
     None,
     /// Always this function of this program.
     One(u32, u32),
-    /// Several.
+    /// Each of these functions of this program, in ascending order; what is left of the array is empty.
+    Few(u32, [Option<u32>; TARGETS_MAX]),
+    /// More than that, or of several programs.
     Many,
 }
 
 impl Target {
-    fn with(self, program: u32, function: u32) -> Target {
+    /// The functions, where they are few and of this program.
+    pub(crate) fn functions(self, of: u32) -> Vec<u32> {
         match self {
-            Target::None => Target::One(program, function),
-            known if known == Target::One(program, function) => known,
-            _ => Target::Many,
+            Target::One(program, function) if program == of => vec![function],
+            Target::Few(program, functions) if program == of => {
+                functions.into_iter().flatten().collect()
+            }
+            _ => Vec::new(),
         }
+    }
+
+    fn with(self, program: u32, function: u32) -> Target {
+        let mut functions = match self {
+            Target::None => return Target::One(program, function),
+            Target::Many => return Target::Many,
+            known => known.functions(program),
+        };
+        if functions.contains(&function) {
+            return self;
+        }
+        if functions.is_empty() || functions.len() == TARGETS_MAX {
+            return Target::Many;
+        }
+        functions.push(function);
+        functions.sort_unstable();
+        let mut few = [None; TARGETS_MAX];
+        for (place, function) in few.iter_mut().zip(functions) {
+            *place = Some(function);
+        }
+        Target::Few(program, few)
     }
 }
 

@@ -291,8 +291,8 @@ impl Jit {
         let left = native::enter(fiber, space, profile, slice_end, code);
         self.native_time += began.map_or(Duration::ZERO, |began| began.elapsed());
         if left.is_for_code() {
-            let is_short = fiber.gas_used() - gas_before < settings.short_stay;
-            self.note_stay(space, profile, (place.0, place.1), is_short);
+            let gas = fiber.gas_used() - gas_before;
+            self.note_stay(space, profile, (place.0, place.1), gas);
         }
         match left {
             Left::Returned(value) => Native::Returned(value),
@@ -307,20 +307,20 @@ impl Jit {
         }
     }
 
-    /// Enters a function no more for a while whose stays in native code are too short: the way in and out
+    /// Enters a function no more for a while whose stays in native code are too short in the mean: the way in and out
     /// takes longer than the interpreter then. Native code goes on calling it.
     fn note_stay(
         &mut self,
         space: &CodeSpace,
         profile: &mut Profile,
         (program, function): (u32, u32),
-        is_short: bool,
+        gas: u64,
     ) {
         let Some(state) = self.programs.get_mut(&program) else {
             return;
         };
         let of_function = &mut state.functions[function as usize];
-        if of_function.note_stay(is_short) {
+        if of_function.note_stay(gas, self.compiler.settings().short_stay) {
             of_function.rest(profile.heat(space, program, function));
             self.set_pace(space, profile, (program, function));
         }
