@@ -29,8 +29,11 @@ struct Loaded {
 }
 
 fn load(body: &str) -> Loaded {
-    let source = format!("{LIBRARY} (defn main [] {body})");
-    let program = compile("bench.jue", &source).expect("the program compiles");
+    load_program("bench.jue", &format!("{LIBRARY} (defn main [] {body})"))
+}
+
+fn load_program(name: &str, source: &str) -> Loaded {
+    let program = compile(name, source).expect("the program compiles");
     let mut code = CodeSpace::default();
     let number = code.load(verify(program).expect("compiled programs verify"));
     let fiber = Fiber::new(&code, number, Limits::default());
@@ -119,6 +122,30 @@ fn slices(c: &mut Criterion) {
     group.finish();
 }
 
+/// Kernels in slices, warm: loops, deep recursion, and calls of closures.
+fn kernels_in_slices(c: &mut Criterion) {
+    for name in ["matmul", "fib", "closures", "quicksort", "binary-trees"] {
+        let path = format!("benches/peers/kernels/{name}/kernel.jue");
+        let source = std::fs::read_to_string(&path).expect("a kernel");
+        let loaded = load_program(&path, &source);
+        let settings = JitSettings {
+            background: false,
+            ..JitSettings::default()
+        };
+        let mut profile = Profile::with_native(settings).expect("native code");
+        loaded.run(loaded.fiber.clone(), &mut profile, u64::MAX);
+        let mut group = c.benchmark_group(format!("kernels in slices/{name}"));
+        group.sample_size(10);
+        for (slices, slice) in [("of 10000", 10_000), ("whole", u64::MAX)] {
+            group.bench_function(slices, |b| {
+                let run = |fiber| loaded.run(fiber, &mut profile, slice);
+                b.iter_batched(|| loaded.fiber.clone(), run, BatchSize::SmallInput);
+            });
+        }
+        group.finish();
+    }
+}
+
 /// From cold into a loop that runs already, with code that is there and has only to be asked for.
 fn entry_into_a_running_loop(c: &mut Criterion) {
     let loaded = load(LOOP);
@@ -171,6 +198,7 @@ criterion_group!(
     tiers,
     exits,
     slices,
+    kernels_in_slices,
     entry_into_a_running_loop,
     coming_to_code
 );

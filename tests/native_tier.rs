@@ -100,7 +100,7 @@ fn statistics_tell_what_the_native_tier_did() {
     assert!(native["entries"].as_u64() >= Some(1), "{native}");
     let exits = native["exits"].as_object().unwrap();
     assert!(
-        exits.contains_key("kind") || exits.contains_key("uncompiled"),
+        exits.contains_key("kind") || exits.contains_key("unseen"),
         "{native}"
     );
     for part in ["compile_ms", "native_ms", "interpreter_ms"] {

@@ -249,3 +249,48 @@ fn jit_images_of_even_programs() {
 fn jit_images_of_odd_programs() {
     agree(&modes::JIT_IMAGES, 2, 1);
 }
+
+#[test]
+fn memo() {
+    agree(&modes::MEMO[0], 1, 0);
+}
+
+#[test]
+fn memo_slices_of_1009() {
+    agree(&modes::MEMO[1], 1, 0);
+}
+
+#[test]
+fn memo_jit() {
+    agree(&modes::MEMO[2], 1, 0);
+}
+
+#[test]
+fn memo_jit_slices_of_1009() {
+    agree(&modes::MEMO[3], 1, 0);
+}
+
+#[test]
+fn jit_without_inline() {
+    agree(&modes::WITHOUT[0], 2, 0);
+}
+
+#[test]
+fn jit_without_hoist() {
+    agree(&modes::WITHOUT[1], 2, 1);
+}
+
+#[test]
+fn jit_without_elide() {
+    agree(&modes::WITHOUT[2], 2, 0);
+}
+
+#[test]
+fn jit_without_osr() {
+    agree(&modes::WITHOUT[3], 2, 1);
+}
+
+#[test]
+fn jit_without_caches() {
+    agree(&modes::WITHOUT[4], 2, 0);
+}

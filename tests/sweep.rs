@@ -33,13 +33,18 @@ use physics_world::jit::value::canonical_bits;
 use physics_world::jit::{CodeSpace, Fiber, Limits};
 use physics_world::solo::{Solo, argument_values};
 use support::program_file::{self, Case, ProgramFile};
-use testkit::differential::native;
+use testkit::differential::{memoising, native, native_memoising};
 
 /// Runs a fiber for a slice.
 type Tier = fn(&mut Fiber, &CodeSpace, &mut dyn Host, &mut Profile, u64) -> Outcome;
 
 /// What is compared with the reference interpreter.
-const TIERS: [(&str, Tier); 2] = [("interp", interp::run), ("jit", native)];
+const TIERS: [(&str, Tier); 4] = [
+    ("interp", interp::run),
+    ("jit", native),
+    ("memo", memoising),
+    ("memo, jit", native_memoising),
+];
 
 /// Stops at every gas value up to here.
 const FIRST_GAS: u64 = 10_000;

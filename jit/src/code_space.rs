@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use pw_isa::verify::{LiveTable, Verified};
+use pw_isa::verify::{Impurity, LiveTable, Verified};
 use pw_isa::{Constant, Function, Kind, Link, Program, ProgramSignature};
 
 use crate::fiber::arena::{Arena, KeyHasher};
@@ -50,6 +50,11 @@ impl LoadedProgram {
     /// The live registers of a function.
     pub fn live(&self, number: u32) -> &LiveTable {
         self.verified.live(number)
+    }
+
+    /// Why a function is not pure; nothing when it is.
+    pub fn impurity(&self, number: u32) -> Option<Impurity> {
+        self.verified.impurity(number)
     }
 
     /// What a position of a function's link table names.

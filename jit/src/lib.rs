@@ -12,6 +12,8 @@
 //! | `compile` | functions to native code |
 //! | `code` | memory for it, and files |
 //! | `tier` | what is compiled when, and the ways into native code and out of it |
+//! | `memo` | calls of pure functions that need not be run again |
+//! | `optimize` | settings of all that is about speed and memory; memory of fibers that wait |
 //! | `code_space` | loaded programs and their constants |
 //! | `heap`, `numbers`, `text` | what values mean, shared by all tiers |
 #![deny(unsafe_code)]
@@ -28,7 +30,9 @@ pub mod host;
     reason = "its loop works on raw registers; see `interp/hot.rs`"
 )]
 pub mod interp;
+pub mod memo;
 pub mod numbers;
+pub mod optimize;
 pub mod reference;
 pub mod text;
 #[allow(unsafe_code, reason = "it enters native code; see `tier/native.rs`")]

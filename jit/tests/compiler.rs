@@ -343,3 +343,92 @@ fn exits_are_counted_where_they_happen() {
         "{exits:?}"
     );
 }
+
+#[test]
+fn what_was_compiled_is_listed_by_the_signature_of_its_code() {
+    let settings = JitSettings {
+        optimization_level: OptimizationLevel::SpeedAndSize,
+        budget: CompilationBudget {
+            time: Duration::from_secs(60),
+            code_bytes: 1 << 20,
+        },
+        ..JitSettings::eager()
+    };
+    let compiler = eager(settings);
+    assert_eq!(
+        compiler.optimization_level(),
+        OptimizationLevel::SpeedAndSize
+    );
+    assert_eq!(compiler.compilation_budget(), settings.budget);
+    assert!(compiler.compilation_cache().is_empty());
+    let (code, number) = count(100);
+    let mut profile = Profile::with_compiler(Arc::clone(&compiler));
+    let mut fiber = Fiber::new(&code, number, Limits::default());
+    interp::run(
+        &mut fiber,
+        &code,
+        &mut Surroundings::default(),
+        &mut profile,
+        u64::MAX,
+    );
+    let made = compiler.compile_hot_code(&code, &profile, number, 0);
+    let made = made.expect("it can be compiled");
+    let cache = compiler.compilation_cache();
+    let wanted = pw_isa::CodeSignature::of(code.program(number).function(0));
+    assert!(cache.iter().all(|(signature, function)| {
+        *signature == wanted
+            && function.signature() == wanted
+            && !function.machine_code().is_empty()
+    }));
+    assert!(
+        cache
+            .iter()
+            .any(|(_, function)| Arc::ptr_eq(function, &made))
+    );
+}
+
+/// Raises something in every round, and goes on with what it has caught.
+const RAISES: &str = ".entry @main
+func main()
+    int r0 0
+    int r1 3000
+    int r2 1
+L3:
+    loop
+    .try -> caught r3
+        raise r2
+    .end
+    jump L3
+caught:
+    add r0 r0 r3
+    lt r3 r0 r1
+    branch-if r3 L3
+    return r0
+";
+
+#[test]
+fn what_is_never_compiled_does_not_make_its_function_be_compiled_again() {
+    let (code, number) = load(RAISES);
+    let mut profile = Profile::with_native(JitSettings::eager()).expect("native code");
+    run(&code, number, &mut profile, Limits::default());
+    let jit = profile.native().expect("it has one");
+    let statistics = jit.statistics();
+    assert!(statistics.compiler.compiled <= 3, "{statistics:?}");
+    assert!(
+        statistics.exits[&ExitReason::Uncompiled] > 2_000,
+        "{statistics:?}"
+    );
+    assert!(
+        jit.compiled(number, 0).is_some(),
+        "its loop is still native"
+    );
+    // Stays that end as soon as that are worse than none, where that counts.
+    let settings = JitSettings {
+        short_stay: JitSettings::default().short_stay,
+        ..JitSettings::eager()
+    };
+    let mut profile = Profile::with_native(settings).expect("native code");
+    run(&code, number, &mut profile, Limits::default());
+    let entries = profile.native().expect("it has one").statistics().entries;
+    assert!(entries < 200, "{entries} entries");
+}

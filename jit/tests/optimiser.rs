@@ -292,6 +292,18 @@ LEnd:
 }
 
 #[test]
+fn a_sum_with_a_summand_of_known_sign_is_checked_by_one_comparison() {
+    let with = |summand: &str| {
+        let form = Form::of(&calling(100, "1", &each(summand)), WORK);
+        (checks(&form).0, form.in_loops("brif"))
+    };
+    // The index is not below 0; an element may be.
+    assert_eq!(with("    add sum sum i"), (0, 3));
+    assert_eq!(with("    sub sum sum i"), (0, 3));
+    assert_eq!(with("    vector-ref x v i\n    add sum sum x"), (1, 3));
+}
+
+#[test]
 fn an_index_that_no_bound_holds_is_checked() {
     // Twice the index may be anywhere.
     let far = each(

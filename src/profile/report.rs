@@ -176,6 +176,11 @@ fn seen(code: &CodeSpace, site: Site) -> Seen {
         target: match site.target {
             Target::None => None,
             Target::One(program, function) => Some(place(code, (program, function, 0)).to_string()),
+            Target::Few(program, functions) => {
+                let names = functions.into_iter().flatten();
+                let names = names.map(|function| place(code, (program, function, 0)).to_string());
+                Some(names.collect::<Vec<_>>().join(", "))
+            }
             Target::Many => Some("several".to_owned()),
         },
     }

@@ -9,7 +9,10 @@ use physics_world::jit::text::{Style, value_text};
 use physics_world::jit::{CodeSpace, Fiber};
 use physics_world::solo::{Solo, argument_values};
 
-use testkit::differential::{LEAVING_3, LEAVING_61, native, native_in_background};
+use testkit::differential::{
+    LEAVING_3, LEAVING_61, WITHOUT as WITHOUT_TIERS, memoising, native, native_in_background,
+    native_memoising,
+};
 
 use super::program_file::{Case, ProgramFile};
 
@@ -116,6 +119,28 @@ pub(crate) const JIT_BACKGROUND: Mode = mode(
     native_in_background,
     Slices::Every(100_003),
 );
+
+/// Calls of pure functions that were made before are not run again: by the interpreter, and beside native
+/// code.
+pub(crate) const MEMO: [Mode; 4] = [
+    mode("memo", memoising, Slices::Whole),
+    mode("memo, slices of 1009", memoising, Slices::Every(1009)),
+    mode("memo, jit", native_memoising, Slices::Whole),
+    mode(
+        "memo, jit, slices of 1009",
+        native_memoising,
+        Slices::Every(1009),
+    ),
+];
+
+/// Native code, made without one of the compiler's optimisations.
+pub(crate) const WITHOUT: [Mode; 5] = [
+    mode(WITHOUT_TIERS[0].0, WITHOUT_TIERS[0].1, Slices::Whole),
+    mode(WITHOUT_TIERS[1].0, WITHOUT_TIERS[1].1, Slices::Whole),
+    mode(WITHOUT_TIERS[2].0, WITHOUT_TIERS[2].1, Slices::Whole),
+    mode(WITHOUT_TIERS[3].0, WITHOUT_TIERS[3].1, Slices::Whole),
+    mode(WITHOUT_TIERS[4].0, WITHOUT_TIERS[4].1, Slices::Whole),
+];
 
 fn rewrite(program: Program) -> Program {
     let decoded = codec::decode(&codec::encode(&program)).expect("a program file can be read");

@@ -26,6 +26,8 @@ Examples:
   peers --kernel fib --kernel tak          two kernels
   peers --engine pw-interp --engine lua5.4 --against lua5.4
                                            how many times as long as Lua 5.4 we take
+  peers --warm --engine pw-auto --engine luajit --against luajit
+                                           the same for compiled code, once it is there
   peers --runs 1 --json > now.json         a quick look, for a script
 
 Exit codes: 0 all is well, 1 a kernel failed or engines disagree, 2 bad usage, 130 interrupted (what was
@@ -41,6 +43,10 @@ pub(crate) struct Options {
     /// How often each kernel runs in each engine.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) runs: u32,
+    /// Measure programs that have been running for a while: each process runs the kernel a few times first,
+    /// and only what comes then counts, without start and compilation.
+    #[arg(long)]
+    pub(crate) warm: bool,
     /// The engine that the others are compared with; without it, the first.
     #[arg(long, value_name = "NAME")]
     pub(crate) against: Option<String>,
@@ -63,7 +69,13 @@ pub(crate) struct Options {
 pub(crate) enum Child {
     /// Run one kernel in one WebAssembly engine.
     #[command(hide = true)]
-    RunWasm { machine: Machine, kernel: PathBuf },
+    RunWasm {
+        machine: Machine,
+        kernel: PathBuf,
+        /// Run it a few times before it counts.
+        #[arg(long)]
+        warm: bool,
+    },
 }
 
 impl Options {

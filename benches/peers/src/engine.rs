@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::kernel::Kernel;
-use crate::measure::{Clock, Job};
-use crate::wasm::Machine;
+use crate::measure::{Clock, Job, ROUNDS};
+use crate::wasm::{Machine, TIME};
 
 /// Something that runs kernels.
 pub(crate) struct Engine {
@@ -117,11 +117,12 @@ pub(crate) struct Workshop {
     pub(crate) engines: Vec<&'static Engine>,
     pw: Option<PathBuf>,
     folder: TempDir,
+    warm: bool,
 }
 
 impl Workshop {
     /// Looks which engines are there, says which are not, and builds `pw` if it is needed.
-    pub(crate) fn open(chosen: &[&'static Engine], pw: Option<&Path>) -> Result<Self> {
+    pub(crate) fn open(chosen: &[&'static Engine], pw: Option<&Path>, warm: bool) -> Result<Self> {
         let mut engines = Vec::new();
         let mut built = None;
         for &engine in chosen {
@@ -151,6 +152,7 @@ impl Workshop {
             engines,
             pw: built,
             folder: TempDir::with_prefix("peers-").context("making a folder for programs")?,
+            warm,
         })
     }
 
@@ -166,16 +168,34 @@ impl Workshop {
             return Ok(None);
         };
         let mut job = match engine.how {
+            How::Pw { tier } if self.warm => {
+                let pw = self.pw.as_deref().context("pw was not built")?;
+                let clock = Clock::Bench {
+                    without_native: tier == "interp",
+                };
+                let runs = ROUNDS.to_string();
+                let arguments = ["bench", "--json", "--without", "jit", "--runs", &runs];
+                Job::new(pw, &arguments, clock)
+            }
             How::Pw { tier } => {
                 let pw = self.pw.as_deref().context("pw was not built")?;
                 Job::new(pw, &["run", "--tier", tier], Clock::Outside)
             }
             How::Installed {
                 program, options, ..
+            } if self.warm => {
+                let mut job = Job::new(program, options, Clock::Inside);
+                job.command.arg(self.warm_lua()?);
+                job
+            }
+            How::Installed {
+                program, options, ..
             } => Job::new(program, options, Clock::Outside),
             How::Wasm(machine) => {
                 let myself = std::env::current_exe().context("looking for myself")?;
-                Job::new(myself, &["run-wasm", &machine.name()], Clock::Inside)
+                let warm: &[&str] = if self.warm { &["--warm"] } else { &[] };
+                let arguments = [&["run-wasm", &machine.name()], warm].concat();
+                Job::new(myself, &arguments, Clock::Inside)
             }
             How::Native => {
                 let program = self.compile(&source, &kernel.name)?;
@@ -184,6 +204,18 @@ impl Workshop {
         };
         job.command.arg(source);
         Ok(Some(job))
+    }
+
+    /// A program that runs another one until it is warm, and then takes its time.
+    fn warm_lua(&self) -> Result<PathBuf> {
+        let path = self.folder.path().join("warm.lua");
+        let rounds = format!("for _ = 1, {ROUNDS} do kernel() end");
+        let program = format!(
+            "local kernel = assert(loadfile(arg[1]))\n{rounds}\nlocal began = os.clock()\n{rounds}\n\
+             io.stderr:write(string.format('{TIME}%.6f\\n', (os.clock() - began) / {ROUNDS}))\n"
+        );
+        std::fs::write(&path, program).context("writing a program that warms others up")?;
+        Ok(path)
     }
 
     fn compile(&self, source: &Path, name: &str) -> Result<PathBuf> {

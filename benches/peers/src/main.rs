@@ -24,8 +24,13 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &cli::Options) -> Result<ExitCode> {
-    if let Some(cli::Child::RunWasm { machine, kernel }) = &options.child {
-        machine.run(kernel)?;
+    if let Some(cli::Child::RunWasm {
+        machine,
+        kernel,
+        warm,
+    }) = &options.child
+    {
+        machine.run(kernel, *warm)?;
         return Ok(ExitCode::SUCCESS);
     }
     let kernels = options.chosen_kernels()?;
@@ -34,7 +39,7 @@ fn run(options: &cli::Options) -> Result<ExitCode> {
         report::list(&kernels, &engines);
         return Ok(ExitCode::SUCCESS);
     }
-    let workshop = engine::Workshop::open(&engines, options.pw.as_deref())?;
+    let workshop = engine::Workshop::open(&engines, options.pw.as_deref(), options.warm)?;
     let results = measure::measure(&kernels, &workshop, options.runs)?;
     let first = results.engines.first().copied().unwrap_or_default();
     let against = options.against.as_deref().unwrap_or(first);

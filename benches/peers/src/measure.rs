@@ -14,6 +14,9 @@ use crate::engine::{Engine, Workshop};
 use crate::kernel::Kernel;
 use crate::wasm::reported_seconds;
 
+/// Warm programs run so often before they count, and then so often again.
+pub(crate) const ROUNDS: u32 = 3;
+
 /// A child process to measure.
 pub(crate) struct Job {
     /// What is started.
@@ -28,6 +31,11 @@ pub(crate) enum Clock {
     Outside,
     /// The child, which leaves out what it did before the kernel began.
     Inside,
+    /// `pw bench`, which measures ways to run the kernel: with everything, and without native code.
+    Bench {
+        /// Whether the second of these ways is meant.
+        without_native: bool,
+    },
 }
 
 /// What was measured.
@@ -209,14 +217,23 @@ impl Job {
         if !output.status.success() {
             bail!("{}: {}", output.status, said.trim());
         }
-        let seconds = match self.clock {
-            Clock::Outside => after - before,
-            Clock::Inside => reported_seconds(&said)?,
-        };
         let printed = String::from_utf8_lossy(&output.stdout);
-        let checksum = printed.lines().last().context("it printed nothing")?;
-        Ok((checksum.trim().to_owned(), seconds))
+        let last = printed.lines().last().context("it printed nothing")?.trim();
+        match self.clock {
+            Clock::Outside => Ok((last.to_owned(), after - before)),
+            Clock::Inside => Ok((last.to_owned(), reported_seconds(&said)?)),
+            Clock::Bench { without_native } => bench_result(last, without_native),
+        }
     }
+}
+
+/// The result and the median time of warm runs in a report of `pw bench`.
+fn bench_result(report: &str, without_native: bool) -> Result<(String, f64)> {
+    let report: serde_json::Value = serde_json::from_str(report).context("reading its report")?;
+    let way = &report["ways"][usize::from(without_native)];
+    let milliseconds = way["warm_ms"].as_f64().context("it reports no time")?;
+    let checksum = report["outcome"].as_str().context("it reports no result")?;
+    Ok((checksum.to_owned(), milliseconds / 1e3))
 }
 
 /// The CPU time so far: in programs, and in the operating system on their behalf (memory that a
@@ -261,6 +278,15 @@ mod tests {
         let (checksum, seconds) = job.run().unwrap();
         assert_eq!(checksum, "42");
         assert!(seconds >= 0.0);
+    }
+
+    #[test]
+    fn reports_of_warm_runs_are_understood() {
+        let report = r#"{"outcome":"42","ways":[{"warm_ms":2.5},{"warm_ms":10.0}]}"#;
+        let of = |without_native| bench_result(report, without_native).unwrap();
+        assert_eq!(of(false), ("42".to_owned(), 0.0025));
+        assert_eq!(of(true), ("42".to_owned(), 0.01));
+        assert!(bench_result("42", false).is_err());
     }
 
     #[test]

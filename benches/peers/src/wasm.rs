@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use nix::sys::resource::UsageWho;
 
-use crate::measure::cpu_seconds;
+use crate::measure::{ROUNDS, cpu_seconds};
 
 /// A WebAssembly engine, and what it counts or checks while a kernel runs.
 #[derive(Clone, Copy, ValueEnum)]
@@ -21,7 +21,7 @@ pub(crate) enum Machine {
 }
 
 /// What the child calls the time that it took.
-const TIME: &str = "cpu-seconds ";
+pub(crate) const TIME: &str = "cpu-seconds ";
 
 /// The name of the function that every kernel exports.
 const MAIN: &str = "main";
@@ -33,25 +33,28 @@ impl Machine {
         value.map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// Runs a kernel and prints its result, and on stderr its CPU time without that of compiling it.
-    pub(crate) fn run(self, kernel: &Path) -> Result<()> {
+    /// Runs a kernel and prints its result, and on stderr its CPU time without that of compiling it; if it is
+    /// to be warm, that of a round after others.
+    pub(crate) fn run(self, kernel: &Path, warm: bool) -> Result<()> {
         let text = fs::read(kernel).with_context(|| format!("reading {}", kernel.display()))?;
         let code = wat::parse_bytes(&text)?;
         let (result, seconds) = match self {
-            Self::Wasmi => run_wasmi(&code, false),
-            Self::WasmiFuel => run_wasmi(&code, true),
-            Self::Pulley => run_wasmtime(&code, wasmtime::Config::new().target("pulley64")?),
+            Self::Wasmi => run_wasmi(&code, false, warm),
+            Self::WasmiFuel => run_wasmi(&code, true, warm),
+            Self::Pulley => run_wasmtime(&code, wasmtime::Config::new().target("pulley64")?, warm),
             Self::PulleyFuel => run_wasmtime(
                 &code,
                 wasmtime::Config::new()
                     .target("pulley64")?
                     .consume_fuel(true),
+                warm,
             ),
             Self::WasmtimeFuelEpoch => run_wasmtime(
                 &code,
                 wasmtime::Config::new()
                     .consume_fuel(true)
                     .epoch_interruption(true),
+                warm,
             ),
         }?;
         println!("{result}");
@@ -70,7 +73,7 @@ pub(crate) fn reported_seconds(stderr: &str) -> Result<f64> {
         .context("it said oddly how long it took")
 }
 
-fn run_wasmi(code: &[u8], fuel: bool) -> Result<(i64, f64)> {
+fn run_wasmi(code: &[u8], fuel: bool, warm: bool) -> Result<(i64, f64)> {
     let mut config = wasmi::Config::default();
     // Its limit of a thousand calls is for programs that are not trusted to recurse.
     config.consume_fuel(fuel).set_max_recursion_depth(100_000);
@@ -82,10 +85,10 @@ fn run_wasmi(code: &[u8], fuel: bool) -> Result<(i64, f64)> {
     }
     let instance = wasmi::Linker::new(&engine).instantiate_and_start(&mut store, &module)?;
     let main = instance.get_typed_func::<(), i64>(&store, MAIN)?;
-    timed(|| Ok(main.call(&mut store, ())?))
+    timed(warm, || Ok(main.call(&mut store, ())?))
 }
 
-fn run_wasmtime(code: &[u8], config: &wasmtime::Config) -> Result<(i64, f64)> {
+fn run_wasmtime(code: &[u8], config: &wasmtime::Config, warm: bool) -> Result<(i64, f64)> {
     let engine = wasmtime::Engine::new(config)?;
     let module = wasmtime::Module::new(&engine, code)?;
     let mut store = wasmtime::Store::new(&engine, ());
@@ -94,13 +97,23 @@ fn run_wasmtime(code: &[u8], config: &wasmtime::Config) -> Result<(i64, f64)> {
     store.set_epoch_deadline(1);
     let instance = wasmtime::Linker::new(&engine).instantiate(&mut store, &module)?;
     let main = instance.get_typed_func::<(), i64>(&mut store, MAIN)?;
-    timed(|| Ok(main.call(&mut store, ())?))
+    timed(warm, || Ok(main.call(&mut store, ())?))
 }
 
-fn timed(run: impl FnOnce() -> Result<i64>) -> Result<(i64, f64)> {
+fn timed(warm: bool, mut run: impl FnMut() -> Result<i64>) -> Result<(i64, f64)> {
+    let rounds = if warm { ROUNDS } else { 1 };
+    if warm {
+        for _ in 0..rounds {
+            run()?;
+        }
+    }
     let before = cpu_seconds(UsageWho::RUSAGE_SELF)?;
-    let result = run()?;
-    Ok((result, cpu_seconds(UsageWho::RUSAGE_SELF)? - before))
+    let mut result = 0;
+    for _ in 0..rounds {
+        result = run()?;
+    }
+    let seconds = cpu_seconds(UsageWho::RUSAGE_SELF)? - before;
+    Ok((result, seconds / f64::from(rounds)))
 }
 
 #[cfg(test)]
@@ -115,7 +128,8 @@ mod tests {
         let kernel = folder.path().join("kernel.wat");
         fs::write(&kernel, SEVEN).unwrap();
         for machine in Machine::value_variants() {
-            machine.run(&kernel).unwrap();
+            machine.run(&kernel, false).unwrap();
+            machine.run(&kernel, true).unwrap();
         }
     }
 

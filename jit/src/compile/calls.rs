@@ -19,6 +19,7 @@ impl<'a> Lowering<'a, '_> {
     pub(super) fn call(&mut self, op: Call, plan: Plan) -> bool {
         match (op, plan) {
             (_, Plan::Inline(callee)) => self.call_inlined(op, callee),
+            (_, Plan::OneOf) => self.call_one_of(op),
             (Call::Call { window, function }, _) => {
                 let callee = self.scope.evidence.linked(function.0);
                 self.call_function(callee, window.base, window.args)
@@ -119,6 +120,57 @@ impl<'a> Lowering<'a, '_> {
         !is_tail_call
     }
 
+    /// A call of one of a few functions: each is a case of its own.
+    fn call_one_of(&mut self, op: Call) -> bool {
+        let (base, args) = window(&op);
+        let is_tail_call = matches!(op, Call::TailCallClosure { .. });
+        let evidence = &self.scope.evidence;
+        let result = evidence.result_of_cases(self.pc, &op.into(), &self.now);
+        let cases = evidence.cases(self.pc, &op.into(), &self.now);
+        let callee = self.function_of_closure(base);
+        let behind = self.b.create_block();
+        let (now, last) = (self.now.clone(), cases.len() - 1);
+        for (place, (function, part)) in cases.into_iter().enumerate() {
+            let is_this = self
+                .b
+                .ins()
+                .icmp_imm_s(IntCC::Equal, callee, i64::from(function));
+            let other = (place < last).then(|| self.b.create_block());
+            match other {
+                Some(other) => {
+                    let this = self.b.create_block();
+                    self.b.ins().brif(is_this, this, &NONE, other, &NONE);
+                    self.switch_to_sealed(this);
+                }
+                None => self.exit_unless(is_this, ExitReason::Callee),
+            }
+            if self.planner.program.function(function).captures > 0 {
+                // A function's value without captured values is a constant; this is an object.
+                self.now[usize::from(base)] = Type::Closure(function);
+            }
+            match (part.is_some(), is_tail_call) {
+                (true, true) => self.inline_tail(function, base, args),
+                (true, false) => self.inline_to(function, base, args, (result, behind)),
+                (false, true) => {
+                    self.tail_call(function, base, args, true);
+                }
+                (false, false) => {
+                    self.give_closure(function, base, base + 1 + args);
+                    self.call_function(function, base, args);
+                    self.b.ins().jump(behind, &NONE);
+                }
+            }
+            self.now.clone_from(&now);
+            if let Some(other) = other {
+                self.switch_to_sealed(other);
+            }
+        }
+        if !is_tail_call {
+            self.returned(base, result, behind);
+        }
+        !is_tail_call
+    }
+
     /// Whether arguments can be passed as they stand.
     fn is_plain(&self, callee: u32, args: u16) -> bool {
         let callee = self.planner.program.function(callee);
@@ -202,9 +254,8 @@ impl<'a> Lowering<'a, '_> {
         self.exit_if(beyond, ExitReason::NotEntered);
     }
 
-    /// The number of the function that a closure is of, whatever it is; the closure stands where that
-    /// function wants it. Exits unless the function takes these arguments as they stand.
-    fn closure_callee(&mut self, base: u16, args: u16) -> ir::Value {
+    /// The number of the function of this program that a closure is of. Exits if it is of none.
+    fn function_of_closure(&mut self, base: u16) -> ir::Value {
         let (tag, bits) = self.value(base);
         let (in_arena, constant, found) = (
             self.b.create_block(),
@@ -242,6 +293,14 @@ impl<'a> Lowering<'a, '_> {
         let high = self.b.ins().ushr_imm_u(callee, 32);
         let is_own = self.b.ins().icmp_imm_s(IntCC::Equal, high, 0);
         self.exit_unless(is_own, ExitReason::Callee);
+        callee
+    }
+
+    /// The number of the function that a closure is of, whatever it is; the closure stands where that
+    /// function wants it. Exits unless the function takes these arguments as they stand.
+    fn closure_callee(&mut self, base: u16, args: u16) -> ir::Value {
+        let callee = self.function_of_closure(base);
+        let (tag, bits) = self.value(base);
         let shapes = self.load_state(offset_of!(NativeState<'_>, shapes));
         let place = self.b.ins().ishl_imm_u(callee, 3);
         let shape = self.b.ins().iadd(shapes, place);

@@ -1,7 +1,7 @@
 //! What a compilation knows about the way its function runs: a copy, so that it can be made on any thread.
 //!
 //! It covers the function and every function of its program that could become part of its code: those it
-//! calls by name, those that its call sites always entered, and what these call, to a fixed depth.
+//! calls by name, those that its call sites entered, and what these call, to a fixed depth.
 
 use std::collections::BTreeMap;
 
@@ -21,14 +21,18 @@ pub(crate) struct FunctionFeedback {
     sites: Vec<Site>,
     /// Instructions about which guesses have failed too often, in ascending order.
     generic: Vec<u32>,
+    /// Its calls are to be made as such: it is not to become part of others.
+    is_apart: bool,
 }
 
 impl FunctionFeedback {
-    /// What was seen at a function's instructions, and which of them are not to be guessed about.
-    pub(crate) fn new(sites: &[Site], generic: &[u32]) -> FunctionFeedback {
+    /// What was seen at a function's instructions, which of them are not to be guessed about, and whether its
+    /// calls are to be made as such.
+    pub(crate) fn new(sites: &[Site], generic: &[u32], is_apart: bool) -> FunctionFeedback {
         FunctionFeedback {
             sites: sites.iter().map(rounded).collect(),
             generic: generic.to_vec(),
+            is_apart,
         }
     }
 
@@ -36,20 +40,24 @@ impl FunctionFeedback {
         let word = |out: &mut Vec<u8>, value: u64| out.extend_from_slice(&value.to_le_bytes());
         let seen = self.sites.iter().enumerate();
         for (pc, site) in seen.filter(|(_, site)| **site != Site::default()) {
-            let target = match site.target {
-                Target::None => [0, 0],
-                Target::One(program, function) => {
-                    [1 | u64::from(program) << 32, u64::from(function)]
-                }
-                Target::Many => [2, 0],
+            let (target, program) = match site.target {
+                Target::None => (0, 0),
+                Target::One(program, _) => (1, program),
+                Target::Many => (2, 0),
+                Target::Few(program, _) => (3, program),
             };
+            let functions = site.target.functions(program);
+            let target = [target, u64::from(program), functions.len() as u64];
+            let target = target
+                .into_iter()
+                .chain(functions.into_iter().map(u64::from));
             let kinds = [site.kinds, site.result].into_iter().chain(site.operands);
             let kinds = kinds.map(|set| u64::from(set.0));
             let counts = [pc as u64, site.count, site.taken, u64::from(site.elements)];
             let all = counts.into_iter().chain(target).chain(kinds);
             all.for_each(|value| word(out, value));
         }
-        word(out, u64::MAX);
+        word(out, u64::MAX - u64::from(self.is_apart));
         word(out, self.generic.len() as u64);
         self.generic.iter().for_each(|pc| word(out, u64::from(*pc)));
     }
@@ -125,6 +133,12 @@ impl Feedback {
             .unwrap_or_default()
     }
 
+    /// Whether calls of a function are to be made as such.
+    pub(crate) fn is_apart(&self, function: u32) -> bool {
+        let known = self.functions.get(&function);
+        known.is_some_and(|known| known.is_apart)
+    }
+
     /// Whether nothing is to be guessed about an instruction any more.
     pub(crate) fn is_generic(&self, function: u32, pc: u32) -> bool {
         let known = self.functions.get(&function);
@@ -132,24 +146,22 @@ impl Feedback {
     }
 }
 
-/// The functions of the program that a function calls by name, and those that its other calls always
-/// entered.
+/// The functions of the program that a function calls by name, and those that its other calls entered, where
+/// they are few.
 fn callees(program: &LoadedProgram, number: u32, function: u32, sites: &[Site]) -> Vec<u32> {
     let code = program.function(function).code.iter();
-    let called = code.enumerate().filter_map(|(pc, op)| match op {
+    let called = code.enumerate().flat_map(|(pc, op)| match op {
         Op::Function(Call::Call { function: link, .. } | Call::TailCall { function: link, .. }) => {
             match program.link(function, link.0) {
-                Link::Function(callee) => Some(callee),
-                Link::Global(_) => None,
+                Link::Function(callee) => vec![callee],
+                Link::Global(_) => Vec::new(),
             }
         }
         Op::Function(Call::CallClosure { .. } | Call::TailCallClosure { .. }) => {
-            match sites.get(pc)?.target {
-                Target::One(of, callee) if of == number => Some(callee),
-                _ => None,
-            }
+            let site = sites.get(pc);
+            site.map_or(Vec::new(), |site| site.target.functions(number))
         }
-        _ => None,
+        _ => Vec::new(),
     });
     called.collect()
 }

@@ -17,9 +17,9 @@ use super::types::{Evidence, Plan, Type, Types};
 const LOOKS_FREE: u32 = 3;
 const LOOKS_MAX: u32 = 40;
 /// Facts that are tried for one loop.
-const TRIED_MAX: usize = 12;
+const TRIED_MAX: usize = 8;
 /// The same, times the instructions of the function.
-const TRIED_WORK: usize = 4_000;
+const TRIED_WORK: usize = 1_500;
 
 /// A fact that is tested on the way into a loop, by the number of its block.
 type Assumed = (usize, Fact);
@@ -27,27 +27,59 @@ type Assumed = (usize, Fact);
 impl Evidence<'_> {
     /// What is known at the start of each block, given what is known about the arguments.
     pub(super) fn ranges(&self, types: &Types, entry: &Ranges) -> Vec<Ranges> {
-        let free = self.solve_ranges(types, entry, &[]);
-        let assumed = self.worthwhile(types, entry, &free);
-        if assumed.is_empty() {
-            return free;
-        }
-        self.solve_ranges(types, entry, &assumed)
+        let way = self.compiled(types);
+        let free = self.solve_ranges(&way, entry, &[]);
+        self.with_worthwhile(&way, entry, free)
     }
 
-    fn solve_ranges(&self, types: &Types, entry: &Ranges, assumed: &[Assumed]) -> Vec<Ranges> {
+    /// How the instructions are compiled, and which of them vectors may have other lengths behind.
+    fn compiled<'a>(&self, types: &'a Types) -> Compiled<'a> {
+        let count = self.function.code.len();
+        let mut compiled = Compiled {
+            types,
+            plans: vec![Plan::Exit; count],
+            resizes: vec![true; count],
+        };
+        for (block, at_start) in self.place.blocks.all.iter().zip(&types.at_start) {
+            let Some(mut now) = at_start.clone() else {
+                continue;
+            };
+            for pc in block.start..block.end {
+                let plan = types.plans[pc as usize];
+                compiled.plans[pc as usize] = plan;
+                if plan == Plan::Exit {
+                    break;
+                }
+                compiled.resizes[pc as usize] = self.resizes(pc, plan, &now);
+                self.step(pc, &mut now);
+            }
+        }
+        compiled
+    }
+
+    /// Whether vectors may have other lengths behind an instruction.
+    pub(super) fn resizes(&self, pc: u32, plan: Plan, types: &[Type]) -> bool {
+        let op = &self.function.code[pc as usize];
+        let only_allocates = matches!(
+            op,
+            Op::Data(Data::Cons { .. }) | Op::Function(Call::Cell { .. } | Call::Closure { .. })
+        );
+        plan == Plan::Exit || !only_allocates && self.moves(pc, plan, types)
+    }
+
+    fn solve_ranges(&self, way: &Compiled<'_>, entry: &Ranges, assumed: &[Assumed]) -> Vec<Ranges> {
         let blocks = &self.place.blocks.all;
         let steps = self.steps();
         let mut at_start: Vec<Option<Ranges>> = vec![None; blocks.len()];
         let mut looks = vec![0; blocks.len()];
-        at_start[0] = Some(self.at_block(0, entry.clone(), types, assumed));
+        at_start[0] = Some(self.at_block(0, entry.clone(), way, assumed));
         let mut open = BTreeSet::from([0]);
         while let Some(number) = open.pop_first() {
             let Some(from) = &at_start[number] else {
                 continue;
             };
-            for (to, known) in self.leaving(number, from.clone(), types) {
-                let known = self.at_block(to, known, types, assumed);
+            for (to, known) in self.leaving(number, from.clone(), way) {
+                let known = self.at_block(to, known, way, assumed);
                 let Some(before) = &at_start[to] else {
                     at_start[to] = Some(known);
                     open.insert(to);
@@ -60,7 +92,7 @@ impl Evidence<'_> {
                 } else if looks[to] > LOOKS_FREE && blocks[to].is_header {
                     joined = joined.widened(before, &steps);
                 }
-                joined = self.at_block(to, joined, types, assumed);
+                joined = self.at_block(to, joined, way, assumed);
                 if joined != *before {
                     at_start[to] = Some(joined);
                     open.insert(to);
@@ -97,12 +129,12 @@ impl Evidence<'_> {
         &self,
         number: usize,
         mut known: Ranges,
-        types: &Types,
+        way: &Compiled<'_>,
         assumed: &[Assumed],
     ) -> Ranges {
         let block = &self.place.blocks.all[number];
         let live = self.planner.program.live(self.place.number());
-        let at_start = types.at_start[number].as_deref();
+        let at_start = way.types.at_start[number].as_deref();
         if block.is_header {
             if self.is_given_up(number) {
                 return Ranges::default();
@@ -129,11 +161,17 @@ impl Evidence<'_> {
     }
 
     /// The blocks that one goes on to, and what is known on the way.
-    fn leaving(&self, number: usize, mut known: Ranges, types: &Types) -> Vec<(usize, Ranges)> {
+    fn leaving(
+        &self,
+        number: usize,
+        mut known: Ranges,
+        way: &Compiled<'_>,
+    ) -> Vec<(usize, Ranges)> {
         let block = &self.place.blocks.all[number];
-        self.walk(number, types, |pc, plan, types| {
-            self.step_ranges(pc, plan, types, &mut known);
-        });
+        for pc in block.start..block.end {
+            let (plan, resizes) = way.at(pc);
+            self.step_ranges(pc, plan, resizes, &mut known);
+        }
         let branch = match self.function.code[block.end as usize - 1] {
             Op::Control(Control::BranchIf { test, .. }) => Some((test.0, true)),
             Op::Control(Control::BranchUnless { test, .. }) => Some((test.0, false)),
@@ -149,30 +187,8 @@ impl Evidence<'_> {
         ways.collect()
     }
 
-    /// Visits the instructions of a block with their plans and the types before them. Where control does not
-    /// come in native code, there are no plans and nothing is known.
-    fn walk(&self, number: usize, types: &Types, mut visit: impl FnMut(u32, Plan, &[Type])) {
-        let block = &self.place.blocks.all[number];
-        let registers = usize::from(self.function.registers);
-        let mut now = types.at_start[number].clone();
-        for pc in block.start..block.end {
-            match &mut now {
-                Some(known) => {
-                    let plan = types.plans[pc as usize];
-                    visit(pc, plan, known);
-                    if plan == Plan::Exit {
-                        now = None;
-                    } else {
-                        self.step(pc, known);
-                    }
-                }
-                None => visit(pc, Plan::Exit, &vec![Type::Any; registers]),
-            }
-        }
-    }
-
     /// What an instruction does to what is known.
-    pub(super) fn step_ranges(&self, pc: u32, plan: Plan, types: &[Type], known: &mut Ranges) {
+    pub(super) fn step_ranges(&self, pc: u32, plan: Plan, resizes: bool, known: &mut Ranges) {
         let op = self.function.code[pc as usize];
         match (op, plan) {
             (Op::Data(Data::Move { dst, src }), _) => known.copy(dst.0, src.0),
@@ -201,21 +217,19 @@ impl Evidence<'_> {
                 Access::Read { .. } => {}
             }),
         }
-        let keeps_lengths = matches!(
-            op,
-            Op::Data(Data::Cons { .. }) | Op::Function(Call::Cell { .. } | Call::Closure { .. })
-        );
-        if plan == Plan::Exit || !keeps_lengths && self.moves(&op, plan, types) {
+        if resizes {
             known.forget_lengths();
         }
     }
 
     /// The tests in these blocks that what is known does not make unnecessary, by pc.
-    fn tests_left(&self, inside: &[usize], types: &Types, ranges: &[Ranges]) -> BTreeSet<u32> {
+    fn tests_left(&self, inside: &[usize], way: &Compiled<'_>, ranges: &[Ranges]) -> BTreeSet<u32> {
         let mut left = BTreeSet::new();
         for number in inside {
             let mut known = ranges[*number].clone();
-            self.walk(*number, types, |pc, plan, types| {
+            let block = &self.place.blocks.all[*number];
+            for pc in block.start..block.end {
+                let (plan, resizes) = way.at(pc);
                 let is_tested = match (self.function.code[pc as usize], plan) {
                     (
                         Op::Data(
@@ -233,42 +247,49 @@ impl Evidence<'_> {
                 if is_tested {
                     left.insert(pc);
                 }
-                self.step_ranges(pc, plan, types, &mut known);
-            });
+                self.step_ranges(pc, plan, resizes, &mut known);
+            }
         }
         left
     }
 
-    /// The facts that are worth a test on the way into a loop, the outermost loops first.
-    fn worthwhile(&self, types: &Types, entry: &Ranges, free: &[Ranges]) -> Vec<Assumed> {
+    /// What is known with the facts that are worth a test on the way into a loop, the outermost loops first.
+    fn with_worthwhile(
+        &self,
+        way: &Compiled<'_>,
+        entry: &Ranges,
+        mut ranges: Vec<Ranges>,
+    ) -> Vec<Ranges> {
         let mut assumed: Vec<Assumed> = Vec::new();
-        let mut ranges = free.to_vec();
         for (header, block) in self.place.blocks.all.iter().enumerate() {
-            if !block.is_header || types.at_start[header].is_none() || self.is_given_up(header) {
+            let is_compiled = way.types.at_start[header].is_some();
+            if !block.is_header || !is_compiled || self.is_given_up(header) {
                 continue;
             }
             let inside = self.place.blocks.of_loop(header);
-            let left = self.tests_left(&inside, types, &ranges);
-            let mut tried = self.candidates(header, &inside, types, &ranges, &left);
+            let left = self.tests_left(&inside, way, &ranges);
+            let mut tried = self.candidates(header, &inside, way, &ranges, &left);
             tried.truncate(TRIED_MAX.min(TRIED_WORK / self.function.code.len()));
+            if tried.is_empty() {
+                continue;
+            }
             let solve = |facts: &[Fact]| {
                 let more = facts.iter().map(|fact| (header, *fact));
                 let all: Vec<Assumed> = assumed.iter().copied().chain(more).collect();
-                let outcome = self.solve_ranges(types, entry, &all);
-                let left = self.tests_left(&inside, types, &outcome).len();
-                let stays = self.staying(header, &inside, types, &outcome, facts);
-                (left, stays, outcome)
+                self.solve_ranges(way, entry, &all)
             };
             let facts = fewest(tried, left.len(), |facts| {
-                let (left, stays, _) = solve(facts);
+                let outcome = solve(facts);
+                let left = self.tests_left(&inside, way, &outcome).len();
+                let stays = self.staying(header, &inside, way, &outcome, facts);
                 (left, stays)
             });
             if !facts.is_empty() {
-                ranges = solve(&facts).2;
+                ranges = solve(&facts);
                 assumed.extend(facts.into_iter().map(|fact| (header, fact)));
             }
         }
-        assumed
+        ranges
     }
 
     /// The facts assumed of a loop that hold at the end of each of its rounds without a test.
@@ -276,13 +297,13 @@ impl Evidence<'_> {
         &self,
         header: usize,
         inside: &[usize],
-        types: &Types,
+        way: &Compiled<'_>,
         ranges: &[Ranges],
         facts: &[Fact],
     ) -> Vec<Fact> {
         let back: Vec<Ranges> = inside
             .iter()
-            .flat_map(|number| self.leaving(*number, ranges[*number].clone(), types))
+            .flat_map(|number| self.leaving(*number, ranges[*number].clone(), way))
             .filter_map(|(to, known)| (to == header).then_some(known))
             .collect();
         let stays = |fact: &&Fact| back.iter().all(|known| known.knows(**fact));
@@ -295,11 +316,11 @@ impl Evidence<'_> {
         &self,
         header: usize,
         inside: &[usize],
-        types: &Types,
+        way: &Compiled<'_>,
         ranges: &[Ranges],
         left: &BTreeSet<u32>,
     ) -> Vec<Fact> {
-        let Some(at_start) = &types.at_start[header] else {
+        let Some(at_start) = &way.types.at_start[header] else {
             return Vec::new();
         };
         let mut written = BTreeSet::new();
@@ -311,7 +332,7 @@ impl Evidence<'_> {
             block.start..block.end
         }) {
             let op = self.function.code[pc as usize];
-            match (op, types.plans[pc as usize]) {
+            match (op, way.plans[pc as usize]) {
                 (Op::Compare(op), Plan::Ints) => {
                     if let Some(test) = Test::of(&op) {
                         compared.insert(test.registers(), test.is_equality());
@@ -367,6 +388,22 @@ impl Evidence<'_> {
             }
         }
         candidates
+    }
+}
+
+/// How the instructions of a function are compiled.
+struct Compiled<'a> {
+    types: &'a Types,
+    /// By pc; where control does not come in native code, the interpreter goes on.
+    plans: Vec<Plan>,
+    /// By pc: whether vectors may have other lengths behind it.
+    resizes: Vec<bool>,
+}
+
+impl Compiled<'_> {
+    /// The plan of an instruction, and whether vectors may have other lengths behind it.
+    fn at(&self, pc: u32) -> (Plan, bool) {
+        (self.plans[pc as usize], self.resizes[pc as usize])
     }
 }
 

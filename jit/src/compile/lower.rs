@@ -22,6 +22,7 @@ use super::scope::Scope;
 use super::state::{BY_TAIL_CALL, EXIT, ExitReason, FIRST_LOOP, NOT_ENTERED, NativeState};
 use super::types::{Plan, Type};
 use super::ways::{body_signature, helper_signature, return_constant, say_place};
+use crate::tier::Optimizations;
 use crate::value::Value;
 
 /// Memory that native code reaches is there and aligned.
@@ -72,8 +73,8 @@ pub(super) struct Lowered {
 }
 
 /// How each instruction of a function is compiled, by pc.
-pub(super) fn plans(request: &Request) -> Vec<Plan> {
-    let planner = Planner::new(&request.program, request.number, &request.feedback);
+pub(super) fn plans(request: &Request, optimizations: Optimizations) -> Vec<Plan> {
+    let planner = Planner::new(request, optimizations);
     planner.root(request.function).types.plans.clone()
 }
 
@@ -83,9 +84,10 @@ pub(super) fn lower(
     into: &mut ir::Function,
     frontend: &mut FunctionBuilderContext,
     config: TargetFrontendConfig,
+    optimizations: Optimizations,
     forces_exits: bool,
 ) -> Lowered {
-    let planner = Planner::new(&request.program, request.number, &request.feedback);
+    let planner = Planner::new(request, optimizations);
     let root = planner.root(request.function);
     into.name = UserFuncName::user(request.number, request.function);
     into.signature = body_signature();
@@ -143,6 +145,7 @@ impl<'a> Lowering<'a, '_> {
     /// The beginning, and the ways into loops.
     fn entries(&mut self, way: ir::Value) -> Vec<u32> {
         let headers: Vec<usize> = (0..self.scope.part.place.blocks.all.len())
+            .filter(|_| self.planner.optimizations.osr)
             .filter(|number| self.scope.part.place.blocks.all[*number].is_header)
             .filter(|number| self.scope.part.types.at_start[*number].is_some())
             .collect();
@@ -307,7 +310,8 @@ impl<'a> Lowering<'a, '_> {
             self.instructions += 1;
             let goes_on = self.instruction(number, pc, plan);
             let evidence = &self.scope.evidence;
-            evidence.step_ranges(pc, plan, &self.before, &mut self.ranges);
+            let resizes = evidence.resizes(pc, plan, &self.before);
+            evidence.step_ranges(pc, plan, resizes, &mut self.ranges);
             gas_behind -= self.scope.function.fixed_gas(pc as usize);
             if !goes_on {
                 return;
@@ -343,7 +347,11 @@ impl<'a> Lowering<'a, '_> {
         let op = self.scope.function.code[pc as usize];
         match plan {
             Plan::Exit => {
-                let exit = self.exit(ExitReason::Uncompiled);
+                let reason = match self.scope.evidence.site(pc).count {
+                    0 => ExitReason::Unseen,
+                    _ => ExitReason::Uncompiled,
+                };
+                let exit = self.exit(reason);
                 self.b.ins().jump(exit, &[]);
                 return false;
             }
@@ -363,13 +371,13 @@ impl<'a> Lowering<'a, '_> {
                 }
                 Op::Function(call) => {
                     let goes_on = self.call(call, plan);
-                    self.note_moves(&op, plan);
+                    self.note_moves(plan);
                     return goes_on;
                 }
                 _ => unreachable!("a plan for an instruction that has none"),
             },
         }
-        self.note_moves(&op, plan);
+        self.note_moves(plan);
         let mut expected = self.before.clone();
         self.scope.evidence.step(pc, &mut expected);
         debug_assert_eq!(self.now, expected, "{op:?} under {plan:?}");
@@ -377,8 +385,8 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// Forgets where objects are if they may have moved.
-    fn note_moves(&mut self, op: &Op, plan: Plan) {
-        if self.scope.evidence.moves(op, plan, &self.before) {
+    fn note_moves(&mut self, plan: Plan) {
+        if self.scope.evidence.moves(self.pc, plan, &self.before) {
             self.now.iter_mut().for_each(|known| *known = known.moved());
         }
     }
@@ -459,7 +467,7 @@ impl<'a> Lowering<'a, '_> {
     pub(super) fn go_to(&mut self, number: usize) {
         let part = Rc::clone(&self.scope.part);
         let Some(wanted) = &part.types.at_start[number] else {
-            let exit = self.exit(ExitReason::Uncompiled);
+            let exit = self.exit(ExitReason::Unseen);
             self.b.ins().jump(exit, &[]);
             return;
         };

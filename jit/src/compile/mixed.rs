@@ -26,14 +26,15 @@ impl Lowering<'_, '_> {
         else {
             unreachable!("not compiled for numbers of both kinds");
         };
+        let (of, taken) = ([a, b], b);
         let is_positive = self.ranges.knows(Fact::Least(Term::Int(b.0), 1));
         let done = self.b.create_block();
         let tag = self.b.append_block_param(done, I64);
         let bits = self.b.append_block_param(done, I64);
         self.if_ints(a, b, |lowering, a, b| {
             let (result, overflow) = match op {
-                Arith::Add { .. } => lowering.sum(a, b),
-                Arith::Sub { .. } => lowering.difference(a, b),
+                Arith::Add { .. } => lowering.sum(of, a, b),
+                Arith::Sub { .. } => lowering.difference(taken, a, b),
                 Arith::Mul { .. } => lowering.b.ins().smul_overflow(a, b),
                 _ => {
                     lowering.divisor(b, is_positive);

@@ -10,12 +10,13 @@
 //! | `feedback` | what a compilation knows about the way functions run |
 //! | `blocks` | blocks, and the gas to the next check |
 //! | `types`, `plans` | what is known and guessed about registers; how instructions are compiled |
-//! | `ranges`, `induction` | how large Ints and vectors are, at one place and in loops |
+//! | `intervals`, `ranges`, `induction` | how large Ints and vectors are: results, at one place, and in loops |
 //! | `parts`, `scope` | what is inlined where; the frames of it |
 //! | `lower`, `ways` | from blocks to Cranelift's form: entries, edges, gas, operations aside; ways in and out |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
 //! | `numbers`, `mixed`, `objects`, `alloc`, `bytes`, `maps`, `texts`, `globals`, `calls` | instructions |
 //! | `routines` | operations that are done by routines of the runtime |
+//! | `check` | an independent check of exits, where the engine checks itself |
 //! | `state` | what native code shares with the engine |
 //!
 //! # The protocol
@@ -30,10 +31,12 @@ mod alloc;
 mod blocks;
 mod bytes;
 mod calls;
+mod check;
 mod exits;
 pub(crate) mod feedback;
 mod globals;
 mod induction;
+mod intervals;
 mod lower;
 mod maps;
 mod mixed;
@@ -59,7 +62,7 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::FunctionBuilderContext;
 
 use crate::code_space::LoadedProgram;
-use crate::tier::OptimizationLevel;
+use crate::tier::{OptimizationLevel, Optimizations};
 use feedback::Feedback;
 
 /// Why a function has no native code.
@@ -143,7 +146,9 @@ pub(crate) struct Request {
 impl Request {
     /// Instructions of the function.
     pub(crate) fn instructions(&self) -> usize {
-        self.program.function(self.function).code.len()
+        let functions = &self.program.program().functions;
+        let function = functions.get(self.function as usize);
+        function.map_or(0, |function| function.code.len())
     }
 }
 
@@ -156,6 +161,7 @@ const _: () = {
 /// A compiler, for one thread at a time.
 pub(crate) struct Compiler {
     isa: OwnedTargetIsa,
+    optimizations: Optimizations,
     /// Whether its code can be made to leave at any exit, to test them.
     forces_exits: bool,
     context: Context,
@@ -165,6 +171,7 @@ pub(crate) struct Compiler {
 impl Compiler {
     pub(crate) fn new(
         level: OptimizationLevel,
+        optimizations: Optimizations,
         forces_exits: bool,
     ) -> Result<Compiler, CompileError> {
         // The calling convention of the ways in and out, and that code can run where it was just written.
@@ -197,6 +204,7 @@ impl Compiler {
             .map_err(|error| CompileError::Machine(error.to_string()))?;
         Ok(Compiler {
             isa,
+            optimizations,
             forces_exits,
             context: Context::new(),
             frontend: FunctionBuilderContext::new(),
@@ -213,8 +221,9 @@ impl Compiler {
             .map(ToString::to_string)
             .collect();
         format!(
-            "{} {} {} {} {} {}",
+            "{} {:?} {} {} {} {} {}",
             self.forces_exits,
+            self.optimizations,
             env!("PW_JIT_BUILD"),
             cranelift_codegen::VERSION,
             self.isa.triple(),
@@ -245,7 +254,19 @@ impl Compiler {
         let config = self.isa.frontend_config();
         let frontend = &mut self.frontend;
         let into = &mut self.context.func;
-        let lowering = lower::lower(request, into, frontend, config, self.forces_exits);
+        let lowering = lower::lower(
+            request,
+            into,
+            frontend,
+            config,
+            self.optimizations,
+            self.forces_exits,
+        );
+        if cfg!(debug_assertions)
+            && let Err(fault) = check::check(&self.context.func, &request.program)
+        {
+            panic!("a wrong exit: {fault}\n{}", self.context.func.display());
+        }
         lowered(&mut self.context);
         Ok(CompiledCode {
             bytes: self.finish()?,
@@ -257,7 +278,7 @@ impl Compiler {
 
     /// Compiles a function, and tells all about it.
     pub(crate) fn explain(&mut self, request: &Request) -> Result<Explanation, CompileError> {
-        let plans = lower::plans(request);
+        let plans = lower::plans(request, self.optimizations);
         let mut ir = String::new();
         let code = self.compile_with(request, |context| {
             ir = context.func.display().to_string();

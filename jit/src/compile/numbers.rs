@@ -1,6 +1,6 @@
 //! Arithmetic and comparisons.
 
-use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::condcodes::{CondCode, FloatCC, IntCC};
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder};
 use pw_isa::Kind;
@@ -37,13 +37,15 @@ impl Lowering<'_, '_> {
         let op = self.unchecked(op);
         match op {
             Arith::Add { dst, a, b } => {
+                let of = [a, b];
                 let (a, b) = self.ints(a, b);
-                let (sum, overflow) = self.sum(a, b);
+                let (sum, overflow) = self.sum(of, a, b);
                 self.checked(dst, sum, overflow);
             }
             Arith::Sub { dst, a, b } => {
+                let taken = b;
                 let (a, b) = self.ints(a, b);
-                let (difference, overflow) = self.difference(a, b);
+                let (difference, overflow) = self.difference(taken, a, b);
                 self.checked(dst, difference, overflow);
             }
             Arith::Mul { dst, a, b } => {
@@ -189,48 +191,48 @@ impl Lowering<'_, '_> {
         self.set_bits(dst.0, Type::Int, result);
     }
 
-    /// The number that a value always is, if it is a constant.
-    fn known_int(&self, value: ir::Value) -> Option<i64> {
-        let dfg = &self.b.func.dfg;
-        let inst = dfg.value_def(dfg.resolve_aliases(value)).inst()?;
-        match dfg.insts[inst] {
-            ir::InstructionData::UnaryImm { imm, .. } => Some(imm.bits()),
-            _ => None,
+    /// How a sum compares with one of its summands if it overflows: that tells where the other's sign is known.
+    fn overflow_by(&self, other: Use) -> Option<IntCC> {
+        let other = Term::Int(other.0);
+        if self.ranges.knows(Fact::Least(other, 0)) {
+            Some(IntCC::SignedLessThan)
+        } else if self.ranges.knows(Fact::Most(other, 0)) {
+            Some(IntCC::SignedGreaterThan)
+        } else {
+            None
         }
     }
 
-    /// A sum, and whether it overflows. For a constant, one comparison that the branch on it is part of
-    /// tells that.
-    pub(super) fn sum(&mut self, a: ir::Value, b: ir::Value) -> (ir::Value, ir::Value) {
-        let (a, b) = if self.known_int(a).is_some() {
-            (b, a)
-        } else {
-            (a, b)
-        };
-        let Some(constant) = self.known_int(b) else {
-            return self.b.ins().sadd_overflow(a, b);
+    /// The sum of two registers with these Ints, and whether it overflows. Where a sign is known, one
+    /// comparison that the branch on it is part of tells that.
+    pub(super) fn sum(
+        &mut self,
+        of: [Use; 2],
+        a: ir::Value,
+        b: ir::Value,
+    ) -> (ir::Value, ir::Value) {
+        let (order, summand) = match (self.overflow_by(of[0]), self.overflow_by(of[1])) {
+            (_, Some(order)) => (order, a),
+            (Some(order), None) => (order, b),
+            (None, None) => return self.b.ins().sadd_overflow(a, b),
         };
         let sum = self.b.ins().iadd(a, b);
-        let wrong = if constant < 0 {
-            IntCC::SignedGreaterThan
-        } else {
-            IntCC::SignedLessThan
-        };
-        (sum, self.b.ins().icmp(wrong, sum, a))
+        (sum, self.b.ins().icmp(order, sum, summand))
     }
 
-    /// A difference, and whether it overflows.
-    pub(super) fn difference(&mut self, a: ir::Value, b: ir::Value) -> (ir::Value, ir::Value) {
-        let Some(constant) = self.known_int(b) else {
+    /// A difference, where this register has been taken off, and whether it overflows.
+    pub(super) fn difference(
+        &mut self,
+        taken: Use,
+        a: ir::Value,
+        b: ir::Value,
+    ) -> (ir::Value, ir::Value) {
+        let Some(order) = self.overflow_by(taken) else {
             return self.b.ins().ssub_overflow(a, b);
         };
         let difference = self.b.ins().isub(a, b);
-        let wrong = if constant < 0 {
-            IntCC::SignedLessThan
-        } else {
-            IntCC::SignedGreaterThan
-        };
-        (difference, self.b.ins().icmp(wrong, difference, a))
+        let order = order.swap_args();
+        (difference, self.b.ins().icmp(order, difference, a))
     }
 
     /// Leaves division by 0, which fails, and by -1, which can overflow, to the interpreter.

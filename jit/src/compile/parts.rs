@@ -11,10 +11,12 @@ use std::rc::Rc;
 use pw_isa::op::{Control, Data, Function as Call, Op};
 use pw_isa::{Function, Kind, Link};
 
+use super::Request;
 use super::blocks::Blocks;
 use super::feedback::Feedback;
 use super::types::{Evidence, Plan, Type, Types};
 use crate::code_space::LoadedProgram;
+use crate::tier::Optimizations;
 use crate::value::CONSTANT;
 
 /// The most instructions of an inlined function, by how many calls deep it stands.
@@ -36,6 +38,7 @@ pub(super) struct Planner<'a> {
     /// The program's number.
     pub(super) number: u32,
     pub(super) feedback: &'a Feedback,
+    pub(super) optimizations: Optimizations,
     /// Parts by their functions from the root on, and the types of their arguments.
     parts: RefCell<BTreeMap<PartKey, Rc<Part>>>,
     instructions_left: Cell<usize>,
@@ -58,8 +61,8 @@ pub(super) struct PartPlace {
     /// The types of the registers that hold values when it is entered.
     pub(super) entry: Vec<Type>,
     pub(super) blocks: Blocks,
-    /// By pc of a call: the function that is inlined there, or none, once that is decided.
-    decided: RefCell<BTreeMap<u32, Option<u32>>>,
+    /// By pc of a call and function: whether it is inlined there, once that is decided.
+    decided: RefCell<BTreeMap<(u32, u32), bool>>,
 }
 
 impl PartPlace {
@@ -75,11 +78,12 @@ impl PartPlace {
 }
 
 impl<'a> Planner<'a> {
-    pub(super) fn new(program: &'a LoadedProgram, number: u32, feedback: &'a Feedback) -> Self {
+    pub(super) fn new(request: &'a Request, optimizations: Optimizations) -> Self {
         Planner {
-            program,
-            number,
-            feedback,
+            program: &request.program,
+            number: request.number,
+            feedback: &request.feedback,
+            optimizations,
             parts: RefCell::default(),
             instructions_left: Cell::new(INSTRUCTIONS_ALL),
         }
@@ -137,10 +141,31 @@ impl Evidence<'_> {
     /// Whether a call of a function with this many arguments is inlined.
     pub(super) fn is_inlined(&self, pc: u32, callee: u32, args: u16) -> bool {
         let mut decided = self.place.decided.borrow_mut();
-        let choice = decided
-            .entry(pc)
-            .or_insert_with(|| self.can_inline(pc, callee, args).then_some(callee));
-        *choice == Some(callee)
+        *decided
+            .entry((pc, callee))
+            .or_insert_with(|| self.can_inline(pc, callee, args))
+    }
+
+    /// The functions that a call of one of a few can enter, each with what stands in place of its call if it
+    /// is inlined.
+    pub(super) fn cases(&self, pc: u32, op: &Op, types: &[Type]) -> Vec<(u32, Option<Rc<Part>>)> {
+        let Op::Function(call) = op else {
+            unreachable!("not a call");
+        };
+        let args = window(call).1;
+        let callees = self.site(pc).target.functions(self.planner.number);
+        let cases = callees.into_iter().map(|callee| {
+            let is_inlined = self.is_inlined(pc, callee, args);
+            (callee, is_inlined.then(|| self.inlined(op, callee, types)))
+        });
+        cases.collect()
+    }
+
+    /// What the results of such a call have in common.
+    pub(super) fn result_of_cases(&self, pc: u32, op: &Op, types: &[Type]) -> Type {
+        let cases = self.cases(pc, op, types).into_iter();
+        let results = cases.map(|(_, part)| part.map_or(Type::Any, |part| part.result));
+        results.reduce(Type::join).unwrap_or(Type::Any)
     }
 
     fn can_inline(&self, pc: u32, callee: u32, args: u16) -> bool {
@@ -151,7 +176,9 @@ impl Evidence<'_> {
         let feedback = self.planner.feedback;
         let has_run = self.site(pc).count > 0 && feedback.site(callee, 0).count > 0;
         let left = self.planner.instructions_left.get();
-        let inlined = has_run
+        let inlined = self.planner.optimizations.inline
+            && has_run
+            && !feedback.is_apart(callee)
             && function.params == args
             && !function.rest
             && function.code.len() <= (*most).min(left)
@@ -200,7 +227,7 @@ impl Evidence<'_> {
                 let op = &self.function.code[pc as usize];
                 let before = now.clone();
                 let plan = self.step(pc, &mut now);
-                moves |= plan != Plan::Exit && self.moves(op, plan, &before);
+                moves |= plan != Plan::Exit && self.moves(pc, plan, &before);
                 match (plan, op) {
                     (Plan::Exit, _) => break,
                     (_, Op::Control(Control::Return { value })) => {
@@ -208,6 +235,7 @@ impl Evidence<'_> {
                     }
                     (plan, Op::Function(call)) if is_tail_call(call) => add(match plan {
                         Plan::Inline(callee) => self.inlined(op, callee, &before).result,
+                        Plan::OneOf => self.result_of_cases(pc, op, &before),
                         _ => Type::Any,
                     }),
                     _ => {}

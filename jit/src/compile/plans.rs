@@ -61,7 +61,12 @@ impl Evidence<'_> {
         };
         let is_guess = !matches!(
             plan,
-            Plan::Plain | Plan::Exit | Plan::AnyClosure | Plan::Known(_) | Plan::Inline(_)
+            Plan::Plain
+                | Plan::Exit
+                | Plan::AnyClosure
+                | Plan::OneOf
+                | Plan::Known(_)
+                | Plan::Inline(_)
         );
         let plan = if generic && is_guess {
             Plan::Aside
@@ -75,7 +80,8 @@ impl Evidence<'_> {
     }
 
     /// Whether objects may move, or vectors change their kind, length or place, while an instruction runs.
-    pub(super) fn moves(&self, op: &Op, plan: Plan, types: &[Type]) -> bool {
+    pub(super) fn moves(&self, pc: u32, plan: Plan, types: &[Type]) -> bool {
+        let op = &self.function.code[pc as usize];
         let allocates = matches!(
             op,
             Op::Data(Data::Cons { .. } | Data::MapSet { .. })
@@ -84,6 +90,10 @@ impl Evidence<'_> {
         );
         match plan {
             Plan::Inline(callee) => self.inlined(op, callee, types).moves,
+            Plan::OneOf => {
+                let mut cases = self.cases(pc, op, types).into_iter();
+                cases.any(|(_, part)| part.is_none_or(|part| part.moves))
+            }
             Plan::Aside => true,
             Plan::Routine => Routine::of(op).is_some_and(|routine| routine.moves),
             _ => allocates || op.info().effects.has(Effects::CALL),
@@ -176,6 +186,9 @@ impl Evidence<'_> {
 
     /// Which of the program's values an instruction looks for in a map, if it is a constant.
     pub(super) fn key(&self, pc: u32) -> Option<u32> {
+        if !self.planner.optimizations.caches {
+            return None;
+        }
         let internal = self.planner.program.internal();
         internal.key_at(self.place.number(), pc)
     }
@@ -202,6 +215,14 @@ impl Evidence<'_> {
         }
     }
 
+    /// Whether a call has entered few functions, and each can be called with the arguments as they stand.
+    fn has_cases(&self, pc: u32, args: u16) -> bool {
+        let callees = self.site(pc).target.functions(self.planner.number);
+        let program = self.planner.program;
+        let mut functions = callees.iter().map(|callee| program.function(*callee));
+        callees.len() > 1 && functions.all(|function| function.params == args && !function.rest)
+    }
+
     fn call_plan(&self, pc: u32, op: &Call, generic: bool, types: &[Type]) -> Plan {
         let site = self.site(pc);
         match op {
@@ -213,10 +234,9 @@ impl Evidence<'_> {
                 }
             }
             Call::CallClosure { window } | Call::TailCallClosure { window } => {
+                let guesses = !generic && self.planner.optimizations.caches;
                 let seen = match site.target {
-                    Target::One(program, function)
-                        if program == self.planner.number && !generic =>
-                    {
+                    Target::One(program, function) if program == self.planner.number && guesses => {
                         Some(function)
                     }
                     _ => None,
@@ -226,6 +246,7 @@ impl Evidence<'_> {
                         Plan::Inline(callee)
                     }
                     Some(callee) => Plan::Known(callee),
+                    None if guesses && self.has_cases(pc, window.args) => Plan::OneOf,
                     None if site.target == Target::None => Plan::Exit,
                     None => Plan::AnyClosure,
                 }

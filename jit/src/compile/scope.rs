@@ -94,10 +94,30 @@ impl<'a> Scope<'a> {
 impl<'a> Lowering<'a, '_> {
     /// The code of a function in place of its call; its arguments stand in the window. Goes on behind it.
     pub(super) fn inline(&mut self, callee: u32, window: u16, args: u16) {
+        let result = self.inlined_part(callee).result;
+        let behind = self.b.create_block();
+        self.inline_to(callee, window, args, (result, behind));
+        self.returned(window, result, behind);
+    }
+
+    /// Goes on behind a call whose result is in the window.
+    pub(super) fn returned(&mut self, window: u16, result: Type, behind: ir::Block) {
+        self.switch_to_sealed(behind);
+        self.now[usize::from(window)..].fill(Type::Any);
+        self.now[usize::from(window)] = result;
+    }
+
+    /// The code of a function in place of its call. It returns to a block, with something of a type that all
+    /// results are of that come there.
+    pub(super) fn inline_to(
+        &mut self,
+        callee: u32,
+        window: u16,
+        args: u16,
+        (result, behind): (Type, ir::Block),
+    ) {
         let part = self.inlined_part(callee);
         self.can_pay(&part);
-        let behind = self.b.create_block();
-        let result = part.result;
         let caller = Caller {
             scope: Rc::clone(&self.scope),
             pc: self.pc,
@@ -114,9 +134,6 @@ impl<'a> Lowering<'a, '_> {
         let slot = self.scope.slot + slots;
         let at = (fp, slot);
         self.lower_inside(part, at, Some(caller), window, args);
-        self.switch_to_sealed(behind);
-        self.now[usize::from(window)..].fill(Type::Any);
-        self.now[usize::from(window)] = result;
     }
 
     /// The code of a function in place of a tail call: its frame takes the place of this one.

@@ -4,6 +4,7 @@
 use std::sync::atomic::AtomicBool;
 
 use crate::interp::Stay;
+use crate::memo::Memo;
 use crate::tier::routines::Routines;
 use crate::value::Value;
 
@@ -33,7 +34,9 @@ pub enum ExitReason {
     NotEntered,
     /// A handler of the interpreter did not do it: it is rare, dear or fails.
     Aside,
-    /// The instruction is not compiled, or had not run when the function was.
+    /// The instruction had not run when the function was compiled.
+    Unseen,
+    /// The instruction is never compiled: the interpreter does it.
     Uncompiled,
     /// The interpreter, on a function without native code, has come to something that it does not do.
     Interpreter,
@@ -43,7 +46,7 @@ pub enum ExitReason {
 
 impl ExitReason {
     /// All reasons, in order.
-    pub const ALL: [ExitReason; 10] = [
+    pub const ALL: [ExitReason; 11] = [
         ExitReason::Gas,
         ExitReason::Kind,
         ExitReason::Number,
@@ -51,6 +54,7 @@ impl ExitReason {
         ExitReason::Callee,
         ExitReason::NotEntered,
         ExitReason::Aside,
+        ExitReason::Unseen,
         ExitReason::Uncompiled,
         ExitReason::Interpreter,
         ExitReason::Forced,
@@ -66,6 +70,7 @@ impl ExitReason {
             ExitReason::Callee => "callee",
             ExitReason::NotEntered => "not-entered",
             ExitReason::Aside => "aside",
+            ExitReason::Unseen => "unseen",
             ExitReason::Uncompiled => "uncompiled",
             ExitReason::Interpreter => "interpreter",
             ExitReason::Forced => "forced",
@@ -80,7 +85,7 @@ impl ExitReason {
                 | ExitReason::Number
                 | ExitReason::Range
                 | ExitReason::Callee
-                | ExitReason::Uncompiled
+                | ExitReason::Unseen
         )
     }
 }
@@ -161,5 +166,7 @@ pub(crate) struct NativeState<'a> {
     pub(crate) entries: &'a dyn Entries,
     /// New code is to be taken into use: the interpreter is not called, but gone back to.
     pub(crate) has_news: &'a AtomicBool,
+    /// What calls of pure functions have returned.
+    pub(crate) memo: Option<&'a mut Memo>,
     pub(crate) stay: Stay<'a>,
 }

@@ -162,6 +162,8 @@ pub(super) enum Plan {
     Elements(Elements),
     /// A call of the one function that was seen, if it is a closure in the arena or a function value.
     Known(u32),
+    /// A call of one of the few functions that were seen, each by a case of its own.
+    OneOf,
     /// A call of any closure of the program.
     AnyClosure,
     /// A call of this function, whose code stands in place of the call.
@@ -192,6 +194,9 @@ impl Evidence<'_> {
     /// Finds the types.
     pub(super) fn types(&self) -> Types {
         let free = self.solve(&[]);
+        if !self.planner.optimizations.hoist {
+            return free;
+        }
         let assumed = self.assumptions(&free);
         self.solve(&assumed)
     }
@@ -210,8 +215,10 @@ impl Evidence<'_> {
         for root in 0..self.place.blocks.all.len() {
             // Loops that ran are entered even where no way to them was seen.
             let block = &self.place.blocks.all[root];
-            let is_entered =
-                block.is_header && self.place.is_root() && self.site(block.start).count > 0;
+            let is_entered = block.is_header
+                && self.place.is_root()
+                && self.site(block.start).count > 0
+                && self.planner.optimizations.osr;
             if at_start[root].is_none() && (root == 0 || is_entered) {
                 let mut types = vec![Type::Any; registers];
                 if root == 0 {
@@ -337,7 +344,7 @@ impl Evidence<'_> {
                         _ => Some(None),
                     };
                 }
-                has_moved |= self.moves(op, plan, &known);
+                has_moved |= self.moves(pc, plan, &known);
                 self.step(pc, &mut known);
                 op.accesses(|access| match access {
                     Access::Write(register) => wanted[usize::from(register)] = Some(None),
@@ -363,9 +370,10 @@ impl Evidence<'_> {
         }
         let result = match plan {
             Plan::Inline(callee) => self.inlined(&op, callee, types).result,
+            Plan::OneOf => self.result_of_cases(pc, &op, types),
             _ => self.result_of(&op, plan, types),
         };
-        if self.moves(&op, plan, types) {
+        if self.moves(pc, plan, types) {
             types.iter_mut().for_each(|known| *known = known.moved());
         }
         op.accesses(|access| match access {

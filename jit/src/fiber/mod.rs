@@ -14,6 +14,8 @@
 
 pub mod arena;
 mod graph;
+#[allow(unsafe_code, reason = "it reads files through mappings of them")]
+pub(crate) mod hibernate;
 pub mod image;
 pub mod parcel;
 
@@ -74,6 +76,15 @@ pub(crate) enum LimitHit {
 
 /// The tag of a global that was never set.
 pub(crate) const UNSET: Value = Value { tag: 0xfe, bits: 0 };
+
+/// Set in the second word of the header of a frame whose return is to be noticed: as a part of the program's
+/// number it names none, so that the fast loop stops before the return. Only within a slice.
+const WATCHED: u64 = 1 << 63;
+
+/// The program that a header names.
+fn program_of(header: Value) -> u32 {
+    ((header.bits & !WATCHED) >> 32) as u32
+}
 
 /// One running computation.
 #[derive(Clone, Debug)]
@@ -285,6 +296,16 @@ impl Fiber {
         self.depth += 1;
     }
 
+    /// Has the return from the newest frame noticed, which has a caller.
+    pub(crate) fn watch(&mut self) {
+        self.stack[self.base - 1].bits |= WATCHED;
+    }
+
+    /// The return from the frame whose r0 stands there is an ordinary one again.
+    pub(crate) fn unwatch(&mut self, base: usize) {
+        self.stack[base - 1].bits &= !WATCHED;
+    }
+
     /// Makes sure that the stack has this many slots from the newest frame's r0 on, a matter of memory only.
     pub(crate) fn make_room(&mut self, slots: u32) {
         self.grow_stack(self.base + slots as usize);
@@ -308,7 +329,7 @@ impl Fiber {
         let header = self.stack[self.base - 1];
         self.pc = header.tag as u32;
         self.function = (header.tag >> 32) as u32;
-        self.program = (header.bits >> 32) as u32;
+        self.program = program_of(header);
         self.base -= header.bits as u32 as usize;
         self.depth -= 1;
         true
@@ -398,6 +419,19 @@ impl Fiber {
         collector.finish()
     }
 
+    /// Gives room back that is not in use, without moving an object. Physical only.
+    pub fn trim(&mut self, code: &CodeSpace) {
+        self.arena.trim();
+        self.stack.truncate(self.stack_slots_needed(code));
+        self.stack.shrink_to_fit();
+    }
+
+    /// Bytes of memory that the stack and the arena take.
+    pub fn held_bytes(&self) -> u64 {
+        let stack = self.stack.capacity() * size_of::<Value>();
+        stack as u64 + self.arena.report().held_bytes
+    }
+
     /// Makes the arena as small as it can be, moving everything together. Physical only: no counter of
     /// the state changes.
     pub fn compact(&mut self, code: &CodeSpace) {
@@ -407,11 +441,9 @@ impl Fiber {
             self.arena.move_everything();
             self.collect(code);
         }
-        self.arena.trim();
         self.arena.counters = counters;
         self.arena.statistics = statistics;
-        self.stack.truncate(self.stack_slots_needed(code));
-        self.stack.shrink_to_fit();
+        self.trim(code);
     }
 
     /// Slots up to the last register of any frame: a caller may have more than its callee reaches.
@@ -482,7 +514,7 @@ impl Iterator for Frames<'_> {
             let header = self.fiber.stack[frame.base - 1];
             let distance = header.bits as u32 as usize;
             self.next = Some(FrameView {
-                program: (header.bits >> 32) as u32,
+                program: program_of(header),
                 function: (header.tag >> 32) as u32,
                 pc: header.tag as u32,
                 base: frame.base - distance,

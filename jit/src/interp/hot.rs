@@ -24,6 +24,7 @@ use crate::code_space::CodeSpace;
 use crate::fiber::Fiber;
 use crate::fiber::arena::Arena;
 use crate::heap::Heap;
+use crate::memo::Situation;
 use crate::value::Value;
 use pw_isa::{Kind, cost};
 
@@ -82,12 +83,14 @@ pub(crate) struct Stay<'a> {
 }
 
 impl<'a> Stay<'a> {
-    /// Takes a fiber over; `None` when not even its current block can be paid for.
+    /// Takes a fiber over; `None` when not even its current block can be paid for. No frame passes the slot
+    /// `mark`.
     pub(super) fn enter(
         fiber: &'a mut Fiber,
         code: &'a CodeSpace,
         profile: &'a mut Profile,
         slice_end: u64,
+        mark: usize,
     ) -> Option<Stay<'a>> {
         let budget = fiber
             .limits
@@ -103,7 +106,7 @@ impl<'a> Stay<'a> {
             return None;
         }
         let (stack_slots, allocated_max) = room(fiber);
-        let stack_slots = stack_slots.min(fiber.stack.len());
+        let stack_slots = stack_slots.min(fiber.stack.len()).min(mark);
         // The oldest frame stands at the front of the stack. It has no caller, which no program's number says.
         fiber.stack[0].bits = u64::MAX;
         let stack = fiber.stack.as_mut_ptr();
@@ -145,8 +148,9 @@ impl<'a> Stay<'a> {
         code: &'a CodeSpace,
         profile: &'a mut Profile,
         slice_end: u64,
+        mark: usize,
     ) -> Option<Stay<'a>> {
-        let mut stay = Stay::enter(fiber, code, profile, slice_end)?;
+        let mut stay = Stay::enter(fiber, code, profile, slice_end, mark)?;
         stay.gas += i64::from(stay.hot().fetch().rest);
         Some(stay)
     }
@@ -174,6 +178,23 @@ impl<'a> Stay<'a> {
     /// How many frames there may be.
     pub(crate) fn frames_left(&self) -> u32 {
         self.frames_left.max(0) as u32
+    }
+
+    /// The situation of a function that native code calls: its frame, whose r0 is at `regs`, is not counted
+    /// yet where `depth` frames are.
+    pub(crate) fn situation(&mut self, regs: *mut Value, depth: u32, gas: i64) -> Situation {
+        // SAFETY: 5 of the module's head.
+        let fiber = unsafe { &mut *self.fiber };
+        let start = fiber.stack.as_mut_ptr();
+        // SAFETY: both are in the stack.
+        let slots = unsafe { regs.offset_from(start) } as u64;
+        Situation {
+            gas: gas.max(0) as u64,
+            limits: fiber.limits,
+            counters: fiber.arena.counters,
+            depth,
+            stack_bytes: slots * cost::SLOT_BYTES,
+        }
     }
 
     /// Logical bytes that can be allocated without a collection or limit.

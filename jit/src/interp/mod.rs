@@ -53,8 +53,10 @@ pub(crate) use rewrite::rewrite;
 use crate::code_space::CodeSpace;
 use crate::fiber::{Fiber, State};
 use crate::host::Host;
+use crate::memo::Memo;
 use crate::reference::{self, Outcome};
 use crate::tier::{Jit, Native};
+use crate::value::Value;
 use profile::Profile;
 
 /// Runs a fiber for at most `slice` gas, like [`reference::run`] and with the same results. What it
@@ -72,9 +74,84 @@ pub fn run(
     fiber.belongs_to(code);
     profile.belong_to(code);
     let mut native = profile.native.take();
-    let outcome = run_with(fiber, code, host, profile, native.as_deref_mut(), slice);
+    let mut memo = profile.memo.take();
+    if let Some(memo) = &mut memo {
+        memo.begin(fiber, code, profile);
+    }
+    let tiers = Tiers {
+        jit: native.as_deref_mut(),
+        memo: memo.as_deref_mut(),
+    };
+    let outcome = run_with(fiber, code, host, profile, tiers, slice);
+    if let Some(memo) = &mut memo {
+        memo.end(fiber);
+    }
     profile.native = native;
+    profile.memo = memo;
     outcome
+}
+
+/// What can spare the fast loop its work.
+struct Tiers<'a> {
+    jit: Option<&'a mut Jit>,
+    memo: Option<&'a mut Memo>,
+}
+
+impl Tiers<'_> {
+    /// Whether there is something to be done first where a fiber stands.
+    fn have_entry(&self, fiber: &Fiber) -> bool {
+        self.jit.as_deref().is_some_and(|jit| jit.has_entry(fiber))
+            || self
+                .memo
+                .as_deref()
+                .is_some_and(|memo| memo.has_entry(fiber))
+    }
+
+    /// What the call returns whose frame a fiber has just entered, where that is known; `is_counted` says
+    /// that the entry was counted, and after this it was.
+    fn recall(
+        &mut self,
+        fiber: &mut Fiber,
+        code: &CodeSpace,
+        profile: &mut Profile,
+        slice_end: u64,
+        is_counted: &mut bool,
+    ) -> Option<Value> {
+        let memo = self.memo.as_deref_mut()?;
+        if !memo.has_entry(fiber) {
+            return None;
+        }
+        let (program, function, _) = fiber.position();
+        if !std::mem::replace(is_counted, true) {
+            profile.count_entry(code, program, function);
+        }
+        let value = memo.enter(fiber, code, slice_end);
+        if memo.settle(program, function) {
+            profile.release(code, program, function);
+            if let Some(jit) = self.jit.as_deref_mut() {
+                jit.relink(program, function);
+            }
+        }
+        value
+    }
+
+    /// Runs one instruction, or leaves a function, and takes note of what it did; `returned` is the value, if
+    /// the newest frame is left by it.
+    fn note<T>(
+        &mut self,
+        fiber: &mut Fiber,
+        code: &CodeSpace,
+        returned: Option<Value>,
+        step: impl FnOnce(&mut Fiber) -> T,
+    ) -> T {
+        let Some(memo) = self.memo.as_deref_mut() else {
+            return step(fiber);
+        };
+        let returned = returned.or_else(|| memo.returning(fiber, code));
+        let done = step(fiber);
+        memo.after(fiber, code, returned);
+        done
+    }
 }
 
 fn run_with(
@@ -82,7 +159,7 @@ fn run_with(
     code: &CodeSpace,
     host: &mut dyn Host,
     profile: &mut Profile,
-    mut jit: Option<&mut Jit>,
+    mut tiers: Tiers<'_>,
     slice: u64,
 ) -> Outcome {
     match fiber.state() {
@@ -97,10 +174,18 @@ fn run_with(
     // The instruction before has entered a function, which the fast loop does not know.
     let mut has_entered = false;
     loop {
-        let native = match jit.as_deref_mut() {
+        let known = tiers.recall(fiber, code, profile, slice_end, &mut has_entered);
+        if let Some(value) = known {
+            has_entered = false;
+            match reference::leave(fiber, code, host, value) {
+                Some(outcome) => return outcome,
+                None => continue,
+            }
+        }
+        let native = match tiers.jit.as_deref_mut() {
             Some(jit) => {
                 jit.catch_up(code, profile);
-                jit.go_on(fiber, code, profile, slice_end)
+                jit.go_on(fiber, code, profile, tiers.memo.as_deref_mut(), slice_end)
             }
             None => Native::None,
         };
@@ -112,12 +197,13 @@ fn run_with(
                 }
                 if observed == 0 {
                     let mut is_counted = false;
-                    if let Some(mut stay) = Stay::enter(fiber, code, profile, slice_end) {
+                    let mark = tiers.memo.as_deref().map_or(usize::MAX, Memo::mark);
+                    if let Some(mut stay) = Stay::enter(fiber, code, profile, slice_end, mark) {
                         dispatch::execute(&mut stay);
                         is_counted = stay.is_counted;
                         stay.leave();
                     }
-                    if jit.as_deref().is_some_and(|jit| jit.has_entry(fiber)) {
+                    if tiers.have_entry(fiber) {
                         has_entered = false;
                         continue;
                     }
@@ -129,10 +215,14 @@ fn run_with(
             Native::Refused => 0,
             Native::Left(false) => profile.due(fiber, code, false),
             Native::Left(true) => profile::BURST,
-            Native::Returned(value) => match reference::leave(fiber, code, host, value) {
-                Some(outcome) => return outcome,
-                None => continue,
-            },
+            Native::Returned(value) => {
+                has_entered = false;
+                let leave = |fiber: &mut Fiber| reference::leave(fiber, code, host, value);
+                match tiers.note(fiber, code, Some(value), leave) {
+                    Some(outcome) => return outcome,
+                    None => continue,
+                }
+            }
         };
         // What comes next: the instruction that the loop stopped at, one of a block that cannot be paid for
         // whole, or the first of some that are looked at.
@@ -140,18 +230,20 @@ fn run_with(
         let depth = fiber.depth();
         for place in 0..observed.max(1) {
             let step = |fiber: &mut Fiber| reference::step(fiber, code, host, slice_end);
-            let outcome = if place < observed {
-                profile.observe(fiber, code, step)
-            } else {
-                profile.count(fiber, code, step)
-            };
+            let outcome = tiers.note(fiber, code, None, |fiber| {
+                if place < observed {
+                    profile.observe(fiber, code, step)
+                } else {
+                    profile.count(fiber, code, step)
+                }
+            });
             if let Some(outcome) = outcome {
                 return outcome;
             }
         }
         has_entered = observed == 0 && fiber.depth() > depth;
         if observed > 1
-            && let Some(jit) = jit.as_deref_mut()
+            && let Some(jit) = tiers.jit.as_deref_mut()
         {
             let suspect = jit.take_suspect();
             for place in [Some((program, function)), suspect].into_iter().flatten() {

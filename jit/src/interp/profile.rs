@@ -17,6 +17,7 @@ use super::form::InternalProgram;
 use crate::code_space::CodeSpace;
 use crate::fiber::Fiber;
 use crate::fiber::arena::Elements;
+use crate::memo::{Memo, MemoSettings};
 use crate::tier::{CompileError, Jit, JitCompiler, JitSettings};
 use crate::value::Value;
 
@@ -35,6 +36,8 @@ const BURST_MAX: u32 = 512;
 const INTERVAL_AWAITED: u32 = 256;
 /// Operands that are observed one by one.
 const OPERANDS: usize = 3;
+/// Functions that a call site entered and that are known one by one.
+const TARGETS_MAX: usize = 4;
 /// Texts whose last places as keys are remembered, about.
 pub(crate) const TEXT_HINTS: usize = 4096;
 
@@ -53,7 +56,7 @@ pub struct Site {
     pub result: KindSet,
     /// The elements of the vectors it read from or wrote to: bit 0 generic, bit 1 Int, bit 2 Float.
     pub elements: u8,
-    /// The function that its call entered, when it was always the same one: program and function.
+    /// The functions that its call entered.
     pub target: Target,
 }
 
@@ -65,17 +68,43 @@ pub enum Target {
     None,
     /// Always this function of this program.
     One(u32, u32),
-    /// Several.
+    /// Each of these functions of this program, in ascending order; what is left of the array is empty.
+    Few(u32, [Option<u32>; TARGETS_MAX]),
+    /// More than that, or of several programs.
     Many,
 }
 
 impl Target {
-    fn with(self, program: u32, function: u32) -> Target {
+    /// The functions, where they are few and of this program.
+    pub(crate) fn functions(self, of: u32) -> Vec<u32> {
         match self {
-            Target::None => Target::One(program, function),
-            known if known == Target::One(program, function) => known,
-            _ => Target::Many,
+            Target::One(program, function) if program == of => vec![function],
+            Target::Few(program, functions) if program == of => {
+                functions.into_iter().flatten().collect()
+            }
+            _ => Vec::new(),
         }
+    }
+
+    fn with(self, program: u32, function: u32) -> Target {
+        let mut functions = match self {
+            Target::None => return Target::One(program, function),
+            Target::Many => return Target::Many,
+            known => known.functions(program),
+        };
+        if functions.contains(&function) {
+            return self;
+        }
+        if functions.is_empty() || functions.len() == TARGETS_MAX {
+            return Target::Many;
+        }
+        functions.push(function);
+        functions.sort_unstable();
+        let mut few = [None; TARGETS_MAX];
+        for (place, function) in few.iter_mut().zip(functions) {
+            *place = Some(function);
+        }
+        Target::Few(program, few)
     }
 }
 
@@ -110,6 +139,8 @@ struct ProgramProfile {
     passed: Vec<u64>,
     /// When the fast loop stops there: a pinned counter stays at zero.
     paces: Vec<Pace>,
+    /// Entries at which the fast loop always stops, by site: what is really left of their counters.
+    held: BTreeMap<usize, u32>,
     /// For every value of the program the entry of a map where it was last found as a key.
     hints: Vec<u32>,
     /// What was seen, by function and pc.
@@ -124,6 +155,7 @@ impl ProgramProfile {
             interval: vec![first; sites],
             passed: vec![0; sites],
             paces: vec![Pace::Sampled; sites],
+            held: BTreeMap::new(),
             hints: vec![0; program.values.len()],
             seen: BTreeMap::new(),
         }
@@ -131,7 +163,7 @@ impl ProgramProfile {
 
     /// Starts a counter over that has run down: how many instructions to observe; `None` when it has not.
     fn restart(&mut self, site: usize) -> Option<u32> {
-        if self.left[site] > 0 || self.paces[site] == Pace::Pinned {
+        if self.left(site) > 0 || self.paces[site] == Pace::Pinned {
             return None;
         }
         let passed = self.interval[site];
@@ -144,7 +176,7 @@ impl ProgramProfile {
             ),
         };
         self.interval[site] = interval;
-        self.left[site] = interval;
+        self.set_left(site, interval);
         Some(burst)
     }
 
@@ -159,21 +191,34 @@ impl ProgramProfile {
             Pace::Awaited => INTERVAL_AWAITED,
             Pace::Pinned => 0,
         };
-        self.left[site] = self.interval[site];
+        self.set_left(site, self.interval[site]);
         self.paces[site] = pace;
     }
 
     /// Counts an entry that the fast loop did not.
     fn pass(&mut self, site: u32) {
         // One that has run down stays so until somebody has looked.
-        match self.left[site as usize].checked_sub(1) {
-            Some(left) => self.left[site as usize] = left,
-            None => self.passed[site as usize] += 1,
+        let site = site as usize;
+        match self.left(site).checked_sub(1) {
+            Some(left) => self.set_left(site, left),
+            None => self.passed[site] += 1,
+        }
+    }
+
+    /// Entries left until the next burst.
+    fn left(&self, site: usize) -> u32 {
+        self.held.get(&site).copied().unwrap_or(self.left[site])
+    }
+
+    fn set_left(&mut self, site: usize, left: u32) {
+        match self.held.get_mut(&site) {
+            Some(held) => *held = left,
+            None => self.left[site] = left,
         }
     }
 
     fn total(&self, site: usize) -> u64 {
-        self.passed[site] + u64::from(self.interval[site] - self.left[site])
+        self.passed[site] + u64::from(self.interval[site] - self.left(site))
     }
 }
 
@@ -187,6 +232,8 @@ pub struct Profile {
     first: u32,
     /// The native tier, where there is one.
     pub(crate) native: Option<Box<Jit>>,
+    /// The memoisation, where there is one.
+    pub(crate) memo: Option<Box<Memo>>,
     programs: BTreeMap<u32, ProgramProfile>,
     /// Entries of maps where texts were last found as keys.
     pub(super) text_hints: Box<[u32]>,
@@ -206,6 +253,7 @@ impl Profile {
             space: None,
             first: INTERVAL_FIRST,
             native: None,
+            memo: None,
             programs: BTreeMap::new(),
             text_hints: vec![0; TEXT_HINTS].into_boxed_slice(),
         }
@@ -243,6 +291,9 @@ impl Profile {
             if let Some(native) = &mut self.native {
                 native.forget();
             }
+            if let Some(memo) = &mut self.memo {
+                memo.forget();
+            }
         }
         self.space = Some(code.id);
     }
@@ -250,6 +301,18 @@ impl Profile {
     /// The native tier, where there is one.
     pub fn native(&self) -> Option<&Jit> {
         self.native.as_deref()
+    }
+
+    /// The same, and calls of pure functions that were made before are not run again.
+    #[must_use]
+    pub fn memoising(mut self, settings: MemoSettings) -> Profile {
+        self.memo = Some(Box::new(Memo::new(settings)));
+        self
+    }
+
+    /// The memoisation, where there is one.
+    pub fn memo(&self) -> Option<&Memo> {
+        self.memo.as_deref()
     }
 
     /// What the fast loop writes to: the counters of a program that it counts down, one a loop and one
@@ -296,18 +359,60 @@ impl Profile {
             .map_or(&[], |sites| sites)
     }
 
-    /// Makes the fast loop stop at the entry and loops of a function at another pace.
+    /// Makes the fast loop stop at the entry and loops of a function at another pace. It is pinned only where
+    /// native code can be entered: at these loops.
     pub(crate) fn set_pace(
         &mut self,
         code: &CodeSpace,
         (program, function): (u32, u32),
         pace: Pace,
+        loops: &[u32],
     ) {
         let sites = code.program(program).internal().sites.iter().enumerate();
         let profile = self.program(program, code);
-        for (site, _) in sites.filter(|(_, (of, _))| *of == function) {
+        for (site, (_, pc)) in sites.filter(|(_, (of, _))| *of == function) {
+            let is_entered = *pc == 0 || loops.contains(pc);
+            let pace = match pace {
+                Pace::Pinned if !is_entered => Pace::Sampled,
+                other => other,
+            };
             profile.set_pace(site, pace);
         }
+    }
+
+    /// Makes the fast loop stop at every entry of a function, whether or not something is to be learnt there.
+    pub(crate) fn hold(&mut self, code: &CodeSpace, program: u32, function: u32) {
+        let site = entry_site(code, program, function);
+        let profile = self.program(program, code);
+        let left = profile.left(site);
+        profile.held.insert(site, left);
+        profile.left[site] = 0;
+    }
+
+    /// No longer.
+    pub(crate) fn release(&mut self, code: &CodeSpace, program: u32, function: u32) {
+        let site = entry_site(code, program, function);
+        let profile = self.program(program, code);
+        if let Some(left) = profile.held.remove(&site) {
+            profile.left[site] = left;
+        }
+    }
+
+    /// Whether the fast loop stops at every entry of a function.
+    pub(crate) fn is_held(&self, code: &CodeSpace, program: u32, function: u32) -> bool {
+        let profile = self.programs.get(&program);
+        profile.is_some_and(|profile| {
+            !profile.held.is_empty()
+                && profile
+                    .held
+                    .contains_key(&entry_site(code, program, function))
+        })
+    }
+
+    /// Counts an entry at which the fast loop has stopped because it is held.
+    pub(super) fn count_entry(&mut self, code: &CodeSpace, program: u32, function: u32) {
+        let site = entry_site(code, program, function);
+        self.program(program, code).pass(site as u32);
     }
 
     /// The most entries of a function or rounds of one of its loops.
@@ -420,6 +525,11 @@ impl Profile {
         }
         done
     }
+}
+
+/// The counter of a function's entries.
+fn entry_site(code: &CodeSpace, program: u32, function: u32) -> usize {
+    code.program(program).internal().functions[function as usize].entry_site as usize
 }
 
 fn add(set: &mut KindSet, value: Value) {

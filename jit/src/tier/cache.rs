@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use pw_isa::CodeSignature;
+
 use super::function::CompiledFunction;
 use crate::compile::{Compiler, Request};
 
@@ -33,6 +35,14 @@ pub(super) struct CodeCache {
 impl CodeCache {
     pub(super) fn get(&self, key: &CodeKey) -> Option<Arc<CompiledFunction>> {
         self.functions.get(key).cloned()
+    }
+
+    /// All functions, in no order.
+    pub(super) fn all(&self) -> Vec<(CodeSignature, Arc<CompiledFunction>)> {
+        let functions = self.functions.values();
+        functions
+            .map(|function| (function.signature(), Arc::clone(function)))
+            .collect()
     }
 
     /// Adds a function, and takes out the coldest others until all fit; those that went.

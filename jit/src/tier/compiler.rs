@@ -13,10 +13,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use pw_isa::CodeSignature;
+
 use super::cache::{CodeCache, CodeKey};
 use super::event::{JitEvent, Watch};
 use super::function::CompiledFunction;
-use super::settings::JitSettings;
+use super::settings::{CompilationBudget, JitSettings, OptimizationLevel};
 use crate::code::store::{CodeStore, StoreError};
 use crate::code::{CodeMemory, Meter, mapped_bytes};
 use crate::code_space::CodeSpace;
@@ -147,6 +149,7 @@ impl JitCompiler {
             settings,
             compiler: Mutex::new(Compiler::new(
                 settings.optimization_level,
+                settings.optimizations,
                 settings.forced_exits.is_some(),
             )?),
             ways: OnceLock::new(),
@@ -186,6 +189,24 @@ impl JitCompiler {
     /// When and how it compiles.
     pub fn settings(&self) -> &JitSettings {
         &self.shared.settings
+    }
+
+    /// How hard it tries.
+    pub fn optimization_level(&self) -> OptimizationLevel {
+        self.shared.settings.optimization_level
+    }
+
+    /// What it may cost.
+    pub fn compilation_budget(&self) -> CompilationBudget {
+        self.shared.settings.budget
+    }
+
+    /// The functions that it has made and still keeps, with the signatures of their code. One function can
+    /// be there several times, made from what was seen at different times.
+    pub fn compilation_cache(&self) -> Vec<(CodeSignature, Arc<CompiledFunction>)> {
+        let mut all = lock(&self.shared.cache).all();
+        all.sort_by_key(|(signature, function)| (signature.0, function.function()));
+        all
     }
 
     /// What it did so far.

@@ -41,6 +41,7 @@ pub use crate::compile::state::ExitReason;
 pub use crate::compile::{CompileError, CompiledCode, Explanation};
 use crate::fiber::Fiber;
 use crate::interp::profile::{Pace, Profile};
+use crate::memo::Memo;
 use crate::value::Value;
 pub use compiler::{CompilerStatistics, JitCompiler};
 use compiler::{Finished, Inbox};
@@ -49,7 +50,7 @@ pub use function::CompiledFunction;
 use native::Left;
 pub use perf::{PerfFile, PerfForm};
 use program::ProgramState;
-pub use settings::{CompilationBudget, JitSettings, OptimizationLevel};
+pub use settings::{CompilationBudget, JitSettings, OptimizationLevel, Optimizations};
 
 /// Compilations of one function.
 const COMPILATIONS_MAX: u32 = 20;
@@ -128,7 +129,9 @@ fn request<'a>(
 ) -> Request {
     let loaded = space.shared(program);
     let feedback = Feedback::gather(&loaded, program, function, |number| {
-        FunctionFeedback::new(profile.function(program, number), generic(number))
+        let sites = profile.function(program, number);
+        let is_apart = profile.is_held(space, program, number);
+        FunctionFeedback::new(sites, generic(number), is_apart)
     });
     Request {
         program: loaded,
@@ -253,6 +256,7 @@ impl Jit {
         fiber: &mut Fiber,
         space: &CodeSpace,
         profile: &mut Profile,
+        mut memo: Option<&mut Memo>,
         slice_end: u64,
     ) -> Native {
         let settings = *self.compiler.settings();
@@ -264,6 +268,10 @@ impl Jit {
         let (Some(native), Some((start, entry))) = (native, state.entry(place.1, place.2)) else {
             return Native::None;
         };
+        fiber.make_room(native.slots());
+        if let Some(memo) = memo.as_deref_mut() {
+            memo.make_room(fiber, native.slots());
+        }
         let code = native::Code {
             entrance: ways.entrance.start(),
             table: &state.table,
@@ -272,19 +280,19 @@ impl Jit {
             has_news: self.inbox.is_filled(),
             native_stack: settings.native_stack,
             exits_left: &mut self.exits_left,
+            memo,
             function: start,
             entry,
         };
         native.see(self.compiler.clock());
-        fiber.make_room(native.slots());
         self.entries += 1;
         let gas_before = fiber.gas_used();
         let began = settings.timed.then(Instant::now);
         let left = native::enter(fiber, space, profile, slice_end, code);
         self.native_time += began.map_or(Duration::ZERO, |began| began.elapsed());
         if left.is_for_code() {
-            let is_short = fiber.gas_used() - gas_before < settings.short_stay;
-            self.note_stay(space, profile, (place.0, place.1), is_short);
+            let gas = fiber.gas_used() - gas_before;
+            self.note_stay(space, profile, (place.0, place.1), gas);
         }
         match left {
             Left::Returned(value) => Native::Returned(value),
@@ -299,20 +307,20 @@ impl Jit {
         }
     }
 
-    /// Enters a function no more for a while whose stays in native code are too short: the way in and out
+    /// Enters a function no more for a while whose stays in native code are too short in the mean: the way in and out
     /// takes longer than the interpreter then. Native code goes on calling it.
     fn note_stay(
         &mut self,
         space: &CodeSpace,
         profile: &mut Profile,
         (program, function): (u32, u32),
-        is_short: bool,
+        gas: u64,
     ) {
         let Some(state) = self.programs.get_mut(&program) else {
             return;
         };
         let of_function = &mut state.functions[function as usize];
-        if of_function.note_stay(is_short) {
+        if of_function.note_stay(gas, self.compiler.settings().short_stay) {
             of_function.rest(profile.heat(space, program, function));
             self.set_pace(space, profile, (program, function));
         }
@@ -330,7 +338,11 @@ impl Jit {
             (false, true) => Pace::Awaited,
             (false, false) => Pace::Sampled,
         };
-        profile.set_pace(space, place, pace);
+        let loops = of_function
+            .native
+            .as_ref()
+            .map_or(&[][..], |native| native.loops());
+        profile.set_pace(space, place, pace, loops);
     }
 
     /// Counts an exit from a function's body, and what it says about guesses: the instruction may be one
@@ -446,7 +458,9 @@ impl Jit {
         if state.table.is_empty() {
             state.table = vec![ways.interpreted.start() as usize; state.functions.len()];
         }
-        state.table[function as usize] = native.start() as usize;
+        if !profile.is_held(space, program, function) {
+            state.table[function as usize] = native.start() as usize;
+        }
         let of_function = &mut state.functions[function as usize];
         of_function.is_pending = false;
         of_function.rests = false;
@@ -455,6 +469,15 @@ impl Jit {
         self.set_pace(space, profile, (program, function));
         if let Some(old) = old.filter(|old| !Arc::ptr_eq(old, &native)) {
             self.compiler.discard(&old);
+        }
+    }
+
+    /// Native code that calls a function goes straight to its own from now on: its calls were memoised.
+    pub(crate) fn relink(&mut self, program: u32, function: u32) {
+        if let Some(state) = self.programs.get_mut(&program)
+            && let Some(native) = &state.functions[function as usize].native
+        {
+            state.table[function as usize] = native.start() as usize;
         }
     }
 

@@ -20,6 +20,7 @@ use crate::compile::state::{
 use crate::fiber::Fiber;
 use crate::interp::profile::Profile;
 use crate::interp::{Nested, Place, Stay};
+use crate::memo::{ExecutionPattern, Memo};
 use crate::tier::routines::ROUTINES;
 use crate::value::Value;
 
@@ -67,6 +68,7 @@ pub(super) struct Code<'a> {
     pub(super) native_stack: u64,
     /// Exits that are passed by before one is forced.
     pub(super) exits_left: &'a mut u64,
+    pub(super) memo: Option<&'a mut Memo>,
 }
 
 /// Enters native code where the fiber stands.
@@ -78,7 +80,8 @@ pub(super) fn enter(
     code: Code<'_>,
 ) -> Left {
     let program = fiber.program;
-    let Some(stay) = Stay::enter_native(fiber, space, profile, slice_end) else {
+    let mark = code.memo.as_deref().map_or(usize::MAX, Memo::mark);
+    let Some(stay) = Stay::enter_native(fiber, space, profile, slice_end, mark) else {
         return Left::Refused;
     };
     let mut dummy = [0u8; DUMMY_CARDS];
@@ -118,6 +121,7 @@ pub(super) fn enter(
         entrance: code.entrance,
         entries: code.entries,
         has_news: code.has_news,
+        memo: code.memo,
         stay,
     };
     state.read_arena();
@@ -210,6 +214,13 @@ unsafe extern "C" fn aside(state: *mut NativeState<'_>, fp: *mut Value, place: u
 unsafe extern "C" fn interpret(state: *mut NativeState<'_>, fp: *mut Value, way: u64) -> u64 {
     let function = (way >> 32) as u32;
     // SAFETY: native code passes on what it was given.
+    match unsafe { &mut *state }.recall(fp, function) {
+        Recalled::Known(tag) => return tag,
+        // SAFETY: the same.
+        Recalled::Unknown => return unsafe { &mut *state }.refuse(fp, way),
+        Recalled::NotAsked => {}
+    }
+    // SAFETY: native code passes on what it was given.
     let depth = match unsafe { &mut *state }.begin_interpreted(fp, function) {
         Some(depth) => depth,
         // SAFETY: the same.
@@ -236,6 +247,16 @@ unsafe extern "C" fn interpret(state: *mut NativeState<'_>, fp: *mut Value, way:
     }
 }
 
+/// What is known about a call from native code.
+enum Recalled {
+    /// What it returns, which is in the state; its tag.
+    Known(u64),
+    /// Nothing: it is to be made outside, where it is recorded.
+    Unknown,
+    /// Its function is not memoised.
+    NotAsked,
+}
+
 /// What a try to go on in native code, where the interpreter called from native code has stopped, came to.
 enum GoneOn {
     Returned,
@@ -250,6 +271,9 @@ enum GoneOn {
 unsafe fn go_on_in_native(state: *mut NativeState<'_>, place: Place) -> GoneOn {
     // SAFETY: native code passes on what it was given.
     let now = unsafe { &mut *state };
+    if place.pc == 0 && now.is_memoised(place.function) {
+        return GoneOn::No;
+    }
     let Some((code, entry)) = now.entries.entry(place.function, place.pc) else {
         return GoneOn::No;
     };
@@ -280,6 +304,53 @@ unsafe fn go_on_in_native(state: *mut NativeState<'_>, place: Place) -> GoneOn {
 }
 
 impl NativeState<'_> {
+    /// Whether calls of a function are looked up.
+    fn is_memoised(&self, function: u32) -> bool {
+        let program = (self.program_bits >> 32) as u32;
+        let memo = self.memo.as_deref();
+        memo.is_some_and(|memo| memo.is_on(program, function))
+    }
+
+    /// Looks up a call whose arguments stand at `fp`, and charges all that it costs when it is known.
+    fn recall(&mut self, fp: *mut Value, function: u32) -> Recalled {
+        if !self.is_memoised(function) {
+            return Recalled::NotAsked;
+        }
+        // The frame that was entered from outside returns there.
+        if fp == self.entry_fp {
+            return Recalled::Unknown;
+        }
+        self.tell_arena();
+        // SAFETY: both are in the stack.
+        let slots = unsafe { fp.offset_from(self.first_fp) };
+        let depth = self.first_depth.saturating_add(slots as u32);
+        let place = self.stay.situation(fp, depth, self.gas);
+        let program = (self.program_bits >> 32) as u32;
+        let params = (self.shape(function)[0]) as usize;
+        // SAFETY: native code has written the arguments, as many as there are parameters.
+        let arguments = unsafe { std::slice::from_raw_parts(fp, params) };
+        let pattern = ExecutionPattern::new(program, function, arguments);
+        let memo = self.memo.as_deref_mut();
+        let known = pattern
+            .zip(memo)
+            .and_then(|(pattern, memo)| memo.recall(&pattern, &place));
+        let Some(known) = known else {
+            return Recalled::Unknown;
+        };
+        self.gas -= known.gas as i64;
+        self.stay.arena().charge(known.allocated_bytes);
+        self.read_arena();
+        self.result_bits = known.value.bits;
+        Recalled::Known(known.value.tag)
+    }
+
+    /// Parameters, and registers with captures, of a function.
+    fn shape(&self, function: u32) -> [u32; 2] {
+        let place = self.shapes.wrapping_add(function as usize);
+        // SAFETY: there is one for each function of the program.
+        unsafe { *place }
+    }
+
     /// Stands at the beginning of a function in the interpreter: how deep that is, at most. `None`, and
     /// nothing has happened, when there is no room or gas, when it is entered from outside by a tail call, or
     /// when there is new code to be taken into use first.

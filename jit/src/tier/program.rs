@@ -12,8 +12,11 @@ use crate::compile::state::{BY_CALL, Entries, ExitReason, FIRST_LOOP};
 const FAILURES: u64 = 4;
 /// Failed guesses at one instruction before there is no guess about it any more.
 const FAILURES_MAX: u32 = 16;
-/// Stays in native code, one after the other, that are too short before a function rests.
-const SHORT_STAYS: u32 = 8;
+/// Entries into native code that are worth nothing before a function rests, and how many of them stays that
+/// were worth more make up for at most.
+const LOSSES: i64 = 8;
+/// See [`LOSSES`].
+const GAINS: i64 = 32;
 /// Entries or rounds for which it rests, half of them; doubled each time.
 const HEAT_OF_REST: u64 = 128;
 /// Instructions of a function that the threshold is for; a larger one must be hotter.
@@ -26,7 +29,8 @@ pub(super) struct FunctionState {
     /// The engine does not enter its native code for now: the stays there were too short.
     pub(super) rests: bool,
     rests_so_far: u32,
-    short_stays: u32,
+    /// Gas that stays in its native code have used more than they are worth.
+    balance: i64,
     /// A request has not been answered yet.
     pub(super) is_pending: bool,
     pub(super) compilations: u32,
@@ -87,17 +91,21 @@ impl FunctionState {
         threshold.saturating_mul(size).max(self.wanted_heat)
     }
 
-    /// Native code was entered at this function, and has ended. Whether it is to rest: too many stays in a
-    /// row were short.
-    pub(super) fn note_stay(&mut self, is_short: bool) -> bool {
-        self.short_stays = if is_short { self.short_stays + 1 } else { 0 };
-        self.short_stays >= SHORT_STAYS && self.native.is_some() && !self.rests
+    /// A stay in native code that was entered at this function has used so much gas. Whether it is to rest:
+    /// stays of less than `worth` are a loss, and there were too many for what others have gained.
+    pub(super) fn note_stay(&mut self, gas: u64, worth: u64) -> bool {
+        let (gas, worth) = (gas.min(1 << 32) as i64, worth.min(1 << 32) as i64);
+        self.balance = (self.balance + gas - worth).min(GAINS * worth);
+        if self.balance == GAINS * worth {
+            self.rests_so_far = 0;
+        }
+        self.balance <= -LOSSES * worth && worth > 0 && self.native.is_some() && !self.rests
     }
 
     /// It is not entered before it is hotter than now, each time much hotter, or compiled anew.
     pub(super) fn rest(&mut self, heat: u64) {
         self.rests = true;
-        self.short_stays = 0;
+        self.balance = 0;
         self.rests_so_far += 1;
         let wait = HEAT_OF_REST << self.rests_so_far.min(32);
         self.wanted_heat = heat.saturating_add(wait);

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// When and how functions are compiled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct JitSettings {
     /// Entries of a function, or rounds of one of its loops, before it is compiled, if it is small.
     pub threshold: u64,
@@ -13,6 +16,8 @@ pub struct JitSettings {
     pub background: bool,
     /// How hard the compiler tries.
     pub optimization_level: OptimizationLevel,
+    /// What the compiler does to make code fast.
+    pub optimizations: Optimizations,
     /// What compiling may cost.
     pub budget: CompilationBudget,
     /// Bytes of the thread's stack that native code may use; the thread must have them, and 128 KiB more for
@@ -32,6 +37,7 @@ impl Default for JitSettings {
             short_stay: 200,
             background: true,
             optimization_level: OptimizationLevel::Speed,
+            optimizations: Optimizations::default(),
             budget: CompilationBudget::default(),
             native_stack: 512 << 10,
             forced_exits: None,
@@ -43,17 +49,54 @@ impl Default for JitSettings {
 impl JitSettings {
     /// Nearly everything is compiled and entered, and programs wait for it: what happens does not depend on time.
     pub fn eager() -> JitSettings {
+        JitSettings::default().made_eager()
+    }
+
+    /// The same for these settings.
+    #[must_use]
+    pub fn made_eager(self) -> JitSettings {
         JitSettings {
             threshold: 0,
             short_stay: 0,
             background: false,
-            ..JitSettings::default()
+            ..self
+        }
+    }
+}
+
+/// What the compiler does to make code fast, each of which can be left out: to measure what it gains, and to
+/// find out what is to blame for a fault. Results, gas and states are the same without.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Optimizations {
+    /// The code of small functions stands in place of their calls.
+    pub inline: bool,
+    /// Guesses about what a loop does not change are made on the way into it, and what follows from them is
+    /// looked up there: where the elements of vectors stand.
+    pub hoist: bool,
+    /// What is proved not to be needed is left out: tests, and objects that nobody else sees.
+    pub elide: bool,
+    /// Running loops are entered.
+    pub osr: bool,
+    /// What was found the last time is tried first: entries of maps, and the functions that calls enter.
+    pub caches: bool,
+}
+
+impl Default for Optimizations {
+    /// All.
+    fn default() -> Optimizations {
+        Optimizations {
+            inline: true,
+            hoist: true,
+            elide: true,
+            osr: true,
+            caches: true,
         }
     }
 }
 
 /// How hard the compiler tries.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum OptimizationLevel {
     /// Compiles fast.
     None,
@@ -76,7 +119,8 @@ impl OptimizationLevel {
 }
 
 /// What compiling may cost. Beyond it programs go on in the interpreter, with the same results.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct CompilationBudget {
     /// Time spent compiling, in all; when it is used up, nothing more is compiled.
     pub time: Duration,

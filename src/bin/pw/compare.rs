@@ -1,22 +1,19 @@
 //! `pw compare`: a program in the interpreter and in native code, side by side.
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
-use physics_world::jit::interp;
 use physics_world::jit::interp::profile::Profile;
-use physics_world::jit::reference::Outcome;
-use physics_world::jit::text::{Style, value_text};
-use physics_world::jit::tier::JitSettings;
-use physics_world::solo::Solo;
-use physics_world::source::{BadInput, FileKind};
+use physics_world::jit::optimize::PerformanceSettings;
+use physics_world::source::BadInput;
 use serde_json::json;
 
 use crate::input;
 use crate::native::{NativeOptions, milliseconds};
 use crate::subject::Subject;
 use crate::table::table;
+use crate::trial::{self, Shown, difference};
 
 /// Run a program in the interpreter and in native code, and compare.
 ///
@@ -42,16 +39,6 @@ pub(crate) struct Compare {
     json: bool,
 }
 
-/// What a run showed.
-#[derive(Clone, PartialEq)]
-struct Shown {
-    /// The value, or the error in full.
-    outcome: String,
-    gas: u64,
-    state: String,
-    printed: Vec<u8>,
-}
-
 /// What the runs of a tier showed.
 struct Side {
     shown: Vec<Shown>,
@@ -74,41 +61,15 @@ impl Compare {
             times: Vec::new(),
         });
         for _ in 0..self.runs {
-            let native = NativeOptions::default().profile(JitSettings::default())?;
-            for (side, profile) in sides.iter_mut().zip([Profile::default(), native]) {
-                let (shown, time) = self.run(kind, &bytes, profile)?;
+            let native = NativeOptions::default().optimizer(PerformanceSettings::default())?;
+            for (side, profile) in sides.iter_mut().zip([Profile::default(), native.worker()]) {
+                let (code, fiber) = self.subject.begin(kind, &bytes)?;
+                let (shown, time) = trial::run(fiber, &code, &mut { profile });
                 side.shown.push(shown);
                 side.times.push(time);
             }
         }
         Ok(sides)
-    }
-
-    fn run(
-        &self,
-        kind: FileKind,
-        bytes: &[u8],
-        mut profile: Profile,
-    ) -> Result<(Shown, Duration), BadInput> {
-        let (code, mut fiber) = self.subject.begin(kind, bytes)?;
-        let mut host = Solo::new(Vec::new());
-        let began = Instant::now();
-        let outcome = interp::run(&mut fiber, &code, &mut host, &mut profile, u64::MAX);
-        let time = began.elapsed();
-        let outcome = match outcome {
-            Outcome::Done(value) => value_text(fiber.heap(&code), value, Style::Quoted),
-            Outcome::Failed(failure) => failure.to_string(),
-            Outcome::Preempted | Outcome::Waiting => {
-                unreachable!("the slice has no end, and the host answers at once")
-            }
-        };
-        let shown = Shown {
-            outcome,
-            gas: fiber.gas_used(),
-            state: fiber.state_hash(&code).to_string(),
-            printed: host.into_output(),
-        };
-        Ok((shown, time))
     }
 
     fn report(&self, [interp, native]: &[Side; 2]) -> ExitCode {
@@ -164,28 +125,8 @@ impl Compare {
 
 impl Side {
     fn median(&self) -> Duration {
-        let mut times = self.times.clone();
-        times.sort();
-        times[times.len() / 2]
+        trial::median(&self.times)
     }
-}
-
-/// Says what differs.
-fn difference(expected: &Shown, found: &Shown) -> String {
-    let printed = |shown: &Shown| String::from_utf8_lossy(&shown.printed).into_owned();
-    let parts = [
-        ("result", expected.outcome.clone(), found.outcome.clone()),
-        ("gas", expected.gas.to_string(), found.gas.to_string()),
-        ("printed text", printed(expected), printed(found)),
-        ("final state", expected.state.clone(), found.state.clone()),
-    ];
-    let differing = parts
-        .iter()
-        .filter(|(_, expected, found)| expected != found);
-    let lines = differing.map(|(what, expected, found)| {
-        format!("the runs differ in their {what}: expected {expected}, found {found}")
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -195,6 +136,7 @@ mod tests {
     fn side(gas: u64, times: [u64; 3]) -> Side {
         let shown = Shown {
             outcome: "1".to_owned(),
+            succeeded: true,
             gas,
             state: "s".to_owned(),
             printed: Vec::new(),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use physics_world::jit::CodeSpace;
 use physics_world::jit::interp::{self, profile::Profile};
+use physics_world::jit::optimize::PerformanceSettings;
 use physics_world::jit::reference::Outcome;
 use physics_world::jit::tier::{CompileError, ExitSite, Explanation, JitSettings};
 use physics_world::profile::{ListedInstruction, function_listing};
@@ -107,11 +108,15 @@ impl Explain {
         subject.refuse_vector(kind)?;
         let (code, mut fiber) = subject.begin(kind, &bytes)?;
         let number = self.find(&code)?;
-        let settings = JitSettings {
+        let jit = JitSettings {
             background: false,
             ..JitSettings::default()
         };
-        let mut learnt = NativeOptions::default().profile(settings)?;
+        let settings = PerformanceSettings {
+            jit: Some(jit),
+            ..PerformanceSettings::default()
+        };
+        let mut learnt = NativeOptions::default().optimizer(settings)?.worker();
         let mut host = Solo::new(std::io::stderr());
         let outcome = interp::run(&mut fiber, &code, &mut host, &mut learnt, u64::MAX);
         let outcome = match outcome {

@@ -1,6 +1,7 @@
 //! `pw`: runs and examines Physics World programs. One file a subcommand.
 
 mod asm;
+mod bench;
 mod check;
 mod compare;
 mod disasm;
@@ -11,6 +12,7 @@ mod profile;
 mod run;
 mod subject;
 mod table;
+mod trial;
 mod vector;
 
 use std::process::ExitCode;
@@ -33,6 +35,7 @@ enum Command {
     Run(run::Run),
     Profile(profile::Profile),
     Compare(compare::Compare),
+    Bench(bench::Bench),
     Explain(explain::Explain),
     Check(check::Check),
     Asm(asm::Asm),
@@ -65,6 +68,7 @@ fn execute(command: Command) -> ExitCode {
         Command::Run(command) => command.execute(),
         Command::Profile(command) => command.execute(),
         Command::Compare(command) => command.execute(),
+        Command::Bench(command) => command.execute(),
         Command::Explain(command) => command.execute(),
         Command::Check(command) => command.execute(),
         Command::Asm(command) => command.execute(),

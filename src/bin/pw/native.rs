@@ -3,14 +3,11 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use physics_world::jit::interp::profile::Profile;
-use physics_world::jit::tier::{
-    JitCompiler, JitEvent, JitSettings, JitStatistics, PerfFile, PerfForm, Watch,
-};
+use physics_world::jit::optimize::{PerformanceOptimizer, PerformanceSettings};
+use physics_world::jit::tier::{JitEvent, JitSettings, JitStatistics, PerfFile, PerfForm, Watch};
 use physics_world::source::BadInput;
 use serde_json::{Value as Json, json};
 
@@ -74,10 +71,16 @@ impl NativeOptions {
         self.jit_log || self.perf.is_some() || self.code_cache.is_some()
     }
 
-    /// A profile whose hot functions are compiled.
-    pub(crate) fn profile(&self, settings: JitSettings) -> Result<Profile, BadInput> {
-        let settings = JitSettings {
-            native_stack: crate::NATIVE_STACK,
+    /// What makes a program fast, by these settings.
+    pub(crate) fn optimizer(
+        &self,
+        settings: PerformanceSettings,
+    ) -> Result<PerformanceOptimizer, BadInput> {
+        let settings = PerformanceSettings {
+            jit: settings.jit.map(|jit| JitSettings {
+                native_stack: crate::NATIVE_STACK,
+                ..jit
+            }),
             ..settings
         };
         let form = self.perf.map(|perf| match perf {
@@ -91,15 +94,15 @@ impl NativeOptions {
             log: self.jit_log,
             perf,
         };
-        let compiler = JitCompiler::new(settings).map_err(|error| {
+        let optimizer = PerformanceOptimizer::new(settings).map_err(|error| {
             BadInput::new(format!("{error}; --tier interp runs programs without it"))
         })?;
-        let mut compiler = compiler.watched_by(Box::new(watcher));
+        let mut optimizer = optimizer.watched_by(Box::new(watcher));
         if let Some(directory) = &self.code_cache {
-            let kept = compiler.keeping_code_in(directory);
-            compiler = kept.map_err(|error| BadInput::new(format!("--code-cache: {error}")))?;
+            let kept = optimizer.keeping_code_in(directory);
+            optimizer = kept.map_err(|error| BadInput::new(format!("--code-cache: {error}")))?;
         }
-        Ok(Profile::with_compiler(Arc::new(compiler)))
+        Ok(optimizer)
     }
 }
 

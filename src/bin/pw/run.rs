@@ -1,5 +1,6 @@
 //! `pw run`: runs a program to its end.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,8 @@ use physics_world::jit::failure::{Failure, Place};
 use physics_world::jit::fiber::arena::Statistics;
 use physics_world::jit::host::Host;
 use physics_world::jit::interp::{self, profile::Profile};
+use physics_world::jit::memo::{Memo, MemoSettings, MemoStatistics};
+use physics_world::jit::optimize::PerformanceSettings;
 use physics_world::jit::reference::{self, Outcome};
 use physics_world::jit::text::{Style, value_text};
 use physics_world::jit::tier::{Jit, JitSettings, JitStatistics};
@@ -15,6 +18,7 @@ use physics_world::jit::{CodeSpace, Fiber, Value};
 use physics_world::json::{text_json, value_json};
 use physics_world::solo::Solo;
 use physics_world::source::{BadInput, FileKind};
+use serde_json::json;
 
 use crate::native::{NativeOptions, milliseconds, statistics_json, statistics_text};
 use crate::subject::Subject;
@@ -25,6 +29,7 @@ use crate::{input, vector};
 /// Examples:
 ///   pw run examples/fib.jue 25
 ///   pw run --stats --jit-log program.jue
+///   pw run --stats --memo program.jue, where pure functions are called again and again
 ///   perf record pw run --perf map program.jue, and then: perf report
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
@@ -36,7 +41,17 @@ pub(crate) struct Run {
     tier: Tier,
     #[command(flatten)]
     native: NativeOptions,
-    /// Report gas, time, allocations, collections, peak memory and what the native tier did on stderr.
+    /// Do not run calls of pure functions again that were made before with the same numbers, truth values
+    /// and constant texts. Results, gas and limits stay the same; it pays where such calls take long and
+    /// come again. Functions for which it does not pay are left alone.
+    #[arg(long)]
+    memo: bool,
+    /// Settings of the compiler, of what is remembered and of memory, as JSON; what is left out is as by
+    /// default. `{"jit": {"threshold": 100}, "memo": {"max_cache_size": 1000}}`
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// Report gas, time, allocations, collections, peak memory and what the native tier and memoisation did
+    /// on stderr.
     #[arg(long)]
     stats: bool,
     /// Print one JSON object on stdout; what the program prints goes to stderr.
@@ -64,6 +79,14 @@ struct Finished {
     code: CodeSpace,
     time: Duration,
     native: Option<JitStatistics>,
+    memo: Option<Memoised>,
+}
+
+/// What memoisation did.
+struct Memoised {
+    statistics: MemoStatistics,
+    /// Names of the functions for which it did not pay.
+    switched_off: Vec<String>,
 }
 
 impl Run {
@@ -105,29 +128,62 @@ impl Run {
             let host = &mut Solo::new(std::io::stdout());
             self.finish(&mut fiber, &code, host, &mut profile)
         };
+        let time = start.elapsed();
         Ok(Finished {
+            native: profile.native().map(Jit::statistics),
+            memo: profile.memo().map(|memo| memoised(memo, &code)),
             outcome,
             fiber,
             code,
-            time: start.elapsed(),
-            native: profile.native().map(Jit::statistics),
+            time,
         })
     }
 
     /// What the tier learns with.
     fn profile(&self) -> Result<Profile, BadInput> {
-        let settings = match self.tier {
+        let given = self.given_settings()?;
+        let jit = given.jit.unwrap_or_default();
+        let jit = match self.tier {
+            Tier::Reference if self.memo || self.settings.is_some() => {
+                let reason =
+                    "--memo and --settings are about the faster tiers, not about --tier reference";
+                return Err(BadInput::new(format!("{}: {reason}", self.subject.name())));
+            }
             Tier::Reference | Tier::Interp if self.native.is_given() => {
                 let reason = "--jit-log, --perf and --code-cache are about native code: --tier auto or jit has some";
                 return Err(BadInput::new(format!("{}: {reason}", self.subject.name())));
             }
-            Tier::Reference | Tier::Interp => return Ok(Profile::default()),
-            Tier::Auto => JitSettings::default(),
-            Tier::Jit => JitSettings::eager(),
+            Tier::Reference | Tier::Interp => None,
+            Tier::Auto if given.jit.is_none() && self.native.is_given() => {
+                let reason = "the settings say that there is no native code to tell about";
+                return Err(BadInput::new(format!("{}: {reason}", self.subject.name())));
+            }
+            Tier::Auto => given.jit,
+            Tier::Jit => Some(jit.made_eager()),
         };
-        self.native.profile(JitSettings {
-            timed: self.stats,
-            ..settings
+        let settings = PerformanceSettings {
+            jit: jit.map(|jit| JitSettings {
+                timed: self.stats,
+                ..jit
+            }),
+            memo: given.memo.or(self.memo.then(MemoSettings::default)),
+            ..given
+        };
+        Ok(self.native.optimizer(settings)?.worker())
+    }
+
+    /// The settings of the file, or those by default.
+    fn given_settings(&self) -> Result<PerformanceSettings, BadInput> {
+        let Some(path) = &self.settings else {
+            return Ok(PerformanceSettings::default());
+        };
+        let name = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| BadInput::new(format!("--settings: {name}: {error}")))?;
+        serde_json::from_str(&text).map_err(|error| {
+            BadInput::new(format!(
+                "--settings: {name}: {error}; there are jit, memo, memory and threads"
+            ))
         })
     }
 
@@ -195,9 +251,11 @@ impl Run {
         let native = finished.native.as_ref().map_or(String::new(), |native| {
             format!(",\"native\":{}", statistics_json(native, finished.time))
         });
+        let memo = finished.memo.as_ref();
+        let memo = memo.map_or(String::new(), |memo| format!(",\"memo\":{}", memo.json()));
         format!(
             ",\"stats\":{{\"time_ms\":{:.3},\"allocations\":{allocations},\"allocated_bytes\":{allocated_bytes},\
-             \"collections\":{collections},\"peak_bytes\":{peak_bytes}{native}}}",
+             \"collections\":{collections},\"peak_bytes\":{peak_bytes}{native}{memo}}}",
             milliseconds(finished.time)
         )
     }
@@ -208,8 +266,9 @@ fn stats_text(finished: &Finished) -> String {
     let native = finished.native.as_ref().map_or(String::new(), |native| {
         statistics_text(native, finished.time)
     });
+    let memo = finished.memo.as_ref().map_or(String::new(), Memoised::text);
     format!(
-        "gas          {}\ntime         {:.3} ms\nallocations  {}, {} bytes\ncollections  {}\npeak memory  {} bytes\n{native}",
+        "gas          {}\ntime         {:.3} ms\nallocations  {}, {} bytes\ncollections  {}\npeak memory  {} bytes\n{native}{memo}",
         finished.fiber.gas_used(),
         milliseconds(finished.time),
         statistics.allocations,
@@ -217,6 +276,49 @@ fn stats_text(finished: &Finished) -> String {
         statistics.collections,
         statistics.peak_bytes
     )
+}
+
+fn memoised(memo: &Memo, code: &CodeSpace) -> Memoised {
+    let names = memo
+        .switched_off()
+        .map(|(program, function)| code.program(program).program().function_name(function));
+    Memoised {
+        statistics: memo.statistics(),
+        switched_off: names.collect(),
+    }
+}
+
+impl Memoised {
+    fn text(&self) -> String {
+        let statistics = &self.statistics;
+        let mut out = format!(
+            "memo         {} hits of {} calls ({:.1} %), {} gas not run; {} results of {} functions\n",
+            statistics.hits,
+            statistics.lookups,
+            statistics.hit_rate() * 100.0,
+            statistics.gas,
+            statistics.results,
+            statistics.functions,
+        );
+        if !self.switched_off.is_empty() {
+            let names = self.switched_off.join(", ");
+            out += &format!("             did not pay, switched off: {names}\n");
+        }
+        out
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let statistics = &self.statistics;
+        json!({
+            "lookups": statistics.lookups,
+            "hits": statistics.hits,
+            "misses": statistics.lookups - statistics.hits,
+            "hit_rate": statistics.hit_rate(),
+            "gas_not_run": statistics.gas,
+            "results": statistics.results,
+            "switched_off": self.switched_off,
+        })
+    }
 }
 
 /// Says how a program failed, for people.

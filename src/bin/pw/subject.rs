@@ -44,26 +44,39 @@ impl Subject {
         kind: FileKind,
         bytes: &[u8],
     ) -> Result<(CodeSpace, Fiber), BadInput> {
-        let name = self.name();
-        let verified = load_program(&name, kind, bytes)?;
+        let code = self.load(kind, bytes)?;
+        let fiber = self.fiber(&code)?;
+        Ok((code, fiber))
+    }
+
+    /// The program that the file holds, the first and only one of a space.
+    pub(crate) fn load(&self, kind: FileKind, bytes: &[u8]) -> Result<CodeSpace, BadInput> {
+        let verified = load_program(&self.name(), kind, bytes)?;
         let mut code = CodeSpace::default();
-        let program = code.load(verified);
+        code.load(verified);
+        Ok(code)
+    }
+
+    /// A fiber that is about to run the program of a space.
+    pub(crate) fn fiber(&self, code: &CodeSpace) -> Result<Fiber, BadInput> {
+        let program = 0;
         let limits = Limits {
             gas: self.gas.unwrap_or(u64::MAX),
             memory_bytes: self.memory.unwrap_or(Limits::default().memory_bytes),
             ..Limits::default()
         };
-        let mut fiber = Fiber::new(&code, program, limits);
+        let mut fiber = Fiber::new(code, program, limits);
         let values = argument_values(fiber.arena_mut(), &self.arguments);
-        if !fiber.set_arguments(&code, &values) {
+        if !fiber.set_arguments(code, &values) {
             let loaded = code.program(program);
             let entry = loaded.function(loaded.program().entry);
             return Err(BadInput::new(format!(
-                "{name}: the program takes {} arguments, not {}",
+                "{}: the program takes {} arguments, not {}",
+                self.name(),
                 entry.params,
                 values.len()
             )));
         }
-        Ok((code, fiber))
+        Ok(fiber)
     }
 }

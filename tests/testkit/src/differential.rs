@@ -7,8 +7,9 @@ use pw_isa::verify::{Verified, verify};
 use pw_isa::{Program, text};
 use pw_jit::host::Host;
 use pw_jit::interp::{self, profile::Profile};
+use pw_jit::memo::MemoSettings;
 use pw_jit::reference::{self, Outcome};
-use pw_jit::tier::JitSettings;
+use pw_jit::tier::{JitSettings, Optimizations};
 use pw_jit::{CodeSpace, Fiber, Limits};
 
 use crate::fibers::Surroundings;
@@ -91,6 +92,74 @@ fn leaving<const EVERY: u64>(
     run_native(settings, (fiber, code, host, profile), slice)
 }
 
+/// Settings under which every pure function is memoised for good.
+const MEMO: MemoSettings = MemoSettings {
+    max_cache_size: 1_000,
+    switches_off: false,
+};
+
+/// The interpreter, which does not run calls of pure functions again.
+pub fn memoising(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    host: &mut dyn Host,
+    profile: &mut Profile,
+    slice: u64,
+) -> Outcome {
+    if profile.memo().is_none() {
+        *profile = Profile::default().memoising(MEMO);
+    }
+    interp::run(fiber, code, host, profile, slice)
+}
+
+/// The same with native code for nearly everything.
+pub fn native_memoising(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    host: &mut dyn Host,
+    profile: &mut Profile,
+    slice: u64,
+) -> Outcome {
+    if profile.memo().is_none() {
+        let native = Profile::with_native(JitSettings::eager());
+        *profile = native.expect("a machine with native code").memoising(MEMO);
+    }
+    interp::run(fiber, code, host, profile, slice)
+}
+
+/// Native code for nearly everything, made without one of the compiler's optimisations.
+fn without<const WHICH: usize>(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    host: &mut dyn Host,
+    profile: &mut Profile,
+    slice: u64,
+) -> Outcome {
+    let mut optimizations = Optimizations::default();
+    let all = [
+        &mut optimizations.inline,
+        &mut optimizations.hoist,
+        &mut optimizations.elide,
+        &mut optimizations.osr,
+        &mut optimizations.caches,
+    ];
+    *all[WHICH] = false;
+    let settings = JitSettings {
+        optimizations,
+        ..JitSettings::eager()
+    };
+    run_native(settings, (fiber, code, host, profile), slice)
+}
+
+/// One tier for each optimisation, which is left out there.
+pub const WITHOUT: [(&str, Tier); 5] = [
+    ("jit without inline", without::<0>),
+    ("jit without hoist", without::<1>),
+    ("jit without elide", without::<2>),
+    ("jit without osr", without::<3>),
+    ("jit without caches", without::<4>),
+];
+
 type Running<'a> = (
     &'a mut Fiber,
     &'a CodeSpace,
@@ -124,7 +193,19 @@ const fn jit(name: &'static str, stops: Stops) -> Mode {
 }
 
 /// All modes.
-pub const MODES: [Mode; 13] = [
+pub const MODES: [Mode; 16] = [
+    Mode {
+        tier: memoising,
+        ..interp("memo", Stops::None)
+    },
+    Mode {
+        tier: memoising,
+        ..interp("memo, slices of 1009", Stops::Slices(1009))
+    },
+    Mode {
+        tier: native_memoising,
+        ..jit("memo, jit, slices of 1009", Stops::Slices(1009))
+    },
     jit("jit", Stops::None),
     Mode {
         tier: LEAVING_3,

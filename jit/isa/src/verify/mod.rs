@@ -24,11 +24,14 @@
 mod assigned;
 mod flow;
 mod live;
+mod purity;
 mod registers;
 
 pub use live::LiveTable;
+pub use purity::Impurity;
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use crate::op::{Effects, Op};
 use crate::operand::OperandKind;
@@ -91,6 +94,8 @@ pub struct Verified {
     live: Vec<LiveTable>,
     signature: ProgramSignature,
     code_signatures: Vec<CodeSignature>,
+    /// Found when somebody asks.
+    purity: OnceLock<Vec<Option<Impurity>>>,
 }
 
 impl Verified {
@@ -112,6 +117,13 @@ impl Verified {
     /// The signature of a function.
     pub fn code_signature(&self, function: u32) -> CodeSignature {
         self.code_signatures[function as usize]
+    }
+
+    /// Why a function is not pure; nothing when it is: what a call of it returns and costs follows from its
+    /// arguments alone.
+    pub fn impurity(&self, function: u32) -> Option<Impurity> {
+        let found = self.purity.get_or_init(|| purity::purity(&self.program));
+        found[function as usize]
     }
 }
 
@@ -154,6 +166,7 @@ pub fn verify(program: Program) -> Result<Verified, VerifyError> {
         live,
         signature,
         code_signatures,
+        purity: OnceLock::new(),
     })
 }
 

@@ -165,6 +165,12 @@ impl Arena {
         self.statistics.allocated_bytes = self.statistics.allocated_bytes.saturating_add(logical);
     }
 
+    /// Counts logical bytes of objects that need not be made: nobody would ever see them.
+    pub(crate) fn charge(&mut self, logical: u64) {
+        self.counters.allocated = self.counters.allocated.saturating_add(logical);
+        self.statistics.allocated_bytes = self.statistics.allocated_bytes.saturating_add(logical);
+    }
+
     /// Room for an object of `words` words whose allocation counts `logical` bytes; its index.
     #[inline(always)]
     fn allocate(&mut self, words: usize, logical: u64) -> usize {

@@ -1,0 +1,556 @@
+//! An independent check of exits: every way on which a body leaves writes what the interpreter goes on with.
+//!
+//! It knows Cranelift's form, the program and its live-register tables, and nothing of the lowering: which
+//! frames there are is read from what is written. A way that leaves begins behind a branch and goes on by
+//! jumps to a return of `EXIT`. What it has written must hold
+//!
+//! 1. where the newest frame is, its place, the reason, the body and the gas, unless a callee has said so;
+//! 2. tag and bits of every register that is live there, from values that are defined on all paths to it,
+//!    of the right kind: a Float where the tag says so, and only there;
+//! 3. the header of each frame down to the root's, with the place of a call whose window is there, and the
+//!    registers that are live in the caller during the call;
+//! 4. how many frames these are.
+//!
+//! One way writes no registers: at its very beginning, where a tail call is refused, all stand in the frame.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem::offset_of;
+
+use cranelift_codegen::ir::types::F64;
+use cranelift_codegen::ir::{
+    Block, BlockArg, Function, Inst, InstructionData, Opcode, Value, ValueDef,
+};
+use pw_isa::Kind;
+use pw_isa::op::{Function as Call, Op};
+
+use super::state::{EXIT, ExitReason, NativeState};
+use crate::code_space::LoadedProgram;
+use crate::value::CONSTANT;
+
+/// The bytes of a slot, and of half of it.
+const SLOT: i64 = 16;
+const HALF: i64 = 8;
+
+/// Checks all exits of a body; how many ways there are, or what is wrong.
+pub(super) fn check(body: &Function, program: &LoadedProgram) -> Result<usize, String> {
+    let checker = Checker::new(body, program);
+    let mut ways = 0;
+    for block in body.layout.blocks() {
+        if checker.begins_way(block) {
+            let way = checker.way(block);
+            checker
+                .check(&way)
+                .map_err(|fault| format!("{} at {block}: {fault}", body.name))?;
+            ways += 1;
+        }
+    }
+    Ok(ways)
+}
+
+/// Where a store goes to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Address {
+    State(i64),
+    /// From the root's r0 on.
+    Frame(i64),
+}
+
+/// A way that leaves: the block that it begins with, and what it has written last to each address.
+struct Way {
+    first: Block,
+    written: BTreeMap<Address, Value>,
+    /// Frames that it has added.
+    frames: i64,
+}
+
+struct Checker<'a> {
+    body: &'a Function,
+    program: &'a LoadedProgram,
+    /// By block: where it stands.
+    order: BTreeMap<Block, usize>,
+    /// By block: the ways to it, each a block and the branch at its end.
+    before: BTreeMap<Block, Vec<(Block, Inst)>>,
+    /// By block that can be reached: the blocks that every path to it passes, as bits in their order.
+    dominators: BTreeMap<Block, Vec<u64>>,
+    /// Values that stand for a register that was read before it was written.
+    undefined: BTreeSet<Value>,
+}
+
+impl<'a> Checker<'a> {
+    fn new(body: &'a Function, program: &'a LoadedProgram) -> Checker<'a> {
+        let mut before: BTreeMap<Block, Vec<(Block, Inst)>> = BTreeMap::new();
+        for block in body.layout.blocks() {
+            for inst in body.layout.block_insts(block) {
+                for call in destinations(body, inst) {
+                    let to = call.block(&body.dfg.value_lists);
+                    before.entry(to).or_default().push((block, inst));
+                }
+            }
+        }
+        let mut checker = Checker {
+            body,
+            program,
+            order: body.layout.blocks().zip(0..).collect(),
+            before,
+            dominators: BTreeMap::new(),
+            undefined: BTreeSet::new(),
+        };
+        checker.find_dominators();
+        checker.find_undefined();
+        checker
+    }
+
+    fn entry(&self) -> Block {
+        self.body.layout.entry_block().expect("a body has an entry")
+    }
+
+    fn before(&self, block: Block) -> &[(Block, Inst)] {
+        self.before.get(&block).map_or(&[], |before| before)
+    }
+
+    fn find_dominators(&mut self) {
+        let entry = self.entry();
+        let words = self.order.len().div_ceil(64);
+        self.dominators
+            .insert(entry, self.with_itself(vec![0; words], entry));
+        loop {
+            let mut has_changed = false;
+            for block in self.body.layout.blocks().filter(|block| *block != entry) {
+                let known = self.before(block).iter();
+                let known = known.filter_map(|(before, _)| self.dominators.get(before));
+                let common = known.cloned().reduce(|mut a, b| {
+                    a.iter_mut().zip(b).for_each(|(a, b)| *a &= b);
+                    a
+                });
+                if let Some(common) = common {
+                    let common = self.with_itself(common, block);
+                    if self.dominators.get(&block) != Some(&common) {
+                        self.dominators.insert(block, common);
+                        has_changed = true;
+                    }
+                }
+            }
+            if !has_changed {
+                return;
+            }
+        }
+    }
+
+    fn with_itself(&self, mut blocks: Vec<u64>, block: Block) -> Vec<u64> {
+        let place = self.order[&block];
+        blocks[place / 64] |= 1 << (place % 64);
+        blocks
+    }
+
+    /// Whether every path to a block passes another.
+    fn is_passed(&self, block: Block, on_way_to: Block) -> bool {
+        let place = self.order[&block];
+        self.dominators[&on_way_to][place / 64] & 1 << (place % 64) != 0
+    }
+
+    /// Where a variable has no value, Cranelift puts a constant at the top of the entry, before all that a
+    /// body does; and then what it flows to may be undefined, too.
+    fn find_undefined(&mut self) {
+        let dfg = &self.body.dfg;
+        for inst in self.body.layout.block_insts(self.entry()) {
+            if !matches!(dfg.insts[inst].opcode(), Opcode::Iconst | Opcode::F64const) {
+                break;
+            }
+            self.undefined.insert(dfg.inst_results(inst)[0]);
+        }
+        while !self.undefined.is_empty() {
+            let mut more = Vec::new();
+            for block in self.dominators.keys() {
+                for (place, param) in dfg.block_params(*block).iter().enumerate() {
+                    let mut arguments = self.arguments(*block, place);
+                    if !self.undefined.contains(param)
+                        && arguments.any(|value| self.undefined.contains(&value))
+                    {
+                        more.push(*param);
+                    }
+                }
+            }
+            if more.is_empty() {
+                return;
+            }
+            self.undefined.extend(more);
+        }
+    }
+
+    /// What is passed for a parameter of a block, on all ways that can be taken.
+    fn arguments(&self, block: Block, place: usize) -> impl Iterator<Item = Value> + '_ {
+        let ways = self.before(block).iter();
+        let ways = ways.filter(|(before, _)| self.dominators.contains_key(before));
+        ways.flat_map(move |(_, inst)| {
+            let calls = destinations(self.body, *inst).iter();
+            let lists = &self.body.dfg.value_lists;
+            let calls = calls.filter(move |call| call.block(lists) == block);
+            calls.filter_map(move |call| match call.args(lists).nth(place) {
+                Some(BlockArg::Value(value)) => Some(self.body.dfg.resolve_aliases(value)),
+                _ => None,
+            })
+        })
+    }
+
+    /// Whether a block is the first of a way that leaves: control comes to it by a branch, and goes on by
+    /// jumps to a return of `EXIT`.
+    fn begins_way(&self, block: Block) -> bool {
+        let is_jump = |inst: &Inst| self.body.dfg.insts[*inst].opcode() == Opcode::Jump;
+        self.dominators.contains_key(&block)
+            && (block == self.entry() || self.before(block).iter().any(|(_, inst)| !is_jump(inst)))
+            && self.leaves(block)
+    }
+
+    fn leaves(&self, mut block: Block) -> bool {
+        let mut passed = BTreeSet::new();
+        while passed.insert(block) {
+            let Some(last) = self.body.layout.last_inst(block) else {
+                return false;
+            };
+            match &self.body.dfg.insts[last] {
+                InstructionData::Jump { destination, .. } => {
+                    block = destination.block(&self.body.dfg.value_lists);
+                }
+                data if data.opcode() == Opcode::Return => {
+                    let returned = self.body.dfg.inst_args(last).first();
+                    return returned.and_then(|value| self.constant(*value)) == Some(EXIT);
+                }
+                _ => return false,
+            }
+        }
+        false
+    }
+
+    /// Follows a way and notes what it writes.
+    fn way(&self, first: Block) -> Way {
+        let dfg = &self.body.dfg;
+        let mut way = Way {
+            first,
+            written: BTreeMap::new(),
+            frames: 0,
+        };
+        // What parameters of the blocks on the way stand for.
+        let mut passed: BTreeMap<Value, Value> = BTreeMap::new();
+        let mut next = Some(first);
+        while let Some(block) = next.take() {
+            for inst in self.body.layout.block_insts(block) {
+                match &dfg.insts[inst] {
+                    InstructionData::Store {
+                        args: [value, to],
+                        offset,
+                        ..
+                    } => {
+                        let value = dfg.resolve_aliases(*value);
+                        let value = passed.get(&value).copied().unwrap_or(value);
+                        if let Some(to) = self.address(*to, i64::from(i32::from(*offset))) {
+                            if to == state(offset_of!(NativeState<'_>, frames)) {
+                                way.frames += self.added(value).unwrap_or(0);
+                            }
+                            way.written.insert(to, value);
+                        }
+                    }
+                    InstructionData::Jump { destination, .. } => {
+                        let to = destination.block(&dfg.value_lists);
+                        let arguments = destination.args(&dfg.value_lists);
+                        for (param, argument) in dfg.block_params(to).iter().zip(arguments) {
+                            if let BlockArg::Value(value) = argument {
+                                let value = dfg.resolve_aliases(value);
+                                passed.insert(*param, passed.get(&value).copied().unwrap_or(value));
+                            }
+                        }
+                        next = Some(to);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        way
+    }
+
+    fn definition(&self, value: Value) -> Option<&InstructionData> {
+        match self
+            .body
+            .dfg
+            .value_def(self.body.dfg.resolve_aliases(value))
+        {
+            ValueDef::Result(inst, _) => Some(&self.body.dfg.insts[inst]),
+            _ => None,
+        }
+    }
+
+    fn constant(&self, value: Value) -> Option<i64> {
+        match self.definition(value)? {
+            InstructionData::UnaryImm {
+                opcode: Opcode::Iconst,
+                imm,
+            } => Some((*imm).into()),
+            _ => None,
+        }
+    }
+
+    /// A constant and what it is added to, or joined with by `bor`.
+    fn split(&self, value: Value) -> Option<(Value, i64)> {
+        let InstructionData::Binary { opcode, args } = self.definition(value)? else {
+            return None;
+        };
+        if !matches!(opcode, Opcode::Iadd | Opcode::Bor) {
+            return None;
+        }
+        let [a, b] = *args;
+        match (self.constant(a), self.constant(b)) {
+            (_, Some(constant)) => Some((a, constant)),
+            (Some(constant), _) => Some((b, constant)),
+            _ => None,
+        }
+    }
+
+    /// An address in the state or in the root's frame and those behind it.
+    fn address(&self, value: Value, offset: i64) -> Option<Address> {
+        let value = self.body.dfg.resolve_aliases(value);
+        let params = self.body.dfg.block_params(self.entry());
+        if value == params[0] {
+            return Some(Address::State(offset));
+        }
+        if value == params[1] {
+            return Some(Address::Frame(offset));
+        }
+        let (base, constant) = self.split(value)?;
+        self.address(base, offset + constant)
+    }
+
+    /// Whether a value is read from this field of the state.
+    fn is_field(&self, value: Value, field: usize) -> bool {
+        match self.definition(value) {
+            Some(InstructionData::Load { arg, offset, .. }) => {
+                self.address(*arg, i64::from(i32::from(*offset))) == Some(state(field))
+            }
+            _ => false,
+        }
+    }
+
+    /// How many frames more a value says than the state.
+    fn added(&self, value: Value) -> Option<i64> {
+        let (before, constant) = self.split(value)?;
+        self.is_field(before, offset_of!(NativeState<'_>, frames))
+            .then_some(constant)
+    }
+
+    fn check(&self, way: &Way) -> Result<(), String> {
+        let field = |offset: usize| way.written.get(&state(offset)).copied();
+        let place = field(offset_of!(NativeState<'_>, exit_place));
+        let mut frame = match place {
+            None => match way.newest_header() {
+                Some(header) => header + SLOT,
+                None => return Err("it leaves without a word".to_owned()),
+            },
+            Some(place) => {
+                let place = Some(place).filter(|place| self.is_defined(way, *place));
+                let place = place.and_then(|place| self.constant(place));
+                let place = place.ok_or("it does not say its place")?;
+                let frame = field(offset_of!(NativeState<'_>, exit_fp));
+                let frame = frame.filter(|frame| self.is_defined(way, *frame));
+                let frame = frame.ok_or("it does not say where its frame is")?;
+                let Some(Address::Frame(frame)) = self.address(frame, 0) else {
+                    return Err("its frame is none of the body's".to_owned());
+                };
+                let reason = field(offset_of!(NativeState<'_>, exit_reason));
+                let reason = reason.filter(|reason| self.is_defined(way, *reason));
+                let reason = reason.and_then(|reason| self.constant(reason));
+                let reason = reason.ok_or("it does not say why")?;
+                if self.is_refusal(way, place, frame, reason) {
+                    return Ok(());
+                }
+                self.check_newest(way, place, frame)?;
+                frame
+            }
+        };
+        let mut frames = 0;
+        while frame != 0 {
+            frame = self.check_caller(way, frame)?;
+            frames += 1;
+        }
+        if frames != way.frames {
+            return Err(format!("it adds {} frames and says {}", frames, way.frames));
+        }
+        Ok(())
+    }
+
+    /// Whether a way gives a tail call back at the very beginning: no loop and no write has come before it,
+    /// and so all arguments stand where they did.
+    fn is_refusal(&self, way: &Way, place: i64, frame: i64, reason: i64) -> bool {
+        let writes = way.written.keys();
+        let mut open = vec![way.first];
+        let mut passed = BTreeSet::new();
+        while let Some(block) = open.pop() {
+            if !passed.insert(block) {
+                continue;
+            }
+            let mut insts = self.body.layout.block_insts(block);
+            let changes = |inst| {
+                let opcode = self.body.dfg.insts[inst].opcode();
+                opcode.can_store() || opcode.is_call()
+            };
+            if block != way.first && insts.any(changes) {
+                return false;
+            }
+            for (before, _) in self.before(block) {
+                // A loop would go back somewhere.
+                if self.order[before] >= self.order[&block] {
+                    return false;
+                }
+                open.push(*before);
+            }
+        }
+        place as u32 == 0
+            && frame == 0
+            && reason == ExitReason::NotEntered as i64
+            && writes.filter(|to| matches!(to, Address::Frame(_))).count() == 0
+    }
+
+    fn check_newest(&self, way: &Way, place: i64, frame: i64) -> Result<(), String> {
+        let field = |offset: usize| way.written.get(&state(offset)).copied();
+        let body = field(offset_of!(NativeState<'_>, exit_body));
+        body.filter(|body| self.is_defined(way, *body) && self.constant(*body).is_some())
+            .ok_or("it does not say the body")?;
+        let gas = field(offset_of!(NativeState<'_>, gas));
+        gas.filter(|gas| self.is_defined(way, *gas))
+            .ok_or("it does not say the gas")?;
+        let (function, pc) = self.place(place)?;
+        for register in self.program.live(function).at(pc) {
+            self.check_register(way, frame, register)?;
+        }
+        Ok(())
+    }
+
+    /// Checks the header below a frame, and the frame it was called from; where that is.
+    fn check_caller(&self, way: &Way, frame: i64) -> Result<i64, String> {
+        let word = |offset: i64| way.written.get(&Address::Frame(offset)).copied();
+        let (Some(place), Some(delta)) = (word(frame - SLOT), word(frame - HALF)) else {
+            return Err(format!("the frame at {frame} has no header"));
+        };
+        if !self.is_defined(way, place) || !self.is_defined(way, delta) {
+            return Err("a header is not defined on all paths".to_owned());
+        }
+        let place = self
+            .constant(place)
+            .ok_or("a caller's place is no constant")?;
+        let (function, pc) = self.place(place)?;
+        let Some((program, delta)) = self.split(delta) else {
+            return Err("a header says no distance".to_owned());
+        };
+        if !self.is_field(program, offset_of!(NativeState<'_>, program_bits)) {
+            return Err("a header is of no program".to_owned());
+        }
+        let base = match &self.program.function(function).code[pc as usize] {
+            Op::Function(Call::Call { window, .. }) => window.base,
+            Op::Function(Call::CallClosure { window }) => window.base,
+            other => return Err(format!("{other:?} at {pc} of {function} is no call")),
+        };
+        let caller = frame - delta * SLOT;
+        if delta != i64::from(base) + 1 || caller < 0 {
+            return Err(format!("{delta} is not the distance to the caller"));
+        }
+        let live = self.program.live(function).at(pc);
+        for register in live.filter(|register| *register < base) {
+            self.check_register(way, caller, register)?;
+        }
+        Ok(caller)
+    }
+
+    fn place(&self, place: i64) -> Result<(u32, u32), String> {
+        let (function, pc) = ((place >> 32) as u32, place as u32);
+        let functions = &self.program.program().functions;
+        let found = functions.get(function as usize);
+        match found.filter(|found| (pc as usize) < found.code.len()) {
+            Some(_) => Ok((function, pc)),
+            None => Err(format!("there is no place {pc} in {function}")),
+        }
+    }
+
+    fn check_register(&self, way: &Way, frame: i64, register: u16) -> Result<(), String> {
+        let slot = frame + i64::from(register) * SLOT;
+        let word = |offset: i64| way.written.get(&Address::Frame(offset)).copied();
+        let (Some(tag), Some(bits)) = (word(slot), word(slot + HALF)) else {
+            return Err(format!(
+                "r{register} of the frame at {frame} is not written"
+            ));
+        };
+        if !self.is_defined(way, tag) || !self.is_defined(way, bits) {
+            return Err(format!("r{register} is not defined on all paths"));
+        }
+        let is_float = self.body.dfg.value_type(bits) == F64
+            || matches!(
+                self.definition(bits),
+                Some(InstructionData::LoadNoOffset {
+                    opcode: Opcode::Bitcast,
+                    ..
+                })
+            );
+        match self.constant(tag) {
+            Some(tag) if !is_tag(tag) => Err(format!("r{register} has the tag {tag}")),
+            Some(tag) if is_float != (tag == Kind::Float as i64) => {
+                Err(format!("r{register} has the tag of another kind"))
+            }
+            None if is_float => Err(format!("r{register} is a Float of any kind")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a value is defined on all paths to where it is written.
+    fn is_defined(&self, way: &Way, value: Value) -> bool {
+        if self.undefined.contains(&value) {
+            return false;
+        }
+        let block = match self.body.dfg.value_def(value) {
+            ValueDef::Result(inst, _) => self.body.layout.inst_block(inst),
+            ValueDef::Param(block, _) => Some(block),
+            ValueDef::Union(..) => None,
+        };
+        // Blocks on the way itself are passed by it.
+        block.is_some_and(|block| self.is_passed(block, way.first) || self.is_on(way, block))
+    }
+
+    fn is_on(&self, way: &Way, wanted: Block) -> bool {
+        let mut block = way.first;
+        while block != wanted {
+            let last = self.body.layout.last_inst(block);
+            match last.map(|last| &self.body.dfg.insts[last]) {
+                Some(InstructionData::Jump { destination, .. }) => {
+                    block = destination.block(&self.body.dfg.value_lists);
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+}
+
+impl Way {
+    /// Where the newest header that it has written stands.
+    fn newest_header(&self) -> Option<i64> {
+        // It is the one slot that holds a place and a program.
+        self.written.keys().rev().find_map(|to| match to {
+            Address::Frame(offset) if offset % SLOT == 0 => Some(*offset),
+            _ => None,
+        })
+    }
+}
+
+fn state(offset: usize) -> Address {
+    Address::State(offset as i64)
+}
+
+/// Whether a number is the tag of a value.
+fn is_tag(tag: i64) -> bool {
+    Kind::ALL
+        .iter()
+        .any(|kind| tag & !(CONSTANT as i64) == *kind as i64)
+}
+
+fn destinations(body: &Function, inst: Inst) -> &[cranelift_codegen::ir::BlockCall] {
+    let dfg = &body.dfg;
+    dfg.insts[inst].branch_destination(&dfg.jump_tables, &dfg.exception_tables)
+}
+
+#[cfg(test)]
+mod tests;
