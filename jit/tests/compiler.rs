@@ -364,13 +364,7 @@ fn what_was_compiled_is_listed_by_the_signature_of_its_code() {
     let (code, number) = count(100);
     let mut profile = Profile::with_compiler(Arc::clone(&compiler));
     let mut fiber = Fiber::new(&code, number, Limits::default());
-    interp::run(
-        &mut fiber,
-        &code,
-        &mut Surroundings::default(),
-        &mut profile,
-        u64::MAX,
-    );
+    interp::run(&mut fiber, &code, &mut Surroundings, &mut profile, u64::MAX);
     let made = compiler.compile_hot_code(&code, &profile, number, 0);
     let made = made.expect("it can be compiled");
     let cache = compiler.compilation_cache();

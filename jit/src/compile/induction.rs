@@ -12,6 +12,7 @@ use pw_isa::op::{Access, Arith, Compare, Control, Data, Function as Call, Op};
 use super::plans::reads;
 use super::ranges::{Fact, Ranges, Term, Test};
 use super::types::{Evidence, Plan, Type, Types};
+use crate::tier::Optimizations;
 
 /// Looks at a block before its facts are made to settle, and before they are given up.
 const LOOKS_FREE: u32 = 3;
@@ -27,8 +28,15 @@ type Assumed = (usize, Fact);
 impl Evidence<'_> {
     /// What is known at the start of each block, given what is known about the arguments.
     pub(super) fn ranges(&self, types: &Types, entry: &Ranges) -> Vec<Ranges> {
+        let Optimizations { elide, hoist, .. } = self.planner.optimizations;
+        if !elide {
+            return vec![Ranges::default(); self.place.blocks.all.len()];
+        }
         let way = self.compiled(types);
         let free = self.solve_ranges(&way, entry, &[]);
+        if !hoist {
+            return free;
+        }
         self.with_worthwhile(&way, entry, free)
     }
 
@@ -189,6 +197,9 @@ impl Evidence<'_> {
 
     /// What an instruction does to what is known.
     pub(super) fn step_ranges(&self, pc: u32, plan: Plan, resizes: bool, known: &mut Ranges) {
+        if !self.planner.optimizations.elide {
+            return;
+        }
         let op = self.function.code[pc as usize];
         match (op, plan) {
             (Op::Data(Data::Move { dst, src }), _) => known.copy(dst.0, src.0),

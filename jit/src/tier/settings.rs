@@ -74,7 +74,7 @@ pub struct Optimizations {
     /// Guesses about what a loop does not change are made on the way into it, and what follows from them is
     /// looked up there: where the elements of vectors stand.
     pub hoist: bool,
-    /// What is proved not to be needed is left out: tests, and objects that nobody else sees.
+    /// Tests of overflow and of indexes are left out where it is proved that they would pass.
     pub elide: bool,
     /// Running loops are entered.
     pub osr: bool,

@@ -70,7 +70,7 @@ pub(crate) enum Without {
     Inline,
     /// Guesses and look-ups on the way into loops instead of inside.
     Hoist,
-    /// Leaving out tests and allocations that are proved not to be needed.
+    /// Leaving out tests that are proved not to be needed.
     Elide,
     /// Entering native code in running loops.
     Osr,
