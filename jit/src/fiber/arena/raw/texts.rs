@@ -49,6 +49,7 @@ impl Arena {
         right: &Piece<'_>,
     ) -> Value {
         let length = left.length + right.length;
+        assert!(length >= left.length, "a short text is far below 4 GiB");
         let words = 2 + (length as usize).div_ceil(8);
         let index = self.allocate(words, cost::short_text_bytes(u64::from(length)));
         // The pieces may leave a part of the last word as it is.
