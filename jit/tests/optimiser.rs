@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pw_jit::interp::profile::Profile;
 use pw_jit::reference::{self, Outcome};
-use pw_jit::tier::JitSettings;
+use pw_jit::tier::{JitSettings, Optimizations};
 use pw_jit::{CodeSpace, Fiber, Limits, interp};
 use testkit::fibers::{Surroundings, load};
 
@@ -19,10 +19,16 @@ struct Form {
 impl Form {
     /// What a function becomes once the program has run; in native code it ends like in the reference.
     fn of(source: &str, function: u32) -> Form {
+        Form::made_with(Optimizations::default(), source, function)
+    }
+
+    /// The same with some optimisations left out.
+    fn made_with(optimizations: Optimizations, source: &str, function: u32) -> Form {
         let mut code = CodeSpace::default();
         let number = load(&mut code, source);
         let settings = JitSettings {
             background: false,
+            optimizations,
             ..JitSettings::default()
         };
         let mut profile = Profile::with_native(settings).expect("a machine with native code");
@@ -320,4 +326,45 @@ fn an_index_that_no_bound_holds_is_checked() {
     // Without an upper bound the sum may overflow.
     let unbounded = each("    add i i n\n    sub i i n\n    add sum sum sum");
     assert!(checks(&Form::of(&calling(100, "1", &unbounded), WORK)).0 >= 1);
+}
+
+#[test]
+fn each_optimisation_can_be_left_out() {
+    let all = Optimizations::default();
+    let body = calling(100, "1", &each("    vector-ref x v i\n    add sum sum n"));
+    let whole = Form::of(&body, WORK);
+    let tested = Form::made_with(
+        Optimizations {
+            elide: false,
+            ..all
+        },
+        &body,
+        WORK,
+    );
+    assert_eq!(checks(&whole).1, 0);
+    assert_eq!(checks(&tested).1, 1);
+    let guarded = Form::made_with(
+        Optimizations {
+            hoist: false,
+            ..all
+        },
+        &body,
+        WORK,
+    );
+    assert_eq!(whole.in_loops(" eq "), 0);
+    assert!(guarded.in_loops(" eq ") > 0);
+    // There is no way into the loop from outside, so nothing is tested there.
+    let closed = Form::made_with(Optimizations { osr: false, ..all }, &body, WORK);
+    assert!(closed.blocks.len() < whole.blocks.len());
+    // The caller holds what it calls, or does not.
+    let main = Form::of(&body, 0);
+    let calling = Form::made_with(
+        Optimizations {
+            inline: false,
+            ..all
+        },
+        &body,
+        0,
+    );
+    assert!(main.count("call_indirect") < calling.count("call_indirect"));
 }

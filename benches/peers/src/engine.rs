@@ -194,7 +194,8 @@ impl Workshop {
             How::Wasm(machine) => {
                 let myself = std::env::current_exe().context("looking for myself")?;
                 let warm: &[&str] = if self.warm { &["--warm"] } else { &[] };
-                let arguments = [&["run-wasm", &machine.name()], warm].concat();
+                let name = machine.name();
+                let arguments = [&["run-wasm", name.as_str()], warm].concat();
                 Job::new(myself, &arguments, Clock::Inside)
             }
             How::Native => {
