@@ -9,19 +9,18 @@ use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, SigRef, U
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use pw_isa::Kind;
-use pw_isa::op::{Access, Control, Data, Function as Call, Op};
+use pw_isa::op::{Control, Data, Function as Call, Op};
 
 use super::Request;
 use super::blocks::Block;
 use super::exits::Exit;
 use super::parts::Planner;
-use super::plans::{guarded, reads};
+use super::plans::guarded;
 use super::ranges::{Fact, Ranges, Term};
-use super::routines::Routine;
 use super::scope::Scope;
 use super::state::{BY_TAIL_CALL, EXIT, ExitReason, FIRST_LOOP, NOT_ENTERED, NativeState};
 use super::types::{Plan, Type};
-use super::ways::{body_signature, helper_signature, return_constant, say_place};
+use super::ways::{body_signature, return_constant, say_place};
 use crate::tier::Optimizations;
 use crate::value::Value;
 
@@ -355,7 +354,7 @@ impl<'a> Lowering<'a, '_> {
                 self.b.ins().jump(exit, &[]);
                 return false;
             }
-            Plan::Aside | Plan::Routine => self.aside(number, &op),
+            Plan::Aside | Plan::Routine => self.do_aside(),
             _ => match op {
                 Op::Control(op) => return self.control(number, op),
                 Op::Data(Data::Move { dst, src }) => self.copy(dst.0, src.0),
@@ -541,61 +540,6 @@ impl<'a> Lowering<'a, '_> {
 
     pub(super) fn store_state(&mut self, offset: usize, value: ir::Value) {
         self.b.ins().store(MEMORY, value, self.state, offset as i32);
-    }
-
-    /// Lets the runtime do the current instruction.
-    pub(super) fn do_aside(&mut self) {
-        let op = self.scope.function.code[self.pc as usize];
-        self.aside(self.block, &op);
-    }
-
-    /// Lets a routine of the runtime do an instruction, or a handler of the interpreter.
-    fn aside(&mut self, number: usize, op: &Op) {
-        let by_routine = Routine::of(op).map(|routine| self.call_routine(op, routine));
-        if by_routine.is_none() {
-            self.call_aside(op);
-        }
-        let mut after = self.now.clone();
-        self.scope.evidence.step(self.pc, &mut after);
-        let mut written = None;
-        op.accesses(|access| {
-            if let Access::Write(register) = access {
-                written = Some(register);
-            }
-        });
-        if let Some(register) = written {
-            let (tag, bits) = by_routine
-                .unwrap_or_else(|| (self.load_slot(register, 0), self.load_slot(register, 8)));
-            self.set_known(register, after[usize::from(register)], tag, bits);
-        }
-        if op.info().work != pw_isa::op::Work::None {
-            let need = self.scope.part.place.blocks.need_behind(number) as i64;
-            let gas = self.b.use_var(self.gas);
-            let (pc, refund, before) = (self.pc, self.refund, self.before.clone());
-            self.settle();
-            let poor = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, gas, need);
-            self.exit_if(poor, ExitReason::Gas);
-            (self.pc, self.refund, self.before) = (pc, refund, before);
-            self.here.clear();
-        }
-    }
-
-    /// Calls the handler of an instruction, which leaves its result in the frame.
-    fn call_aside(&mut self, op: &Op) {
-        for register in reads(op) {
-            self.write_back(register);
-        }
-        let gas = self.b.use_var(self.gas);
-        self.store_state(offset_of!(NativeState<'_>, gas), gas);
-        let signature = self.b.import_signature(helper_signature());
-        let handler = self.load_state(offset_of!(NativeState<'_>, aside));
-        let place = self.place(self.pc);
-        let arguments = [self.state, self.scope.fp, place];
-        let call = self.b.ins().call_indirect(signature, handler, &arguments);
-        let done = self.b.inst_results(call)[0];
-        let gas = self.load_state(offset_of!(NativeState<'_>, gas));
-        self.b.def_var(self.gas, gas);
-        self.go_on_only_if(done, ExitReason::Aside);
     }
 }
 

@@ -1,5 +1,6 @@
-//! Operations that are done by calling a routine of the runtime with their values, which is much cheaper
-//! than a handler of the interpreter: nothing is written to the frame and nothing is looked up.
+//! Operations that native code has no code for: done by calling a routine of the runtime with their values
+//! or, where there is none, a handler of the interpreter. A routine is much cheaper: nothing is written to
+//! the frame and nothing is looked up.
 
 use std::mem::offset_of;
 
@@ -7,11 +8,12 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature};
 use cranelift_codegen::isa::CallConv;
-use pw_isa::op::{Arith, Compare, Data, Float, Op, Text};
+use pw_isa::op::{Access, Arith, Compare, Data, Float, Op, Text};
 
 use super::lower::{Lowering, MEMORY, SLOT};
 use super::plans::reads;
 use super::state::{ExitReason, NativeState};
+use super::ways::helper_signature;
 use crate::interp::NOTHING;
 use crate::interp::routines::library_place;
 use crate::tier::routines::Routines;
@@ -108,8 +110,58 @@ impl Routine {
 }
 
 impl Lowering<'_, '_> {
+    /// Lets a routine of the runtime do the current instruction, or a handler of the interpreter.
+    pub(super) fn do_aside(&mut self) {
+        let op = self.scope.function.code[self.pc as usize];
+        let by_routine = Routine::of(&op).map(|routine| self.call_routine(&op, routine));
+        if by_routine.is_none() {
+            self.call_aside(&op);
+        }
+        let mut after = self.now.clone();
+        self.scope.evidence.step(self.pc, &mut after);
+        let mut written = None;
+        op.accesses(|access| {
+            if let Access::Write(register) = access {
+                written = Some(register);
+            }
+        });
+        if let Some(register) = written {
+            let (tag, bits) = by_routine
+                .unwrap_or_else(|| (self.load_slot(register, 0), self.load_slot(register, 8)));
+            self.set_known(register, after[usize::from(register)], tag, bits);
+        }
+        if op.info().work != pw_isa::op::Work::None {
+            let need = self.scope.part.place.blocks.need_behind(self.block) as i64;
+            let gas = self.b.use_var(self.gas);
+            let (pc, refund, before) = (self.pc, self.refund, self.before.clone());
+            self.settle();
+            let poor = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, gas, need);
+            self.exit_if(poor, ExitReason::Gas);
+            (self.pc, self.refund, self.before) = (pc, refund, before);
+            self.here.clear();
+        }
+    }
+
+    /// Calls the handler of an instruction, which leaves its result in the frame.
+    fn call_aside(&mut self, op: &Op) {
+        for register in reads(op) {
+            self.write_back(register);
+        }
+        let gas = self.b.use_var(self.gas);
+        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        let signature = self.b.import_signature(helper_signature());
+        let handler = self.load_state(offset_of!(NativeState<'_>, aside));
+        let place = self.place(self.pc);
+        let arguments = [self.state, self.scope.fp, place];
+        let call = self.b.ins().call_indirect(signature, handler, &arguments);
+        let done = self.b.inst_results(call)[0];
+        let gas = self.load_state(offset_of!(NativeState<'_>, gas));
+        self.b.def_var(self.gas, gas);
+        self.go_on_only_if(done, ExitReason::Aside);
+    }
+
     /// Lets a routine do the current instruction: tag and bits of its value.
-    pub(super) fn call_routine(&mut self, op: &Op, routine: Routine) -> (ir::Value, ir::Value) {
+    fn call_routine(&mut self, op: &Op, routine: Routine) -> (ir::Value, ir::Value) {
         let mut arguments = vec![self.state];
         if let Op::Data(Data::Vector { values, .. }) = op {
             let registers = values.first..values.first + values.count;
