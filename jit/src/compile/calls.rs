@@ -397,17 +397,8 @@ impl<'a> Lowering<'a, '_> {
         self.b.ins().brif(has_left, frame, &NONE, exit, &NONE);
         self.switch_to_sealed(frame);
         self.b.set_cold_block(frame);
-        self.leave_as_caller(Some((self.pc, base)));
-    }
-
-    /// Leaves because a function called from this part has; its frame is in the window of the call given,
-    /// or in the place of this one.
-    fn leave_as_caller(&mut self, call: Option<(u32, u16)>) {
-        if let Some((pc, window)) = call {
-            let sources = self.sources(pc, window);
-            self.write_caller(pc, window, &sources);
-        }
-        self.leave_callers();
+        let sources = self.sources(self.pc, base);
+        self.leave_as_caller(self.pc, base, sources);
     }
 
     fn tail_call(&mut self, callee: u32, base: u16, args: u16, is_closure: bool) -> bool {
@@ -480,7 +471,9 @@ impl<'a> Lowering<'a, '_> {
         }
         // A part inside has no native frame of its own to give up.
         let call = self.b.ins().call_indirect(self.body, code, &arguments);
-        let (tag, bits) = self.value_of(call, |lowering, _| lowering.leave_as_caller(None));
+        let (tag, bits) = self.value_of(call, |lowering, _| {
+            lowering.leave_callers();
+        });
         self.give_back_any(tag, bits);
     }
 

@@ -1,7 +1,8 @@
 //! Exits: places where a frame is written back, so that the interpreter goes on before an instruction.
 //!
-//! What exits of one part have in common stands once: behind its own registers, each goes to a block that
-//! says where the newest frame is, and then to one that writes the frames of its callers.
+//! What exits of one part have in common stands once: each says where it is and goes on in a tail that writes
+//! registers, then in a block that says where the newest frame is, and then in one that writes the frames
+//! of its callers.
 
 use std::cell::Cell;
 use std::mem::offset_of;
@@ -13,23 +14,9 @@ use cranelift_codegen::ir::{self, InstBuilder};
 use super::lower::{Lowering, MEMORY, NONE, SLOT};
 use super::scope::Scope;
 use super::state::{EXIT, ExitReason, NativeState};
+use super::tails::{Source, Tag};
 use super::types::Type;
-use super::ways::{return_constant, say_place};
-
-/// Where a register's value is while a call is in progress.
-#[derive(Clone, Copy)]
-pub(super) struct Source {
-    register: u16,
-    tag: Tag,
-    /// A word, or a Float.
-    bits: ir::Value,
-}
-
-#[derive(Clone, Copy)]
-enum Tag {
-    Known(u64),
-    Found(ir::Value),
-}
+use super::ways::return_constant;
 
 /// The blocks that exits of a part share, once there are some.
 #[derive(Default)]
@@ -123,16 +110,20 @@ impl<'a> Lowering<'a, '_> {
             self.switch_to_sealed(exit.block);
             self.scope = exit.scope;
             self.now = exit.types;
-            for register in self.scope.live.at(exit.pc) {
-                self.write_back(register);
+            let live = self.scope.live.at(exit.pc);
+            let sources = live.map(|register| self.source(register)).collect();
+            let mut gas = self.b.use_var(self.gas);
+            if exit.refund != 0 {
+                gas = self.b.ins().iadd_imm_s(gas, exit.refund as i64);
             }
-            let gas = self.b.use_var(self.gas);
-            let gas = self.b.ins().iadd_imm_s(gas, exit.refund as i64);
             self.store_state(offset_of!(NativeState<'_>, gas), gas);
             let place = self.place(exit.pc);
+            self.store_state(offset_of!(NativeState<'_>, exit_place), place);
             let reason = self.b.ins().iconst(I64, exit.reason as i64);
+            self.store_state(offset_of!(NativeState<'_>, exit_reason), reason);
             let leave = self.leave();
-            self.b.ins().jump(leave, &[place.into(), reason.into()]);
+            let jump = self.b.ins().jump(leave, &NONE);
+            self.tails.add(jump, self.scope.fp, sources);
         }
         while let Some((scope, block)) = self.leaves.pop() {
             self.write_leave(scope, block);
@@ -142,16 +133,13 @@ impl<'a> Lowering<'a, '_> {
         }
     }
 
-    /// The block that says where the current part's frame stands, which is the newest, and leaves; its
-    /// parameters are the place and the reason.
+    /// The block that says where the current part's frame stands, which is the newest, and leaves.
     fn leave(&mut self) -> ir::Block {
         if let Some(block) = self.scope.shared.leave.get() {
             return block;
         }
         let block = self.b.create_block();
         self.b.set_cold_block(block);
-        self.b.append_block_param(block, I64);
-        self.b.append_block_param(block, I64);
         self.scope.shared.leave.set(Some(block));
         self.leaves.push((Rc::clone(&self.scope), block));
         block
@@ -160,8 +148,7 @@ impl<'a> Lowering<'a, '_> {
     fn write_leave(&mut self, scope: Rc<Scope<'a>>, block: ir::Block) {
         self.switch_to_sealed(block);
         self.scope = scope;
-        let (place, reason) = (self.b.block_params(block)[0], self.b.block_params(block)[1]);
-        say_place(&mut self.b, self.state, self.scope.fp, place, reason);
+        self.store_state(offset_of!(NativeState<'_>, exit_fp), self.scope.fp);
         let body = self.scope.part.place.chain[0];
         let body = self.b.ins().iconst(I64, i64::from(body));
         self.store_state(offset_of!(NativeState<'_>, exit_body), body);
@@ -169,8 +156,8 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// Writes the frames back in which the current part's one and those below it were called, up to the
-    /// root's, and leaves.
-    pub(super) fn leave_callers(&mut self) {
+    /// root's, and leaves; the jump to where that is done.
+    pub(super) fn leave_callers(&mut self) -> ir::Inst {
         let block = self.scope.shared.callers.get().unwrap_or_else(|| {
             let block = self.b.create_block();
             self.b.set_cold_block(block);
@@ -178,7 +165,7 @@ impl<'a> Lowering<'a, '_> {
             self.callers.push((Rc::clone(&self.scope), block));
             block
         });
-        self.b.ins().jump(block, &NONE);
+        self.b.ins().jump(block, &NONE)
     }
 
     fn write_callers(&mut self, scope: Rc<Scope<'a>>, block: ir::Block) {
@@ -188,8 +175,7 @@ impl<'a> Lowering<'a, '_> {
             return return_constant(&mut self.b, EXIT);
         };
         self.scope = Rc::clone(&caller.scope);
-        self.write_caller(caller.pc, caller.window, &caller.sources);
-        self.leave_callers();
+        self.leave_as_caller(caller.pc, caller.window, caller.sources.clone());
     }
 
     /// Where the registers are that the current part's frame must hold while a call is in progress: those
@@ -219,19 +205,8 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// Writes the current part's frame back as it is while a call is in progress, and the header of the
-    /// frame called.
-    pub(super) fn write_caller(&mut self, pc: u32, window: u16, sources: &[Source]) {
-        for source in sources {
-            let tag = match source.tag {
-                Tag::Known(tag) => self.b.ins().iconst(I64, tag as i64),
-                Tag::Found(tag) => tag,
-            };
-            let slot = i32::from(source.register) * SLOT;
-            self.b.ins().store(MEMORY, tag, self.scope.fp, slot);
-            self.b
-                .ins()
-                .store(MEMORY, source.bits, self.scope.fp, slot + 8);
-        }
+    /// frame called; then leaves.
+    pub(super) fn leave_as_caller(&mut self, pc: u32, window: u16, sources: Vec<Source>) {
         let place = self.place(pc);
         let slot = i32::from(window) * SLOT;
         self.b.ins().store(MEMORY, place, self.scope.fp, slot);
@@ -241,6 +216,8 @@ impl<'a> Lowering<'a, '_> {
         let before = self.load_state(offset_of!(NativeState<'_>, frames));
         let after = self.b.ins().iadd_imm_s(before, 1);
         self.store_state(offset_of!(NativeState<'_>, frames), after);
+        let jump = self.leave_callers();
+        self.tails.add(jump, self.scope.fp, sources);
     }
 
     /// A pc of this function, as exits name it.

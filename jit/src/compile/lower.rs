@@ -19,6 +19,7 @@ use super::plans::guarded;
 use super::ranges::{Fact, Ranges, Term};
 use super::scope::Scope;
 use super::state::{BY_TAIL_CALL, EXIT, ExitReason, FIRST_LOOP, NOT_ENTERED, NativeState};
+use super::tails::Tails;
 use super::types::{Plan, Type};
 use super::ways::{body_signature, return_constant, say_place};
 use crate::tier::Optimizations;
@@ -49,6 +50,7 @@ pub(super) struct Lowering<'a, 'b> {
     /// Blocks that exits share and that are still to be written.
     pub(super) leaves: Vec<(Rc<Scope<'a>>, ir::Block)>,
     pub(super) callers: Vec<(Rc<Scope<'a>>, ir::Block)>,
+    pub(super) tails: Tails,
     /// The block being lowered.
     pub(super) block: usize,
     /// Of the instruction being lowered: its pc, the types before it, and its exits.
@@ -118,6 +120,7 @@ pub(super) fn lower(
         exits: Vec::new(),
         leaves: Vec::new(),
         callers: Vec::new(),
+        tails: Tails::default(),
         block: 0,
         pc: 0,
         now: Vec::new(),
@@ -133,6 +136,7 @@ pub(super) fn lower(
     let (slots, instructions) = (lowering.reach, lowering.instructions);
     lowering.b.seal_all_blocks();
     lowering.b.finalize(config);
+    lowering.tails.write(into);
     Lowered {
         loops,
         slots,

@@ -49,6 +49,7 @@ mod registers;
 mod routines;
 mod scope;
 pub(crate) mod state;
+mod tails;
 mod texts;
 mod types;
 mod ways;

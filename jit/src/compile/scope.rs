@@ -10,12 +10,13 @@ use cranelift_frontend::FunctionBuilder;
 use pw_isa::Function;
 use pw_isa::verify::LiveTable;
 
-use super::exits::{Shared, Source};
+use super::exits::Shared;
 use super::lower::{Lowering, NONE, SLOT};
 use super::parts::{Part, Planner};
 use super::ranges::Ranges;
 use super::registers::Register;
 use super::state::ExitReason;
+use super::tails::Source;
 use super::types::{Evidence, Type};
 
 /// A part being lowered.
