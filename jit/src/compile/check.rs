@@ -23,7 +23,7 @@ use cranelift_codegen::ir::{
 use pw_isa::Kind;
 use pw_isa::op::{Function as Call, Op};
 
-use super::state::{EXIT, ExitReason, NativeState};
+use super::state::{EXIT, ExitPlace, ExitReason, NativeState};
 use crate::code_space::LoadedProgram;
 use crate::value::CONSTANT;
 
@@ -346,18 +346,15 @@ impl<'a> Checker<'a> {
             Some(place) => {
                 let place = Some(place).filter(|place| self.is_defined(way, *place));
                 let place = place.and_then(|place| self.constant(place));
-                let place = place.ok_or("it does not say its place")?;
+                let place = place.and_then(|place| ExitPlace::unpack(place as u64));
+                let place = place.ok_or("it does not say its place and why")?;
                 let frame = field(offset_of!(NativeState<'_>, exit_fp));
                 let frame = frame.filter(|frame| self.is_defined(way, *frame));
                 let frame = frame.ok_or("it does not say where its frame is")?;
                 let Some(Address::Frame(frame)) = self.address(frame, 0) else {
                     return Err("its frame is none of the body's".to_owned());
                 };
-                let reason = field(offset_of!(NativeState<'_>, exit_reason));
-                let reason = reason.filter(|reason| self.is_defined(way, *reason));
-                let reason = reason.and_then(|reason| self.constant(reason));
-                let reason = reason.ok_or("it does not say why")?;
-                if self.is_refusal(way, place, frame, reason) {
+                if self.is_refusal(way, place, frame) {
                     return Ok(());
                 }
                 self.check_newest(way, place, frame)?;
@@ -377,7 +374,7 @@ impl<'a> Checker<'a> {
 
     /// Whether a way gives a tail call back at the very beginning: no loop and no write has come before it,
     /// and so all arguments stand where they did.
-    fn is_refusal(&self, way: &Way, place: i64, frame: i64, reason: i64) -> bool {
+    fn is_refusal(&self, way: &Way, place: ExitPlace, frame: i64) -> bool {
         let writes = way.written.keys();
         let mut open = vec![way.first];
         let mut passed = BTreeSet::new();
@@ -401,13 +398,13 @@ impl<'a> Checker<'a> {
                 open.push(*before);
             }
         }
-        place as u32 == 0
+        place.pc == 0
             && frame == 0
-            && reason == ExitReason::NotEntered as i64
+            && place.reason == ExitReason::NotEntered
             && writes.filter(|to| matches!(to, Address::Frame(_))).count() == 0
     }
 
-    fn check_newest(&self, way: &Way, place: i64, frame: i64) -> Result<(), String> {
+    fn check_newest(&self, way: &Way, place: ExitPlace, frame: i64) -> Result<(), String> {
         let field = |offset: usize| way.written.get(&state(offset)).copied();
         let body = field(offset_of!(NativeState<'_>, exit_body));
         body.filter(|body| self.is_defined(way, *body) && self.constant(*body).is_some())
@@ -415,7 +412,7 @@ impl<'a> Checker<'a> {
         let gas = field(offset_of!(NativeState<'_>, gas));
         gas.filter(|gas| self.is_defined(way, *gas))
             .ok_or("it does not say the gas")?;
-        let (function, pc) = self.place(place)?;
+        let (function, pc) = self.place(place.function, place.pc)?;
         for register in self.program.live(function).at(pc) {
             self.check_register(way, frame, register)?;
         }
@@ -434,7 +431,7 @@ impl<'a> Checker<'a> {
         let place = self
             .constant(place)
             .ok_or("a caller's place is no constant")?;
-        let (function, pc) = self.place(place)?;
+        let (function, pc) = self.place((place >> 32) as u32, place as u32)?;
         let Some((program, delta)) = self.split(delta) else {
             return Err("a header says no distance".to_owned());
         };
@@ -457,8 +454,7 @@ impl<'a> Checker<'a> {
         Ok(caller)
     }
 
-    fn place(&self, place: i64) -> Result<(u32, u32), String> {
-        let (function, pc) = ((place >> 32) as u32, place as u32);
+    fn place(&self, function: u32, pc: u32) -> Result<(u32, u32), String> {
         let functions = &self.program.program().functions;
         let found = functions.get(function as usize);
         match found.filter(|found| (pc as usize) < found.code.len()) {

@@ -13,7 +13,7 @@ use cranelift_codegen::ir::{self, InstBuilder};
 
 use super::lower::{Lowering, MEMORY, NONE, SLOT};
 use super::scope::Scope;
-use super::state::{EXIT, ExitReason, NativeState};
+use super::state::{EXIT, ExitPlace, ExitReason, NativeState};
 use super::tails::{Source, Tag};
 use super::types::Type;
 use super::ways::return_constant;
@@ -111,19 +111,19 @@ impl<'a> Lowering<'a, '_> {
             self.scope = exit.scope;
             self.now = exit.types;
             let live = self.scope.live.at(exit.pc);
-            let sources = live.map(|register| self.source(register)).collect();
+            let sources: Vec<Source> = live.map(|register| self.source(register)).collect();
             let mut gas = self.b.use_var(self.gas);
-            if exit.refund != 0 {
-                gas = self.b.ins().iadd_imm_s(gas, exit.refund as i64);
+            let mut refund = exit.refund;
+            if refund >= ExitPlace::REFUND_END {
+                gas = self.b.ins().iadd_imm_s(gas, refund as i64);
+                refund = 0;
             }
-            self.store_state(offset_of!(NativeState<'_>, gas), gas);
-            let place = self.place(exit.pc);
-            self.store_state(offset_of!(NativeState<'_>, exit_place), place);
-            let reason = self.b.ins().iconst(I64, exit.reason as i64);
-            self.store_state(offset_of!(NativeState<'_>, exit_reason), reason);
+            self.say_place(exit.pc, exit.reason, refund);
             let leave = self.leave();
             let jump = self.b.ins().jump(leave, &NONE);
-            self.tails.add(jump, self.scope.fp, sources);
+            self.tails.write(jump, self.scope.fp, &sources);
+            let offset = offset_of!(NativeState<'_>, gas);
+            self.tails.write_word(jump, self.state, offset as i32, gas);
         }
         while let Some((scope, block)) = self.leaves.pop() {
             self.write_leave(scope, block);
@@ -217,10 +217,22 @@ impl<'a> Lowering<'a, '_> {
         let after = self.b.ins().iadd_imm_s(before, 1);
         self.store_state(offset_of!(NativeState<'_>, frames), after);
         let jump = self.leave_callers();
-        self.tails.add(jump, self.scope.fp, sources);
+        self.tails.write(jump, self.scope.fp, &sources);
     }
 
-    /// A pc of this function, as exits name it.
+    /// Says where the newest frame stands, which is of the current part, and why it is left.
+    pub(super) fn say_place(&mut self, pc: u32, reason: ExitReason, refund: u64) {
+        let place = ExitPlace {
+            function: self.scope.part.place.number(),
+            pc,
+            reason,
+            refund,
+        };
+        let place = self.b.ins().iconst(I64, place.pack() as i64);
+        self.store_state(offset_of!(NativeState<'_>, exit_place), place);
+    }
+
+    /// A pc of this function, as headers of frames name it.
     pub(super) fn place(&mut self, pc: u32) -> ir::Value {
         let function = self.scope.part.place.number();
         let place = u64::from(function) << 32 | u64::from(pc);

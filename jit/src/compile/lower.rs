@@ -21,7 +21,7 @@ use super::scope::Scope;
 use super::state::{BY_TAIL_CALL, EXIT, ExitReason, FIRST_LOOP, NOT_ENTERED, NativeState};
 use super::tails::Tails;
 use super::types::{Plan, Type};
-use super::ways::{body_signature, return_constant, say_place};
+use super::ways::{body_signature, return_constant};
 use crate::tier::Optimizations;
 use crate::value::Value;
 
@@ -136,7 +136,7 @@ pub(super) fn lower(
     let (slots, instructions) = (lowering.reach, lowering.instructions);
     lowering.b.seal_all_blocks();
     lowering.b.finalize(config);
-    lowering.tails.write(into);
+    lowering.tails.finish(into);
     Lowered {
         loops,
         slots,
@@ -242,9 +242,8 @@ impl<'a> Lowering<'a, '_> {
         self.switch_to_sealed(by_call);
         return_constant(&mut self.b, NOT_ENTERED);
         self.switch_to_sealed(by_tail_call);
-        let place = self.place(0);
-        let reason = self.b.ins().iconst(I64, ExitReason::NotEntered as i64);
-        say_place(&mut self.b, self.state, self.scope.fp, place, reason);
+        self.say_place(0, ExitReason::NotEntered, 0);
+        self.store_state(offset_of!(NativeState<'_>, exit_fp), self.scope.fp);
         return_constant(&mut self.b, EXIT);
     }
 
@@ -461,8 +460,7 @@ impl<'a> Lowering<'a, '_> {
         let gas = self.b.use_var(self.gas);
         self.store_state(offset_of!(NativeState<'_>, gas), gas);
         // Where a program has ended is a part of its state.
-        let place = self.place(self.pc);
-        self.store_state(offset_of!(NativeState<'_>, exit_place), place);
+        self.say_place(self.pc, ExitReason::Uncompiled, 0);
         self.b.ins().return_(&[tag, bits]);
     }
 

@@ -90,6 +90,49 @@ impl ExitReason {
     }
 }
 
+/// Where native code was left, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ExitPlace {
+    /// The function of the newest frame.
+    pub(crate) function: u32,
+    /// The instruction that has not been done.
+    pub(crate) pc: u32,
+    /// Why; of a return it means nothing.
+    pub(crate) reason: ExitReason,
+    /// Gas that was charged for instructions that have not been done.
+    pub(crate) refund: u64,
+}
+
+impl ExitPlace {
+    /// What is packed for a refund must be smaller.
+    pub(crate) const REFUND_END: u64 = 1 << 16;
+
+    /// All of it in one word, so that an exit has one constant to write: pc, function, reason, refund.
+    pub(crate) fn pack(self) -> u64 {
+        u64::from(self.pc)
+            | u64::from(self.function) << 24
+            | (self.reason as u64) << 44
+            | self.refund << 48
+    }
+
+    /// The opposite; none for a word of which no exit has come.
+    pub(crate) fn unpack(word: u64) -> Option<ExitPlace> {
+        let reason = usize::from((word >> 44) as u8 & 15);
+        Some(ExitPlace {
+            pc: word as u32 & 0xff_ffff,
+            function: (word >> 24) as u32 & 0xf_ffff,
+            reason: *ExitReason::ALL.get(reason)?,
+            refund: word >> 48,
+        })
+    }
+}
+
+const _: () = {
+    use pw_isa::verify::limits;
+    assert!(limits::FUNCTIONS_MAX <= 1 << 20 && limits::CODE_MAX <= 1 << 24);
+    assert!(ExitReason::ALL.len() <= 16);
+};
+
 /// The number of an entry, in the lower half of the way that a body is given: a call, a tail call, and from
 /// then on the loops in order.
 pub(crate) const BY_CALL: u32 = 0;
@@ -138,10 +181,10 @@ pub(crate) struct NativeState<'a> {
     pub(crate) dummy: *mut u8,
     /// The program's number in the upper half.
     pub(crate) program_bits: u64,
-    /// Of an exit: the newest frame's r0, its pc and function, and why. Of a return: its pc and function.
+    /// Of an exit: the newest frame's r0.
     pub(crate) exit_fp: *mut Value,
+    /// Of an exit or a return: where and why, packed.
     pub(crate) exit_place: u64,
-    pub(crate) exit_reason: u64,
     /// The function whose body was left, or [`NO_BODY`]: another one's instruction may be inlined in it.
     pub(crate) exit_body: u64,
     /// In code that can be made to leave: the exits that are still passed by.

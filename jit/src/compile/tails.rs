@@ -1,10 +1,10 @@
 //! What exits have in common stands once: each goes on in a tail that writes registers, which exits share as far
 //! as they write the same values.
 //!
-//! A tail is a list of links. Each writes one register, the one whose value is newest first, and goes on to the
-//! next; behind the last comes the block that the exit jumps to. Code between two exits changes few
-//! registers, so that the links behind those are the same links. A value that several exits write is
-//! defined on all paths to each of them, and so on all paths to what they share.
+//! A tail is a list of links. Each writes one word, the newest first, and goes on to the next; behind the last
+//! comes the block that the exit jumps to. Code between two exits changes few registers, so that the links
+//! behind those are the same links. A value that several exits write is defined on all paths to each of
+//! them, and so on all paths to what they share.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use cranelift_codegen::ir::{self, Block, DataFlowGraph, Function, Inst, InstBuil
 use super::lower::{MEMORY, SLOT};
 
 /// Where a register's value is at an exit, or while a call is in progress.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 pub(super) struct Source {
     pub(super) register: u16,
     pub(super) tag: Tag,
@@ -24,18 +24,24 @@ pub(super) struct Source {
 }
 
 /// The tag of a value.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 pub(super) enum Tag {
     Known(u64),
     Found(ir::Value),
 }
 
-/// The end of a way out, which is to write registers of a frame.
-struct End {
-    /// Where it jumps to.
-    jump: Inst,
-    fp: ir::Value,
-    sources: Vec<Source>,
+/// A word that a way out writes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Word {
+    base: ir::Value,
+    offset: i32,
+    what: What,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum What {
+    Constant(u64),
+    Value(ir::Value),
 }
 
 /// What comes next: a block, or the link of this number.
@@ -45,18 +51,14 @@ enum Next {
     Link(usize),
 }
 
-/// A register that is written, and what comes behind it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Link {
-    fp: ir::Value,
-    source: Source,
-    next: Next,
-}
+/// A word that is written, and what comes behind it.
+type Link = (Word, Next);
 
 /// The tails of a function.
 #[derive(Default)]
 pub(super) struct Tails {
-    ends: Vec<End>,
+    /// By the jump that ends a way out: what is to be written before, and with which value it is sorted.
+    ends: BTreeMap<Inst, Vec<(ir::Value, Word)>>,
     links: Vec<Link>,
     numbers: BTreeMap<Link, usize>,
     /// By link: how many ways there are to it.
@@ -65,22 +67,49 @@ pub(super) struct Tails {
     blocks: Vec<Option<Block>>,
     /// Links that have a block, which is still to be written.
     open: Vec<usize>,
+    constants: BTreeMap<u64, ir::Value>,
 }
 
 impl Tails {
-    /// Registers of a frame are to be written before a jump that ends a way out.
-    pub(super) fn add(&mut self, jump: Inst, fp: ir::Value, sources: Vec<Source>) {
-        self.ends.push(End { jump, fp, sources });
+    /// Registers are to be written to a frame before a jump that ends a way out.
+    pub(super) fn write(&mut self, jump: Inst, fp: ir::Value, sources: &[Source]) {
+        let words = self.ends.entry(jump).or_default();
+        for source in sources {
+            let slot = i32::from(source.register) * SLOT;
+            let tag = match source.tag {
+                Tag::Known(tag) => What::Constant(tag),
+                Tag::Found(tag) => What::Value(tag),
+            };
+            let age = source.bits;
+            for (offset, what) in [(slot, tag), (slot + 8, What::Value(source.bits))] {
+                words.push((
+                    age,
+                    Word {
+                        base: fp,
+                        offset,
+                        what,
+                    },
+                ));
+            }
+        }
+    }
+
+    /// A word is to be written before a jump that ends a way out.
+    pub(super) fn write_word(&mut self, jump: Inst, base: ir::Value, offset: i32, word: ir::Value) {
+        let words = self.ends.entry(jump).or_default();
+        let what = What::Value(word);
+        words.push((word, Word { base, offset, what }));
     }
 
     /// Writes all tails into the function, of which everything else is there.
-    pub(super) fn write(mut self, function: &mut Function) {
+    pub(super) fn finish(mut self, function: &mut Function) {
         let ends = std::mem::take(&mut self.ends);
         let firsts: Vec<(Inst, Next)> = ends
             .into_iter()
-            .map(|end| (end.jump, self.tail(end, &function.dfg)))
+            .map(|(jump, words)| (jump, self.tail(jump, words, &function.dfg)))
             .collect();
         let mut cursor = FuncCursor::new(function);
+        self.make_constants(&mut cursor);
         for (jump, first) in firsts {
             cursor.goto_inst(jump);
             let then = self.run(&mut cursor, first);
@@ -94,27 +123,29 @@ impl Tails {
                 continue;
             };
             cursor.func.layout.append_block(block);
-            cursor.goto_bottom(block);
             cursor.func.layout.set_cold(block);
-            let next = self.links[number].write(&mut cursor);
+            cursor.goto_bottom(block);
+            let (word, next) = self.links[number];
+            self.store(&mut cursor, word);
             let then = self.run(&mut cursor, next);
             cursor.ins().jump(then, &[]);
         }
     }
 
     /// The links for what a way out is to write.
-    fn tail(&mut self, mut end: End, dfg: &DataFlowGraph) -> Next {
-        for source in &mut end.sources {
-            source.resolve(dfg);
+    fn tail(&mut self, jump: Inst, mut words: Vec<(ir::Value, Word)>, dfg: &DataFlowGraph) -> Next {
+        for (age, word) in &mut words {
+            *age = dfg.resolve_aliases(*age);
+            if let What::Value(value) = &mut word.what {
+                *value = dfg.resolve_aliases(*value);
+            }
         }
-        // Numbers of values tell, nearly always, which is newer.
-        end.sources
-            .sort_unstable_by_key(|source| (source.newest(), source.register));
-        let then = dfg.insts[end.jump].branch_destination(&dfg.jump_tables, &dfg.exception_tables);
+        // Numbers of values tell, nearly always, which is newer; a tag stays with its bits.
+        words.sort_by_key(|(age, word)| (*age, word.base, word.offset));
+        let then = dfg.insts[jump].branch_destination(&dfg.jump_tables, &dfg.exception_tables);
         let mut next = Next::Block(then[0].block(&dfg.value_lists));
-        for source in end.sources {
-            let fp = end.fp;
-            next = Next::Link(self.link(Link { fp, source, next }));
+        for (_, word) in words {
+            next = Next::Link(self.link((word, next)));
         }
         if let Next::Link(first) = next {
             self.ways[first] += 1;
@@ -126,7 +157,7 @@ impl Tails {
         if let Some(number) = self.numbers.get(&link) {
             return *number;
         }
-        if let Next::Link(next) = link.next {
+        if let Next::Link(next) = link.1 {
             self.ways[next] += 1;
         }
         let number = self.links.len();
@@ -135,6 +166,26 @@ impl Tails {
         self.ways.push(0);
         self.blocks.push(None);
         number
+    }
+
+    /// Puts the constants that are written at the end of the entry, from where they are everywhere.
+    fn make_constants(&mut self, cursor: &mut FuncCursor<'_>) {
+        let entry = cursor.func.layout.entry_block();
+        cursor.goto_last_inst(entry.expect("a function has an entry"));
+        for (word, _) in &self.links {
+            if let What::Constant(constant) = word.what {
+                let made = || cursor.ins().iconst(I64, constant as i64);
+                self.constants.entry(constant).or_insert_with(made);
+            }
+        }
+    }
+
+    fn store(&self, cursor: &mut FuncCursor<'_>, word: Word) {
+        let value = match word.what {
+            What::Constant(constant) => self.constants[&constant],
+            What::Value(value) => value,
+        };
+        cursor.ins().store(MEMORY, value, word.base, word.offset);
     }
 
     /// Writes links up to one to which there are several ways; the block that comes next.
@@ -148,39 +199,12 @@ impl Tails {
                         cursor.func.dfg.make_block()
                     });
                 }
-                Next::Link(number) => next = self.links[number].write(cursor),
+                Next::Link(number) => {
+                    let (word, then) = self.links[number];
+                    self.store(cursor, word);
+                    next = then;
+                }
             }
-        }
-    }
-}
-
-impl Link {
-    fn write(&self, cursor: &mut FuncCursor<'_>) -> Next {
-        let tag = match self.source.tag {
-            Tag::Known(tag) => cursor.ins().iconst(I64, tag as i64),
-            Tag::Found(tag) => tag,
-        };
-        let slot = i32::from(self.source.register) * SLOT;
-        cursor.ins().store(MEMORY, tag, self.fp, slot);
-        cursor
-            .ins()
-            .store(MEMORY, self.source.bits, self.fp, slot + 8);
-        self.next
-    }
-}
-
-impl Source {
-    fn resolve(&mut self, dfg: &DataFlowGraph) {
-        self.bits = dfg.resolve_aliases(self.bits);
-        if let Tag::Found(tag) = &mut self.tag {
-            *tag = dfg.resolve_aliases(*tag);
-        }
-    }
-
-    fn newest(&self) -> ir::Value {
-        match self.tag {
-            Tag::Found(tag) => tag.max(self.bits),
-            Tag::Known(_) => self.bits,
         }
     }
 }

@@ -90,20 +90,3 @@ pub(super) fn return_constant(b: &mut FunctionBuilder<'_>, tag: i64) {
     let bits = b.ins().iconst(I64, 0);
     b.ins().return_(&[tag, bits]);
 }
-
-/// Says that the newest frame is at `fp`, where it stands, and why.
-pub(super) fn say_place(
-    b: &mut FunctionBuilder<'_>,
-    state: ir::Value,
-    fp: ir::Value,
-    place: ir::Value,
-    reason: ir::Value,
-) {
-    for (value, offset) in [
-        (fp, offset_of!(NativeState<'_>, exit_fp)),
-        (place, offset_of!(NativeState<'_>, exit_place)),
-        (reason, offset_of!(NativeState<'_>, exit_reason)),
-    ] {
-        b.ins().store(MEMORY, value, state, offset as i32);
-    }
-}

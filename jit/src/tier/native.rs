@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::code_space::CodeSpace;
 use crate::compile::state::{
-    BY_TAIL_CALL, EXIT, Entries, ExitReason, NO_BODY, NOT_ENTERED, NativeState,
+    BY_TAIL_CALL, EXIT, Entries, ExitPlace, ExitReason, NO_BODY, NOT_ENTERED, NativeState,
 };
 use crate::fiber::Fiber;
 use crate::interp::profile::Profile;
@@ -106,7 +106,6 @@ pub(super) fn enter(
         program_bits: u64::from(program) << 32,
         exit_fp: fp,
         exit_place: 0,
-        exit_reason: 0,
         exit_body: NO_BODY,
         exits_left: *code.exits_left,
         frames: 0,
@@ -136,8 +135,9 @@ pub(super) fn enter(
     if value.tag == NOT_ENTERED as u64 {
         return Left::Refused;
     }
-    let gas = state.gas;
-    let (function, pc) = ((state.exit_place >> 32) as u32, state.exit_place as u32);
+    let place = ExitPlace::unpack(state.exit_place).expect("native code says where it stands");
+    let (function, pc) = (place.function, place.pc);
+    let gas = state.gas + place.refund as i64;
     if value.tag != EXIT as u64 {
         // SAFETY: the frame entered is the newest.
         unsafe { state.stay.leave_native(function, pc, fp, 0, gas) };
@@ -147,7 +147,7 @@ pub(super) fn enter(
     // SAFETY: an exit writes all its frames and their headers.
     unsafe { state.stay.leave_native(function, pc, fp, frames, gas) };
     Left::Exit {
-        reason: ExitReason::ALL[state.exit_reason as usize],
+        reason: place.reason,
         body: (state.exit_body != NO_BODY).then_some(state.exit_body as u32),
     }
 }
@@ -375,8 +375,13 @@ impl NativeState<'_> {
             return NOT_ENTERED as u64;
         }
         self.exit_fp = fp;
-        self.exit_place = way >> 32 << 32;
-        self.exit_reason = ExitReason::NotEntered as u64;
+        self.exit_place = ExitPlace {
+            function: (way >> 32) as u32,
+            pc: 0,
+            reason: ExitReason::NotEntered,
+            refund: 0,
+        }
+        .pack();
         EXIT as u64
     }
 
@@ -396,8 +401,13 @@ impl NativeState<'_> {
         if let Some(place) = place {
             self.gas = place.gas;
             self.exit_fp = place.regs;
-            self.exit_place = u64::from(place.function) << 32 | u64::from(place.pc);
-            self.exit_reason = ExitReason::Interpreter as u64;
+            self.exit_place = ExitPlace {
+                function: place.function,
+                pc: place.pc,
+                reason: ExitReason::Interpreter,
+                refund: 0,
+            }
+            .pack();
             self.exit_body = NO_BODY;
         }
         EXIT as u64
