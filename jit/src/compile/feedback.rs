@@ -78,6 +78,7 @@ fn rounded(site: &Site) -> Site {
     Site {
         count,
         taken,
+        is_stale: false,
         ..*site
     }
 }

@@ -357,7 +357,12 @@ impl<'a> Lowering<'a, '_> {
                 self.b.ins().jump(exit, &[]);
                 return false;
             }
-            Plan::Aside | Plan::Routine => self.do_aside(),
+            Plan::Aside | Plan::Routine => match op {
+                Op::Data(Data::VectorRef { dst, vector, index }) => {
+                    self.element_of_any(dst, vector, index);
+                }
+                _ => self.do_aside(),
+            },
             _ => match op {
                 Op::Control(op) => return self.control(number, op),
                 Op::Data(Data::Move { dst, src }) => self.copy(dst.0, src.0),

@@ -32,6 +32,7 @@ mod blocks;
 mod bytes;
 mod calls;
 mod check;
+mod elements;
 mod exits;
 pub(crate) mod feedback;
 mod globals;

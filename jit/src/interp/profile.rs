@@ -32,8 +32,10 @@ const INTERVAL_MAX: u32 = 1 << 18;
 pub(super) const BURST: u32 = 64;
 /// See [`BURST`].
 const BURST_MAX: u32 = 512;
-/// Entries between two looks for native code that has been asked for.
+/// Entries between two looks for native code that has been asked for, or that is to be entered again.
 const INTERVAL_AWAITED: u32 = 256;
+/// Instructions that are observed where nothing is to be learnt but that it runs.
+const BURST_AT_REST: u32 = 2;
 /// Operands that are observed one by one.
 const OPERANDS: usize = 3;
 /// Functions that a call site entered and that are known one by one.
@@ -58,6 +60,19 @@ pub struct Site {
     pub elements: u8,
     /// The functions that its call entered.
     pub target: Target,
+    /// What kinds and functions it sees may have changed: what is known of them holds until it is observed.
+    pub is_stale: bool,
+}
+
+impl Site {
+    /// Forgets what kinds and functions it saw, but not how often and where it went.
+    fn start_afresh(&mut self) {
+        *self = Site {
+            count: self.count,
+            taken: self.taken,
+            ..Site::default()
+        };
+    }
 }
 
 /// What a call site entered.
@@ -124,6 +139,8 @@ pub(crate) enum Pace {
     Sampled,
     /// Often, but not to look: native code has been asked for.
     Awaited,
+    /// The same, but there is native code, which is not entered for a while.
+    Resting,
     /// Always: native code can be entered there.
     Pinned,
 }
@@ -170,6 +187,7 @@ impl ProgramProfile {
         self.passed[site] += u64::from(passed);
         let (interval, burst) = match self.paces[site] {
             Pace::Awaited => (INTERVAL_AWAITED, 0),
+            Pace::Resting => (INTERVAL_AWAITED, BURST_AT_REST),
             _ => (
                 passed.saturating_mul(2).min(INTERVAL_MAX),
                 passed.saturating_mul(4).clamp(BURST, BURST_MAX),
@@ -188,7 +206,7 @@ impl ProgramProfile {
         self.passed[site] = self.total(site);
         self.interval[site] = match pace {
             Pace::Sampled => INTERVAL_FIRST,
-            Pace::Awaited => INTERVAL_AWAITED,
+            Pace::Awaited | Pace::Resting => INTERVAL_AWAITED,
             Pace::Pinned => 0,
         };
         self.set_left(site, self.interval[site]);
@@ -359,6 +377,16 @@ impl Profile {
             .map_or(&[], |sites| sites)
     }
 
+    /// What was seen at the instructions of a function may hold no more: each forgets it when it is observed
+    /// the next time.
+    pub(crate) fn start_afresh(&mut self, program: u32, function: u32) {
+        let profile = self.programs.get_mut(&program);
+        let sites = profile.and_then(|profile| profile.seen.get_mut(&function));
+        for site in sites.into_iter().flatten() {
+            site.is_stale = true;
+        }
+    }
+
     /// Makes the fast loop stop at the entry and loops of a function at another pace. It is pinned only where
     /// native code can be entered: at these loops.
     pub(crate) fn set_pace(
@@ -508,6 +536,9 @@ impl Profile {
         let op = code.program(program).function(function).code[pc as usize];
         let depth = fiber.depth();
         let site = self.site(fiber, code);
+        if site.is_stale {
+            site.start_afresh();
+        }
         site.count += 1;
         read(site, fiber, code, &op);
         let mut before = *site;

@@ -49,7 +49,7 @@ pub use event::{JitEvent, Watch};
 pub use function::CompiledFunction;
 use native::Left;
 pub use perf::{PerfFile, PerfForm};
-use program::ProgramState;
+use program::{FunctionState, ProgramState};
 pub use settings::{CompilationBudget, JitSettings, OptimizationLevel, Optimizations};
 
 /// Compilations of one function.
@@ -96,6 +96,8 @@ pub struct Jit {
     /// Exits that are passed by before one is forced.
     exits_left: u64,
     entries: u64,
+    /// Gas that native code has used.
+    gas: u64,
     native_time: Duration,
 }
 
@@ -160,6 +162,7 @@ impl Jit {
             programs: BTreeMap::new(),
             suspect: None,
             entries: 0,
+            gas: 0,
             native_time: Duration::ZERO,
         }
     }
@@ -290,8 +293,9 @@ impl Jit {
         let began = settings.timed.then(Instant::now);
         let left = native::enter(fiber, space, profile, slice_end, code);
         self.native_time += began.map_or(Duration::ZERO, |began| began.elapsed());
+        let gas = fiber.gas_used() - gas_before;
+        self.gas = self.gas.saturating_add(gas);
         if left.is_for_code() {
-            let gas = fiber.gas_used() - gas_before;
             self.note_stay(space, profile, (place.0, place.1), gas);
         }
         match left {
@@ -302,7 +306,7 @@ impl Jit {
                     self.exits_left = exits;
                 }
                 let body = body.unwrap_or(place.1);
-                Native::Left(self.note_exit(fiber.position(), reason, body))
+                Native::Left(self.note_exit(profile, fiber.position(), reason, body))
             }
         }
     }
@@ -332,11 +336,11 @@ impl Jit {
             return;
         };
         let of_function = &state.functions[place.1 as usize];
-        let is_entered = of_function.native.is_some() && !of_function.rests;
-        let pace = match (is_entered, of_function.is_pending) {
-            (true, _) => Pace::Pinned,
-            (false, true) => Pace::Awaited,
-            (false, false) => Pace::Sampled,
+        let pace = match of_function.native {
+            Some(_) if !of_function.rests => Pace::Pinned,
+            _ if of_function.is_pending => Pace::Awaited,
+            Some(_) => Pace::Resting,
+            None => Pace::Sampled,
         };
         let loops = of_function
             .native
@@ -350,6 +354,7 @@ impl Jit {
     /// being compiled again, for it goes on failing until then.
     fn note_exit(
         &mut self,
+        profile: &mut Profile,
         (program, function, pc): (u32, u32, u32),
         reason: ExitReason,
         body: u32,
@@ -362,6 +367,14 @@ impl Jit {
             native.see(self.compiler.clock());
         }
         let teaches = reason.is_wrong_guess() && !of_body.is_pending;
+        let is_of_kind = matches!(reason, ExitReason::Kind | ExitReason::Callee);
+        if teaches && is_of_kind && of_body.begin_phase(self.gas) {
+            for number in [function, body] {
+                profile.start_afresh(program, number);
+                state.functions[number as usize].forget_failures();
+            }
+        }
+        let of_body = &mut state.functions[body as usize];
         if teaches {
             *of_body.failed.entry((function, pc, reason)).or_default() += 1;
             self.suspect = Some((program, body));
@@ -419,10 +432,15 @@ impl Jit {
                 exits: &exits,
             });
         }
-        let functions = &state.functions;
-        let request = request(space, profile, (program, function), |number| {
-            &functions[number as usize].generic
-        });
+        let make = |functions: &[FunctionState]| {
+            let generic = |number: u32| &functions[number as usize].generic[..];
+            request(space, profile, (program, function), generic)
+        };
+        let mut request = make(&state.functions);
+        if state.knows_no_more(function, request.feedback.digest()) {
+            state.give_up_guesses(function);
+            request = make(&state.functions);
+        }
         let answer = if settings.background {
             match self.compiler.submit(request, &self.inbox) {
                 Ok(is_pending) => {

@@ -12,13 +12,20 @@ use crate::compile::state::{BY_CALL, Entries, ExitReason, FIRST_LOOP};
 const FAILURES: u64 = 4;
 /// Failed guesses at one instruction before there is no guess about it any more.
 const FAILURES_MAX: u32 = 16;
+/// Gas between two times at which a function is taken to do something else from then on: enough to be worth
+/// compiling it anew.
+const GAS_OF_PHASE: u64 = 5_000_000;
 /// Entries into native code that are worth nothing before a function rests, and how many of them stays that
 /// were worth more make up for at most.
 const LOSSES: i64 = 8;
 /// See [`LOSSES`].
-const GAINS: i64 = 32;
-/// Entries or rounds for which it rests, half of them; doubled each time.
+const GAINS: i64 = 2048;
+/// Stays that are worth so much more make up for all rests so far.
+const GAINS_TO_FORGET: i64 = 32;
+/// Entries or rounds for which it rests, half of them; doubled each time, so often at most.
 const HEAT_OF_REST: u64 = 128;
+/// See [`HEAT_OF_REST`].
+const RESTS_MAX: u32 = 7;
 /// Instructions of a function that the threshold is for; a larger one must be hotter.
 const INSTRUCTIONS_OF_THRESHOLD: u64 = 32;
 
@@ -31,6 +38,10 @@ pub(super) struct FunctionState {
     rests_so_far: u32,
     /// Gas that stays in its native code have used more than they are worth.
     balance: i64,
+    /// What the worker's native code had used when this function last began to do something else.
+    phase_began: u64,
+    /// Of what was known when it was last asked for.
+    digest: Option<[u8; 32]>,
     /// A request has not been answered yet.
     pub(super) is_pending: bool,
     pub(super) compilations: u32,
@@ -62,11 +73,33 @@ impl FunctionState {
     pub(super) fn note_failure(&mut self, pc: u32) {
         let failures = self.failures.entry(pc).or_default();
         *failures += 1;
-        if *failures >= FAILURES_MAX
-            && let Err(place) = self.generic.binary_search(&pc)
-        {
+        if *failures >= FAILURES_MAX {
+            self.make_generic(pc);
+        }
+    }
+
+    /// Nothing is guessed about an instruction any more.
+    fn make_generic(&mut self, pc: u32) {
+        if let Err(place) = self.generic.binary_search(&pc) {
             self.generic.insert(place, pc);
         }
+    }
+
+    /// A guess about the kinds or functions that it sees was wrong, when native code had used so much gas.
+    /// Whether it has long been right: then a new phase begins, and what was wrong before is forgotten.
+    pub(super) fn begin_phase(&mut self, gas: u64) -> bool {
+        let begins = self.failed.is_empty() && gas >= self.phase_began + GAS_OF_PHASE;
+        if begins {
+            self.phase_began = gas;
+            self.compilations = 0;
+        }
+        begins
+    }
+
+    /// Guesses about its instructions are made again that were wrong before.
+    pub(super) fn forget_failures(&mut self) {
+        self.failures.clear();
+        self.generic.clear();
     }
 
     /// Whether guesses at an instruction were wrong too often since it was compiled.
@@ -96,7 +129,7 @@ impl FunctionState {
     pub(super) fn note_stay(&mut self, gas: u64, worth: u64) -> bool {
         let (gas, worth) = (gas.min(1 << 32) as i64, worth.min(1 << 32) as i64);
         self.balance = (self.balance + gas - worth).min(GAINS * worth);
-        if self.balance == GAINS * worth {
+        if self.balance >= GAINS_TO_FORGET * worth {
             self.rests_so_far = 0;
         }
         self.balance <= -LOSSES * worth && worth > 0 && self.native.is_some() && !self.rests
@@ -106,8 +139,8 @@ impl FunctionState {
     pub(super) fn rest(&mut self, heat: u64) {
         self.rests = true;
         self.balance = 0;
-        self.rests_so_far += 1;
-        let wait = HEAT_OF_REST << self.rests_so_far.min(32);
+        self.rests_so_far = (self.rests_so_far + 1).min(RESTS_MAX);
+        let wait = HEAT_OF_REST << self.rests_so_far;
         self.wanted_heat = heat.saturating_add(wait);
     }
 }
@@ -129,6 +162,21 @@ impl Entries for ProgramState {
 }
 
 impl ProgramState {
+    /// Whether what is known of a function is what was known when it was last compiled, and so would become
+    /// the same code again.
+    pub(super) fn knows_no_more(&mut self, function: u32, digest: [u8; 32]) -> bool {
+        let of_function = &mut self.functions[function as usize];
+        let before = of_function.digest.replace(digest);
+        of_function.native.is_some() && before == Some(digest)
+    }
+
+    /// Guesses in the body of a function that have failed are made no more.
+    pub(super) fn give_up_guesses(&mut self, function: u32) {
+        for (function, pc, ..) in self.functions[function as usize].wrong_guesses() {
+            self.functions[function as usize].make_generic(pc);
+        }
+    }
+
     pub(super) fn new(space: &CodeSpace, program: u32) -> ProgramState {
         let functions = &space.program(program).program().functions;
         let shapes = functions.iter().map(|function| {
