@@ -368,3 +368,58 @@ fn each_optimisation_can_be_left_out() {
     );
     assert!(main.count("call_indirect") < calling.count("call_indirect"));
 }
+
+/// A program that adds up one of two vectors, many times: Ints where `test` holds for the round, Floats otherwise.
+fn adding_either(test: &str) -> String {
+    format!(
+        ".entry @main
+func main()
+    .locals round rounds one ints floats limit
+    int round 0
+    int rounds 8000
+    int limit 4000
+    int one 1
+    int r8 300
+    make-vector ints r8 one
+    float r9 0.5
+    make-vector floats r8 r9
+L:
+    loop
+    move r10 floats
+{test}
+    branch-unless r7 LFloats
+    move r10 ints
+LFloats:
+    call r9 args=1 @work
+    add round round one
+    lt r7 round rounds
+    branch-if r7 L
+    return r9
+
+func work(v)
+    .locals i n one sum x t
+    vector-length n v
+    int i 0
+    int one 1
+    vector-ref sum v i
+L:
+    loop
+    vector-ref x v i
+    add sum sum x
+    add i i one
+    lt t i n
+    branch-if t L
+    return sum
+"
+    )
+}
+
+#[test]
+fn code_that_changes_its_kinds_is_compiled_for_the_new_ones() {
+    let later = Form::of(&adding_either("    lt r7 round limit"), WORK);
+    assert_eq!(later.count("fadd"), 1);
+    assert_eq!((later.count("fcvt"), later.in_loops("call")), (0, 0));
+    // Where both come all the time, both are expected.
+    let always = "    mod r7 round r8\n    lt r7 r7 one";
+    assert!(Form::of(&adding_either(always), WORK).count("fcvt") > 0);
+}
