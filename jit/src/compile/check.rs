@@ -11,19 +11,20 @@
 //!    registers that are live in the caller during the call;
 //! 4. how many frames these are.
 //!
-//! One way writes no registers: at its very beginning, where a tail call is refused, all stand in the frame.
+//! Ways on which nothing has been done since the body was entered, at a beginning or loop, write no registers:
+//! all stand in the frame.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::offset_of;
 
 use cranelift_codegen::ir::types::F64;
 use cranelift_codegen::ir::{
-    Block, BlockArg, Function, Inst, InstructionData, Opcode, Value, ValueDef,
+    Block, BlockArg, Function, Inst, InstructionData, Opcode, UserFuncName, Value, ValueDef,
 };
 use pw_isa::Kind;
-use pw_isa::op::{Function as Call, Op};
+use pw_isa::op::{Control, Function as Call, Op};
 
-use super::state::{EXIT, ExitPlace, ExitReason, NativeState};
+use super::state::{EXIT, ExitPlace, NativeState};
 use crate::code_space::LoadedProgram;
 use crate::value::CONSTANT;
 
@@ -354,7 +355,7 @@ impl<'a> Checker<'a> {
                 let Some(Address::Frame(frame)) = self.address(frame, 0) else {
                     return Err("its frame is none of the body's".to_owned());
                 };
-                if self.is_refusal(way, place, frame) {
+                if self.is_way_in(way, place, frame) {
                     return Ok(());
                 }
                 self.check_newest(way, place, frame)?;
@@ -372,9 +373,9 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    /// Whether a way gives a tail call back at the very beginning: no loop and no write has come before it,
-    /// and so all arguments stand where they did.
-    fn is_refusal(&self, way: &Way, place: ExitPlace, frame: i64) -> bool {
+    /// Whether a way leaves where the body was entered: no loop and no write has come before it, and so all
+    /// registers stand where they did, and the gas is what it was.
+    fn is_way_in(&self, way: &Way, place: ExitPlace, frame: i64) -> bool {
         let writes = way.written.keys();
         let mut open = vec![way.first];
         let mut passed = BTreeSet::new();
@@ -383,9 +384,17 @@ impl<'a> Checker<'a> {
                 continue;
             }
             let mut insts = self.body.layout.block_insts(block);
-            let changes = |inst| {
-                let opcode = self.body.dfg.insts[inst].opcode();
-                opcode.can_store() || opcode.is_call()
+            let changes = |inst| match &self.body.dfg.insts[inst] {
+                // Tests count exits that are not taken.
+                InstructionData::Store {
+                    args: [_, to],
+                    offset,
+                    ..
+                } => {
+                    let to = self.address(*to, i64::from(i32::from(*offset)));
+                    to != Some(state(offset_of!(NativeState<'_>, exits_left)))
+                }
+                other => other.opcode().can_store() || other.opcode().is_call(),
             };
             if block != way.first && insts.any(changes) {
                 return false;
@@ -398,9 +407,19 @@ impl<'a> Checker<'a> {
                 open.push(*before);
             }
         }
-        place.pc == 0
+        let is_entry = self
+            .place(place.function, place.pc)
+            .is_ok_and(|(function, pc)| {
+                let op = &self.program.function(function).code[pc as usize];
+                pc == 0 || matches!(op, Op::Control(Control::Loop {}))
+            });
+        let is_own = match &self.body.name {
+            UserFuncName::User(name) => name.index == place.function,
+            UserFuncName::Testcase(_) => false,
+        };
+        is_entry
+            && is_own
             && frame == 0
-            && place.reason == ExitReason::NotEntered
             && writes.filter(|to| matches!(to, Address::Frame(_))).count() == 0
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Exit<'a> {
     types: Vec<Type>,
     /// Gas that was charged for what does not run.
     refund: u64,
+    /// Nothing has been done since the body was entered, and so the frame and the gas are as they must be.
+    is_way_in: bool,
 }
 
 impl<'a> Lowering<'a, '_> {
@@ -54,6 +56,7 @@ impl<'a> Lowering<'a, '_> {
             reason,
             types: self.before.clone(),
             refund: self.refund,
+            is_way_in: self.is_way_in,
         });
         block
     }
@@ -109,6 +112,12 @@ impl<'a> Lowering<'a, '_> {
         for exit in std::mem::take(&mut self.exits) {
             self.switch_to_sealed(exit.block);
             self.scope = exit.scope;
+            if exit.is_way_in {
+                self.say_place(exit.pc, exit.reason, 0);
+                let leave = self.leave();
+                self.b.ins().jump(leave, &NONE);
+                continue;
+            }
             self.now = exit.types;
             let live = self.scope.live.at(exit.pc);
             let sources: Vec<Source> = live.map(|register| self.source(register)).collect();

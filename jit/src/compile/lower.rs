@@ -61,6 +61,8 @@ pub(super) struct Lowering<'a, 'b> {
     pub(super) before: Vec<Type>,
     pub(super) refund: u64,
     pub(super) here: Vec<(ExitReason, ir::Block)>,
+    /// Whether nothing has been done yet since the body was entered.
+    pub(super) is_way_in: bool,
 }
 
 /// What comes of lowering.
@@ -128,6 +130,7 @@ pub(super) fn lower(
         before: Vec::new(),
         refund: 0,
         here: Vec::new(),
+        is_way_in: false,
     };
     let loops = lowering.entries(way);
     lowering.part();
@@ -191,11 +194,7 @@ impl<'a> Lowering<'a, '_> {
         self.now = vec![Type::Any; self.scope.registers.len()];
         self.ranges = Ranges::default();
         self.load_frame(0);
-        // An exit on the way in leaves the frame as it is: nothing has been charged.
-        self.before = self.now.clone();
-        self.refund = 0;
-        self.here.clear();
-        self.go_to(0);
+        self.come_in(0);
     }
 
     /// Whether the frames of all parts do not fit into the stack.
@@ -254,12 +253,21 @@ impl<'a> Lowering<'a, '_> {
         self.now = vec![Type::Any; self.scope.registers.len()];
         self.ranges = Ranges::default();
         self.load_frame(start);
+        self.here.clear();
+        self.is_way_in = true;
+        let beyond = self.is_beyond_stack();
+        self.exit_if(beyond, ExitReason::NotEntered);
+        self.come_in(header);
+    }
+
+    /// Goes to the first block: an exit on the way leaves the frame as it is, and nothing has been charged.
+    fn come_in(&mut self, number: usize) {
         self.before = self.now.clone();
         self.refund = 0;
         self.here.clear();
-        let beyond = self.is_beyond_stack();
-        self.exit_if(beyond, ExitReason::NotEntered);
-        self.go_to(header);
+        self.is_way_in = true;
+        self.go_to(number);
+        self.is_way_in = false;
     }
 
     fn load_frame(&mut self, pc: u32) {
