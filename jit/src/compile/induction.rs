@@ -7,10 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pw_isa::op::{Access, Arith, Compare, Control, Data, Function as Call, Op};
+use pw_isa::op::{Access, Arith, Control, Data, Op};
 
+use super::effects::Effects;
+use super::facts::{Fact, Term, Test};
+use super::parts::Part;
 use super::plans::reads;
-use super::ranges::{Fact, Ranges, Term, Test};
+use super::ranges::Ranges;
 use super::types::{Evidence, Plan, Type, Types};
 use crate::tier::Optimizations;
 
@@ -26,13 +29,16 @@ const TRIED_WORK: usize = 1_500;
 type Assumed = (usize, Fact);
 
 impl Evidence<'_> {
-    /// What is known at the start of each block, given what is known about the arguments.
-    pub(super) fn ranges(&self, types: &Types, entry: &Ranges) -> Vec<Ranges> {
+    /// What is known at the start of each block of a part, given what is known about the arguments.
+    pub(super) fn ranges(&self, part: &Part, entry: &Ranges) -> Vec<Ranges> {
         let Optimizations { elide, hoist, .. } = self.planner.optimizations;
         if !elide {
             return vec![Ranges::default(); self.place.blocks.all.len()];
         }
-        let way = self.compiled(types);
+        let way = Compiled {
+            types: &part.types,
+            effects: part.effects(self),
+        };
         let free = self.solve_ranges(&way, entry, &[]);
         if !hoist {
             return free;
@@ -40,67 +46,35 @@ impl Evidence<'_> {
         self.with_worthwhile(&way, entry, free)
     }
 
-    /// How the instructions are compiled, and which of them vectors may have other lengths behind.
-    fn compiled<'a>(&self, types: &'a Types) -> Compiled<'a> {
-        let count = self.function.code.len();
-        let mut compiled = Compiled {
-            types,
-            plans: vec![Plan::Exit; count],
-            resizes: vec![true; count],
-        };
-        for (block, at_start) in self.place.blocks.all.iter().zip(&types.at_start) {
-            let Some(mut now) = at_start.clone() else {
-                continue;
-            };
-            for pc in block.start..block.end {
-                let plan = types.plans[pc as usize];
-                compiled.plans[pc as usize] = plan;
-                if plan == Plan::Exit {
-                    break;
-                }
-                compiled.resizes[pc as usize] = self.resizes(pc, plan, &now);
-                self.step(pc, &mut now);
-            }
-        }
-        compiled
-    }
-
-    /// Whether vectors may have other lengths behind an instruction.
-    pub(super) fn resizes(&self, pc: u32, plan: Plan, types: &[Type]) -> bool {
-        let op = &self.function.code[pc as usize];
-        let only_allocates = matches!(
-            op,
-            Op::Data(Data::Cons { .. }) | Op::Function(Call::Cell { .. } | Call::Closure { .. })
-        );
-        plan == Plan::Exit || !only_allocates && self.moves(pc, plan, types)
-    }
-
     fn solve_ranges(&self, way: &Compiled<'_>, entry: &Ranges, assumed: &[Assumed]) -> Vec<Ranges> {
         let blocks = &self.place.blocks.all;
-        let steps = self.steps();
         let mut at_start: Vec<Option<Ranges>> = vec![None; blocks.len()];
         let mut looks = vec![0; blocks.len()];
         at_start[0] = Some(self.at_block(0, entry.clone(), way, assumed));
         let mut open = BTreeSet::from([0]);
         while let Some(number) = open.pop_first() {
-            let Some(from) = &at_start[number] else {
+            let Some(from) = at_start[number].clone() else {
                 continue;
             };
-            for (to, known) in self.leaving(number, from.clone(), way) {
+            for (to, known) in self.leaving(number, from, way) {
                 let known = self.at_block(to, known, way, assumed);
                 let Some(before) = &at_start[to] else {
                     at_start[to] = Some(known);
                     open.insert(to);
                     continue;
                 };
-                let mut joined = before.join(&known);
                 looks[to] += 1;
+                let is_free = assumed.iter().all(|(of, _)| *of != to);
+                if is_free && looks[to] <= LOOKS_MAX && before.holds_in(&known) {
+                    continue;
+                }
+                let mut joined = before.join(&known);
                 if looks[to] > LOOKS_MAX {
                     joined = Ranges::default();
                 } else if looks[to] > LOOKS_FREE && blocks[to].is_header {
-                    joined = joined.widened(before, &steps);
+                    joined = joined.widened(before, &way.effects.bounds);
                 }
-                joined = self.at_block(to, joined, way, assumed);
+                assume(&mut joined, to, assumed);
                 if joined != *before {
                     at_start[to] = Some(joined);
                     open.insert(to);
@@ -111,24 +85,6 @@ impl Evidence<'_> {
             .into_iter()
             .map(Option::unwrap_or_default)
             .collect()
-    }
-
-    /// The numbers that bounds are likely to settle at, in ascending order.
-    fn steps(&self) -> Vec<i64> {
-        let widest = Term::Length(0);
-        let length_max = Ranges::default().interval(widest).most;
-        let mut steps = BTreeSet::from([-1, 0, 1, length_max]);
-        for op in &self.function.code {
-            if let Op::Data(Data::Int { value, .. }) = op {
-                let around = [
-                    value.0.saturating_sub(1),
-                    value.0,
-                    value.0.saturating_add(1),
-                ];
-                steps.extend(around);
-            }
-        }
-        steps.into_iter().collect()
     }
 
     /// What is kept of what is known on the way to a block: facts about live registers; in loops only
@@ -142,95 +98,56 @@ impl Evidence<'_> {
     ) -> Ranges {
         let block = &self.place.blocks.all[number];
         let live = self.planner.program.live(self.place.number());
-        let at_start = way.types.at_start[number].as_deref();
+        let row = live.row(block.start);
+        let is_live = |register: u16| row[usize::from(register) / 64] & 1 << (register % 64) != 0;
         if block.is_header {
             if self.is_given_up(number) {
                 return Ranges::default();
             }
+            let at_start = way.types.at_start[number].as_deref();
             known.keep(|term| {
                 let register = term.register();
                 let known = at_start.map_or(Type::Any, |types| types[usize::from(register)]);
-                live.is_live(block.start, register) && is_testable(term, known)
+                is_live(register) && is_testable(term, known)
             });
         } else {
-            known.keep(|term| live.is_live(block.start, term.register()));
+            known.keep(|term| is_live(term.register()));
         }
-        for (_, fact) in assumed.iter().filter(|(of, _)| *of == number) {
-            known.assume(*fact);
-        }
+        assume(&mut known, number, assumed);
         known
     }
 
     /// Whether facts about a loop have turned out wrong too often.
     fn is_given_up(&self, header: usize) -> bool {
-        let start = self.place.blocks.all[header].start;
-        let feedback = self.planner.feedback;
-        feedback.is_generic(self.place.number(), start)
+        self.is_generic(self.place.blocks.all[header].start)
     }
 
     /// The blocks that one goes on to, and what is known on the way.
-    fn leaving(
-        &self,
+    fn leaving<'e>(
+        &'e self,
         number: usize,
         mut known: Ranges,
         way: &Compiled<'_>,
-    ) -> Vec<(usize, Ranges)> {
+    ) -> impl Iterator<Item = (usize, Ranges)> + use<'e> {
         let block = &self.place.blocks.all[number];
         for pc in block.start..block.end {
-            let (plan, resizes) = way.at(pc);
-            self.step_ranges(pc, plan, resizes, &mut known);
+            way.effects.step(pc, &mut known);
         }
         let branch = match self.function.code[block.end as usize - 1] {
             Op::Control(Control::BranchIf { test, .. }) => Some((test.0, true)),
             Op::Control(Control::BranchUnless { test, .. }) => Some((test.0, false)),
             _ => None,
         };
-        let ways = block.next.iter().enumerate().map(|(way, to)| {
-            let mut known = known.clone();
+        block.next.iter().enumerate().map(move |(way, to)| {
+            let mut leaving = match way + 1 < block.next.len() {
+                true => known.clone(),
+                false => std::mem::take(&mut known),
+            };
             if let Some((test, taken)) = branch {
-                known.branch(test, taken == (way == 0));
+                leaving.branch(test, taken == (way == 0));
             }
-            (*to, known)
-        });
-        ways.collect()
-    }
-
-    /// What an instruction does to what is known.
-    pub(super) fn step_ranges(&self, pc: u32, plan: Plan, resizes: bool, known: &mut Ranges) {
-        if !self.planner.optimizations.elide {
-            return;
-        }
-        let op = self.function.code[pc as usize];
-        match (op, plan) {
-            (Op::Data(Data::Move { dst, src }), _) => known.copy(dst.0, src.0),
-            (Op::Data(Data::Int { dst, value }), _) => known.set_int(dst.0, value.0),
-            (Op::Data(Data::VectorLength { dst, vector }), Plan::Object(_)) => {
-                known.set_length(dst.0, vector.0);
-            }
-            (Op::Data(Data::VectorRef { dst, vector, index }), Plan::Elements(_)) => {
-                known.found(index.0, vector.0);
-                known.forget(dst.0);
-            }
-            (Op::Data(Data::VectorSet { vector, index, .. }), Plan::Elements(_)) => {
-                known.found(index.0, vector.0);
-            }
-            (Op::Arith(op), Plan::Ints) => known.set_result(&op),
-            (Op::Compare(op), Plan::Ints) => known.set_test(written(&op), Test::of(&op)),
-            (Op::Compare(Compare::Not { dst, a }), _) => {
-                let test = known.opposite(a.0);
-                known.set_test(dst.0, test);
-            }
-            _ => op.accesses(|access| match access {
-                Access::Write(register) => known.forget(register),
-                Access::Clobber(first) => {
-                    (first..self.function.registers).for_each(|register| known.forget(register));
-                }
-                Access::Read { .. } => {}
-            }),
-        }
-        if resizes {
-            known.forget_lengths();
-        }
+            (*to, leaving)
+        })
     }
 
     /// The tests in these blocks that what is known does not make unnecessary, by pc.
@@ -240,7 +157,7 @@ impl Evidence<'_> {
             let mut known = ranges[*number].clone();
             let block = &self.place.blocks.all[*number];
             for pc in block.start..block.end {
-                let (plan, resizes) = way.at(pc);
+                let plan = way.types.plans[pc as usize];
                 let is_tested = match (self.function.code[pc as usize], plan) {
                     (
                         Op::Data(
@@ -258,7 +175,7 @@ impl Evidence<'_> {
                 if is_tested {
                     left.insert(pc);
                 }
-                self.step_ranges(pc, plan, resizes, &mut known);
+                way.effects.step(pc, &mut known);
             }
         }
         left
@@ -284,19 +201,20 @@ impl Evidence<'_> {
             if tried.is_empty() {
                 continue;
             }
-            let solve = |facts: &[Fact]| {
+            let best = fewest(tried, left.len(), |facts| {
                 let more = facts.iter().map(|fact| (header, *fact));
                 let all: Vec<Assumed> = assumed.iter().copied().chain(more).collect();
-                self.solve_ranges(way, entry, &all)
-            };
-            let facts = fewest(tried, left.len(), |facts| {
-                let outcome = solve(facts);
+                let outcome = self.solve_ranges(way, entry, &all);
                 let left = self.tests_left(&inside, way, &outcome).len();
                 let stays = self.staying(header, &inside, way, &outcome, facts);
-                (left, stays)
+                Look {
+                    outcome,
+                    left,
+                    stays,
+                }
             });
-            if !facts.is_empty() {
-                ranges = solve(&facts);
+            if let Some((facts, outcome)) = best {
+                ranges = outcome;
                 assumed.extend(facts.into_iter().map(|fact| (header, fact)));
             }
         }
@@ -343,7 +261,7 @@ impl Evidence<'_> {
             block.start..block.end
         }) {
             let op = self.function.code[pc as usize];
-            match (op, way.plans[pc as usize]) {
+            match (op, way.types.plans[pc as usize]) {
                 (Op::Compare(op), Plan::Ints) => {
                     if let Some(test) = Test::of(&op) {
                         compared.insert(test.registers(), test.is_equality());
@@ -402,47 +320,52 @@ impl Evidence<'_> {
     }
 }
 
-/// How the instructions of a function are compiled.
+/// How the instructions of a function are compiled, and what they do.
 struct Compiled<'a> {
     types: &'a Types,
-    /// By pc; where control does not come in native code, the interpreter goes on.
-    plans: Vec<Plan>,
-    /// By pc: whether vectors may have other lengths behind it.
-    resizes: Vec<bool>,
+    effects: &'a Effects,
 }
 
-impl Compiled<'_> {
-    /// The plan of an instruction, and whether vectors may have other lengths behind it.
-    fn at(&self, pc: u32) -> (Plan, bool) {
-        (self.plans[pc as usize], self.resizes[pc as usize])
-    }
+/// Adds the facts that ways into a block guarantee.
+fn assume(known: &mut Ranges, block: usize, assumed: &[Assumed]) {
+    let of_block = assumed.iter().filter(|(of, _)| *of == block);
+    of_block.for_each(|(_, fact)| known.assume(*fact));
 }
 
-/// Of some facts those that together leave the fewest tests, none of which could be done without. `look` says
-/// how many tests are left with some of them, and which of these stay so in all rounds.
+/// What comes of facts that are assumed of a loop.
+struct Look {
+    outcome: Vec<Ranges>,
+    /// How many tests are left.
+    left: usize,
+    /// Which of the facts stay so in all rounds.
+    stays: Vec<Fact>,
+}
+
+/// Of some facts those that together leave the fewest tests, none of which could be done without, and what comes
+/// of them. `left` are the tests without any.
 fn fewest(
     mut facts: Vec<Fact>,
     left: usize,
-    look: impl Fn(&[Fact]) -> (usize, Vec<Fact>),
-) -> Vec<Fact> {
-    let rest = loop {
-        let (rest, stays) = look(&facts);
-        if rest >= left {
-            return Vec::new();
+    look: impl Fn(&[Fact]) -> Look,
+) -> Option<(Vec<Fact>, Vec<Ranges>)> {
+    let mut best = loop {
+        let look = look(&facts);
+        if look.left >= left {
+            return None;
         }
-        if stays.len() == facts.len() {
-            break rest;
+        if look.stays.len() == facts.len() {
+            break look;
         }
-        facts = stays;
+        facts = look.stays;
     };
     for fact in facts.clone() {
         let fewer: Vec<Fact> = facts.iter().copied().filter(|f| *f != fact).collect();
-        let (without, stays) = look(&fewer);
-        if without == rest && stays.len() == fewer.len() {
-            facts = fewer;
+        let look = look(&fewer);
+        if look.left == best.left && look.stays.len() == fewer.len() {
+            (facts, best) = (fewer, look);
         }
     }
-    facts
+    Some((facts, best.outcome))
 }
 
 /// Whether native code can test a fact about a register of this type.
@@ -450,21 +373,5 @@ fn is_testable(term: Term, known: Type) -> bool {
     match term {
         Term::Int(_) => known == Type::Int,
         Term::Length(_) => known.elements().is_some(),
-    }
-}
-
-/// The register that a comparison writes.
-fn written(op: &Compare) -> u16 {
-    match op {
-        Compare::Eq { dst, .. }
-        | Compare::Equal { dst, .. }
-        | Compare::NumEq { dst, .. }
-        | Compare::NumNe { dst, .. }
-        | Compare::Lt { dst, .. }
-        | Compare::Le { dst, .. }
-        | Compare::Gt { dst, .. }
-        | Compare::Ge { dst, .. }
-        | Compare::Not { dst, .. }
-        | Compare::Is { dst, .. } => dst.0,
     }
 }

@@ -14,9 +14,10 @@ use pw_isa::op::{Control, Data, Function as Call, Op};
 use super::Request;
 use super::blocks::Block;
 use super::exits::Exit;
+use super::facts::{Fact, Term};
 use super::parts::Planner;
 use super::plans::guarded;
-use super::ranges::{Fact, Ranges, Term};
+use super::ranges::Ranges;
 use super::scope::Scope;
 use super::state::{BY_TAIL_CALL, EXIT, ExitReason, FIRST_LOOP, NOT_ENTERED, NativeState};
 use super::tails::Tails;
@@ -312,9 +313,8 @@ impl<'a> Lowering<'a, '_> {
             let plan = self.scope.part.types.plans[pc as usize];
             self.instructions += 1;
             let goes_on = self.instruction(number, pc, plan);
-            let evidence = &self.scope.evidence;
-            let resizes = evidence.resizes(pc, plan, &self.before);
-            evidence.step_ranges(pc, plan, resizes, &mut self.ranges);
+            let effects = part.effects(&self.scope.evidence);
+            effects.step(pc, &mut self.ranges);
             gas_behind -= self.scope.function.fixed_gas(pc as usize);
             if !goes_on {
                 return;
@@ -374,22 +374,24 @@ impl<'a> Lowering<'a, '_> {
                 }
                 Op::Function(call) => {
                     let goes_on = self.call(call, plan);
-                    self.note_moves(plan);
+                    self.note_moves();
                     return goes_on;
                 }
                 _ => unreachable!("a plan for an instruction that has none"),
             },
         }
-        self.note_moves(plan);
-        let mut expected = self.before.clone();
-        self.scope.evidence.step(pc, &mut expected);
-        debug_assert_eq!(self.now, expected, "{op:?} under {plan:?}");
+        self.note_moves();
+        if cfg!(debug_assertions) {
+            let mut expected = self.before.clone();
+            self.scope.evidence.step(pc, &mut expected);
+            assert_eq!(self.now, expected, "{op:?} under {plan:?}");
+        }
         true
     }
 
     /// Forgets where objects are if they may have moved.
-    fn note_moves(&mut self, plan: Plan) {
-        if self.scope.evidence.moves(self.pc, plan, &self.before) {
+    fn note_moves(&mut self) {
+        if self.scope.part.moves_at[self.pc as usize] {
             self.now.iter_mut().for_each(|known| *known = known.moved());
         }
     }

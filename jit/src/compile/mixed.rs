@@ -8,9 +8,9 @@ use pw_isa::Kind;
 use pw_isa::op::Arith;
 use pw_isa::operand::{Def, Use};
 
+use super::facts::{Fact, Term};
 use super::lower::{Lowering, NONE};
 use super::numbers::float_order;
-use super::ranges::{Fact, Term};
 use super::state::ExitReason;
 use super::types::Type;
 

@@ -7,8 +7,8 @@ use pw_isa::Kind;
 use pw_isa::op::{Arith, Compare, Float};
 use pw_isa::operand::{Def, Use};
 
+use super::facts::{Fact, Term};
 use super::lower::{Lowering, NONE};
-use super::ranges::{Fact, Term};
 use super::state::ExitReason;
 use super::types::{Plan, Type};
 

@@ -74,7 +74,7 @@ impl<'a> Scope<'a> {
                 .iter()
                 .map(|_| b.create_block())
                 .collect(),
-            ranges: evidence.ranges(&part.types, at_entry),
+            ranges: evidence.ranges(&part, at_entry),
             evidence,
             function,
             live: planner.program.live(number),
@@ -168,8 +168,7 @@ impl<'a> Lowering<'a, '_> {
         window: u16,
         args: u16,
     ) {
-        let passed = (0..args).map(|place| (window + 1 + place, place));
-        let ranges = self.ranges.passed(&passed.collect());
+        let ranges = self.ranges.passed(window, args);
         let inner = Scope::new(&mut self.b, self.planner, part, &ranges, at, caller);
         self.reach = self.reach.max(inner.end());
         let inner = Rc::new(inner);

@@ -60,6 +60,19 @@ pub struct Site {
     pub target: Target,
 }
 
+impl Site {
+    /// Nothing.
+    pub(crate) const UNSEEN: Site = Site {
+        count: 0,
+        taken: 0,
+        kinds: KindSet(0),
+        operands: [KindSet(0); OPERANDS],
+        result: KindSet(0),
+        elements: 0,
+        target: Target::None,
+    };
+}
+
 /// What a call site entered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Target {

@@ -1,0 +1,67 @@
+//! Small maps that are copied and compared often: one row of entries, sorted by their keys.
+
+/// A map in one piece of memory.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) struct Table<K, V> {
+    entries: Vec<(K, V)>,
+}
+
+impl<K, V> Default for Table<K, V> {
+    fn default() -> Table<K, V> {
+        let entries = Vec::new();
+        Table { entries }
+    }
+}
+
+impl<K: Copy, V: Copy> Clone for Table<K, V> {
+    fn clone(&self) -> Table<K, V> {
+        let entries = self.entries.clone();
+        Table { entries }
+    }
+
+    fn clone_from(&mut self, other: &Table<K, V>) {
+        self.entries.clone_from(&other.entries);
+    }
+}
+
+impl<K: Copy + Ord, V: Copy> Table<K, V> {
+    fn place(&self, key: K) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&key, |(key, _)| *key)
+    }
+
+    pub(super) fn get(&self, key: K) -> Option<V> {
+        let place = self.place(key).ok()?;
+        Some(self.entries[place].1)
+    }
+
+    pub(super) fn insert(&mut self, key: K, value: V) {
+        match self.place(key) {
+            Ok(place) => self.entries[place].1 = value,
+            Err(place) => self.entries.insert(place, (key, value)),
+        }
+    }
+
+    /// Adds an entry behind all others.
+    pub(super) fn push(&mut self, key: K, value: V) {
+        debug_assert!(self.entries.last().is_none_or(|(last, _)| *last < key));
+        self.entries.push((key, value));
+    }
+
+    pub(super) fn retain(&mut self, is_kept: impl Fn(K, V) -> bool) {
+        self.entries.retain(|(key, value)| is_kept(*key, *value));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// All entries, by ascending keys.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (K, V)> + '_ {
+        self.entries.iter().copied()
+    }
+
+    /// All entries, by ascending keys; their values can be changed.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut V)> {
+        self.entries.iter_mut().map(|(key, value)| (*key, value))
+    }
+}
