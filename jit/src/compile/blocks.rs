@@ -113,6 +113,15 @@ impl Blocks {
             .unwrap_or(0)
     }
 
+    /// By block: the last of those that go on to it.
+    pub(super) fn last_ways(&self) -> Vec<Option<usize>> {
+        let mut last = vec![None; self.all.len()];
+        for (number, block) in self.all.iter().enumerate() {
+            block.next.iter().for_each(|to| last[*to] = Some(number));
+        }
+        last
+    }
+
     /// The blocks of the loop with this header.
     pub(super) fn of_loop(&self, header: usize) -> Vec<usize> {
         let mut inside = vec![false; self.all.len()];

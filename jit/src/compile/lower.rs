@@ -275,12 +275,20 @@ impl<'a> Lowering<'a, '_> {
 
     /// Lowers the instructions of the current part.
     pub(super) fn part(&mut self) {
-        for number in 0..self.scope.native.len() {
+        let scope = Rc::clone(&self.scope);
+        let blocks = &scope.part.place.blocks;
+        let last_ways = blocks.last_ways();
+        // Registers are found faster, and without parameters, through blocks to which no further way can come.
+        for number in 0..scope.native.len() {
+            if last_ways[number].is_none_or(|last| last < number) {
+                self.b.seal_block(scope.native[number]);
+            }
             self.block(number);
-        }
-        // Registers are found faster through blocks to which no further way can come.
-        for block in &self.scope.native {
-            self.b.seal_block(*block);
+            for to in 0..=number {
+                if last_ways[to] == Some(number) {
+                    self.b.seal_block(scope.native[to]);
+                }
+            }
         }
     }
 
@@ -483,8 +491,7 @@ impl<'a> Lowering<'a, '_> {
             self.guard(register, wanted);
             self.forget(register, wanted);
         }
-        let facts = self.scope.ranges[number].facts();
-        for fact in facts {
+        for fact in self.scope.ranges[number].facts() {
             self.guard_fact(fact);
         }
         self.b.ins().jump(self.scope.native[number], &[]);

@@ -314,7 +314,7 @@ impl Lowering<'_, '_> {
         self.b
             .ins()
             .brif(kinds, done, &[no.into()], same_kind, &NONE);
-        self.b.switch_to_block(same_kind);
+        self.switch_to_sealed(same_kind);
         let wanted = self.constant_bits(text);
         let distance = self.b.ins().bxor(bits, wanted);
         let program = self.b.ins().ushr_imm_u(distance, 32);
@@ -322,15 +322,15 @@ impl Lowering<'_, '_> {
         let is_own = self.b.ins().icmp_imm_s(IntCC::Equal, program, 0);
         let is_own = self.b.ins().band(is_constant, is_own);
         self.b.ins().brif(is_own, constant, &NONE, elsewhere, &NONE);
-        self.b.switch_to_block(constant);
+        self.switch_to_sealed(constant);
         let same = self.b.ins().icmp_imm_s(IntCC::Equal, distance, 0);
         let same = self.b.ins().uextend(I64, same);
         self.b.ins().jump(done, &[same.into()]);
-        self.b.switch_to_block(elsewhere);
+        self.switch_to_sealed(elsewhere);
         self.do_aside();
         let by_handler = self.bits(dst.0);
         self.b.ins().jump(done, &[by_handler.into()]);
-        self.b.switch_to_block(done);
+        self.switch_to_sealed(done);
         self.set_bits(dst.0, Type::Bool, result);
     }
 
