@@ -122,6 +122,18 @@ impl Blocks {
         last
     }
 
+    /// By block: whether a way leads from it to this one.
+    pub(super) fn leading_to(&self, to: usize) -> Vec<bool> {
+        let mut leads = vec![false; self.all.len()];
+        let mut open = vec![to];
+        while let Some(number) = open.pop() {
+            if !std::mem::replace(&mut leads[number], true) {
+                open.extend((0..self.all.len()).filter(|b| self.all[*b].next.contains(&number)));
+            }
+        }
+        leads
+    }
+
     /// The blocks of the loop with this header.
     pub(super) fn of_loop(&self, header: usize) -> Vec<usize> {
         let mut inside = vec![false; self.all.len()];

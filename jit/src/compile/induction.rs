@@ -5,7 +5,9 @@
 //! while. Where a bound that a loop does not change would prove more, it is taken to hold: that is tested
 //! once, on the way into the loop. Every other way into a loop, from the interpreter, tests all facts.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use pw_isa::op::{Access, Arith, Control, Data, Op};
 
@@ -24,9 +26,17 @@ const LOOKS_MAX: u32 = 40;
 const TRIED_MAX: usize = 8;
 /// The same, times the instructions of the function.
 const TRIED_WORK: usize = 1_500;
+/// What is remembered about one block.
+const MEMO_MAX: usize = 16;
 
 /// A fact that is tested on the way into a loop, by the number of its block.
 type Assumed = (usize, Fact);
+
+/// A block that one goes on to, and what is known there.
+type Leaving = (usize, Ranges);
+
+/// What was known at the start of a block, and what came of that.
+type Remembered = (Ranges, Rc<[Leaving]>);
 
 impl Evidence<'_> {
     /// What is known at the start of each block of a part, given what is known about the arguments.
@@ -38,46 +48,51 @@ impl Evidence<'_> {
         let way = Compiled {
             types: &part.types,
             effects: part.effects(self),
+            memo: RefCell::new(vec![Vec::new(); self.place.blocks.all.len()]),
         };
-        let free = self.solve_ranges(&way, entry, &[]);
+        let free = self.solve_ranges(&way, entry, &[], |_| true);
         if !hoist {
             return free;
         }
         self.with_worthwhile(&way, entry, free)
     }
 
-    fn solve_ranges(&self, way: &Compiled<'_>, entry: &Ranges, assumed: &[Assumed]) -> Vec<Ranges> {
+    /// What is known at the start of the blocks that are wanted, to the fixed point. Ways lead to each of them
+    /// only from others that are, too.
+    fn solve_ranges(
+        &self,
+        way: &Compiled<'_>,
+        entry: &Ranges,
+        assumed: &[Assumed],
+        is_wanted: impl Fn(usize) -> bool,
+    ) -> Vec<Ranges> {
         let blocks = &self.place.blocks.all;
         let mut at_start: Vec<Option<Ranges>> = vec![None; blocks.len()];
         let mut looks = vec![0; blocks.len()];
-        at_start[0] = Some(self.at_block(0, entry.clone(), way, assumed));
+        let first = self.at_block(0, entry.clone(), way);
+        at_start[0] = Some(assuming(first, 0, assumed));
         let mut open = BTreeSet::from([0]);
         while let Some(number) = open.pop_first() {
-            let Some(from) = at_start[number].clone() else {
+            let Some(from) = &at_start[number] else {
                 continue;
             };
-            for (to, known) in self.leaving(number, from, way) {
-                let known = self.at_block(to, known, way, assumed);
-                let Some(before) = &at_start[to] else {
-                    at_start[to] = Some(known);
-                    open.insert(to);
-                    continue;
+            let leaving = self.leaving(number, from, way);
+            for (to, known) in leaving.iter().filter(|(to, _)| is_wanted(*to)) {
+                let now = match &at_start[*to] {
+                    None => assuming(known.clone(), *to, assumed),
+                    Some(before) => {
+                        looks[*to] += 1;
+                        let is_free = assumed.iter().all(|(of, _)| of != to);
+                        if is_free && looks[*to] <= LOOKS_MAX && before.holds_in(known) {
+                            continue;
+                        }
+                        let joined = self.joined(before, known, (*to, looks[*to]), way);
+                        assuming(joined, *to, assumed)
+                    }
                 };
-                looks[to] += 1;
-                let is_free = assumed.iter().all(|(of, _)| *of != to);
-                if is_free && looks[to] <= LOOKS_MAX && before.holds_in(&known) {
-                    continue;
-                }
-                let mut joined = before.join(&known);
-                if looks[to] > LOOKS_MAX {
-                    joined = Ranges::default();
-                } else if looks[to] > LOOKS_FREE && blocks[to].is_header {
-                    joined = joined.widened(before, &way.effects.bounds);
-                }
-                assume(&mut joined, to, assumed);
-                if joined != *before {
-                    at_start[to] = Some(joined);
-                    open.insert(to);
+                if at_start[*to].as_ref() != Some(&now) {
+                    at_start[*to] = Some(now);
+                    open.insert(*to);
                 }
             }
         }
@@ -87,15 +102,27 @@ impl Evidence<'_> {
             .collect()
     }
 
+    /// What is known at a block where control has come on one more way, at a look of this number.
+    fn joined(
+        &self,
+        before: &Ranges,
+        known: &Ranges,
+        (to, look): (usize, u32),
+        way: &Compiled<'_>,
+    ) -> Ranges {
+        if look > LOOKS_MAX {
+            return Ranges::default();
+        }
+        let joined = before.join(known);
+        if look > LOOKS_FREE && self.place.blocks.all[to].is_header {
+            return joined.widened(before, &way.effects.bounds);
+        }
+        joined
+    }
+
     /// What is kept of what is known on the way to a block: facts about live registers; in loops only
     /// those that a way from the interpreter can test.
-    fn at_block(
-        &self,
-        number: usize,
-        mut known: Ranges,
-        way: &Compiled<'_>,
-        assumed: &[Assumed],
-    ) -> Ranges {
+    fn at_block(&self, number: usize, mut known: Ranges, way: &Compiled<'_>) -> Ranges {
         let block = &self.place.blocks.all[number];
         let live = self.planner.program.live(self.place.number());
         let row = live.row(block.start);
@@ -113,7 +140,6 @@ impl Evidence<'_> {
         } else {
             known.keep(|term| is_live(term.register()));
         }
-        assume(&mut known, number, assumed);
         known
     }
 
@@ -122,13 +148,23 @@ impl Evidence<'_> {
         self.is_generic(self.place.blocks.all[header].start)
     }
 
-    /// The blocks that one goes on to, and what is known on the way.
-    fn leaving<'e>(
-        &'e self,
-        number: usize,
-        mut known: Ranges,
-        way: &Compiled<'_>,
-    ) -> impl Iterator<Item = (usize, Ranges)> + use<'e> {
+    /// The blocks that one goes on to, and what is kept of what is known on the way. Loops are looked at again and
+    /// again under assumptions that change little: much has been found before.
+    fn leaving(&self, number: usize, from: &Ranges, way: &Compiled<'_>) -> Rc<[Leaving]> {
+        let mut memo = way.memo.borrow_mut();
+        let memo = &mut memo[number];
+        if let Some((_, leaving)) = memo.iter().rev().find(|(known, _)| known == from) {
+            return Rc::clone(leaving);
+        }
+        let leaving = self.leave(number, from.clone(), way);
+        if memo.len() == MEMO_MAX {
+            memo.clear();
+        }
+        memo.push((from.clone(), Rc::clone(&leaving)));
+        leaving
+    }
+
+    fn leave(&self, number: usize, mut known: Ranges, way: &Compiled<'_>) -> Rc<[Leaving]> {
         let block = &self.place.blocks.all[number];
         for pc in block.start..block.end {
             way.effects.step(pc, &mut known);
@@ -138,16 +174,14 @@ impl Evidence<'_> {
             Op::Control(Control::BranchUnless { test, .. }) => Some((test.0, false)),
             _ => None,
         };
-        block.next.iter().enumerate().map(move |(way, to)| {
-            let mut leaving = match way + 1 < block.next.len() {
-                true => known.clone(),
-                false => std::mem::take(&mut known),
-            };
+        let ways = block.next.iter().enumerate().map(|(place, to)| {
+            let mut leaving = known.clone();
             if let Some((test, taken)) = branch {
-                leaving.branch(test, taken == (way == 0));
+                leaving.branch(test, taken == (place == 0));
             }
-            (*to, leaving)
-        })
+            (*to, self.at_block(*to, leaving, way))
+        });
+        ways.collect()
     }
 
     /// The tests in these blocks that what is known does not make unnecessary, by pc.
@@ -201,21 +235,21 @@ impl Evidence<'_> {
             if tried.is_empty() {
                 continue;
             }
-            let best = fewest(tried, left.len(), |facts| {
+            let with = |facts: &[Fact]| -> Vec<Assumed> {
                 let more = facts.iter().map(|fact| (header, *fact));
-                let all: Vec<Assumed> = assumed.iter().copied().chain(more).collect();
-                let outcome = self.solve_ranges(way, entry, &all);
+                assumed.iter().copied().chain(more).collect()
+            };
+            // What comes behind the loop does not change what is known in it.
+            let leads = self.place.blocks.leading_to(header);
+            let facts = fewest(tried, left.len(), |facts| {
+                let outcome = self.solve_ranges(way, entry, &with(facts), |block| leads[block]);
                 let left = self.tests_left(&inside, way, &outcome).len();
                 let stays = self.staying(header, &inside, way, &outcome, facts);
-                Look {
-                    outcome,
-                    left,
-                    stays,
-                }
+                (left, stays)
             });
-            if let Some((facts, outcome)) = best {
-                ranges = outcome;
-                assumed.extend(facts.into_iter().map(|fact| (header, fact)));
+            if !facts.is_empty() {
+                assumed = with(&facts);
+                ranges = self.solve_ranges(way, entry, &assumed, |_| true);
             }
         }
         ranges
@@ -230,13 +264,14 @@ impl Evidence<'_> {
         ranges: &[Ranges],
         facts: &[Fact],
     ) -> Vec<Fact> {
-        let back: Vec<Ranges> = inside
-            .iter()
-            .flat_map(|number| self.leaving(*number, ranges[*number].clone(), way))
-            .filter_map(|(to, known)| (to == header).then_some(known))
-            .collect();
-        let stays = |fact: &&Fact| back.iter().all(|known| known.knows(**fact));
-        facts.iter().filter(stays).copied().collect()
+        let mut stays = facts.to_vec();
+        for number in inside {
+            let leaving = self.leaving(*number, &ranges[*number], way);
+            for (_, known) in leaving.iter().filter(|(to, _)| *to == header) {
+                stays.retain(|fact| known.knows(*fact));
+            }
+        }
+        stays
     }
 
     /// Facts that could make tests in a loop unnecessary: that an index is within a vector, that a bound which
@@ -324,48 +359,45 @@ impl Evidence<'_> {
 struct Compiled<'a> {
     types: &'a Types,
     effects: &'a Effects,
+    /// By block.
+    memo: RefCell<Vec<Vec<Remembered>>>,
 }
 
-/// Adds the facts that ways into a block guarantee.
-fn assume(known: &mut Ranges, block: usize, assumed: &[Assumed]) {
+/// With the facts that ways into a block guarantee.
+fn assuming(mut known: Ranges, block: usize, assumed: &[Assumed]) -> Ranges {
     let of_block = assumed.iter().filter(|(of, _)| *of == block);
     of_block.for_each(|(_, fact)| known.assume(*fact));
+    known
 }
 
-/// What comes of facts that are assumed of a loop.
-struct Look {
-    outcome: Vec<Ranges>,
-    /// How many tests are left.
-    left: usize,
-    /// Which of the facts stay so in all rounds.
-    stays: Vec<Fact>,
-}
-
-/// Of some facts those that together leave the fewest tests, none of which could be done without, and what comes
-/// of them. `left` are the tests without any.
+/// Of some facts those that together leave the fewest tests, none of which could be done without. `look` says
+/// how many tests are left with some of them, and which of these stay so in all rounds.
 fn fewest(
     mut facts: Vec<Fact>,
     left: usize,
-    look: impl Fn(&[Fact]) -> Look,
-) -> Option<(Vec<Fact>, Vec<Ranges>)> {
-    let mut best = loop {
-        let look = look(&facts);
-        if look.left >= left {
-            return None;
+    look: impl Fn(&[Fact]) -> (usize, Vec<Fact>),
+) -> Vec<Fact> {
+    let rest = loop {
+        let (rest, stays) = look(&facts);
+        if rest >= left {
+            return Vec::new();
         }
-        if look.stays.len() == facts.len() {
-            break look;
+        if stays.len() == facts.len() {
+            break rest;
         }
-        facts = look.stays;
+        facts = stays;
     };
     for fact in facts.clone() {
-        let fewer: Vec<Fact> = facts.iter().copied().filter(|f| *f != fact).collect();
-        let look = look(&fewer);
-        if look.left == best.left && look.stays.len() == fewer.len() {
-            (facts, best) = (fewer, look);
+        // The last one is needed: without any fact more tests were left.
+        if facts.len() > 1 {
+            let fewer: Vec<Fact> = facts.iter().copied().filter(|f| *f != fact).collect();
+            let (without, stays) = look(&fewer);
+            if without == rest && stays.len() == fewer.len() {
+                facts = fewer;
+            }
         }
     }
-    Some((facts, best.outcome))
+    facts
 }
 
 /// Whether native code can test a fact about a register of this type.

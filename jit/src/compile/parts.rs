@@ -15,6 +15,7 @@ use super::Request;
 use super::blocks::Blocks;
 use super::effects::Effects;
 use super::feedback::{Feedback, FunctionFeedback};
+use super::ranges::Ranges;
 use super::types::{Evidence, Plan, Type, Types};
 use crate::code_space::LoadedProgram;
 use crate::tier::Optimizations;
@@ -60,6 +61,8 @@ pub(super) struct Part {
     pub(super) moves: bool,
     pub(super) moves_at: Vec<bool>,
     effects: OnceCell<Effects>,
+    /// What is known about Ints and vectors at the start of its blocks, by what is known when it is entered.
+    ranges: RefCell<Vec<(Ranges, Rc<[Ranges]>)>>,
 }
 
 /// Where a part stands.
@@ -165,6 +168,17 @@ impl Part {
     pub(super) fn effects(&self, evidence: &Evidence<'_>) -> &Effects {
         let find = || evidence.effects(&self.types.plans, &self.moves_at);
         self.effects.get_or_init(find)
+    }
+
+    /// What is known about Ints and vectors at the start of each block, given what is known about the arguments.
+    pub(super) fn ranges(&self, evidence: &Evidence<'_>, entry: &Ranges) -> Rc<[Ranges]> {
+        let mut found = self.ranges.borrow_mut();
+        if let Some((_, ranges)) = found.iter().find(|(known, _)| known == entry) {
+            return Rc::clone(ranges);
+        }
+        let ranges: Rc<[Ranges]> = evidence.ranges(self, entry).into();
+        found.push((entry.clone(), Rc::clone(&ranges)));
+        ranges
     }
 }
 
@@ -289,6 +303,7 @@ impl Evidence<'_> {
             moves: moves_at.contains(&true),
             moves_at,
             effects: OnceCell::new(),
+            ranges: RefCell::default(),
         }
     }
 

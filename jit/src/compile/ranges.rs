@@ -60,8 +60,7 @@ impl Ranges {
 
     /// The same, as far as it follows from where the two lie.
     fn distance_between(&self, low: Term, high: Term) -> Option<i64> {
-        let (low, high) = (self.interval(low), self.interval(high));
-        high.least.checked_sub(low.most)
+        self.interval(low).distance_to(self.interval(high))
     }
 
     /// Whether something is known.
@@ -414,13 +413,14 @@ impl Ranges {
     /// same again.
     pub(super) fn holds_in(&self, other: &Ranges) -> bool {
         let mut intervals = self.intervals.iter();
-        let mut distances = self.distances.iter();
-        let mut tests = self.tests.iter();
+        let mut tests = self.tests.beside(&other.tests);
+        let mut distances = self.distances.beside(&other.distances);
         intervals.all(|(term, interval)| interval.join(other.interval(term)) == interval)
-            && tests.all(|(register, test)| other.tests.get(register) == Some(test))
-            && distances.all(|((low, high), by)| {
-                let is_needed = self.distance_between(low, high).is_none_or(|k| k < by);
-                is_needed && other.knows(Fact::Distance(low, by, high))
+            && tests.all(|(_, test, others)| others == Some(test))
+            && distances.all(|((low, high), by, others)| {
+                let holds = others.is_some_and(|others| others >= by)
+                    || other.distance_between(low, high) >= Some(by);
+                holds && self.distance_between(low, high) < Some(by)
             })
     }
 
@@ -433,19 +433,42 @@ impl Ranges {
                 joined.intervals.push(term, interval);
             }
         }
-        let noted = self.distances.iter().chain(other.distances.iter());
-        for ((low, high), _) in noted {
-            let both = self.distance(low, high).zip(other.distance(low, high));
-            if let Some((a, b)) = both {
-                joined.note(low, a.min(b), high);
+        for ((low, high), by, others) in self.distances.beside(&other.distances) {
+            if let Some(by) = self.distance_in_both(other, low, high, [Some(by), others]) {
+                joined.distances.push((low, high), by);
             }
         }
-        for (register, test) in self.tests.iter() {
-            if other.tests.get(register) == Some(test) {
+        for ((low, high), by, mine) in other.distances.beside(&self.distances) {
+            if mine.is_none()
+                && joined.distances.len() < DISTANCES_MAX
+                && let Some(by) = self.distance_in_both(other, low, high, [None, Some(by)])
+            {
+                joined.distances.insert((low, high), by);
+            }
+        }
+        for (register, test, others) in self.tests.beside(&other.tests) {
+            if others == Some(test) {
                 joined.tests.push(register, test);
             }
         }
         joined
+    }
+
+    /// The distance between two numbers that is kept at two places, where this much of it is noted, unless it
+    /// follows from where they lie at either.
+    fn distance_in_both(
+        &self,
+        other: &Ranges,
+        low: Term,
+        high: Term,
+        noted: [Option<i64>; 2],
+    ) -> Option<i64> {
+        let lows = [self.interval(low), other.interval(low)];
+        let highs = [self.interval(high), other.interval(high)];
+        let [a, b] = [0, 1].map(|place| lows[place].distance_to(highs[place]).max(noted[place]));
+        let by = a.min(b)?;
+        let follows = lows[0].join(lows[1]).distance_to(highs[0].join(highs[1]));
+        (by >= DISTANCE_MIN && follows < Some(by)).then_some(by)
     }
 
     /// What is kept of facts that go on becoming weaker from one look at a loop to the next: bounds fall back

@@ -27,7 +27,7 @@ pub(super) struct Scope<'a> {
     pub(super) live: &'a LiveTable,
     pub(super) registers: Vec<Register>,
     /// What is known about Ints and lengths at the start of each block.
-    pub(super) ranges: Vec<Ranges>,
+    pub(super) ranges: Rc<[Ranges]>,
     /// Cranelift's blocks, by block.
     pub(super) native: Vec<ir::Block>,
     /// The frame's r0, and how many slots behind the root's it is.
@@ -74,7 +74,7 @@ impl<'a> Scope<'a> {
                 .iter()
                 .map(|_| b.create_block())
                 .collect(),
-            ranges: evidence.ranges(&part, at_entry),
+            ranges: part.ranges(&evidence, at_entry),
             evidence,
             function,
             live: planner.program.live(number),

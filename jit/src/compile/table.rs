@@ -60,6 +60,19 @@ impl<K: Copy + Ord, V: Copy> Table<K, V> {
         self.entries.iter().copied()
     }
 
+    /// All entries, by ascending keys, each with what another table has for its key.
+    pub(super) fn beside<'a>(
+        &'a self,
+        other: &'a Table<K, V>,
+    ) -> impl Iterator<Item = (K, V, Option<V>)> + 'a {
+        let mut others = other.entries.iter().copied().peekable();
+        self.iter().map(move |(key, value)| {
+            while others.next_if(|(other, _)| *other < key).is_some() {}
+            let same = others.next_if(|(other, _)| *other == key);
+            (key, value, same.map(|(_, value)| value))
+        })
+    }
+
     /// All entries, by ascending keys; their values can be changed.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut V)> {
         self.entries.iter_mut().map(|(key, value)| (*key, value))
