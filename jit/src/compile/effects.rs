@@ -105,7 +105,7 @@ impl Evidence<'_> {
 
     /// The numbers that bounds are likely to settle at, in ascending order.
     fn bounds(&self) -> Vec<i64> {
-        let length_max = Term::Length(0).widest().most;
+        let length_max = Term::length(0).widest().most;
         let mut bounds = BTreeSet::from([-1, 0, 1, length_max]);
         for op in &self.function.code {
             if let Op::Data(Data::Int { value, .. }) = op {

@@ -1,49 +1,49 @@
 //! What facts about Ints and vectors are made of: the numbers that they are about, what is known about these,
 //! and the tests that show it.
 
-use std::cmp::Ordering;
+use std::fmt;
 
 use pw_isa::cost;
 use pw_isa::op::Compare;
 
 use super::intervals::Interval;
 
-/// A number that facts are about: the Int in a register, or the length of the vector in it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Term {
-    Int(u16),
-    Length(u16),
-}
+/// A number that facts are about: the Int in a register, or the length of the vector in it. One word, since
+/// nothing is compared as often.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Term(u32);
+
+/// What lengths have that Ints do not.
+const LENGTH: u32 = 1 << 16;
 
 impl Term {
-    /// The register.
-    pub(super) fn register(self) -> u16 {
-        match self {
-            Term::Int(register) | Term::Length(register) => register,
-        }
+    pub(super) fn int(register: u16) -> Term {
+        Term(u32::from(register))
     }
 
-    /// As one number, which is compared at once.
-    fn key(self) -> u32 {
-        match self {
-            Term::Int(register) => u32::from(register),
-            Term::Length(register) => 1 << 16 | u32::from(register),
-        }
+    pub(super) fn length(register: u16) -> Term {
+        Term(LENGTH | u32::from(register))
+    }
+
+    pub(super) fn is_length(self) -> bool {
+        self.0 & LENGTH != 0
+    }
+
+    /// The register.
+    pub(super) fn register(self) -> u16 {
+        self.0 as u16
     }
 
     /// The same about another register.
     pub(super) fn of(self, register: u16) -> Term {
-        match self {
-            Term::Int(_) => Term::Int(register),
-            Term::Length(_) => Term::Length(register),
-        }
+        Term(self.0 & LENGTH | u32::from(register))
     }
 
     /// The interval of all numbers that it can be.
     pub(super) fn widest(self) -> Interval {
-        match self {
-            Term::Int(_) => Interval::ALL,
-            Term::Length(_) => Interval {
+        match self.is_length() {
+            false => Interval::ALL,
+            true => Interval {
                 least: 0,
                 most: cost::LENGTH_MAX as i64,
             },
@@ -51,15 +51,10 @@ impl Term {
     }
 }
 
-impl Ord for Term {
-    fn cmp(&self, other: &Term) -> Ordering {
-        self.key().cmp(&other.key())
-    }
-}
-
-impl PartialOrd for Term {
-    fn partial_cmp(&self, other: &Term) -> Option<Ordering> {
-        Some(self.cmp(other))
+impl fmt::Debug for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.is_length() { "Length" } else { "Int" };
+        write!(f, "{what}({})", self.register())
     }
 }
 
@@ -114,7 +109,7 @@ impl Test {
             Compare::NumNe { a, b, .. } => (Order::Differs, a, b),
             _ => return None,
         };
-        let (low, high) = (Term::Int(low.0), Term::Int(high.0));
+        let (low, high) = (Term::int(low.0), Term::int(high.0));
         Some(Test { order, low, high })
     }
 

@@ -33,17 +33,17 @@ const MEMO_MAX: usize = 16;
 type Assumed = (usize, Fact);
 
 /// A block that one goes on to, and what is known there.
-type Leaving = (usize, Ranges);
+type Leaving = (usize, Rc<Ranges>);
 
 /// What was known at the start of a block, and what came of that.
-type Remembered = (Ranges, Rc<[Leaving]>);
+type Remembered = (Rc<Ranges>, Rc<[Leaving]>);
 
 impl Evidence<'_> {
     /// What is known at the start of each block of a part, given what is known about the arguments.
-    pub(super) fn ranges(&self, part: &Part, entry: &Ranges) -> Vec<Ranges> {
+    pub(super) fn ranges(&self, part: &Part, entry: &Ranges) -> Vec<Rc<Ranges>> {
         let Optimizations { elide, hoist, .. } = self.planner.optimizations;
         if !elide {
-            return vec![Ranges::default(); self.place.blocks.all.len()];
+            return vec![Rc::default(); self.place.blocks.all.len()];
         }
         let way = Compiled {
             types: &part.types,
@@ -65,11 +65,11 @@ impl Evidence<'_> {
         entry: &Ranges,
         assumed: &[Assumed],
         is_wanted: impl Fn(usize) -> bool,
-    ) -> Vec<Ranges> {
+    ) -> Vec<Rc<Ranges>> {
         let blocks = &self.place.blocks.all;
-        let mut at_start: Vec<Option<Ranges>> = vec![None; blocks.len()];
+        let mut at_start: Vec<Option<Rc<Ranges>>> = vec![None; blocks.len()];
         let mut looks = vec![0; blocks.len()];
-        let first = self.at_block(0, entry.clone(), way);
+        let first = Rc::new(self.at_block(0, entry.clone(), way));
         at_start[0] = Some(assuming(first, 0, assumed));
         let mut open = BTreeSet::from([0]);
         while let Some(number) = open.pop_first() {
@@ -79,7 +79,7 @@ impl Evidence<'_> {
             let leaving = self.leaving(number, from, way);
             for (to, known) in leaving.iter().filter(|(to, _)| is_wanted(*to)) {
                 let now = match &at_start[*to] {
-                    None => assuming(known.clone(), *to, assumed),
+                    None => assuming(Rc::clone(known), *to, assumed),
                     Some(before) => {
                         looks[*to] += 1;
                         let is_free = assumed.iter().all(|(of, _)| of != to);
@@ -87,7 +87,7 @@ impl Evidence<'_> {
                             continue;
                         }
                         let joined = self.joined(before, known, (*to, looks[*to]), way);
-                        assuming(joined, *to, assumed)
+                        assuming(Rc::new(joined), *to, assumed)
                     }
                 };
                 if at_start[*to].as_ref() != Some(&now) {
@@ -150,22 +150,23 @@ impl Evidence<'_> {
 
     /// The blocks that one goes on to, and what is kept of what is known on the way. Loops are looked at again and
     /// again under assumptions that change little: much has been found before.
-    fn leaving(&self, number: usize, from: &Ranges, way: &Compiled<'_>) -> Rc<[Leaving]> {
+    fn leaving(&self, number: usize, from: &Rc<Ranges>, way: &Compiled<'_>) -> Rc<[Leaving]> {
         let mut memo = way.memo.borrow_mut();
         let memo = &mut memo[number];
         if let Some((_, leaving)) = memo.iter().rev().find(|(known, _)| known == from) {
             return Rc::clone(leaving);
         }
-        let leaving = self.leave(number, from.clone(), way);
+        let leaving = self.leave(number, from, way);
         if memo.len() == MEMO_MAX {
             memo.clear();
         }
-        memo.push((from.clone(), Rc::clone(&leaving)));
+        memo.push((Rc::clone(from), Rc::clone(&leaving)));
         leaving
     }
 
-    fn leave(&self, number: usize, mut known: Ranges, way: &Compiled<'_>) -> Rc<[Leaving]> {
+    fn leave(&self, number: usize, from: &Ranges, way: &Compiled<'_>) -> Rc<[Leaving]> {
         let block = &self.place.blocks.all[number];
+        let mut known = from.clone();
         for pc in block.start..block.end {
             way.effects.step(pc, &mut known);
         }
@@ -179,16 +180,21 @@ impl Evidence<'_> {
             if let Some((test, taken)) = branch {
                 leaving.branch(test, taken == (place == 0));
             }
-            (*to, self.at_block(*to, leaving, way))
+            (*to, Rc::new(self.at_block(*to, leaving, way)))
         });
         ways.collect()
     }
 
     /// The tests in these blocks that what is known does not make unnecessary, by pc.
-    fn tests_left(&self, inside: &[usize], way: &Compiled<'_>, ranges: &[Ranges]) -> BTreeSet<u32> {
+    fn tests_left(
+        &self,
+        inside: &[usize],
+        way: &Compiled<'_>,
+        ranges: &[Rc<Ranges>],
+    ) -> BTreeSet<u32> {
         let mut left = BTreeSet::new();
         for number in inside {
-            let mut known = ranges[*number].clone();
+            let mut known = Ranges::clone(&ranges[*number]);
             let block = &self.place.blocks.all[*number];
             for pc in block.start..block.end {
                 let plan = way.types.plans[pc as usize];
@@ -220,8 +226,8 @@ impl Evidence<'_> {
         &self,
         way: &Compiled<'_>,
         entry: &Ranges,
-        mut ranges: Vec<Ranges>,
-    ) -> Vec<Ranges> {
+        mut ranges: Vec<Rc<Ranges>>,
+    ) -> Vec<Rc<Ranges>> {
         let mut assumed: Vec<Assumed> = Vec::new();
         for (header, block) in self.place.blocks.all.iter().enumerate() {
             let is_compiled = way.types.at_start[header].is_some();
@@ -261,7 +267,7 @@ impl Evidence<'_> {
         header: usize,
         inside: &[usize],
         way: &Compiled<'_>,
-        ranges: &[Ranges],
+        ranges: &[Rc<Ranges>],
         facts: &[Fact],
     ) -> Vec<Fact> {
         let mut stays = facts.to_vec();
@@ -281,7 +287,7 @@ impl Evidence<'_> {
         header: usize,
         inside: &[usize],
         way: &Compiled<'_>,
-        ranges: &[Ranges],
+        ranges: &[Rc<Ranges>],
         left: &BTreeSet<u32>,
     ) -> Vec<Fact> {
         let Some(at_start) = &way.types.at_start[header] else {
@@ -332,7 +338,7 @@ impl Evidence<'_> {
         };
         for (index, vector) in indexes {
             if !written.contains(&vector) {
-                add(Fact::Distance(Term::Int(index), 1, Term::Length(vector)));
+                add(Fact::Distance(Term::int(index), 1, Term::length(vector)));
             }
         }
         for ([a, b], is_equality) in compared {
@@ -341,14 +347,14 @@ impl Evidence<'_> {
                     continue;
                 }
                 for vector in vectors.difference(&written) {
-                    add(Fact::Distance(Term::Int(bound), 0, Term::Length(*vector)));
+                    add(Fact::Distance(Term::int(bound), 0, Term::length(*vector)));
                 }
                 if is_equality {
-                    add(Fact::Distance(Term::Int(other), 0, Term::Int(bound)));
+                    add(Fact::Distance(Term::int(other), 0, Term::int(bound)));
                 }
             }
             for register in [a, b] {
-                add(Fact::Least(Term::Int(register), 0));
+                add(Fact::Least(Term::int(register), 0));
             }
         }
         candidates
@@ -364,9 +370,10 @@ struct Compiled<'a> {
 }
 
 /// With the facts that ways into a block guarantee.
-fn assuming(mut known: Ranges, block: usize, assumed: &[Assumed]) -> Ranges {
-    let of_block = assumed.iter().filter(|(of, _)| *of == block);
-    of_block.for_each(|(_, fact)| known.assume(*fact));
+fn assuming(mut known: Rc<Ranges>, block: usize, assumed: &[Assumed]) -> Rc<Ranges> {
+    for (_, fact) in assumed.iter().filter(|(of, _)| *of == block) {
+        Rc::make_mut(&mut known).assume(*fact);
+    }
     known
 }
 
@@ -402,8 +409,8 @@ fn fewest(
 
 /// Whether native code can test a fact about a register of this type.
 fn is_testable(term: Term, known: Type) -> bool {
-    match term {
-        Term::Int(_) => known == Type::Int,
-        Term::Length(_) => known.elements().is_some(),
+    match term.is_length() {
+        false => known == Type::Int,
+        true => known.elements().is_some(),
     }
 }

@@ -284,10 +284,9 @@ impl<'a> Lowering<'a, '_> {
                 self.b.seal_block(scope.native[number]);
             }
             self.block(number);
-            for to in 0..=number {
-                if last_ways[to] == Some(number) {
-                    self.b.seal_block(scope.native[to]);
-                }
+            let ended = last_ways[..=number].iter().enumerate();
+            for (to, _) in ended.filter(|(_, last)| **last == Some(number)) {
+                self.b.seal_block(scope.native[to]);
             }
         }
     }
@@ -532,9 +531,9 @@ impl<'a> Lowering<'a, '_> {
     /// A number that facts are about.
     fn number(&mut self, term: Term) -> ir::Value {
         let register = self.scope.registers[usize::from(term.register())];
-        self.b.use_var(match term {
-            Term::Int(_) => register.bits,
-            Term::Length(_) => register.view.length,
+        self.b.use_var(match term.is_length() {
+            false => register.bits,
+            true => register.view.length,
         })
     }
 

@@ -27,7 +27,7 @@ impl Lowering<'_, '_> {
             unreachable!("not compiled for numbers of both kinds");
         };
         let (of, taken) = ([a, b], b);
-        let is_positive = self.ranges.knows(Fact::Least(Term::Int(b.0), 1));
+        let is_positive = self.ranges.knows(Fact::Least(Term::int(b.0), 1));
         let done = self.b.create_block();
         let tag = self.b.append_block_param(done, I64);
         let bits = self.b.append_block_param(done, I64);

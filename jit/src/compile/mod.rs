@@ -18,7 +18,7 @@
 //! | `numbers`, `mixed`, `objects`, `alloc`, `bytes`, `maps`, `texts`, `globals`, `calls` | instructions |
 //! | `routines` | operations that are done by routines of the runtime |
 //! | `check` | an independent check of exits, where the engine checks itself |
-//! | `few`, `table` | small lists and maps |
+//! | `table` | small maps |
 //! | `state` | what native code shares with the engine |
 //!
 //! # The protocol
@@ -38,7 +38,6 @@ mod effects;
 mod exits;
 mod facts;
 pub(crate) mod feedback;
-mod few;
 mod globals;
 mod induction;
 mod intervals;

@@ -54,21 +54,21 @@ impl Lowering<'_, '_> {
                 self.checked(dst, product, overflow);
             }
             Arith::Div { dst, a, b } | Arith::Quot { dst, a, b } => {
-                let is_positive = self.ranges.knows(Fact::Least(Term::Int(b.0), 1));
+                let is_positive = self.ranges.knows(Fact::Least(Term::int(b.0), 1));
                 let (a, b) = self.ints(a, b);
                 self.divisor(b, is_positive);
                 let quotient = self.b.ins().sdiv(a, b);
                 self.set_bits(dst.0, Type::Int, quotient);
             }
             Arith::Rem { dst, a, b } => {
-                let is_positive = self.ranges.knows(Fact::Least(Term::Int(b.0), 1));
+                let is_positive = self.ranges.knows(Fact::Least(Term::int(b.0), 1));
                 let (a, b) = self.ints(a, b);
                 self.divisor(b, is_positive);
                 let rest = self.b.ins().srem(a, b);
                 self.set_bits(dst.0, Type::Int, rest);
             }
             Arith::Mod { dst, a, b } => {
-                let is_positive = self.ranges.knows(Fact::Least(Term::Int(b.0), 1));
+                let is_positive = self.ranges.knows(Fact::Least(Term::int(b.0), 1));
                 let (a, b) = self.ints(a, b);
                 self.divisor(b, is_positive);
                 let rest = self.b.ins().srem(a, b);
@@ -193,7 +193,7 @@ impl Lowering<'_, '_> {
 
     /// How a sum compares with one of its summands if it overflows: that tells where the other's sign is known.
     fn overflow_by(&self, other: Use) -> Option<IntCC> {
-        let other = Term::Int(other.0);
+        let other = Term::int(other.0);
         if self.ranges.knows(Fact::Least(other, 0)) {
             Some(IntCC::SignedLessThan)
         } else if self.ranges.knows(Fact::Most(other, 0)) {

@@ -51,6 +51,9 @@ pub(super) struct Planner<'a> {
     instructions_left: Cell<usize>,
 }
 
+/// What is known about Ints and vectors at the start of each block.
+pub(super) type AtStarts = Rc<[Rc<Ranges>]>;
+
 /// A function as a part of a body.
 pub(super) struct Part {
     pub(super) place: Rc<PartPlace>,
@@ -62,7 +65,7 @@ pub(super) struct Part {
     pub(super) moves_at: Vec<bool>,
     effects: OnceCell<Effects>,
     /// What is known about Ints and vectors at the start of its blocks, by what is known when it is entered.
-    ranges: RefCell<Vec<(Ranges, Rc<[Ranges]>)>>,
+    ranges: RefCell<Vec<(Ranges, AtStarts)>>,
 }
 
 /// Where a part stands.
@@ -171,12 +174,12 @@ impl Part {
     }
 
     /// What is known about Ints and vectors at the start of each block, given what is known about the arguments.
-    pub(super) fn ranges(&self, evidence: &Evidence<'_>, entry: &Ranges) -> Rc<[Ranges]> {
+    pub(super) fn ranges(&self, evidence: &Evidence<'_>, entry: &Ranges) -> AtStarts {
         let mut found = self.ranges.borrow_mut();
         if let Some((_, ranges)) = found.iter().find(|(known, _)| known == entry) {
             return Rc::clone(ranges);
         }
-        let ranges: Rc<[Ranges]> = evidence.ranges(self, entry).into();
+        let ranges: AtStarts = evidence.ranges(self, entry).into();
         found.push((entry.clone(), Rc::clone(&ranges)));
         ranges
     }

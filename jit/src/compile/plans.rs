@@ -6,14 +6,17 @@ use pw_isa::op::{
 };
 use pw_isa::operand::Use;
 use pw_isa::{Kind, KindSet};
+use smallvec::SmallVec;
 
-use super::few::Few;
 use super::routines::Routine;
 use super::types::{Evidence, Plan, Type};
 use crate::fiber::arena::Elements;
 use crate::interp::SAME_FREE_BYTES;
 use crate::interp::profile::{Site, Target};
 use crate::value::{CONSTANT, Value};
+
+/// A list of a few things, made for each instruction again and again.
+pub(super) type Few<T> = SmallVec<[T; 4]>;
 
 impl Evidence<'_> {
     /// The type of what an instruction writes that is not a call's.
@@ -329,12 +332,12 @@ fn are_numbers(op: &Op, site: &Site, types: &[Type]) -> bool {
         })
 }
 
-/// The first registers that an instruction reads, in the order of its operands.
+/// The registers that an instruction reads, in the order of its operands.
 pub(super) fn reads(op: &Op) -> Few<u16> {
-    let mut registers = Few::default();
+    let mut registers = Few::new();
     op.accesses(|access| {
         if let Access::Read { first, count } = access {
-            (first..first + count).for_each(|register| registers.push(register));
+            registers.extend(first..first + count);
         }
     });
     registers
@@ -479,7 +482,7 @@ pub(super) fn guarded(op: &Op, plan: Plan, types: &[Type], site: &Site) -> Few<(
         (register, if is_enough { known } else { wanted })
     };
     let int = |register: &u16| (*register, Type::Int);
-    let mut wanted = Few::default();
+    let mut wanted = Few::new();
     match plan {
         Plan::Ints => return reads(op).iter().map(int).collect(),
         Plan::Floats => {

@@ -8,6 +8,7 @@
 use std::iter::once;
 
 use pw_isa::op::Arith;
+use smallvec::SmallVec;
 
 use super::facts::{Fact, Order, Term, Test};
 use super::intervals::{Interval, exact, operands, result};
@@ -18,15 +19,19 @@ const DISTANCES_MAX: usize = 200;
 /// A distance below this says nothing of use.
 const DISTANCE_MIN: i64 = -(1 << 40);
 
+/// Some distances, and what is known about terms as seen from another.
+type Distances = SmallVec<[((Term, Term), i64); 16]>;
+type Near = SmallVec<[(Term, i64); 16]>;
+
 /// All that is known at one place.
 #[derive(PartialEq, Eq, Debug, Default)]
 pub(super) struct Ranges {
     /// Terms that are not there can be any number that they ever are.
-    intervals: Table<Term, Interval>,
+    intervals: Table<Term, Interval, 8>,
     /// By two terms: what can be added to the first so that it is at most the second.
-    distances: Table<(Term, Term), i64>,
+    distances: Table<(Term, Term), i64, 16>,
     /// Comparisons by the register that their outcome is in.
-    tests: Table<u16, Test>,
+    tests: Table<u16, Test, 2>,
 }
 
 impl Clone for Ranges {
@@ -68,7 +73,10 @@ impl Ranges {
         match fact {
             Fact::Least(term, least) => self.interval(term).least >= least,
             Fact::Most(term, most) => self.interval(term).most <= most,
-            Fact::Distance(low, by, high) => self.distance(low, high).is_some_and(|k| k >= by),
+            Fact::Distance(low, by, high) => {
+                self.distances.get((low, high)) >= Some(by)
+                    || self.distance_between(low, high) >= Some(by)
+            }
         }
     }
 
@@ -92,7 +100,7 @@ impl Ranges {
 
     /// Whether an index is within a vector.
     pub(super) fn is_within(&self, index: u16, vector: u16) -> bool {
-        let (index, length) = (Term::Int(index), Term::Length(vector));
+        let (index, length) = (Term::int(index), Term::length(vector));
         self.knows(Fact::Least(index, 0)) && self.knows(Fact::Distance(index, 1, length))
     }
 
@@ -103,14 +111,15 @@ impl Ranges {
             Arith::Add { .. } | Arith::Sub { .. } | Arith::Mul { .. }
         );
         let (_, a, b) = operands(op);
-        let (a, b) = (self.interval(Term::Int(a)), self.interval(Term::Int(b)));
+        let (a, b) = (self.interval(Term::int(a)), self.interval(Term::int(b)));
         let (least, most) = exact(op, a, b);
         is_checked && i128::from(i64::MIN) <= least && most <= i128::from(i64::MAX)
     }
 
     fn narrow(&mut self, term: Term, to: Interval) {
-        let interval = self.interval(term).meet(to);
-        if interval != term.widest() {
+        let before = self.interval(term);
+        let interval = before.meet(to);
+        if interval != before {
             self.intervals.insert(term, interval);
         }
     }
@@ -157,7 +166,7 @@ impl Ranges {
 
     /// Notes a distance, and those to all that is known to be below the first and above the second.
     fn note_with_others(&mut self, low: Term, by: i64, high: Term) {
-        let (mut lower, mut higher) = (Vec::new(), Vec::new());
+        let (mut lower, mut higher) = (Near::new(), Near::new());
         for ((a, b), more) in self.distances.iter() {
             if b == low {
                 lower.push((a, more));
@@ -222,7 +231,7 @@ impl Ranges {
 
     /// Vectors may have other lengths from here on.
     pub(super) fn forget_lengths(&mut self) {
-        self.keep(|term| matches!(term, Term::Int(_)));
+        self.keep(|term| !term.is_length());
     }
 
     /// Forgets all facts that are about other terms than these.
@@ -273,7 +282,7 @@ impl Ranges {
             return;
         }
         self.forget(dst);
-        for term in [Term::Int(src), Term::Length(src)] {
+        for term in [Term::int(src), Term::length(src)] {
             if let Some(interval) = self.intervals.get(term) {
                 self.intervals.insert(term.of(dst), interval);
             }
@@ -289,14 +298,14 @@ impl Ranges {
         if let Some(test) = self.tests.get(src) {
             self.tests.insert(dst, test);
         }
-        for term in [Term::Int(src), Term::Length(src)] {
+        for term in [Term::int(src), Term::length(src)] {
             self.note(term, 0, term.of(dst));
             self.note(term.of(dst), 0, term);
         }
     }
 
     /// The distances noted from or to some terms.
-    fn distances_with(&self, is_wanted: impl Fn(Term) -> bool) -> Vec<((Term, Term), i64)> {
+    fn distances_with(&self, is_wanted: impl Fn(Term) -> bool) -> Distances {
         let all = self.distances.iter();
         let wanted = all.filter(|((low, high), _)| is_wanted(*low) || is_wanted(*high));
         wanted.collect()
@@ -326,25 +335,25 @@ impl Ranges {
     pub(super) fn set_int(&mut self, register: u16, number: i64) {
         self.forget(register);
         self.intervals
-            .insert(Term::Int(register), Interval::only(number));
+            .insert(Term::int(register), Interval::only(number));
     }
 
     /// A register is set to the length of a vector.
     pub(super) fn set_length(&mut self, register: u16, vector: u16) {
-        let interval = self.interval(Term::Length(vector));
+        let interval = self.interval(Term::length(vector));
         self.forget(register);
-        let int = Term::Int(register);
+        let int = Term::int(register);
         self.narrow(int, interval);
         if register != vector {
-            self.assume(Fact::Distance(int, 0, Term::Length(vector)));
-            self.assume(Fact::Distance(Term::Length(vector), 0, int));
+            self.assume(Fact::Distance(int, 0, Term::length(vector)));
+            self.assume(Fact::Distance(Term::length(vector), 0, int));
         }
     }
 
     /// An element has been found: the index is within the vector.
     pub(super) fn found(&mut self, index: u16, vector: u16) {
-        self.assume(Fact::Least(Term::Int(index), 0));
-        self.assume(Fact::Distance(Term::Int(index), 1, Term::Length(vector)));
+        self.assume(Fact::Least(Term::int(index), 0));
+        self.assume(Fact::Distance(Term::int(index), 1, Term::length(vector)));
     }
 
     /// A register is set to the result of an operation on Ints, which exists.
@@ -355,19 +364,19 @@ impl Ranges {
             Arith::Div { .. } | Arith::Quot { .. } | Arith::Rem { .. } | Arith::Mod { .. }
         );
         // Divisions by 0 and -1 are not done in native code.
-        if is_division && self.knows(Fact::Least(Term::Int(b), -1)) {
-            self.assume(Fact::Least(Term::Int(b), 1));
+        if is_division && self.knows(Fact::Least(Term::int(b), -1)) {
+            self.assume(Fact::Least(Term::int(b), 1));
         }
-        let (of_a, of_b) = (self.interval(Term::Int(a)), self.interval(Term::Int(b)));
+        let (of_a, of_b) = (self.interval(Term::int(a)), self.interval(Term::int(b)));
         let before = match op {
             Arith::Add { .. } | Arith::Sub { .. } | Arith::Mod { .. } => {
-                let is_operand = |term| term == Term::Int(a) || term == Term::Int(b);
+                let is_operand = |term| term == Term::int(a) || term == Term::int(b);
                 self.distances_with(is_operand)
             }
-            _ => Vec::new(),
+            _ => Distances::new(),
         };
         self.forget(dst);
-        let int = Term::Int(dst);
+        let int = Term::int(dst);
         match op {
             Arith::Add { .. } => {
                 self.moved(&before, dst, a, of_b);
@@ -380,9 +389,9 @@ impl Ranges {
                 }
             }
             Arith::Mod { .. } if of_b.least > 0 && dst != b => {
-                self.assume(Fact::Distance(int, 1, Term::Int(b)));
+                self.assume(Fact::Distance(int, 1, Term::int(b)));
                 for ((low, high), by) in before {
-                    if low == Term::Int(b) && high.register() != dst {
+                    if low == Term::int(b) && high.register() != dst {
                         self.note(int, by.saturating_add(1), high);
                     }
                 }
@@ -393,8 +402,8 @@ impl Ranges {
     }
 
     /// What follows for a sum from the distances noted of one summand, when the other is in an interval.
-    fn moved(&mut self, before: &[((Term, Term), i64)], dst: u16, a: u16, by: Interval) {
-        let (sum, a) = (Term::Int(dst), Term::Int(a));
+    fn moved(&mut self, before: &Distances, dst: u16, a: u16, by: Interval) {
+        let (sum, a) = (Term::int(dst), Term::int(a));
         for ((low, high), distance) in before {
             if *low == a && high.register() != dst {
                 self.note(sum, distance.saturating_sub(by.most), *high);

@@ -144,11 +144,9 @@ impl Lowering<'_, '_> {
 
     /// Calls the handler of an instruction, which leaves its result in the frame.
     fn call_aside(&mut self, op: &Op) {
-        op.accesses(|access| {
-            if let Access::Read { first, count } = access {
-                (first..first + count).for_each(|register| self.write_back(register));
-            }
-        });
+        for register in reads(op) {
+            self.write_back(register);
+        }
         let gas = self.b.use_var(self.gas);
         self.store_state(offset_of!(NativeState<'_>, gas), gas);
         let signature = self.b.import_signature(helper_signature());

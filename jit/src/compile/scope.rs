@@ -12,7 +12,7 @@ use pw_isa::verify::LiveTable;
 
 use super::exits::Shared;
 use super::lower::{Lowering, NONE, SLOT};
-use super::parts::{Part, Planner};
+use super::parts::{AtStarts, Part, Planner};
 use super::ranges::Ranges;
 use super::registers::Register;
 use super::state::ExitReason;
@@ -27,7 +27,7 @@ pub(super) struct Scope<'a> {
     pub(super) live: &'a LiveTable,
     pub(super) registers: Vec<Register>,
     /// What is known about Ints and lengths at the start of each block.
-    pub(super) ranges: Rc<[Ranges]>,
+    pub(super) ranges: AtStarts,
     /// Cranelift's blocks, by block.
     pub(super) native: Vec<ir::Block>,
     /// The frame's r0, and how many slots behind the root's it is.

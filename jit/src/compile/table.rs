@@ -1,30 +1,33 @@
 //! Small maps that are copied and compared often: one row of entries, sorted by their keys.
 
-/// A map in one piece of memory.
+use smallvec::SmallVec;
+
+/// A map in one piece of memory, which is no piece of its own up to a number of entries.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) struct Table<K, V> {
-    entries: Vec<(K, V)>,
+pub(super) struct Table<K, V, const INSIDE: usize> {
+    entries: SmallVec<[(K, V); INSIDE]>,
 }
 
-impl<K, V> Default for Table<K, V> {
-    fn default() -> Table<K, V> {
-        let entries = Vec::new();
+impl<K, V, const INSIDE: usize> Default for Table<K, V, INSIDE> {
+    fn default() -> Self {
+        let entries = SmallVec::new();
         Table { entries }
     }
 }
 
-impl<K: Copy, V: Copy> Clone for Table<K, V> {
-    fn clone(&self) -> Table<K, V> {
-        let entries = self.entries.clone();
+impl<K: Copy, V: Copy, const INSIDE: usize> Clone for Table<K, V, INSIDE> {
+    fn clone(&self) -> Self {
+        let entries = SmallVec::from_slice(&self.entries);
         Table { entries }
     }
 
-    fn clone_from(&mut self, other: &Table<K, V>) {
-        self.entries.clone_from(&other.entries);
+    fn clone_from(&mut self, other: &Self) {
+        self.entries.clear();
+        self.entries.extend_from_slice(&other.entries);
     }
 }
 
-impl<K: Copy + Ord, V: Copy> Table<K, V> {
+impl<K: Copy + Ord, V: Copy, const INSIDE: usize> Table<K, V, INSIDE> {
     fn place(&self, key: K) -> Result<usize, usize> {
         self.entries.binary_search_by_key(&key, |(key, _)| *key)
     }
@@ -63,7 +66,7 @@ impl<K: Copy + Ord, V: Copy> Table<K, V> {
     /// All entries, by ascending keys, each with what another table has for its key.
     pub(super) fn beside<'a>(
         &'a self,
-        other: &'a Table<K, V>,
+        other: &'a Self,
     ) -> impl Iterator<Item = (K, V, Option<V>)> + 'a {
         let mut others = other.entries.iter().copied().peekable();
         self.iter().map(move |(key, value)| {
