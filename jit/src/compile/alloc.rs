@@ -67,14 +67,14 @@ impl Lowering<'_, '_> {
         let top = self.b.ins().iadd_imm_s(place, 8 * words.len() as i64);
         let is_full = self.b.ins().icmp(IntCC::UnsignedGreaterThan, top, max);
         self.b.ins().brif(is_full, full, &NONE, room, &NONE);
-        self.b.switch_to_block(room);
+        self.switch_to_sealed(room);
         self.make(place, top, words);
         self.b.ins().jump(made, &[place.into()]);
-        self.b.switch_to_block(full);
+        self.switch_to_sealed(full);
         self.do_aside();
         let made_aside = self.bits(dst.0);
         self.b.ins().jump(made, &[made_aside.into()]);
-        self.b.switch_to_block(made);
+        self.switch_to_sealed(made);
         self.set_bits(dst.0, known, offset);
     }
 

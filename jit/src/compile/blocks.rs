@@ -113,6 +113,27 @@ impl Blocks {
             .unwrap_or(0)
     }
 
+    /// By block: the last of those that go on to it.
+    pub(super) fn last_ways(&self) -> Vec<Option<usize>> {
+        let mut last = vec![None; self.all.len()];
+        for (number, block) in self.all.iter().enumerate() {
+            block.next.iter().for_each(|to| last[*to] = Some(number));
+        }
+        last
+    }
+
+    /// By block: whether a way leads from it to this one.
+    pub(super) fn leading_to(&self, to: usize) -> Vec<bool> {
+        let mut leads = vec![false; self.all.len()];
+        let mut open = vec![to];
+        while let Some(number) = open.pop() {
+            if !std::mem::replace(&mut leads[number], true) {
+                open.extend((0..self.all.len()).filter(|b| self.all[*b].next.contains(&number)));
+            }
+        }
+        leads
+    }
+
     /// The blocks of the loop with this header.
     pub(super) fn of_loop(&self, header: usize) -> Vec<usize> {
         let mut inside = vec![false; self.all.len()];

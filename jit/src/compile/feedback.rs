@@ -36,6 +36,21 @@ impl FunctionFeedback {
         }
     }
 
+    /// What was seen at an instruction, if it is known.
+    pub(crate) fn site(&self, pc: u32) -> Option<&Site> {
+        self.sites.get(pc as usize)
+    }
+
+    /// Whether nothing is to be guessed about an instruction any more.
+    pub(crate) fn is_generic(&self, pc: u32) -> bool {
+        self.generic.binary_search(&pc).is_ok()
+    }
+
+    /// Whether its calls are to be made as such.
+    pub(crate) fn is_apart(&self) -> bool {
+        self.is_apart
+    }
+
     fn write(&self, out: &mut Vec<u8>) {
         let word = |out: &mut Vec<u8>, value: u64| out.extend_from_slice(&value.to_le_bytes());
         let seen = self.sites.iter().enumerate();
@@ -126,24 +141,9 @@ impl Feedback {
         blake3::derive_key("physics-world feedback 1", &out)
     }
 
-    /// What was seen at an instruction.
-    pub(crate) fn site(&self, function: u32, pc: u32) -> Site {
-        let known = self.functions.get(&function);
-        known
-            .and_then(|known| known.sites.get(pc as usize).copied())
-            .unwrap_or_default()
-    }
-
-    /// Whether calls of a function are to be made as such.
-    pub(crate) fn is_apart(&self, function: u32) -> bool {
-        let known = self.functions.get(&function);
-        known.is_some_and(|known| known.is_apart)
-    }
-
-    /// Whether nothing is to be guessed about an instruction any more.
-    pub(crate) fn is_generic(&self, function: u32, pc: u32) -> bool {
-        let known = self.functions.get(&function);
-        known.is_some_and(|known| known.generic.binary_search(&pc).is_ok())
+    /// What is known about one of the functions.
+    pub(crate) fn of(&self, function: u32) -> Option<&FunctionFeedback> {
+        self.functions.get(&function)
     }
 }
 

@@ -5,12 +5,17 @@
 //! while. Where a bound that a loop does not change would prove more, it is taken to hold: that is tested
 //! once, on the way into the loop. Every other way into a loop, from the interpreter, tests all facts.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
-use pw_isa::op::{Access, Arith, Compare, Control, Data, Function as Call, Op};
+use pw_isa::op::{Access, Arith, Control, Data, Op};
 
+use super::effects::Effects;
+use super::facts::{Fact, Term, Test};
+use super::parts::Part;
 use super::plans::reads;
-use super::ranges::{Fact, Ranges, Term, Test};
+use super::ranges::Ranges;
 use super::types::{Evidence, Plan, Type, Types};
 use crate::tier::Optimizations;
 
@@ -21,89 +26,73 @@ const LOOKS_MAX: u32 = 40;
 const TRIED_MAX: usize = 8;
 /// The same, times the instructions of the function.
 const TRIED_WORK: usize = 1_500;
+/// What is remembered about one block.
+const MEMO_MAX: usize = 16;
 
 /// A fact that is tested on the way into a loop, by the number of its block.
 type Assumed = (usize, Fact);
 
+/// A block that one goes on to, and what is known there.
+type Leaving = (usize, Rc<Ranges>);
+
+/// What was known at the start of a block, and what came of that.
+type Remembered = (Rc<Ranges>, Rc<[Leaving]>);
+
 impl Evidence<'_> {
-    /// What is known at the start of each block, given what is known about the arguments.
-    pub(super) fn ranges(&self, types: &Types, entry: &Ranges) -> Vec<Ranges> {
+    /// What is known at the start of each block of a part, given what is known about the arguments.
+    pub(super) fn ranges(&self, part: &Part, entry: &Ranges) -> Vec<Rc<Ranges>> {
         let Optimizations { elide, hoist, .. } = self.planner.optimizations;
         if !elide {
-            return vec![Ranges::default(); self.place.blocks.all.len()];
+            return vec![Rc::default(); self.place.blocks.all.len()];
         }
-        let way = self.compiled(types);
-        let free = self.solve_ranges(&way, entry, &[]);
+        let way = Compiled {
+            types: &part.types,
+            effects: part.effects(self),
+            memo: RefCell::new(vec![Vec::new(); self.place.blocks.all.len()]),
+        };
+        let free = self.solve_ranges(&way, entry, &[], |_| true);
         if !hoist {
             return free;
         }
         self.with_worthwhile(&way, entry, free)
     }
 
-    /// How the instructions are compiled, and which of them vectors may have other lengths behind.
-    fn compiled<'a>(&self, types: &'a Types) -> Compiled<'a> {
-        let count = self.function.code.len();
-        let mut compiled = Compiled {
-            types,
-            plans: vec![Plan::Exit; count],
-            resizes: vec![true; count],
-        };
-        for (block, at_start) in self.place.blocks.all.iter().zip(&types.at_start) {
-            let Some(mut now) = at_start.clone() else {
-                continue;
-            };
-            for pc in block.start..block.end {
-                let plan = types.plans[pc as usize];
-                compiled.plans[pc as usize] = plan;
-                if plan == Plan::Exit {
-                    break;
-                }
-                compiled.resizes[pc as usize] = self.resizes(pc, plan, &now);
-                self.step(pc, &mut now);
-            }
-        }
-        compiled
-    }
-
-    /// Whether vectors may have other lengths behind an instruction.
-    pub(super) fn resizes(&self, pc: u32, plan: Plan, types: &[Type]) -> bool {
-        let op = &self.function.code[pc as usize];
-        let only_allocates = matches!(
-            op,
-            Op::Data(Data::Cons { .. }) | Op::Function(Call::Cell { .. } | Call::Closure { .. })
-        );
-        plan == Plan::Exit || !only_allocates && self.moves(pc, plan, types)
-    }
-
-    fn solve_ranges(&self, way: &Compiled<'_>, entry: &Ranges, assumed: &[Assumed]) -> Vec<Ranges> {
+    /// What is known at the start of the blocks that are wanted, to the fixed point. Ways lead to each of them
+    /// only from others that are, too.
+    fn solve_ranges(
+        &self,
+        way: &Compiled<'_>,
+        entry: &Ranges,
+        assumed: &[Assumed],
+        is_wanted: impl Fn(usize) -> bool,
+    ) -> Vec<Rc<Ranges>> {
         let blocks = &self.place.blocks.all;
-        let steps = self.steps();
-        let mut at_start: Vec<Option<Ranges>> = vec![None; blocks.len()];
+        let mut at_start: Vec<Option<Rc<Ranges>>> = vec![None; blocks.len()];
         let mut looks = vec![0; blocks.len()];
-        at_start[0] = Some(self.at_block(0, entry.clone(), way, assumed));
+        let first = Rc::new(self.at_block(0, entry.clone(), way));
+        at_start[0] = Some(assuming(first, 0, assumed));
         let mut open = BTreeSet::from([0]);
         while let Some(number) = open.pop_first() {
             let Some(from) = &at_start[number] else {
                 continue;
             };
-            for (to, known) in self.leaving(number, from.clone(), way) {
-                let known = self.at_block(to, known, way, assumed);
-                let Some(before) = &at_start[to] else {
-                    at_start[to] = Some(known);
-                    open.insert(to);
-                    continue;
+            let leaving = self.leaving(number, from, way);
+            for (to, known) in leaving.iter().filter(|(to, _)| is_wanted(*to)) {
+                let now = match &at_start[*to] {
+                    None => assuming(Rc::clone(known), *to, assumed),
+                    Some(before) => {
+                        looks[*to] += 1;
+                        let is_free = assumed.iter().all(|(of, _)| of != to);
+                        if is_free && looks[*to] <= LOOKS_MAX && before.holds_in(known) {
+                            continue;
+                        }
+                        let joined = self.joined(before, known, (*to, looks[*to]), way);
+                        assuming(Rc::new(joined), *to, assumed)
+                    }
                 };
-                let mut joined = before.join(&known);
-                looks[to] += 1;
-                if looks[to] > LOOKS_MAX {
-                    joined = Ranges::default();
-                } else if looks[to] > LOOKS_FREE && blocks[to].is_header {
-                    joined = joined.widened(before, &steps);
-                }
-                joined = self.at_block(to, joined, way, assumed);
-                if joined != *before {
-                    at_start[to] = Some(joined);
-                    open.insert(to);
+                if at_start[*to].as_ref() != Some(&now) {
+                    at_start[*to] = Some(now);
+                    open.insert(*to);
                 }
             }
         }
@@ -113,134 +102,102 @@ impl Evidence<'_> {
             .collect()
     }
 
-    /// The numbers that bounds are likely to settle at, in ascending order.
-    fn steps(&self) -> Vec<i64> {
-        let widest = Term::Length(0);
-        let length_max = Ranges::default().interval(widest).most;
-        let mut steps = BTreeSet::from([-1, 0, 1, length_max]);
-        for op in &self.function.code {
-            if let Op::Data(Data::Int { value, .. }) = op {
-                let around = [
-                    value.0.saturating_sub(1),
-                    value.0,
-                    value.0.saturating_add(1),
-                ];
-                steps.extend(around);
-            }
+    /// What is known at a block where control has come on one more way, at a look of this number.
+    fn joined(
+        &self,
+        before: &Ranges,
+        known: &Ranges,
+        (to, look): (usize, u32),
+        way: &Compiled<'_>,
+    ) -> Ranges {
+        if look > LOOKS_MAX {
+            return Ranges::default();
         }
-        steps.into_iter().collect()
+        let joined = before.join(known);
+        if look > LOOKS_FREE && self.place.blocks.all[to].is_header {
+            return joined.widened(before, &way.effects.bounds);
+        }
+        joined
     }
 
     /// What is kept of what is known on the way to a block: facts about live registers; in loops only
     /// those that a way from the interpreter can test.
-    fn at_block(
-        &self,
-        number: usize,
-        mut known: Ranges,
-        way: &Compiled<'_>,
-        assumed: &[Assumed],
-    ) -> Ranges {
+    fn at_block(&self, number: usize, mut known: Ranges, way: &Compiled<'_>) -> Ranges {
         let block = &self.place.blocks.all[number];
         let live = self.planner.program.live(self.place.number());
-        let at_start = way.types.at_start[number].as_deref();
+        let row = live.row(block.start);
+        let is_live = |register: u16| row[usize::from(register) / 64] & 1 << (register % 64) != 0;
         if block.is_header {
             if self.is_given_up(number) {
                 return Ranges::default();
             }
+            let at_start = way.types.at_start[number].as_deref();
             known.keep(|term| {
                 let register = term.register();
                 let known = at_start.map_or(Type::Any, |types| types[usize::from(register)]);
-                live.is_live(block.start, register) && is_testable(term, known)
+                is_live(register) && is_testable(term, known)
             });
         } else {
-            known.keep(|term| live.is_live(block.start, term.register()));
-        }
-        for (_, fact) in assumed.iter().filter(|(of, _)| *of == number) {
-            known.assume(*fact);
+            known.keep(|term| is_live(term.register()));
         }
         known
     }
 
     /// Whether facts about a loop have turned out wrong too often.
     fn is_given_up(&self, header: usize) -> bool {
-        let start = self.place.blocks.all[header].start;
-        let feedback = self.planner.feedback;
-        feedback.is_generic(self.place.number(), start)
+        self.is_generic(self.place.blocks.all[header].start)
     }
 
-    /// The blocks that one goes on to, and what is known on the way.
-    fn leaving(
-        &self,
-        number: usize,
-        mut known: Ranges,
-        way: &Compiled<'_>,
-    ) -> Vec<(usize, Ranges)> {
+    /// The blocks that one goes on to, and what is kept of what is known on the way. Loops are looked at again and
+    /// again under assumptions that change little: much has been found before.
+    fn leaving(&self, number: usize, from: &Rc<Ranges>, way: &Compiled<'_>) -> Rc<[Leaving]> {
+        let mut memo = way.memo.borrow_mut();
+        let memo = &mut memo[number];
+        if let Some((_, leaving)) = memo.iter().rev().find(|(known, _)| known == from) {
+            return Rc::clone(leaving);
+        }
+        let leaving = self.leave(number, from, way);
+        if memo.len() == MEMO_MAX {
+            memo.clear();
+        }
+        memo.push((Rc::clone(from), Rc::clone(&leaving)));
+        leaving
+    }
+
+    fn leave(&self, number: usize, from: &Ranges, way: &Compiled<'_>) -> Rc<[Leaving]> {
         let block = &self.place.blocks.all[number];
+        let mut known = from.clone();
         for pc in block.start..block.end {
-            let (plan, resizes) = way.at(pc);
-            self.step_ranges(pc, plan, resizes, &mut known);
+            way.effects.step(pc, &mut known);
         }
         let branch = match self.function.code[block.end as usize - 1] {
             Op::Control(Control::BranchIf { test, .. }) => Some((test.0, true)),
             Op::Control(Control::BranchUnless { test, .. }) => Some((test.0, false)),
             _ => None,
         };
-        let ways = block.next.iter().enumerate().map(|(way, to)| {
-            let mut known = known.clone();
+        let ways = block.next.iter().enumerate().map(|(place, to)| {
+            let mut leaving = known.clone();
             if let Some((test, taken)) = branch {
-                known.branch(test, taken == (way == 0));
+                leaving.branch(test, taken == (place == 0));
             }
-            (*to, known)
+            (*to, Rc::new(self.at_block(*to, leaving, way)))
         });
         ways.collect()
     }
 
-    /// What an instruction does to what is known.
-    pub(super) fn step_ranges(&self, pc: u32, plan: Plan, resizes: bool, known: &mut Ranges) {
-        if !self.planner.optimizations.elide {
-            return;
-        }
-        let op = self.function.code[pc as usize];
-        match (op, plan) {
-            (Op::Data(Data::Move { dst, src }), _) => known.copy(dst.0, src.0),
-            (Op::Data(Data::Int { dst, value }), _) => known.set_int(dst.0, value.0),
-            (Op::Data(Data::VectorLength { dst, vector }), Plan::Object(_)) => {
-                known.set_length(dst.0, vector.0);
-            }
-            (Op::Data(Data::VectorRef { dst, vector, index }), Plan::Elements(_)) => {
-                known.found(index.0, vector.0);
-                known.forget(dst.0);
-            }
-            (Op::Data(Data::VectorSet { vector, index, .. }), Plan::Elements(_)) => {
-                known.found(index.0, vector.0);
-            }
-            (Op::Arith(op), Plan::Ints) => known.set_result(&op),
-            (Op::Compare(op), Plan::Ints) => known.set_test(written(&op), Test::of(&op)),
-            (Op::Compare(Compare::Not { dst, a }), _) => {
-                let test = known.opposite(a.0);
-                known.set_test(dst.0, test);
-            }
-            _ => op.accesses(|access| match access {
-                Access::Write(register) => known.forget(register),
-                Access::Clobber(first) => {
-                    (first..self.function.registers).for_each(|register| known.forget(register));
-                }
-                Access::Read { .. } => {}
-            }),
-        }
-        if resizes {
-            known.forget_lengths();
-        }
-    }
-
     /// The tests in these blocks that what is known does not make unnecessary, by pc.
-    fn tests_left(&self, inside: &[usize], way: &Compiled<'_>, ranges: &[Ranges]) -> BTreeSet<u32> {
+    fn tests_left(
+        &self,
+        inside: &[usize],
+        way: &Compiled<'_>,
+        ranges: &[Rc<Ranges>],
+    ) -> BTreeSet<u32> {
         let mut left = BTreeSet::new();
         for number in inside {
-            let mut known = ranges[*number].clone();
+            let mut known = Ranges::clone(&ranges[*number]);
             let block = &self.place.blocks.all[*number];
             for pc in block.start..block.end {
-                let (plan, resizes) = way.at(pc);
+                let plan = way.types.plans[pc as usize];
                 let is_tested = match (self.function.code[pc as usize], plan) {
                     (
                         Op::Data(
@@ -258,7 +215,7 @@ impl Evidence<'_> {
                 if is_tested {
                     left.insert(pc);
                 }
-                self.step_ranges(pc, plan, resizes, &mut known);
+                way.effects.step(pc, &mut known);
             }
         }
         left
@@ -269,8 +226,8 @@ impl Evidence<'_> {
         &self,
         way: &Compiled<'_>,
         entry: &Ranges,
-        mut ranges: Vec<Ranges>,
-    ) -> Vec<Ranges> {
+        mut ranges: Vec<Rc<Ranges>>,
+    ) -> Vec<Rc<Ranges>> {
         let mut assumed: Vec<Assumed> = Vec::new();
         for (header, block) in self.place.blocks.all.iter().enumerate() {
             let is_compiled = way.types.at_start[header].is_some();
@@ -284,20 +241,21 @@ impl Evidence<'_> {
             if tried.is_empty() {
                 continue;
             }
-            let solve = |facts: &[Fact]| {
+            let with = |facts: &[Fact]| -> Vec<Assumed> {
                 let more = facts.iter().map(|fact| (header, *fact));
-                let all: Vec<Assumed> = assumed.iter().copied().chain(more).collect();
-                self.solve_ranges(way, entry, &all)
+                assumed.iter().copied().chain(more).collect()
             };
+            // What comes behind the loop does not change what is known in it.
+            let leads = self.place.blocks.leading_to(header);
             let facts = fewest(tried, left.len(), |facts| {
-                let outcome = solve(facts);
+                let outcome = self.solve_ranges(way, entry, &with(facts), |block| leads[block]);
                 let left = self.tests_left(&inside, way, &outcome).len();
                 let stays = self.staying(header, &inside, way, &outcome, facts);
                 (left, stays)
             });
             if !facts.is_empty() {
-                ranges = solve(&facts);
-                assumed.extend(facts.into_iter().map(|fact| (header, fact)));
+                assumed = with(&facts);
+                ranges = self.solve_ranges(way, entry, &assumed, |_| true);
             }
         }
         ranges
@@ -309,16 +267,17 @@ impl Evidence<'_> {
         header: usize,
         inside: &[usize],
         way: &Compiled<'_>,
-        ranges: &[Ranges],
+        ranges: &[Rc<Ranges>],
         facts: &[Fact],
     ) -> Vec<Fact> {
-        let back: Vec<Ranges> = inside
-            .iter()
-            .flat_map(|number| self.leaving(*number, ranges[*number].clone(), way))
-            .filter_map(|(to, known)| (to == header).then_some(known))
-            .collect();
-        let stays = |fact: &&Fact| back.iter().all(|known| known.knows(**fact));
-        facts.iter().filter(stays).copied().collect()
+        let mut stays = facts.to_vec();
+        for number in inside {
+            let leaving = self.leaving(*number, &ranges[*number], way);
+            for (_, known) in leaving.iter().filter(|(to, _)| *to == header) {
+                stays.retain(|fact| known.knows(*fact));
+            }
+        }
+        stays
     }
 
     /// Facts that could make tests in a loop unnecessary: that an index is within a vector, that a bound which
@@ -328,7 +287,7 @@ impl Evidence<'_> {
         header: usize,
         inside: &[usize],
         way: &Compiled<'_>,
-        ranges: &[Ranges],
+        ranges: &[Rc<Ranges>],
         left: &BTreeSet<u32>,
     ) -> Vec<Fact> {
         let Some(at_start) = &way.types.at_start[header] else {
@@ -343,7 +302,7 @@ impl Evidence<'_> {
             block.start..block.end
         }) {
             let op = self.function.code[pc as usize];
-            match (op, way.plans[pc as usize]) {
+            match (op, way.types.plans[pc as usize]) {
                 (Op::Compare(op), Plan::Ints) => {
                     if let Some(test) = Test::of(&op) {
                         compared.insert(test.registers(), test.is_equality());
@@ -379,7 +338,7 @@ impl Evidence<'_> {
         };
         for (index, vector) in indexes {
             if !written.contains(&vector) {
-                add(Fact::Distance(Term::Int(index), 1, Term::Length(vector)));
+                add(Fact::Distance(Term::int(index), 1, Term::length(vector)));
             }
         }
         for ([a, b], is_equality) in compared {
@@ -388,34 +347,34 @@ impl Evidence<'_> {
                     continue;
                 }
                 for vector in vectors.difference(&written) {
-                    add(Fact::Distance(Term::Int(bound), 0, Term::Length(*vector)));
+                    add(Fact::Distance(Term::int(bound), 0, Term::length(*vector)));
                 }
                 if is_equality {
-                    add(Fact::Distance(Term::Int(other), 0, Term::Int(bound)));
+                    add(Fact::Distance(Term::int(other), 0, Term::int(bound)));
                 }
             }
             for register in [a, b] {
-                add(Fact::Least(Term::Int(register), 0));
+                add(Fact::Least(Term::int(register), 0));
             }
         }
         candidates
     }
 }
 
-/// How the instructions of a function are compiled.
+/// How the instructions of a function are compiled, and what they do.
 struct Compiled<'a> {
     types: &'a Types,
-    /// By pc; where control does not come in native code, the interpreter goes on.
-    plans: Vec<Plan>,
-    /// By pc: whether vectors may have other lengths behind it.
-    resizes: Vec<bool>,
+    effects: &'a Effects,
+    /// By block.
+    memo: RefCell<Vec<Vec<Remembered>>>,
 }
 
-impl Compiled<'_> {
-    /// The plan of an instruction, and whether vectors may have other lengths behind it.
-    fn at(&self, pc: u32) -> (Plan, bool) {
-        (self.plans[pc as usize], self.resizes[pc as usize])
+/// With the facts that ways into a block guarantee.
+fn assuming(mut known: Rc<Ranges>, block: usize, assumed: &[Assumed]) -> Rc<Ranges> {
+    for (_, fact) in assumed.iter().filter(|(of, _)| *of == block) {
+        Rc::make_mut(&mut known).assume(*fact);
     }
+    known
 }
 
 /// Of some facts those that together leave the fewest tests, none of which could be done without. `look` says
@@ -436,10 +395,13 @@ fn fewest(
         facts = stays;
     };
     for fact in facts.clone() {
-        let fewer: Vec<Fact> = facts.iter().copied().filter(|f| *f != fact).collect();
-        let (without, stays) = look(&fewer);
-        if without == rest && stays.len() == fewer.len() {
-            facts = fewer;
+        // The last one is needed: without any fact more tests were left.
+        if facts.len() > 1 {
+            let fewer: Vec<Fact> = facts.iter().copied().filter(|f| *f != fact).collect();
+            let (without, stays) = look(&fewer);
+            if without == rest && stays.len() == fewer.len() {
+                facts = fewer;
+            }
         }
     }
     facts
@@ -447,24 +409,8 @@ fn fewest(
 
 /// Whether native code can test a fact about a register of this type.
 fn is_testable(term: Term, known: Type) -> bool {
-    match term {
-        Term::Int(_) => known == Type::Int,
-        Term::Length(_) => known.elements().is_some(),
-    }
-}
-
-/// The register that a comparison writes.
-fn written(op: &Compare) -> u16 {
-    match op {
-        Compare::Eq { dst, .. }
-        | Compare::Equal { dst, .. }
-        | Compare::NumEq { dst, .. }
-        | Compare::NumNe { dst, .. }
-        | Compare::Lt { dst, .. }
-        | Compare::Le { dst, .. }
-        | Compare::Gt { dst, .. }
-        | Compare::Ge { dst, .. }
-        | Compare::Not { dst, .. }
-        | Compare::Is { dst, .. } => dst.0,
+    match term.is_length() {
+        false => known == Type::Int,
+        true => known.elements().is_some(),
     }
 }

@@ -38,6 +38,11 @@ impl Interval {
         }
     }
 
+    /// What can be added to any number in this one so that it is at most any number in another.
+    pub(super) fn distance_to(self, other: Interval) -> Option<i64> {
+        other.least.checked_sub(self.most)
+    }
+
     /// What two have in common; the first, if nothing: control does not come here.
     pub(super) fn meet(self, other: Interval) -> Interval {
         let both = Interval {

@@ -14,9 +14,10 @@ use pw_isa::op::{Control, Data, Function as Call, Op};
 use super::Request;
 use super::blocks::Block;
 use super::exits::Exit;
+use super::facts::{Fact, Term};
 use super::parts::Planner;
 use super::plans::guarded;
-use super::ranges::{Fact, Ranges, Term};
+use super::ranges::Ranges;
 use super::scope::Scope;
 use super::state::{BY_TAIL_CALL, EXIT, ExitReason, FIRST_LOOP, NOT_ENTERED, NativeState};
 use super::tails::Tails;
@@ -281,12 +282,19 @@ impl<'a> Lowering<'a, '_> {
 
     /// Lowers the instructions of the current part.
     pub(super) fn part(&mut self) {
-        for number in 0..self.scope.native.len() {
+        let scope = Rc::clone(&self.scope);
+        let blocks = &scope.part.place.blocks;
+        let last_ways = blocks.last_ways();
+        // Registers are found faster, and without parameters, through blocks to which no further way can come.
+        for number in 0..scope.native.len() {
+            if last_ways[number].is_none_or(|last| last < number) {
+                self.b.seal_block(scope.native[number]);
+            }
             self.block(number);
-        }
-        // Registers are found faster through blocks to which no further way can come.
-        for block in &self.scope.native {
-            self.b.seal_block(*block);
+            let ended = last_ways[..=number].iter().enumerate();
+            for (to, _) in ended.filter(|(_, last)| **last == Some(number)) {
+                self.b.seal_block(scope.native[to]);
+            }
         }
     }
 
@@ -319,9 +327,8 @@ impl<'a> Lowering<'a, '_> {
             let plan = self.scope.part.types.plans[pc as usize];
             self.instructions += 1;
             let goes_on = self.instruction(number, pc, plan);
-            let evidence = &self.scope.evidence;
-            let resizes = evidence.resizes(pc, plan, &self.before);
-            evidence.step_ranges(pc, plan, resizes, &mut self.ranges);
+            let effects = part.effects(&self.scope.evidence);
+            effects.step(pc, &mut self.ranges);
             gas_behind -= self.scope.function.fixed_gas(pc as usize);
             if !goes_on {
                 return;
@@ -386,22 +393,24 @@ impl<'a> Lowering<'a, '_> {
                 }
                 Op::Function(call) => {
                     let goes_on = self.call(call, plan);
-                    self.note_moves(plan);
+                    self.note_moves();
                     return goes_on;
                 }
                 _ => unreachable!("a plan for an instruction that has none"),
             },
         }
-        self.note_moves(plan);
-        let mut expected = self.before.clone();
-        self.scope.evidence.step(pc, &mut expected);
-        debug_assert_eq!(self.now, expected, "{op:?} under {plan:?}");
+        self.note_moves();
+        if cfg!(debug_assertions) {
+            let mut expected = self.before.clone();
+            self.scope.evidence.step(pc, &mut expected);
+            assert_eq!(self.now, expected, "{op:?} under {plan:?}");
+        }
         true
     }
 
     /// Forgets where objects are if they may have moved.
-    fn note_moves(&mut self, plan: Plan) {
-        if self.scope.evidence.moves(self.pc, plan, &self.before) {
+    fn note_moves(&mut self) {
+        if self.scope.part.moves_at[self.pc as usize] {
             self.now.iter_mut().for_each(|known| *known = known.moved());
         }
     }
@@ -492,8 +501,7 @@ impl<'a> Lowering<'a, '_> {
             self.guard(register, wanted);
             self.forget(register, wanted);
         }
-        let facts = self.scope.ranges[number].facts();
-        for fact in facts {
+        for fact in self.scope.ranges[number].facts() {
             self.guard_fact(fact);
         }
         self.b.ins().jump(self.scope.native[number], &[]);
@@ -534,9 +542,9 @@ impl<'a> Lowering<'a, '_> {
     /// A number that facts are about.
     fn number(&mut self, term: Term) -> ir::Value {
         let register = self.scope.registers[usize::from(term.register())];
-        self.b.use_var(match term {
-            Term::Int(_) => register.bits,
-            Term::Length(_) => register.view.length,
+        self.b.use_var(match term.is_length() {
+            false => register.bits,
+            true => register.view.length,
         })
     }
 

@@ -30,13 +30,13 @@ impl Lowering<'_, '_> {
         let (_, entry, _) = self.hinted_entry(map, key, elsewhere);
         let found = [0, 8].map(|half| self.b.ins().load(I64, MEMORY, entry, VALUE + half));
         self.b.ins().jump(done, &found.map(Into::into));
-        self.b.switch_to_block(elsewhere);
+        self.switch_to_sealed(elsewhere);
         self.do_aside();
         let (by_handler, its_bits) = self.value(dst.0);
         self.b
             .ins()
             .jump(done, &[by_handler.into(), its_bits.into()]);
-        self.b.switch_to_block(done);
+        self.switch_to_sealed(done);
         self.set_any(dst.0, tag, bits);
     }
 
@@ -50,10 +50,10 @@ impl Lowering<'_, '_> {
         self.b.ins().store(MEMORY, tag, entry, VALUE);
         self.b.ins().store(MEMORY, bits, entry, VALUE + 8);
         self.b.ins().jump(done, &NONE);
-        self.b.switch_to_block(elsewhere);
+        self.switch_to_sealed(elsewhere);
         self.do_aside();
         self.b.ins().jump(done, &NONE);
-        self.b.switch_to_block(done);
+        self.switch_to_sealed(done);
     }
 
     pub(super) fn map_count(&mut self, dst: Def, map: Use) {
@@ -153,6 +153,6 @@ impl Lowering<'_, '_> {
     pub(super) fn go_on_if(&mut self, test: ir::Value, elsewhere: ir::Block) {
         let go_on = self.b.create_block();
         self.b.ins().brif(test, go_on, &NONE, elsewhere, &NONE);
-        self.b.switch_to_block(go_on);
+        self.switch_to_sealed(go_on);
     }
 }

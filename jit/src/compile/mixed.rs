@@ -8,9 +8,9 @@ use pw_isa::Kind;
 use pw_isa::op::Arith;
 use pw_isa::operand::{Def, Use};
 
+use super::facts::{Fact, Term};
 use super::lower::{Lowering, NONE};
 use super::numbers::float_order;
-use super::ranges::{Fact, Term};
 use super::state::ExitReason;
 use super::types::Type;
 
@@ -27,7 +27,7 @@ impl Lowering<'_, '_> {
             unreachable!("not compiled for numbers of both kinds");
         };
         let (of, taken) = ([a, b], b);
-        let is_positive = self.ranges.knows(Fact::Least(Term::Int(b.0), 1));
+        let is_positive = self.ranges.knows(Fact::Least(Term::int(b.0), 1));
         let done = self.b.create_block();
         let tag = self.b.append_block_param(done, I64);
         let bits = self.b.append_block_param(done, I64);
@@ -58,7 +58,7 @@ impl Lowering<'_, '_> {
         let result = self.b.ins().bitcast(I64, MemFlagsData::new(), result);
         let float = self.tag(Kind::Float);
         self.b.ins().jump(done, &[float.into(), result.into()]);
-        self.b.switch_to_block(done);
+        self.switch_to_sealed(done);
         self.set_any(dst.0, tag, bits);
     }
 
@@ -75,7 +75,7 @@ impl Lowering<'_, '_> {
         let result = self.b.ins().fcmp(float_order(order), a, b);
         let result = self.b.ins().uextend(I64, result);
         self.b.ins().jump(done, &[result.into()]);
-        self.b.switch_to_block(done);
+        self.switch_to_sealed(done);
         self.set_bits(dst.0, Type::Bool, holds);
     }
 
@@ -87,9 +87,9 @@ impl Lowering<'_, '_> {
         let right_differs = self.b.ins().bxor_imm_s(right.0, Kind::Int as i64);
         let differ = self.b.ins().bor(left_differs, right_differs);
         self.b.ins().brif(differ, others, &NONE, are_ints, &NONE);
-        self.b.switch_to_block(are_ints);
+        self.switch_to_sealed(are_ints);
         ints(self, left.1, right.1);
-        self.b.switch_to_block(others);
+        self.switch_to_sealed(others);
     }
 
     /// A number as a Float; where it must be exact, an Int that is too large exits.
@@ -109,7 +109,7 @@ impl Lowering<'_, '_> {
         self.b
             .ins()
             .brif(is_float, found, &[same.into()], converted, &NONE);
-        self.b.switch_to_block(converted);
+        self.switch_to_sealed(converted);
         let is_int = self.b.ins().icmp_imm_s(IntCC::Equal, tag, Kind::Int as i64);
         self.exit_unless(is_int, ExitReason::Kind);
         if exactly {
@@ -122,7 +122,7 @@ impl Lowering<'_, '_> {
         }
         let int = self.b.ins().fcvt_from_sint(F64, bits);
         self.b.ins().jump(found, &[int.into()]);
-        self.b.switch_to_block(found);
+        self.switch_to_sealed(found);
         float
     }
 }

@@ -10,13 +10,15 @@
 //! | `feedback` | what a compilation knows about the way functions run |
 //! | `blocks` | blocks, and the gas to the next check |
 //! | `types`, `plans` | what is known and guessed about registers; how instructions are compiled |
-//! | `intervals`, `ranges`, `induction` | how large Ints and vectors are: results, at one place, and in loops |
+//! | `intervals`, `facts`, `ranges` | how large Ints and vectors are: results, what is known, and at one place |
+//! | `effects`, `induction` | the same behind instructions, and in loops |
 //! | `parts`, `scope` | what is inlined where; the frames of it |
 //! | `lower`, `ways` | from blocks to Cranelift's form: entries, edges, gas, operations aside; ways in and out |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
 //! | `numbers`, `mixed`, `objects`, `alloc`, `bytes`, `maps`, `texts`, `globals`, `calls` | instructions |
 //! | `routines` | operations that are done by routines of the runtime |
 //! | `check` | an independent check of exits, where the engine checks itself |
+//! | `table` | small maps |
 //! | `state` | what native code shares with the engine |
 //!
 //! # The protocol
@@ -32,8 +34,10 @@ mod blocks;
 mod bytes;
 mod calls;
 mod check;
+mod effects;
 mod elements;
 mod exits;
+mod facts;
 pub(crate) mod feedback;
 mod globals;
 mod induction;
@@ -50,6 +54,7 @@ mod registers;
 mod routines;
 mod scope;
 pub(crate) mod state;
+mod table;
 mod tails;
 mod texts;
 mod types;

@@ -7,8 +7,8 @@ use pw_isa::Kind;
 use pw_isa::op::{Arith, Compare, Float};
 use pw_isa::operand::{Def, Use};
 
+use super::facts::{Fact, Term};
 use super::lower::{Lowering, NONE};
-use super::ranges::{Fact, Term};
 use super::state::ExitReason;
 use super::types::{Plan, Type};
 
@@ -54,21 +54,21 @@ impl Lowering<'_, '_> {
                 self.checked(dst, product, overflow);
             }
             Arith::Div { dst, a, b } | Arith::Quot { dst, a, b } => {
-                let is_positive = self.ranges.knows(Fact::Least(Term::Int(b.0), 1));
+                let is_positive = self.ranges.knows(Fact::Least(Term::int(b.0), 1));
                 let (a, b) = self.ints(a, b);
                 self.divisor(b, is_positive);
                 let quotient = self.b.ins().sdiv(a, b);
                 self.set_bits(dst.0, Type::Int, quotient);
             }
             Arith::Rem { dst, a, b } => {
-                let is_positive = self.ranges.knows(Fact::Least(Term::Int(b.0), 1));
+                let is_positive = self.ranges.knows(Fact::Least(Term::int(b.0), 1));
                 let (a, b) = self.ints(a, b);
                 self.divisor(b, is_positive);
                 let rest = self.b.ins().srem(a, b);
                 self.set_bits(dst.0, Type::Int, rest);
             }
             Arith::Mod { dst, a, b } => {
-                let is_positive = self.ranges.knows(Fact::Least(Term::Int(b.0), 1));
+                let is_positive = self.ranges.knows(Fact::Least(Term::int(b.0), 1));
                 let (a, b) = self.ints(a, b);
                 self.divisor(b, is_positive);
                 let rest = self.b.ins().srem(a, b);
@@ -193,7 +193,7 @@ impl Lowering<'_, '_> {
 
     /// How a sum compares with one of its summands if it overflows: that tells where the other's sign is known.
     fn overflow_by(&self, other: Use) -> Option<IntCC> {
-        let other = Term::Int(other.0);
+        let other = Term::int(other.0);
         if self.ranges.knows(Fact::Least(other, 0)) {
             Some(IntCC::SignedLessThan)
         } else if self.ranges.knows(Fact::Most(other, 0)) {
@@ -314,7 +314,7 @@ impl Lowering<'_, '_> {
         self.b
             .ins()
             .brif(kinds, done, &[no.into()], same_kind, &NONE);
-        self.b.switch_to_block(same_kind);
+        self.switch_to_sealed(same_kind);
         let wanted = self.constant_bits(text);
         let distance = self.b.ins().bxor(bits, wanted);
         let program = self.b.ins().ushr_imm_u(distance, 32);
@@ -322,15 +322,15 @@ impl Lowering<'_, '_> {
         let is_own = self.b.ins().icmp_imm_s(IntCC::Equal, program, 0);
         let is_own = self.b.ins().band(is_constant, is_own);
         self.b.ins().brif(is_own, constant, &NONE, elsewhere, &NONE);
-        self.b.switch_to_block(constant);
+        self.switch_to_sealed(constant);
         let same = self.b.ins().icmp_imm_s(IntCC::Equal, distance, 0);
         let same = self.b.ins().uextend(I64, same);
         self.b.ins().jump(done, &[same.into()]);
-        self.b.switch_to_block(elsewhere);
+        self.switch_to_sealed(elsewhere);
         self.do_aside();
         let by_handler = self.bits(dst.0);
         self.b.ins().jump(done, &[by_handler.into()]);
-        self.b.switch_to_block(done);
+        self.switch_to_sealed(done);
         self.set_bits(dst.0, Type::Bool, result);
     }
 

@@ -171,17 +171,17 @@ impl Lowering<'_, '_> {
         let data = self.b.append_block_param(found, I64);
         let is_outside = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, buffer, 0);
         self.b.ins().brif(is_outside, outside, &NONE, inside, &NONE);
-        self.b.switch_to_block(inside);
+        self.switch_to_sealed(inside);
         let words = self.load_state(offset_of!(NativeState<'_>, words));
         let place = self.b.ins().iadd(words, buffer);
         let place = self.b.ins().iadd_imm_s(place, 16);
         self.b.ins().jump(found, &[place.into()]);
-        self.b.switch_to_block(outside);
+        self.switch_to_sealed(outside);
         let entry = self.outside(buffer);
         let layout = OutsideLayout::get();
         let place = self.b.ins().load(I64, MEMORY, entry, layout.words as i32);
         self.b.ins().jump(found, &[place.into()]);
-        self.b.switch_to_block(found);
+        self.switch_to_sealed(found);
         data
     }
 
@@ -275,17 +275,17 @@ impl Lowering<'_, '_> {
         let place = self.b.append_block_param(done, I64);
         let is_outside = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, buffer, 0);
         self.b.ins().brif(is_outside, outside, &NONE, inside, &NONE);
-        self.b.switch_to_block(inside);
+        self.switch_to_sealed(inside);
         let of_arena = self.load_state(offset_of!(NativeState<'_>, cards));
         let first = self.b.ins().iadd(buffer, bytes);
         let first = self.b.ins().iadd_imm_s(first, 16);
         self.b.ins().jump(done, &[of_arena.into(), first.into()]);
-        self.b.switch_to_block(outside);
+        self.switch_to_sealed(outside);
         let entry = self.outside(buffer);
         let layout = OutsideLayout::get();
         let of_buffer = self.b.ins().load(I64, MEMORY, entry, layout.cards as i32);
         self.b.ins().jump(done, &[of_buffer.into(), bytes.into()]);
-        self.b.switch_to_block(done);
+        self.switch_to_sealed(done);
         (cards, place)
     }
 

@@ -4,7 +4,7 @@
 //! A function is inlined where a call always enters it, if it is small and has run. What is known about
 //! the arguments holds inside, and what its returns have in common is known behind the call.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -13,7 +13,9 @@ use pw_isa::{Function, Kind, Link};
 
 use super::Request;
 use super::blocks::Blocks;
-use super::feedback::Feedback;
+use super::effects::Effects;
+use super::feedback::{Feedback, FunctionFeedback};
+use super::ranges::Ranges;
 use super::types::{Evidence, Plan, Type, Types};
 use crate::code_space::LoadedProgram;
 use crate::tier::Optimizations;
@@ -28,9 +30,14 @@ const REGISTERS_MAX: u16 = 60;
 /// The most instructions that are inlined into one body, tries with less known types included.
 const INSTRUCTIONS_ALL: usize = 3_000;
 
-/// The functions from the root to a part, and the types of the registers that hold values when it is
-/// entered.
-type PartKey = (Vec<u32>, Vec<Type>);
+/// The parts that stand at the end of one chain of functions.
+#[derive(Default)]
+struct Chain {
+    /// One for each list of types that it is entered with.
+    parts: Vec<Rc<Part>>,
+    /// The chains that are longer by a function: its number, and theirs.
+    longer: Vec<(u32, usize)>,
+}
 
 /// What all parts of a body share while it is planned.
 pub(super) struct Planner<'a> {
@@ -39,10 +46,13 @@ pub(super) struct Planner<'a> {
     pub(super) number: u32,
     pub(super) feedback: &'a Feedback,
     pub(super) optimizations: Optimizations,
-    /// Parts by their functions from the root on, and the types of their arguments.
-    parts: RefCell<BTreeMap<PartKey, Rc<Part>>>,
+    /// All chains of functions from the root on, the root's own first.
+    chains: RefCell<Vec<Chain>>,
     instructions_left: Cell<usize>,
 }
+
+/// What is known about Ints and vectors at the start of each block.
+pub(super) type AtStarts = Rc<[Rc<Ranges>]>;
 
 /// A function as a part of a body.
 pub(super) struct Part {
@@ -50,14 +60,19 @@ pub(super) struct Part {
     pub(super) types: Types,
     /// What is known about what it returns.
     pub(super) result: Type,
-    /// Objects may move while it runs.
+    /// Objects may move while it runs, and by pc: while this instruction does.
     pub(super) moves: bool,
+    pub(super) moves_at: Vec<bool>,
+    effects: OnceCell<Effects>,
+    /// What is known about Ints and vectors at the start of its blocks, by what is known when it is entered.
+    ranges: RefCell<Vec<(Ranges, AtStarts)>>,
 }
 
 /// Where a part stands.
 pub(super) struct PartPlace {
-    /// The functions from the root to this one.
+    /// The functions from the root to this one, and the number of this chain.
     pub(super) chain: Vec<u32>,
+    chain_number: usize,
     /// The types of the registers that hold values when it is entered.
     pub(super) entry: Vec<Type>,
     pub(super) blocks: Blocks,
@@ -84,49 +99,89 @@ impl<'a> Planner<'a> {
             number: request.number,
             feedback: &request.feedback,
             optimizations,
-            parts: RefCell::default(),
+            chains: RefCell::new(vec![Chain::default()]),
             instructions_left: Cell::new(INSTRUCTIONS_ALL),
         }
     }
 
     /// The part that a body is for.
     pub(super) fn root(&self, function: u32) -> Rc<Part> {
-        self.part(vec![function], Vec::new())
+        self.make(vec![function], 0, Vec::new())
     }
 
     /// What is known about a part.
     pub(super) fn evidence(&self, place: &Rc<PartPlace>) -> Evidence<'_> {
+        let number = place.number();
         Evidence {
             planner: self,
-            function: self.program.function(place.number()),
+            function: self.program.function(number),
             place: Rc::clone(place),
+            feedback: self.feedback.of(number),
         }
     }
 
-    /// The last function of a chain, entered with registers of these types.
-    fn part(&self, chain: Vec<u32>, entry: Vec<Type>) -> Rc<Part> {
-        let key = (chain, entry);
-        if let Some(part) = self.parts.borrow().get(&key) {
+    /// A function called in a part, entered with registers of these types.
+    fn part(&self, outer: &PartPlace, callee: u32, entry: [&[Type]; 2]) -> Rc<Part> {
+        let number = self.longer_chain(outer.chain_number, callee);
+        let is_entered = |part: &&Rc<Part>| {
+            let rest = part.place.entry.strip_prefix(entry[0]);
+            rest == Some(entry[1])
+        };
+        if let Some(part) = self.chains.borrow()[number].parts.iter().find(is_entered) {
             return Rc::clone(part);
         }
-        let function = self.program.function(key.0[key.0.len() - 1]);
+        let chain = outer.chain.iter().copied().chain([callee]);
+        self.make(chain.collect(), number, entry.concat())
+    }
+
+    /// The number of the chain that is longer by a function.
+    fn longer_chain(&self, chain: usize, callee: u32) -> usize {
+        let mut chains = self.chains.borrow_mut();
+        let mut longer = chains[chain].longer.iter();
+        if let Some((_, number)) = longer.find(|(function, _)| *function == callee) {
+            return *number;
+        }
+        let number = chains.len();
+        chains[chain].longer.push((callee, number));
+        chains.push(Chain::default());
+        number
+    }
+
+    /// The last function of a chain, entered with registers of these types.
+    fn make(&self, chain: Vec<u32>, chain_number: usize, entry: Vec<Type>) -> Rc<Part> {
+        let function = self.program.function(chain[chain.len() - 1]);
         let place = Rc::new(PartPlace {
-            chain: key.0.clone(),
-            entry: key.1.clone(),
+            chain,
+            chain_number,
+            entry,
             blocks: Blocks::of(function),
             decided: RefCell::default(),
         });
         let evidence = self.evidence(&place);
         let types = evidence.types();
-        let (result, moves) = evidence.outcome(&types);
-        let part = Rc::new(Part {
-            place,
-            types,
-            result,
-            moves,
-        });
-        self.parts.borrow_mut().insert(key, Rc::clone(&part));
+        let part = Rc::new(evidence.part(types));
+        let mut chains = self.chains.borrow_mut();
+        chains[chain_number].parts.push(Rc::clone(&part));
         part
+    }
+}
+
+impl Part {
+    /// What its instructions do to what is known about Ints and vectors.
+    pub(super) fn effects(&self, evidence: &Evidence<'_>) -> &Effects {
+        let find = || evidence.effects(&self.types.plans, &self.moves_at);
+        self.effects.get_or_init(find)
+    }
+
+    /// What is known about Ints and vectors at the start of each block, given what is known about the arguments.
+    pub(super) fn ranges(&self, evidence: &Evidence<'_>, entry: &Ranges) -> AtStarts {
+        let mut found = self.ranges.borrow_mut();
+        if let Some((_, ranges)) = found.iter().find(|(known, _)| known == entry) {
+            return Rc::clone(ranges);
+        }
+        let ranges: AtStarts = evidence.ranges(self, entry).into();
+        found.push((entry.clone(), Rc::clone(&ranges)));
+        ranges
     }
 }
 
@@ -161,11 +216,13 @@ impl Evidence<'_> {
         cases.collect()
     }
 
-    /// What the results of such a call have in common.
-    pub(super) fn result_of_cases(&self, pc: u32, op: &Op, types: &[Type]) -> Type {
+    /// What the results of such a call have in common, and whether objects may move in one of them.
+    pub(super) fn outcome_of_cases(&self, pc: u32, op: &Op, types: &[Type]) -> (Type, bool) {
         let cases = self.cases(pc, op, types).into_iter();
-        let results = cases.map(|(_, part)| part.map_or(Type::Any, |part| part.result));
-        results.reduce(Type::join).unwrap_or(Type::Any)
+        let outcomes =
+            cases.map(|(_, part)| part.map_or((Type::Any, true), |p| (p.result, p.moves)));
+        let all = outcomes.reduce(|a, b| (a.0.join(b.0), a.1 || b.1));
+        all.unwrap_or((Type::Any, false))
     }
 
     fn can_inline(&self, pc: u32, callee: u32, args: u16) -> bool {
@@ -173,12 +230,13 @@ impl Evidence<'_> {
         let Some(most) = INSTRUCTIONS_MAX.get(self.place.chain.len() - 1) else {
             return false;
         };
-        let feedback = self.planner.feedback;
-        let has_run = self.site(pc).count > 0 && feedback.site(callee, 0).count > 0;
+        let feedback = self.planner.feedback.of(callee);
+        let entered = feedback.and_then(|feedback| feedback.site(0));
+        let has_run = self.site(pc).count > 0 && entered.is_some_and(|site| site.count > 0);
         let left = self.planner.instructions_left.get();
         let inlined = self.planner.optimizations.inline
             && has_run
-            && !feedback.is_apart(callee)
+            && !feedback.is_some_and(FunctionFeedback::is_apart)
             && function.params == args
             && !function.rest
             && function.code.len() <= (*most).min(left)
@@ -203,46 +261,53 @@ impl Evidence<'_> {
         };
         let (base, args) = window(call);
         let first = usize::from(base) + 1;
-        let mut entry = types[first..first + usize::from(args)].to_vec();
-        if self.planner.program.function(callee).captures > 0 {
-            entry.push(Type::Closure(callee));
-        }
-        let mut chain = self.place.chain.clone();
-        chain.push(callee);
-        self.planner.part(chain, entry)
+        let arguments = &types[first..first + usize::from(args)];
+        let closure = [Type::Closure(callee)];
+        let has_captures = self.planner.program.function(callee).captures > 0;
+        let closure = &closure[..usize::from(has_captures)];
+        self.planner.part(&self.place, callee, [arguments, closure])
     }
 
-    /// What all values that the function returns have in common, and whether objects may move in it.
-    fn outcome(&self, types: &Types) -> (Type, bool) {
+    /// The part of these types: what all values that the function returns have in common, and where objects may
+    /// move in it. Behind an exit no instruction has a plan any more.
+    fn part(&self, mut types: Types) -> Part {
         let mut result: Option<Type> = None;
-        let mut moves = false;
         let mut add = |value: Type| {
             result = Some(result.map_or(value, |known| known.join(value)));
         };
+        let mut moves_at = vec![false; self.function.code.len()];
         for (block, at_start) in self.place.blocks.all.iter().zip(&types.at_start) {
             let Some(mut now) = at_start.clone() else {
                 continue;
             };
             for pc in block.start..block.end {
-                let op = &self.function.code[pc as usize];
-                let before = now.clone();
-                let plan = self.step(pc, &mut now);
-                moves |= plan != Plan::Exit && self.moves(pc, plan, &before);
-                match (plan, op) {
-                    (Plan::Exit, _) => break,
-                    (_, Op::Control(Control::Return { value })) => {
+                let step = self.step(pc, &mut now);
+                if step.plan == Plan::Exit {
+                    types.plans[pc as usize..block.end as usize].fill(Plan::Exit);
+                    break;
+                }
+                moves_at[pc as usize] = step.moves;
+                match &self.function.code[pc as usize] {
+                    Op::Control(Control::Return { value }) => {
                         add(now[usize::from(value.0)].moved());
                     }
-                    (plan, Op::Function(call)) if is_tail_call(call) => add(match plan {
-                        Plan::Inline(callee) => self.inlined(op, callee, &before).result,
-                        Plan::OneOf => self.result_of_cases(pc, op, &before),
+                    Op::Function(call) if is_tail_call(call) => add(match step.plan {
+                        Plan::Inline(_) | Plan::OneOf => step.result,
                         _ => Type::Any,
                     }),
                     _ => {}
                 }
             }
         }
-        (result.unwrap_or(Type::Any), moves)
+        Part {
+            place: Rc::clone(&self.place),
+            types,
+            result: result.unwrap_or(Type::Any),
+            moves: moves_at.contains(&true),
+            moves_at,
+            effects: OnceCell::new(),
+            ranges: RefCell::default(),
+        }
     }
 
     /// The type of a constant: a function of the program, or nothing known.

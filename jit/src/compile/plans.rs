@@ -6,6 +6,7 @@ use pw_isa::op::{
 };
 use pw_isa::operand::Use;
 use pw_isa::{Kind, KindSet};
+use smallvec::SmallVec;
 
 use super::routines::Routine;
 use super::types::{Evidence, Plan, Type};
@@ -13,6 +14,9 @@ use crate::fiber::arena::Elements;
 use crate::interp::SAME_FREE_BYTES;
 use crate::interp::profile::{Site, Target};
 use crate::value::{CONSTANT, Value};
+
+/// A list of a few things, made for each instruction again and again.
+pub(super) type Few<T> = SmallVec<[T; 4]>;
 
 impl Evidence<'_> {
     /// The type of what an instruction writes that is not a call's.
@@ -32,7 +36,7 @@ impl Evidence<'_> {
 
     pub(super) fn plan(&self, pc: u32, op: &Op, types: &[Type]) -> Plan {
         let site = self.site(pc);
-        let generic = self.planner.feedback.is_generic(self.place.number(), pc);
+        let generic = self.is_generic(pc);
         let plan = match op {
             Op::Control(Control::Raise { .. }) => Plan::Exit,
             Op::Control(_) => Plan::Plain,
@@ -76,27 +80,6 @@ impl Evidence<'_> {
         match plan {
             Plan::Aside if Routine::of(op).is_some() => Plan::Routine,
             plan => plan,
-        }
-    }
-
-    /// Whether objects may move, or vectors change their kind, length or place, while an instruction runs.
-    pub(super) fn moves(&self, pc: u32, plan: Plan, types: &[Type]) -> bool {
-        let op = &self.function.code[pc as usize];
-        let allocates = matches!(
-            op,
-            Op::Data(Data::Cons { .. } | Data::MapSet { .. })
-                | Op::Function(Call::Cell { .. } | Call::Closure { .. })
-                | Op::Text(Text::StringRef { .. })
-        );
-        match plan {
-            Plan::Inline(callee) => self.inlined(op, callee, types).moves,
-            Plan::OneOf => {
-                let mut cases = self.cases(pc, op, types).into_iter();
-                cases.any(|(_, part)| part.is_none_or(|part| part.moves))
-            }
-            Plan::Aside => true,
-            Plan::Routine => Routine::of(op).is_some_and(|routine| routine.moves),
-            _ => allocates || op.info().effects.has(Effects::CALL),
         }
     }
 
@@ -260,6 +243,22 @@ impl Evidence<'_> {
     }
 }
 
+/// Whether objects may move, or vectors change their kind, length or place, while an instruction runs that does
+/// not stand for the code of other functions.
+pub(super) fn moves(op: &Op, plan: Plan) -> bool {
+    let allocates = matches!(
+        op,
+        Op::Data(Data::Cons { .. } | Data::MapSet { .. })
+            | Op::Function(Call::Cell { .. } | Call::Closure { .. })
+            | Op::Text(Text::StringRef { .. })
+    );
+    match plan {
+        Plan::Aside => true,
+        Plan::Routine => Routine::of(op).is_some_and(|routine| routine.moves),
+        _ => allocates || op.info().effects.has(Effects::CALL),
+    }
+}
+
 /// A key of a map that has an entry to look at first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum HintedKey {
@@ -274,13 +273,13 @@ pub(super) enum HintedKey {
 /// What operands are taken to be.
 struct Guess {
     /// One for each operand: known, or seen.
-    operands: Vec<Option<Type>>,
+    operands: Few<Option<Type>>,
     /// An operand was never seen.
     unseen: bool,
 }
 
 impl Guess {
-    fn of(registers: &[u16], site: Site, types: &[Type]) -> Guess {
+    fn of(registers: &[u16], site: &Site, types: &[Type]) -> Guess {
         let mut unseen = false;
         let operands = registers.iter().enumerate().map(|(place, register)| {
             let known = types[usize::from(*register)];
@@ -321,7 +320,7 @@ impl Guess {
 }
 
 /// Whether all operands are numbers, as is known or was seen.
-fn are_numbers(op: &Op, site: Site, types: &[Type]) -> bool {
+fn are_numbers(op: &Op, site: &Site, types: &[Type]) -> bool {
     let numbers = KindSet::of(&[Kind::Int, Kind::Float]);
     reads(op)
         .into_iter()
@@ -334,8 +333,8 @@ fn are_numbers(op: &Op, site: Site, types: &[Type]) -> bool {
 }
 
 /// The registers that an instruction reads, in the order of its operands.
-pub(super) fn reads(op: &Op) -> Vec<u16> {
-    let mut registers = Vec::new();
+pub(super) fn reads(op: &Op) -> Few<u16> {
+    let mut registers = Few::new();
     op.accesses(|access| {
         if let Access::Read { first, count } = access {
             registers.extend(first..first + count);
@@ -345,7 +344,7 @@ pub(super) fn reads(op: &Op) -> Vec<u16> {
 }
 
 /// How an instruction is compiled whose first operand should be an object of the arena.
-fn object_plan(kind: Kind, site: Site, known: Type) -> Plan {
+fn object_plan(kind: Kind, site: &Site, known: Type) -> Plan {
     let seen = site.operands[0];
     match known {
         known if known.is_within(Type::Object(kind)) => Plan::Object(kind),
@@ -355,7 +354,7 @@ fn object_plan(kind: Kind, site: Site, known: Type) -> Plan {
     }
 }
 
-fn data_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
+fn data_plan(op: &Op, site: &Site, types: &[Type]) -> Plan {
     let Op::Data(data) = op else {
         return Plan::Exit;
     };
@@ -422,7 +421,7 @@ fn data_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
     }
 }
 
-fn arith_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
+fn arith_plan(op: &Op, site: &Site, types: &[Type]) -> Plan {
     let plan = Guess::of(&reads(op), site, types).numbers();
     let Op::Arith(arith) = op else {
         return Plan::Exit;
@@ -444,7 +443,7 @@ fn arith_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
     }
 }
 
-fn compare_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
+fn compare_plan(op: &Op, site: &Site, types: &[Type]) -> Plan {
     let Op::Compare(compare) = op else {
         return Plan::Exit;
     };
@@ -476,53 +475,51 @@ fn compare_plan(op: &Op, site: Site, types: &[Type]) -> Plan {
 }
 
 /// The registers that an instruction guards under its plan, and what it wants them to be.
-pub(super) fn guarded(op: &Op, plan: Plan, types: &[Type], site: Site) -> Vec<(u16, Type)> {
-    let registers = reads(op);
+pub(super) fn guarded(op: &Op, plan: Plan, types: &[Type], site: &Site) -> Few<(u16, Type)> {
+    let within = |register: u16, wanted: Type| {
+        let known = types[usize::from(register)];
+        let is_enough = known.is_within(wanted);
+        (register, if is_enough { known } else { wanted })
+    };
+    let int = |register: &u16| (*register, Type::Int);
+    let mut wanted = Few::new();
     match plan {
-        Plan::Ints => registers.into_iter().map(|r| (r, Type::Int)).collect(),
-        Plan::Floats => registers
-            .into_iter()
-            .enumerate()
-            .map(|(place, register)| {
+        Plan::Ints => return reads(op).iter().map(int).collect(),
+        Plan::Floats => {
+            for (place, register) in reads(op).into_iter().enumerate() {
                 let ints = KindSet::of(&[Kind::Int]);
                 let is_int = types[usize::from(register)] == Type::Int
                     || site.operands.get(place) == Some(&ints);
-                (register, if is_int { Type::Int } else { Type::Float })
-            })
-            .collect(),
-        Plan::Text => match op {
-            Op::Text(Text::StringRef { index, .. }) => vec![(index.0, Type::Int)],
-            _ => Vec::new(),
-        },
-        Plan::Object(kind) => {
-            let known = types[usize::from(registers[0])];
-            let wanted = Type::Object(kind);
-            let known = known.is_within(wanted).then_some(known);
-            let mut wanted = vec![(registers[0], known.unwrap_or(wanted))];
-            if kind == Kind::Bytes {
-                wanted.extend(registers[1..].iter().map(|number| (*number, Type::Int)));
+                wanted.push((register, if is_int { Type::Int } else { Type::Float }));
             }
-            wanted
+        }
+        Plan::Text => {
+            if let Op::Text(Text::StringRef { index, .. }) = op {
+                wanted.push(int(&index.0));
+            }
+        }
+        Plan::Object(kind) => {
+            let registers = reads(op);
+            wanted.push(within(registers[0], Type::Object(kind)));
+            if kind == Kind::Bytes {
+                registers[1..].iter().for_each(|r| wanted.push(int(r)));
+            }
         }
         Plan::Elements(elements) => {
+            let registers = reads(op);
             let vector = match op {
                 Op::Data(Data::VectorSet { .. }) => Type::Written(elements),
                 _ => Type::Vector(elements),
             };
-            let known = types[usize::from(registers[0])];
-            let vector = if known.is_within(vector) {
-                known
-            } else {
-                vector
-            };
-            let mut wanted = vec![(registers[0], vector), (registers[1], Type::Int)];
+            wanted.push(within(registers[0], vector));
+            wanted.push(int(&registers[1]));
             if let (Some(value), true) = (registers.get(2), elements != Elements::Any) {
                 wanted.push((*value, Type::of_elements(elements)));
             }
-            wanted
         }
-        _ => Vec::new(),
+        _ => {}
     }
+    wanted
 }
 
 /// The type of what an instruction writes.

@@ -5,156 +5,67 @@
 //! A fact is about the bits of a register as a signed word, so that it does not depend on the register's
 //! kind; it is only ever found where that is Int.
 
-use std::collections::BTreeMap;
+use std::iter::once;
 
-use pw_isa::cost;
-use pw_isa::op::{Arith, Compare};
+use pw_isa::op::Arith;
+use smallvec::SmallVec;
 
+use super::facts::{Fact, Order, Term, Test};
 use super::intervals::{Interval, exact, operands, result};
+use super::table::Table;
 
 /// The most distances that are kept at once; beyond it new ones are not noted.
 const DISTANCES_MAX: usize = 200;
 /// A distance below this says nothing of use.
 const DISTANCE_MIN: i64 = -(1 << 40);
 
-/// A number that facts are about: the Int in a register, or the length of the vector in it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Term {
-    Int(u16),
-    Length(u16),
-}
-
-impl Term {
-    /// The register.
-    pub(super) fn register(self) -> u16 {
-        match self {
-            Term::Int(register) | Term::Length(register) => register,
-        }
-    }
-
-    /// The same about another register.
-    fn of(self, register: u16) -> Term {
-        match self {
-            Term::Int(_) => Term::Int(register),
-            Term::Length(_) => Term::Length(register),
-        }
-    }
-
-    /// The interval of all numbers that it can be.
-    fn widest(self) -> Interval {
-        match self {
-            Term::Int(_) => Interval::ALL,
-            Term::Length(_) => Interval {
-                least: 0,
-                most: cost::LENGTH_MAX as i64,
-            },
-        }
-    }
-}
-
-/// One thing that is known.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Fact {
-    /// A number is at least this.
-    Least(Term, i64),
-    /// A number is at most this.
-    Most(Term, i64),
-    /// The first and this are together at most the second.
-    Distance(Term, i64, Term),
-}
-
-impl Fact {
-    /// The numbers that it is about.
-    pub(super) fn terms(self) -> impl Iterator<Item = Term> {
-        let (first, second) = match self {
-            Fact::Least(term, _) | Fact::Most(term, _) => (term, None),
-            Fact::Distance(low, _, high) => (low, Some(high)),
-        };
-        [Some(first), second].into_iter().flatten()
-    }
-}
-
-/// How two numbers are compared.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Order {
-    Below,
-    AtMost,
-    Equal,
-    Differs,
-}
-
-/// A comparison whose outcome stands in a register.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Test {
-    order: Order,
-    low: Term,
-    high: Term,
-}
-
-impl Test {
-    /// What an instruction tests about two Ints.
-    pub(super) fn of(op: &Compare) -> Option<Test> {
-        let (order, low, high) = match op {
-            Compare::Lt { a, b, .. } => (Order::Below, a, b),
-            Compare::Gt { a, b, .. } => (Order::Below, b, a),
-            Compare::Le { a, b, .. } => (Order::AtMost, a, b),
-            Compare::Ge { a, b, .. } => (Order::AtMost, b, a),
-            Compare::NumEq { a, b, .. } => (Order::Equal, a, b),
-            Compare::NumNe { a, b, .. } => (Order::Differs, a, b),
-            _ => return None,
-        };
-        let (low, high) = (Term::Int(low.0), Term::Int(high.0));
-        Some(Test { order, low, high })
-    }
-
-    /// The test that holds where this one does not.
-    fn negated(self) -> Test {
-        let (order, low, high) = match self.order {
-            Order::Below => (Order::AtMost, self.high, self.low),
-            Order::AtMost => (Order::Below, self.high, self.low),
-            Order::Equal => (Order::Differs, self.low, self.high),
-            Order::Differs => (Order::Equal, self.low, self.high),
-        };
-        Test { order, low, high }
-    }
-
-    /// The registers compared, where they are compared for being equal or not.
-    pub(super) fn is_equality(self) -> bool {
-        matches!(self.order, Order::Equal | Order::Differs)
-    }
-
-    /// The registers compared.
-    pub(super) fn registers(self) -> [u16; 2] {
-        [self.low.register(), self.high.register()]
-    }
-}
+/// Some distances, and what is known about terms as seen from another.
+type Distances = SmallVec<[((Term, Term), i64); 16]>;
+type Near = SmallVec<[(Term, i64); 16]>;
 
 /// All that is known at one place.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(PartialEq, Eq, Debug, Default)]
 pub(super) struct Ranges {
     /// Terms that are not there can be any number that they ever are.
-    intervals: BTreeMap<Term, Interval>,
+    intervals: Table<Term, Interval, 8>,
     /// By two terms: what can be added to the first so that it is at most the second.
-    distances: BTreeMap<(Term, Term), i64>,
+    distances: Table<(Term, Term), i64, 16>,
     /// Comparisons by the register that their outcome is in.
-    tests: BTreeMap<u16, Test>,
+    tests: Table<u16, Test, 2>,
+}
+
+impl Clone for Ranges {
+    fn clone(&self) -> Ranges {
+        Ranges {
+            intervals: self.intervals.clone(),
+            distances: self.distances.clone(),
+            tests: self.tests.clone(),
+        }
+    }
+
+    fn clone_from(&mut self, other: &Ranges) {
+        self.intervals.clone_from(&other.intervals);
+        self.distances.clone_from(&other.distances);
+        self.tests.clone_from(&other.tests);
+    }
 }
 
 impl Ranges {
     /// Where a number lies.
     pub(super) fn interval(&self, term: Term) -> Interval {
-        let known = self.intervals.get(&term).copied();
+        let known = self.intervals.get(term);
         known.unwrap_or_else(|| term.widest())
     }
 
     /// The most that can be added to one number so that it is still at most another.
     fn distance(&self, low: Term, high: Term) -> Option<i64> {
-        let by_interval = self
-            .interval(high)
-            .least
-            .checked_sub(self.interval(low).most);
-        let noted = self.distances.get(&(low, high)).copied();
-        by_interval.max(noted)
+        let noted = self.distances.get((low, high));
+        self.distance_between(low, high).max(noted)
+    }
+
+    /// The same, as far as it follows from where the two lie.
+    fn distance_between(&self, low: Term, high: Term) -> Option<i64> {
+        self.interval(low).distance_to(self.interval(high))
     }
 
     /// Whether something is known.
@@ -162,7 +73,10 @@ impl Ranges {
         match fact {
             Fact::Least(term, least) => self.interval(term).least >= least,
             Fact::Most(term, most) => self.interval(term).most <= most,
-            Fact::Distance(low, by, high) => self.distance(low, high).is_some_and(|k| k >= by),
+            Fact::Distance(low, by, high) => {
+                self.distances.get((low, high)) >= Some(by)
+                    || self.distance_between(low, high) >= Some(by)
+            }
         }
     }
 
@@ -170,15 +84,15 @@ impl Ranges {
     pub(super) fn facts(&self) -> Vec<Fact> {
         let distances = self.distances.iter();
         let mut facts: Vec<Fact> = distances
-            .map(|((low, high), by)| Fact::Distance(*low, *by, *high))
+            .map(|((low, high), by)| Fact::Distance(low, by, high))
             .collect();
-        for (term, interval) in &self.intervals {
+        for (term, interval) in self.intervals.iter() {
             let widest = term.widest();
             if interval.least > widest.least {
-                facts.push(Fact::Least(*term, interval.least));
+                facts.push(Fact::Least(term, interval.least));
             }
             if interval.most < widest.most {
-                facts.push(Fact::Most(*term, interval.most));
+                facts.push(Fact::Most(term, interval.most));
             }
         }
         facts
@@ -186,7 +100,7 @@ impl Ranges {
 
     /// Whether an index is within a vector.
     pub(super) fn is_within(&self, index: u16, vector: u16) -> bool {
-        let (index, length) = (Term::Int(index), Term::Length(vector));
+        let (index, length) = (Term::int(index), Term::length(vector));
         self.knows(Fact::Least(index, 0)) && self.knows(Fact::Distance(index, 1, length))
     }
 
@@ -197,14 +111,15 @@ impl Ranges {
             Arith::Add { .. } | Arith::Sub { .. } | Arith::Mul { .. }
         );
         let (_, a, b) = operands(op);
-        let (a, b) = (self.interval(Term::Int(a)), self.interval(Term::Int(b)));
+        let (a, b) = (self.interval(Term::int(a)), self.interval(Term::int(b)));
         let (least, most) = exact(op, a, b);
         is_checked && i128::from(i64::MIN) <= least && most <= i128::from(i64::MAX)
     }
 
     fn narrow(&mut self, term: Term, to: Interval) {
-        let interval = self.interval(term).meet(to);
-        if interval != term.widest() {
+        let before = self.interval(term);
+        let interval = before.meet(to);
+        if interval != before {
             self.intervals.insert(term, interval);
         }
     }
@@ -244,22 +159,26 @@ impl Ranges {
                         ..Interval::ALL
                     },
                 );
-                let mut lower = vec![(low, 0)];
-                let mut higher = vec![(high, 0)];
-                for ((a, b), more) in &self.distances {
-                    if *b == low {
-                        lower.push((*a, *more));
-                    }
-                    if *a == high {
-                        higher.push((*b, *more));
-                    }
-                }
-                for (a, before) in &lower {
-                    for (b, behind) in &higher {
-                        let by = before.saturating_add(by).saturating_add(*behind);
-                        self.note(*a, by, *b);
-                    }
-                }
+                self.note_with_others(low, by, high);
+            }
+        }
+    }
+
+    /// Notes a distance, and those to all that is known to be below the first and above the second.
+    fn note_with_others(&mut self, low: Term, by: i64, high: Term) {
+        let (mut lower, mut higher) = (Near::new(), Near::new());
+        for ((a, b), more) in self.distances.iter() {
+            if b == low {
+                lower.push((a, more));
+            }
+            if a == high {
+                higher.push((b, more));
+            }
+        }
+        for (a, before) in once((low, 0)).chain(lower) {
+            for (b, behind) in once(&(high, 0)).chain(&higher) {
+                let by = before.saturating_add(by).saturating_add(*behind);
+                self.note(a, by, *b);
             }
         }
     }
@@ -293,7 +212,7 @@ impl Ranges {
 
     /// Notes which way a branch on a register has gone.
     pub(super) fn branch(&mut self, register: u16, is_true: bool) {
-        if let Some(test) = self.tests.get(&register).copied() {
+        if let Some(test) = self.tests.get(register) {
             self.hold(if is_true { test } else { test.negated() });
         }
     }
@@ -301,19 +220,25 @@ impl Ranges {
     /// A register is written: nothing is known about it any more.
     pub(super) fn forget(&mut self, register: u16) {
         self.keep(|term| term.register() != register);
-        self.tests.remove(&register);
+        self.tests.retain(|outcome, _| outcome != register);
+    }
+
+    /// Nothing is known any more about all registers from one on.
+    pub(super) fn forget_from(&mut self, first: u16) {
+        self.keep(|term| term.register() < first);
+        self.tests.retain(|outcome, _| outcome < first);
     }
 
     /// Vectors may have other lengths from here on.
     pub(super) fn forget_lengths(&mut self) {
-        self.keep(|term| matches!(term, Term::Int(_)));
+        self.keep(|term| !term.is_length());
     }
 
     /// Forgets all facts that are about other terms than these.
     pub(super) fn keep(&mut self, is_kept: impl Fn(Term) -> bool) {
-        self.intervals.retain(|term, _| is_kept(*term));
+        self.intervals.retain(|term, _| is_kept(term));
         self.distances
-            .retain(|(low, high), _| is_kept(*low) && is_kept(*high));
+            .retain(|(low, high), _| is_kept(low) && is_kept(high));
         self.tests
             .retain(|_, test| is_kept(test.low) && is_kept(test.high));
     }
@@ -338,7 +263,7 @@ impl Ranges {
     /// Another number that is known to be the same.
     fn equal(&self, term: Term) -> Option<Term> {
         let above = self.distances.iter().filter(|((low, _), _)| *low == term);
-        let mut others = above.map(|((_, high), _)| *high);
+        let mut others = above.map(|((_, high), _)| high);
         others.find(|other| {
             other.register() != term.register()
                 && self.knows(Fact::Distance(term, 0, *other))
@@ -348,7 +273,7 @@ impl Ranges {
 
     /// The opposite of the test in a register.
     pub(super) fn opposite(&self, register: u16) -> Option<Test> {
-        self.tests.get(&register).map(|test| test.negated())
+        self.tests.get(register).map(Test::negated)
     }
 
     /// A register is set to the value of another.
@@ -357,39 +282,50 @@ impl Ranges {
             return;
         }
         self.forget(dst);
-        let before = self.clone();
-        let is_src = |term: &Term| term.register() == src;
-        for (term, interval) in before.intervals.iter().filter(|(term, _)| is_src(term)) {
-            self.intervals.insert(term.of(dst), *interval);
+        for term in [Term::int(src), Term::length(src)] {
+            if let Some(interval) = self.intervals.get(term) {
+                self.intervals.insert(term.of(dst), interval);
+            }
         }
-        for ((low, high), by) in &before.distances {
+        let is_src = |term: Term| term.register() == src;
+        for ((low, high), by) in self.distances_with(is_src) {
             match (is_src(low), is_src(high)) {
-                (true, false) => self.note(low.of(dst), *by, *high),
-                (false, true) => self.note(*low, *by, high.of(dst)),
+                (true, false) => self.note(low.of(dst), by, high),
+                (false, true) => self.note(low, by, high.of(dst)),
                 _ => {}
             }
         }
-        if let Some(test) = before.tests.get(&src) {
-            self.tests.insert(dst, *test);
+        if let Some(test) = self.tests.get(src) {
+            self.tests.insert(dst, test);
         }
-        for term in [Term::Int(src), Term::Length(src)] {
+        for term in [Term::int(src), Term::length(src)] {
             self.note(term, 0, term.of(dst));
             self.note(term.of(dst), 0, term);
         }
     }
 
-    /// What is known about registers whose values are passed to others, about those.
-    pub(super) fn passed(&self, registers: &BTreeMap<u16, u16>) -> Ranges {
-        let name = |term: Term| registers.get(&term.register()).map(|to| term.of(*to));
+    /// The distances noted from or to some terms.
+    fn distances_with(&self, is_wanted: impl Fn(Term) -> bool) -> Distances {
+        let all = self.distances.iter();
+        let wanted = all.filter(|((low, high), _)| is_wanted(*low) || is_wanted(*high));
+        wanted.collect()
+    }
+
+    /// What is known about the arguments in a call's window, about the registers that they are passed in.
+    pub(super) fn passed(&self, window: u16, args: u16) -> Ranges {
+        let name = |term: Term| {
+            let place = term.register().checked_sub(window + 1)?;
+            (place < args).then(|| term.of(place))
+        };
         let mut passed = Ranges::default();
-        for (term, interval) in &self.intervals {
-            if let Some(name) = name(*term) {
-                passed.intervals.insert(name, *interval);
+        for (term, interval) in self.intervals.iter() {
+            if let Some(name) = name(term) {
+                passed.intervals.push(name, interval);
             }
         }
-        for ((low, high), by) in &self.distances {
-            if let Some((low, high)) = name(*low).zip(name(*high)) {
-                passed.note(low, *by, high);
+        for ((low, high), by) in self.distances.iter() {
+            if let Some((low, high)) = name(low).zip(name(high)) {
+                passed.note(low, by, high);
             }
         }
         passed
@@ -399,25 +335,25 @@ impl Ranges {
     pub(super) fn set_int(&mut self, register: u16, number: i64) {
         self.forget(register);
         self.intervals
-            .insert(Term::Int(register), Interval::only(number));
+            .insert(Term::int(register), Interval::only(number));
     }
 
     /// A register is set to the length of a vector.
     pub(super) fn set_length(&mut self, register: u16, vector: u16) {
-        let interval = self.interval(Term::Length(vector));
+        let interval = self.interval(Term::length(vector));
         self.forget(register);
-        let int = Term::Int(register);
+        let int = Term::int(register);
         self.narrow(int, interval);
         if register != vector {
-            self.assume(Fact::Distance(int, 0, Term::Length(vector)));
-            self.assume(Fact::Distance(Term::Length(vector), 0, int));
+            self.assume(Fact::Distance(int, 0, Term::length(vector)));
+            self.assume(Fact::Distance(Term::length(vector), 0, int));
         }
     }
 
     /// An element has been found: the index is within the vector.
     pub(super) fn found(&mut self, index: u16, vector: u16) {
-        self.assume(Fact::Least(Term::Int(index), 0));
-        self.assume(Fact::Distance(Term::Int(index), 1, Term::Length(vector)));
+        self.assume(Fact::Least(Term::int(index), 0));
+        self.assume(Fact::Distance(Term::int(index), 1, Term::length(vector)));
     }
 
     /// A register is set to the result of an operation on Ints, which exists.
@@ -428,42 +364,47 @@ impl Ranges {
             Arith::Div { .. } | Arith::Quot { .. } | Arith::Rem { .. } | Arith::Mod { .. }
         );
         // Divisions by 0 and -1 are not done in native code.
-        if is_division && self.knows(Fact::Least(Term::Int(b), -1)) {
-            self.assume(Fact::Least(Term::Int(b), 1));
+        if is_division && self.knows(Fact::Least(Term::int(b), -1)) {
+            self.assume(Fact::Least(Term::int(b), 1));
         }
-        let of = |ranges: &Ranges, register: u16| ranges.interval(Term::Int(register));
-        let interval = result(op, of(self, a), of(self, b));
-        let before = self.clone();
+        let (of_a, of_b) = (self.interval(Term::int(a)), self.interval(Term::int(b)));
+        let before = match op {
+            Arith::Add { .. } | Arith::Sub { .. } | Arith::Mod { .. } => {
+                let is_operand = |term| term == Term::int(a) || term == Term::int(b);
+                self.distances_with(is_operand)
+            }
+            _ => Distances::new(),
+        };
         self.forget(dst);
-        let int = Term::Int(dst);
+        let int = Term::int(dst);
         match op {
             Arith::Add { .. } => {
-                self.moved(&before, dst, a, of(&before, b));
-                self.moved(&before, dst, b, of(&before, a));
+                self.moved(&before, dst, a, of_b);
+                self.moved(&before, dst, b, of_a);
             }
             Arith::Sub { .. } => {
-                let by = of(&before, b);
-                if let (Some(least), Some(most)) = (by.most.checked_neg(), by.least.checked_neg()) {
+                let by = of_b.most.checked_neg().zip(of_b.least.checked_neg());
+                if let Some((least, most)) = by {
                     self.moved(&before, dst, a, Interval { least, most });
                 }
             }
-            Arith::Mod { .. } if of(&before, b).least > 0 && dst != b => {
-                self.assume(Fact::Distance(int, 1, Term::Int(b)));
-                for ((low, high), by) in &before.distances {
-                    if *low == Term::Int(b) && high.register() != dst {
-                        self.note(int, by.saturating_add(1), *high);
+            Arith::Mod { .. } if of_b.least > 0 && dst != b => {
+                self.assume(Fact::Distance(int, 1, Term::int(b)));
+                for ((low, high), by) in before {
+                    if low == Term::int(b) && high.register() != dst {
+                        self.note(int, by.saturating_add(1), high);
                     }
                 }
             }
             _ => {}
         }
-        self.narrow(int, interval);
+        self.narrow(int, result(op, of_a, of_b));
     }
 
-    /// What follows for a sum from what was known about one summand, when the other is in an interval.
-    fn moved(&mut self, before: &Ranges, dst: u16, a: u16, by: Interval) {
-        let (sum, a) = (Term::Int(dst), Term::Int(a));
-        for ((low, high), distance) in &before.distances {
+    /// What follows for a sum from the distances noted of one summand, when the other is in an interval.
+    fn moved(&mut self, before: &Distances, dst: u16, a: u16, by: Interval) {
+        let (sum, a) = (Term::int(dst), Term::int(a));
+        for ((low, high), distance) in before {
             if *low == a && high.register() != dst {
                 self.note(sum, distance.saturating_sub(by.most), *high);
             }
@@ -477,34 +418,73 @@ impl Ranges {
         }
     }
 
+    /// Whether nothing of this is lost where control comes from another place, too: whether `join` gives the
+    /// same again.
+    pub(super) fn holds_in(&self, other: &Ranges) -> bool {
+        let mut intervals = self.intervals.iter();
+        let mut tests = self.tests.beside(&other.tests);
+        let mut distances = self.distances.beside(&other.distances);
+        intervals.all(|(term, interval)| interval.join(other.interval(term)) == interval)
+            && tests.all(|(_, test, others)| others == Some(test))
+            && distances.all(|((low, high), by, others)| {
+                let holds = others.is_some_and(|others| others >= by)
+                    || other.distance_between(low, high) >= Some(by);
+                holds && self.distance_between(low, high) < Some(by)
+            })
+    }
+
     /// What is known when control has come from one of two places.
     pub(super) fn join(&self, other: &Ranges) -> Ranges {
         let mut joined = Ranges::default();
-        for (term, interval) in &self.intervals {
-            let interval = interval.join(other.interval(*term));
+        for (term, interval) in self.intervals.iter() {
+            let interval = interval.join(other.interval(term));
             if interval != term.widest() {
-                joined.intervals.insert(*term, interval);
+                joined.intervals.push(term, interval);
             }
         }
-        for (low, high) in self.distances.keys().chain(other.distances.keys()) {
-            let both = self.distance(*low, *high).zip(other.distance(*low, *high));
-            if let Some((a, b)) = both {
-                joined.note(*low, a.min(b), *high);
+        for ((low, high), by, others) in self.distances.beside(&other.distances) {
+            if let Some(by) = self.distance_in_both(other, low, high, [Some(by), others]) {
+                joined.distances.push((low, high), by);
             }
         }
-        for (register, test) in &self.tests {
-            if other.tests.get(register) == Some(test) {
-                joined.tests.insert(*register, *test);
+        for ((low, high), by, mine) in other.distances.beside(&self.distances) {
+            if mine.is_none()
+                && joined.distances.len() < DISTANCES_MAX
+                && let Some(by) = self.distance_in_both(other, low, high, [None, Some(by)])
+            {
+                joined.distances.insert((low, high), by);
+            }
+        }
+        for (register, test, others) in self.tests.beside(&other.tests) {
+            if others == Some(test) {
+                joined.tests.push(register, test);
             }
         }
         joined
     }
 
+    /// The distance between two numbers that is kept at two places, where this much of it is noted, unless it
+    /// follows from where they lie at either.
+    fn distance_in_both(
+        &self,
+        other: &Ranges,
+        low: Term,
+        high: Term,
+        noted: [Option<i64>; 2],
+    ) -> Option<i64> {
+        let lows = [self.interval(low), other.interval(low)];
+        let highs = [self.interval(high), other.interval(high)];
+        let [a, b] = [0, 1].map(|place| lows[place].distance_to(highs[place]).max(noted[place]));
+        let by = a.min(b)?;
+        let follows = lows[0].join(lows[1]).distance_to(highs[0].join(highs[1]));
+        (by >= DISTANCE_MIN && follows < Some(by)).then_some(by)
+    }
+
     /// What is kept of facts that go on becoming weaker from one look at a loop to the next: bounds fall back
     /// to the next of some numbers, in ascending order, and distances are given up.
     pub(super) fn widened(mut self, before: &Ranges, steps: &[i64]) -> Ranges {
-        for (term, interval) in &mut self.intervals {
-            let old = before.interval(*term);
+        for (term, interval) in self.intervals.iter_mut() {
+            let old = before.interval(term);
             let widest = term.widest();
             if interval.least < old.least {
                 let mut lower = steps.iter().rev().filter(|step| **step <= interval.least);
@@ -520,11 +500,9 @@ impl Ranges {
             }
         }
         self.intervals
-            .retain(|term, interval| *interval != term.widest());
-        let weaker = |(low, high): &(Term, Term), by: i64| {
-            before.distance(*low, *high).is_some_and(|old| by < old)
-        };
-        self.distances.retain(|terms, by| !weaker(terms, *by));
+            .retain(|term, interval| interval != term.widest());
+        let weaker = |(low, high), by| before.distance(low, high).is_some_and(|old| by < old);
+        self.distances.retain(|terms, by| !weaker(terms, by));
         self
     }
 }

@@ -12,7 +12,7 @@ use pw_isa::verify::LiveTable;
 
 use super::exits::Shared;
 use super::lower::{Lowering, NONE, SLOT};
-use super::parts::{Part, Planner};
+use super::parts::{AtStarts, Part, Planner};
 use super::ranges::Ranges;
 use super::registers::Register;
 use super::state::ExitReason;
@@ -27,7 +27,7 @@ pub(super) struct Scope<'a> {
     pub(super) live: &'a LiveTable,
     pub(super) registers: Vec<Register>,
     /// What is known about Ints and lengths at the start of each block.
-    pub(super) ranges: Vec<Ranges>,
+    pub(super) ranges: AtStarts,
     /// Cranelift's blocks, by block.
     pub(super) native: Vec<ir::Block>,
     /// The frame's r0, and how many slots behind the root's it is.
@@ -74,7 +74,7 @@ impl<'a> Scope<'a> {
                 .iter()
                 .map(|_| b.create_block())
                 .collect(),
-            ranges: evidence.ranges(&part.types, at_entry),
+            ranges: part.ranges(&evidence, at_entry),
             evidence,
             function,
             live: planner.program.live(number),
@@ -168,8 +168,7 @@ impl<'a> Lowering<'a, '_> {
         window: u16,
         args: u16,
     ) {
-        let passed = (0..args).map(|place| (window + 1 + place, place));
-        let ranges = self.ranges.passed(&passed.collect());
+        let ranges = self.ranges.passed(window, args);
         let inner = Scope::new(&mut self.b, self.planner, part, &ranges, at, caller);
         self.reach = self.reach.max(inner.end());
         let inner = Rc::new(inner);

@@ -103,7 +103,7 @@ impl Lowering<'_, '_> {
         self.b
             .ins()
             .brif(right, long_enough, &NONE, done, &[no.into()]);
-        self.b.switch_to_block(long_enough);
+        self.switch_to_sealed(long_enough);
         let content = self.b.ins().load(I64, MEMORY, object, CONTENT);
         let wanted = self.b.ins().iconst(I64, word as i64);
         let same = self.b.ins().icmp(IntCC::Equal, content, wanted);
@@ -146,20 +146,20 @@ impl Lowering<'_, '_> {
         self.b
             .ins()
             .brif(is_long, long, &NONE, found, &[inside.into()]);
-        self.b.switch_to_block(long);
+        self.switch_to_sealed(long);
         let buffer = self.b.ins().load(I64, MEMORY, object, CONTENT);
         let data = self.buffer_data(buffer);
         self.b.ins().jump(found, &[data.into()]);
-        self.b.switch_to_block(found);
+        self.switch_to_sealed(found);
         content
     }
 
     /// Elsewhere, the handler does it; goes on with the bits of what it has written.
     fn by_handler(&mut self, dst: Def, elsewhere: ir::Block, done: ir::Block) {
-        self.b.switch_to_block(elsewhere);
+        self.switch_to_sealed(elsewhere);
         self.do_aside();
         let bits = self.bits(dst.0);
         self.b.ins().jump(done, &[bits.into()]);
-        self.b.switch_to_block(done);
+        self.switch_to_sealed(done);
     }
 }

@@ -10,16 +10,21 @@ use std::rc::Rc;
 use pw_isa::op::{Access, Op};
 use pw_isa::{Function, Kind, KindSet};
 
+use super::feedback::FunctionFeedback;
 use super::parts::{PartPlace, Planner};
-use super::plans::guarded;
+use super::plans::{guarded, moves};
 use crate::fiber::arena::Elements;
 use crate::interp::profile::Site;
 use crate::value::CONSTANT;
 
+/// What was seen at an instruction that has not run.
+static UNSEEN: Site = Site::UNSEEN;
+
 /// What is known about a value.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Type {
     /// Nothing.
+    #[default]
     Any,
     Int,
     Float,
@@ -180,6 +185,7 @@ pub(super) enum Plan {
 pub(super) struct Types {
     /// By block: what is known at its start.
     pub(super) at_start: Vec<Option<Vec<Type>>>,
+    /// By pc; where control does not come in native code, the interpreter goes on.
     pub(super) plans: Vec<Plan>,
 }
 
@@ -188,9 +194,21 @@ pub(super) struct Evidence<'a> {
     pub(super) planner: &'a Planner<'a>,
     pub(super) function: &'a Function,
     pub(super) place: Rc<PartPlace>,
+    /// What was seen in the function.
+    pub(super) feedback: Option<&'a FunctionFeedback>,
 }
 
-impl Evidence<'_> {
+/// What comes of an instruction.
+pub(super) struct Step {
+    /// How it is compiled.
+    pub(super) plan: Plan,
+    /// What is known about what it writes or returns.
+    pub(super) result: Type,
+    /// Whether objects may move, or vectors change their kind, length or place, while it runs.
+    pub(super) moves: bool,
+}
+
+impl<'a> Evidence<'a> {
     /// Finds the types.
     pub(super) fn types(&self) -> Types {
         let free = self.solve(&[]);
@@ -202,8 +220,15 @@ impl Evidence<'_> {
     }
 
     /// What was seen at an instruction.
-    pub(super) fn site(&self, pc: u32) -> Site {
-        self.planner.feedback.site(self.place.number(), pc)
+    pub(super) fn site(&self, pc: u32) -> &'a Site {
+        let seen = self.feedback.and_then(|feedback| feedback.site(pc));
+        seen.unwrap_or(&UNSEEN)
+    }
+
+    /// Whether nothing is to be guessed about an instruction any more.
+    pub(super) fn is_generic(&self, pc: u32) -> bool {
+        self.feedback
+            .is_some_and(|feedback| feedback.is_generic(pc))
     }
 
     /// Types at the start of blocks, to a fixed point. `assumed` are types of registers at the start of
@@ -248,7 +273,7 @@ impl Evidence<'_> {
             let block = &self.place.blocks.all[number];
             let mut goes_on = true;
             for pc in block.start..block.end {
-                let plan = self.step(pc, &mut types);
+                let plan = self.step(pc, &mut types).plan;
                 plans[pc as usize] = plan;
                 if plan == Plan::Exit {
                     goes_on = false;
@@ -279,10 +304,7 @@ impl Evidence<'_> {
     /// values than the ways inside that were compiled, and would be refused again and again.
     fn is_open(&self, number: usize) -> bool {
         let block = &self.place.blocks.all[number];
-        let feedback = &self.planner.feedback;
-        block.is_header
-            && self.place.is_root()
-            && feedback.is_generic(self.place.number(), block.start)
+        block.is_header && self.place.is_root() && self.is_generic(block.start)
     }
 
     /// Guesses that are better made on the way into a loop or function than inside: about registers that
@@ -291,11 +313,7 @@ impl Evidence<'_> {
         let mut assumed = Vec::new();
         for (number, block) in self.place.blocks.all.iter().enumerate() {
             // Guesses that are made here have failed too often.
-            if self
-                .planner
-                .feedback
-                .is_generic(self.place.number(), block.start)
-            {
+            if self.is_generic(block.start) {
                 continue;
             }
             let inside = if number == 0 {
@@ -344,8 +362,11 @@ impl Evidence<'_> {
                         _ => Some(None),
                     };
                 }
-                has_moved |= self.moves(pc, plan, &known);
-                self.step(pc, &mut known);
+                let step = self.step(pc, &mut known);
+                has_moved |= match plan {
+                    Plan::Exit => moves(op, plan),
+                    _ => step.moves,
+                };
                 op.accesses(|access| match access {
                     Access::Write(register) => wanted[usize::from(register)] = Some(None),
                     Access::Clobber(first) => wanted[usize::from(first)..].fill(Some(None)),
@@ -362,18 +383,21 @@ impl Evidence<'_> {
     }
 
     /// What an instruction does to the types, and how it is compiled.
-    pub(super) fn step(&self, pc: u32, types: &mut [Type]) -> Plan {
-        let op = self.function.code[pc as usize];
-        let plan = self.plan(pc, &op, types);
-        for (register, guess) in guarded(&op, plan, types, self.site(pc)) {
+    pub(super) fn step(&self, pc: u32, types: &mut [Type]) -> Step {
+        let op = &self.function.code[pc as usize];
+        let plan = self.plan(pc, op, types);
+        for (register, guess) in guarded(op, plan, types, self.site(pc)) {
             types[usize::from(register)] = guess;
         }
-        let result = match plan {
-            Plan::Inline(callee) => self.inlined(&op, callee, types).result,
-            Plan::OneOf => self.result_of_cases(pc, &op, types),
-            _ => self.result_of(&op, plan, types),
+        let (result, moves) = match plan {
+            Plan::Inline(callee) => {
+                let part = self.inlined(op, callee, types);
+                (part.result, part.moves)
+            }
+            Plan::OneOf => self.outcome_of_cases(pc, op, types),
+            _ => (self.result_of(op, plan, types), moves(op, plan)),
         };
-        if self.moves(pc, plan, types) {
+        if moves {
             types.iter_mut().for_each(|known| *known = known.moved());
         }
         op.accesses(|access| match access {
@@ -381,7 +405,11 @@ impl Evidence<'_> {
             Access::Clobber(first) => types[usize::from(first)..].fill(Type::Any),
             Access::Read { .. } => {}
         });
-        plan
+        Step {
+            plan,
+            result,
+            moves,
+        }
     }
 }
 

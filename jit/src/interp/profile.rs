@@ -73,6 +73,18 @@ impl Site {
             ..Site::default()
         };
     }
+
+    /// Nothing.
+    pub(crate) const UNSEEN: Site = Site {
+        count: 0,
+        taken: 0,
+        kinds: KindSet(0),
+        operands: [KindSet(0); OPERANDS],
+        result: KindSet(0),
+        elements: 0,
+        target: Target::None,
+        is_stale: false,
+    };
 }
 
 /// What a call site entered.
