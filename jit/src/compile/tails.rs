@@ -67,7 +67,9 @@ pub(super) struct Tails {
     blocks: Vec<Option<Block>>,
     /// Links that have a block, which is still to be written.
     open: Vec<usize>,
-    constants: BTreeMap<u64, ir::Value>,
+    /// Constants that are at hand in the block being written. They are made where they are written, since
+    /// hot code would use those of a block that it has passed, and keep them for it.
+    constants: Vec<(u64, ir::Value)>,
 }
 
 impl Tails {
@@ -109,9 +111,9 @@ impl Tails {
             .map(|(jump, words)| (jump, self.tail(jump, words, &function.dfg)))
             .collect();
         let mut cursor = FuncCursor::new(function);
-        self.make_constants(&mut cursor);
         for (jump, first) in firsts {
             cursor.goto_inst(jump);
+            self.constants.clear();
             let then = self.run(&mut cursor, first);
             let dfg = &mut cursor.func.dfg;
             if let ir::InstructionData::Jump { destination, .. } = &mut dfg.insts[jump] {
@@ -125,6 +127,7 @@ impl Tails {
             cursor.func.layout.append_block(block);
             cursor.func.layout.set_cold(block);
             cursor.goto_bottom(block);
+            self.constants.clear();
             let (word, next) = self.links[number];
             self.store(&mut cursor, word);
             let then = self.run(&mut cursor, next);
@@ -168,24 +171,22 @@ impl Tails {
         number
     }
 
-    /// Puts the constants that are written at the end of the entry, from where they are everywhere.
-    fn make_constants(&mut self, cursor: &mut FuncCursor<'_>) {
-        let entry = cursor.func.layout.entry_block();
-        cursor.goto_last_inst(entry.expect("a function has an entry"));
-        for (word, _) in &self.links {
-            if let What::Constant(constant) = word.what {
-                let made = || cursor.ins().iconst(I64, constant as i64);
-                self.constants.entry(constant).or_insert_with(made);
-            }
-        }
-    }
-
-    fn store(&self, cursor: &mut FuncCursor<'_>, word: Word) {
+    fn store(&mut self, cursor: &mut FuncCursor<'_>, word: Word) {
         let value = match word.what {
-            What::Constant(constant) => self.constants[&constant],
+            What::Constant(constant) => self.constant(cursor, constant),
             What::Value(value) => value,
         };
         cursor.ins().store(MEMORY, value, word.base, word.offset);
+    }
+
+    fn constant(&mut self, cursor: &mut FuncCursor<'_>, constant: u64) -> ir::Value {
+        let mut at_hand = self.constants.iter();
+        if let Some((_, value)) = at_hand.find(|(known, _)| *known == constant) {
+            return *value;
+        }
+        let value = cursor.ins().iconst(I64, constant as i64);
+        self.constants.push((constant, value));
+        value
     }
 
     /// Writes links up to one to which there are several ways; the block that comes next.
