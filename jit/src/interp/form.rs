@@ -40,6 +40,26 @@ impl Instruction {
         rest: 0,
     };
 
+    /// The same with one number in `b` and `c`.
+    pub(crate) fn with_number(self, number: i32) -> Instruction {
+        let [b0, b1, c0, c1] = number.to_ne_bytes();
+        Instruction {
+            b: u16::from_ne_bytes([b0, b1]),
+            c: u16::from_ne_bytes([c0, c1]),
+            ..self
+        }
+    }
+
+    /// The number in `b` and `c`: read at once, which compilers do not make of two reads.
+    #[inline(always)]
+    pub(crate) fn number(&self) -> i32 {
+        const PLACE: usize = std::mem::offset_of!(Instruction, b);
+        const { assert!(std::mem::offset_of!(Instruction, c) == PLACE + 2 && PLACE % 4 == 0) };
+        let place = (&raw const *self).wrapping_byte_add(PLACE).cast::<i32>();
+        // SAFETY: the two fields lie there, side by side, and any bits are a number.
+        unsafe { *place }
+    }
+
     /// The lower half of `imm`.
     #[inline(always)]
     pub(crate) fn low(&self) -> u16 {
