@@ -69,7 +69,9 @@ impl Stay<'_> {
         if i.code.is_loop() {
             let counter = hot.counter(i.imm as u32);
             // SAFETY: there is such a counter.
-            unsafe { *counter = (*counter as i32).max(0) as u32 };
+            let left = unsafe { *counter } as i32;
+            // SAFETY: the same.
+            unsafe { *counter = left.max(0) as u32 };
         }
     }
 

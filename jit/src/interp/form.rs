@@ -42,19 +42,20 @@ impl Instruction {
 
     /// The same with one number in `b` and `c`.
     pub(crate) fn with_number(self, number: i32) -> Instruction {
-        let [b0, b1, c0, c1] = number.to_ne_bytes();
-        Instruction {
-            b: u16::from_ne_bytes([b0, b1]),
-            c: u16::from_ne_bytes([c0, c1]),
-            ..self
-        }
+        let (low, high) = (number as u16, (number >> 16) as u16);
+        let (b, c) = if cfg!(target_endian = "little") {
+            (low, high)
+        } else {
+            (high, low)
+        };
+        Instruction { b, c, ..self }
     }
 
     /// The number in `b` and `c`: read at once, which compilers do not make of two reads.
     #[inline(always)]
     pub(crate) fn number(&self) -> i32 {
         const PLACE: usize = std::mem::offset_of!(Instruction, b);
-        const { assert!(std::mem::offset_of!(Instruction, c) == PLACE + 2 && PLACE % 4 == 0) };
+        const { assert!(std::mem::offset_of!(Instruction, c) == PLACE + 2 && PLACE.is_multiple_of(4)) };
         let place = (&raw const *self).wrapping_byte_add(PLACE).cast::<i32>();
         // SAFETY: the two fields lie there, side by side, and any bits are a number.
         unsafe { *place }
