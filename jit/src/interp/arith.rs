@@ -155,16 +155,27 @@ impl Hot<'_> {
         }
     }
 
-    /// An operation on two Ints or two Floats.
+    /// An operation on two numbers. Operands of the other kind are read anew: of two tests of what was read
+    /// once, compilers make a choice among cases, in an order of their own.
     #[inline(always)]
     pub(super) fn arith<O: Operation>(&mut self, i: &Instruction) -> bool {
-        if self.int(i.b).is_some() {
-            return self.on_ints::<O>(i);
+        if let Some(a) = self.int(i.b) {
+            if let Some(b) = self.int(i.c) {
+                return self.set_found(i.a, O::ints(a, b).map(Value::int));
+            }
+            let b = self.get(i.c);
+            let result = O::floats(a as f64, f64::from_bits(b.bits));
+            return b.tag == FLOAT && self.set(i.a, Value::float(result));
         }
-        match (self.float(i.b), self.float(i.c)) {
-            (Some(a), Some(b)) => self.set(i.a, Value::float(O::floats(a, b))),
-            _ => false,
+        let Some(a) = self.float(i.b) else {
+            return false;
+        };
+        if let Some(b) = self.float(i.c) {
+            return self.set(i.a, Value::float(O::floats(a, b)));
         }
+        let b = self.get(i.c);
+        let result = O::floats(a, b.bits as i64 as f64);
+        b.tag == INT && self.set(i.a, Value::float(result))
     }
 
     /// An operation on two numbers of which one is a Float: two Ints come here only when they have no result.
@@ -193,7 +204,13 @@ impl Hot<'_> {
     /// The same for numbers of any kind.
     pub(super) fn arith_value_any<O: Operation>(&mut self, i: &Instruction) -> bool {
         let b = self.value(i.imm as usize);
-        self.set_found(i.a, apply::<O>(self.get(i.b), b))
+        match self.int(i.b) {
+            Some(a) if b.tag == FLOAT => {
+                let result = O::floats(a as f64, f64::from_bits(b.bits));
+                self.set(i.a, Value::float(result))
+            }
+            _ => self.set_found(i.a, apply::<O>(self.get(i.b), b)),
+        }
     }
 
     /// The second operand is the number in the instruction.
@@ -244,6 +261,77 @@ impl Hot<'_> {
         let product = apply::<Mul>(self.get(i.b), self.get(i.c));
         let sum = product.and_then(|product| apply::<Add>(product, addend));
         self.set_found(i.a, sum)
+    }
+
+    /// The element `c` of the vector `b`, and the register `imm`: which of the two is added to which makes
+    /// no difference that can be observed. Each case ends with its own write; see also [`Hot::arith`].
+    #[inline(always)]
+    pub(super) fn add_element(&mut self, i: &Instruction) -> bool {
+        let Some(element) = self.element(i.b, self.int(i.c)) else {
+            return false;
+        };
+        let other = i.imm as u16;
+        if element.tag == INT {
+            let a = element.bits as i64;
+            if let Some(b) = self.int(other) {
+                return self.set_found(i.a, a.checked_add(b).map(Value::int));
+            }
+            let b = self.get(other);
+            let sum = a as f64 + f64::from_bits(b.bits);
+            return b.tag == FLOAT && self.set(i.a, Value::float(sum));
+        }
+        if element.tag != FLOAT {
+            return false;
+        }
+        let a = f64::from_bits(element.bits);
+        if let Some(b) = self.float(other) {
+            return self.set(i.a, Value::float(a + b));
+        }
+        let b = self.get(other);
+        let sum = a + b.bits as i64 as f64;
+        b.tag == INT && self.set(i.a, Value::float(sum))
+    }
+
+    /// The product of the element `c` of the vector `b` and of the register in the lower half of `imm`, and
+    /// the register in the upper half: all Ints or all Floats.
+    #[inline(always)]
+    pub(super) fn mul_add_element(&mut self, i: &Instruction) -> bool {
+        let Some(element) = self.element(i.b, self.int(i.c)) else {
+            return false;
+        };
+        if element.tag == INT {
+            let (Some(factor), Some(addend)) = (self.int(i.low()), self.int(i.high())) else {
+                return false;
+            };
+            let product = (element.bits as i64).checked_mul(factor);
+            let sum = product.and_then(|product| product.checked_add(addend));
+            return self.set_found(i.a, sum.map(Value::int));
+        }
+        match (self.float(i.low()), self.float(i.high())) {
+            (Some(factor), Some(addend)) if element.tag == FLOAT => {
+                let product = f64::from_bits(element.bits) * factor;
+                self.set(i.a, Value::float(product + addend))
+            }
+            _ => false,
+        }
+    }
+
+    /// The same for numbers of any kind.
+    pub(super) fn mul_add_element_any(&mut self, i: &Instruction) -> bool {
+        let element = self.element(i.b, self.int(i.c));
+        let product = element.and_then(|element| apply::<Mul>(element, self.get(i.low())));
+        let sum = product.and_then(|product| apply::<Add>(product, self.get(i.high())));
+        self.set_found(i.a, sum)
+    }
+
+    /// A sum with a number, which may be done again, and the instruction behind it.
+    #[inline(always)]
+    pub(super) fn add_imm_and(
+        &mut self,
+        i: &Instruction,
+        behind: impl FnOnce(&mut Self, &Instruction) -> bool,
+    ) -> bool {
+        self.arith_imm::<Add>(i) && behind(self, self.ahead(2))
     }
 
     #[inline(always)]

@@ -240,6 +240,13 @@ pub(crate) enum Code {
     VectorRefOffset,
     /// An element of an element.
     VectorRefTwice,
+    /// An element, and a sum with it.
+    AddElement,
+    /// An element, a product with it, and a sum with that.
+    MulAddElement,
+    /// A sum with a number, and one of these.
+    AddImmVectorRef,
+    AddImmAddElement,
     /// The element is entry `imm` of the program's values.
     VectorSetValue,
     VectorLength,
@@ -357,6 +364,15 @@ impl Code {
             Code::BranchIs => Code::BranchIfIs,
             _ => return None,
         })
+    }
+
+    /// What a sum with a number becomes when this follows it.
+    pub(crate) fn behind_sum(self) -> Option<Code> {
+        match self {
+            Code::VectorRef => Some(Code::AddImmVectorRef),
+            Code::AddElement => Some(Code::AddImmAddElement),
+            _ => None,
+        }
     }
 
     /// What a `loop` becomes when this test follows it.

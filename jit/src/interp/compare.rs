@@ -66,7 +66,7 @@ impl Hot<'_> {
 
     /// Likewise between a register and a small number.
     #[inline(always)]
-    fn order_with<O: Order>(&self, a: u16, number: i16) -> Option<bool> {
+    fn order_with<O: Order>(&self, a: u16, number: i32) -> Option<bool> {
         match self.int(a) {
             Some(a) => Some(O::holds(a, i64::from(number))),
             None => self.float(a).map(|a| O::holds(a, f64::from(number))),
@@ -192,10 +192,10 @@ impl Hot<'_> {
         self.branch_found::<IF>(i, holds, 2)
     }
 
-    /// The number stands in `c`.
+    /// The number stands in `b` and `c`.
     #[inline(always)]
     pub(super) fn branch_order_imm<O: Order, const IF: bool>(&mut self, i: &Instruction) -> bool {
-        let holds = self.order_with::<O>(i.a, i.c as i16);
+        let holds = self.order_with::<O>(i.a, i.number());
         self.branch_found::<IF>(i, holds, 3)
     }
 
@@ -274,23 +274,17 @@ impl Hot<'_> {
     /// A `loop`, and the comparison and branch behind it.
     #[inline(always)]
     pub(super) fn loop_order<O: Order>(&mut self, i: &Instruction) -> bool {
-        let counted = self.count_loop(i);
-        self.skip(usize::from(counted));
-        counted && self.test::<O>()
+        self.enter_loop(i) && self.test::<O>()
     }
 
     #[inline(always)]
     pub(super) fn loop_order_imm<O: Order>(&mut self, i: &Instruction) -> bool {
-        let counted = self.count_loop(i);
-        self.skip(usize::from(counted));
-        counted && self.branch_order_imm::<O, false>(self.fetch())
+        self.enter_loop(i) && self.branch_order_imm::<O, false>(self.fetch())
     }
 
     #[inline(always)]
     pub(super) fn loop_order_length<O: Order>(&mut self, i: &Instruction) -> bool {
-        let counted = self.count_loop(i);
-        self.skip(usize::from(counted));
-        counted && self.branch_order_length::<O, false>(self.fetch())
+        self.enter_loop(i) && self.branch_order_length::<O, false>(self.fetch())
     }
 
     /// A jump to a `loop`, and the comparison and branch behind it.
@@ -350,9 +344,7 @@ impl Hot<'_> {
     /// A `loop`, and the test by kind and branch behind it.
     #[inline(always)]
     pub(super) fn loop_is(&mut self, i: &Instruction) -> bool {
-        let counted = self.count_loop(i);
-        self.skip(usize::from(counted));
-        counted && self.branch_is::<false>(self.fetch())
+        self.enter_loop(i) && self.branch_is::<false>(self.fetch())
     }
 
     /// A jump to such a `loop`, and that.

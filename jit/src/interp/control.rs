@@ -27,18 +27,19 @@ impl Hot<'_> {
         self.enter_block(self.position(i.imm))
     }
 
-    /// Counts an entry of a loop or function down; false when somebody wants to look at it now.
+    /// Counts a round of a loop down; false when somebody wants to look at it now. The counter is below 0 then,
+    /// until the loop is left.
     #[inline(always)]
-    pub(super) fn count(&mut self, site: u32) -> bool {
-        let counter = self.counter(site);
+    pub(super) fn count_loop(&mut self, i: &Instruction) -> bool {
+        let counter = self.counter(i.imm as u32);
+        // Counters are far below 2^31: counting first and asking for the sign makes one machine instruction of
+        // reading, counting and writing. Nothing is written back here, or LLVM chooses by arithmetic and makes the
+        // next pc wait for the counter.
         // SAFETY: there is such a counter.
-        let (left, is_due) = unsafe { *counter }.overflowing_sub(1);
-        if is_due {
-            return false;
-        }
+        let left = unsafe { *counter }.wrapping_sub(1);
         // SAFETY: the same.
         unsafe { *counter = left };
-        true
+        left as i32 >= 0
     }
 
     /// The counter of a loop or function. Sites were numbered with the program, and there is one for each.
@@ -47,17 +48,20 @@ impl Hot<'_> {
         self.at().counters.wrapping_add(site as usize)
     }
 
+    /// The same, and what stands behind comes next.
     #[inline(always)]
-    pub(super) fn count_loop(&mut self, i: &Instruction) -> bool {
-        self.count(i.imm as u32)
+    pub(super) fn enter_loop(&mut self, i: &Instruction) -> bool {
+        if !self.count_loop(i) {
+            return false;
+        }
+        self.skip(1);
+        true
     }
 
     /// A jump to a `loop`, and that.
     #[inline(always)]
     pub(super) fn jump_loop(&mut self, i: &Instruction) -> bool {
-        let goes_on = self.jump(i) && self.count_loop(self.fetch());
-        self.skip(usize::from(goes_on));
-        goes_on
+        self.jump(i) && self.enter_loop(self.fetch())
     }
 
     /// Goes on at the target of a branch, or `parts` further on.

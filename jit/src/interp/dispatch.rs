@@ -47,6 +47,7 @@ pub(super) fn execute(stay: &mut Stay<'_>) {
         unsafe { (handler.0)(pc, regs, gas, stay, TABLE.as_ptr()) };
     }
     stay.gas += kept;
+    stay.settle_counter();
 }
 
 impl Stay<'_> {
@@ -59,6 +60,19 @@ impl Stay<'_> {
         // A function that is to be looked at when it is entered stops the loop there, too.
         let is_entry = std::ptr::eq(self.pc, self.hot().function().code.as_ptr());
         !is_entry || self.is_counted
+    }
+
+    /// The counter of a loop that has run down stays at 0.
+    fn settle_counter(&mut self) {
+        let hot = self.hot();
+        let i = hot.fetch();
+        if i.code.is_loop() {
+            let counter = hot.counter(i.imm as u32);
+            // SAFETY: there is such a counter.
+            let left = unsafe { *counter } as i32;
+            // SAFETY: the same.
+            unsafe { *counter = left.max(0) as u32 };
+        }
     }
 
     /// Takes gas for a turn: what the current block still lacks, or more. The rest is kept back.
@@ -198,15 +212,15 @@ handlers! {
     MoveMove: next 2 => |hot, i| hot.copy_twice(i);
     Int: next 1 => |hot, i| hot.load_int(i);
     Value: next 1 => |hot, i| hot.load_value(i);
-    Add: next 1 => |hot, i| hot.arith::<Add>(i), or hot.arith_any::<Add>(i);
-    Sub: next 1 => |hot, i| hot.arith::<Sub>(i), or hot.arith_any::<Sub>(i);
-    Mul: next 1 => |hot, i| hot.arith::<Mul>(i), or hot.arith_any::<Mul>(i);
-    Div: next 1 => |hot, i| hot.arith::<Div>(i), or hot.arith_any::<Div>(i);
+    Add: next 1 => |hot, i| hot.arith::<Add>(i);
+    Sub: next 1 => |hot, i| hot.arith::<Sub>(i);
+    Mul: next 1 => |hot, i| hot.arith::<Mul>(i);
+    Div: next 1 => |hot, i| hot.arith::<Div>(i);
     Quot: next 1 => |hot, i| hot.on_ints::<Quot>(i), or hot.arith_any::<Quot>(i);
     Rem: next 1 => |hot, i| hot.on_ints::<Rem>(i), or hot.arith_any::<Rem>(i);
     Mod: next 1 => |hot, i| hot.on_ints::<Mod>(i), or hot.arith_any::<Mod>(i);
-    Min: next 1 => |hot, i| hot.arith::<Min>(i), or hot.arith_any::<Min>(i);
-    Max: next 1 => |hot, i| hot.arith::<Max>(i), or hot.arith_any::<Max>(i);
+    Min: next 1 => |hot, i| hot.arith::<Min>(i);
+    Max: next 1 => |hot, i| hot.arith::<Max>(i);
     Neg: next 1 => |hot, i| hot.neg(i);
     Abs: next 1 => |hot, i| hot.abs(i);
     BitNot: next 1 => |hot, i| hot.bit_not(i);
@@ -233,15 +247,14 @@ handlers! {
     ShlImm: next 2 => |hot, i| hot.bits_imm(i, |a, b| a.wrapping_shl(b as u32));
     ShrImm: next 2 => |hot, i| hot.bits_imm(i, |a, b| a.wrapping_shr(b as u32));
     UshrImm: next 2 => |hot, i| hot.bits_imm(i, shift_right_zero);
-    AddReturn: enter => |hot, i| hot.arith::<Add>(i) && hot.leave_function_behind(i),
-        or hot.arith_any::<Add>(i) && hot.leave_function_behind(i);
+    AddReturn: enter => |hot, i| hot.arith::<Add>(i) && hot.leave_function_behind(i);
     AddValue: next 2 => |hot, i| hot.arith_value::<Add>(i), or hot.arith_value_any::<Add>(i);
     SubValue: next 2 => |hot, i| hot.arith_value::<Sub>(i), or hot.arith_value_any::<Sub>(i);
     MulValue: next 2 => |hot, i| hot.arith_value::<Mul>(i), or hot.arith_value_any::<Mul>(i);
     DivValue: next 2 => |hot, i| hot.arith_value::<Div>(i), or hot.arith_value_any::<Div>(i);
-    AddMove: next 2 => |hot, i| hot.arith::<Add>(i), or hot.arith_any::<Add>(i);
-    SubMove: next 2 => |hot, i| hot.arith::<Sub>(i), or hot.arith_any::<Sub>(i);
-    MulMove: next 2 => |hot, i| hot.arith::<Mul>(i), or hot.arith_any::<Mul>(i);
+    AddMove: next 2 => |hot, i| hot.arith::<Add>(i);
+    SubMove: next 2 => |hot, i| hot.arith::<Sub>(i);
+    MulMove: next 2 => |hot, i| hot.arith::<Mul>(i);
     AddImmMove: next 3 => |hot, i| hot.arith_imm::<Add>(i);
     MulAdd: next 2 => |hot, i| hot.mul_add(i), or hot.mul_add_any(i);
     ToFloat: next 1 => |hot, i| hot.float_function(i, |a| a);
@@ -428,6 +441,10 @@ handlers! {
     VectorSetAt: next 2 => |hot, i| hot.vector_set_at(i);
     VectorRefOffset: next 3 => |hot, i| hot.vector_ref_offset(i);
     VectorRefTwice: next 2 => |hot, i| hot.vector_ref_twice(i);
+    AddElement: next 2 => |hot, i| hot.add_element(i);
+    MulAddElement: next 3 => |hot, i| hot.mul_add_element(i), or hot.mul_add_element_any(i);
+    AddImmVectorRef: next 3 => |hot, i| hot.add_imm_and(i, Hot::vector_ref);
+    AddImmAddElement: next 4 => |hot, i| hot.add_imm_and(i, Hot::add_element);
     VectorSetValue: next 2 => |hot, i| hot.vector_set_value(i);
     VectorLength: next 1 => |hot, i| hot.vector_length(i);
     VectorPush: next 1 => |hot, i| hot.vector_push(i);

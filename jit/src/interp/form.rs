@@ -40,6 +40,27 @@ impl Instruction {
         rest: 0,
     };
 
+    /// The same with one number in `b` and `c`.
+    pub(crate) fn with_number(self, number: i32) -> Instruction {
+        let (low, high) = (number as u16, (number >> 16) as u16);
+        let (b, c) = if cfg!(target_endian = "little") {
+            (low, high)
+        } else {
+            (high, low)
+        };
+        Instruction { b, c, ..self }
+    }
+
+    /// The number in `b` and `c`: read at once, which compilers do not make of two reads.
+    #[inline(always)]
+    pub(crate) fn number(&self) -> i32 {
+        const PLACE: usize = std::mem::offset_of!(Instruction, b);
+        const { assert!(std::mem::offset_of!(Instruction, c) == PLACE + 2 && PLACE.is_multiple_of(4)) };
+        let place = (&raw const *self).wrapping_byte_add(PLACE).cast::<i32>();
+        // SAFETY: the two fields lie there, side by side, and any bits are a number.
+        unsafe { *place }
+    }
+
     /// The lower half of `imm`.
     #[inline(always)]
     pub(crate) fn low(&self) -> u16 {

@@ -12,7 +12,7 @@ use pw_isa::operand::{Def, Use};
 use pw_isa::verify::LiveTable;
 
 use super::branches::{branch_on, compare_with_number, compare_with_value};
-use super::form::{Code, Instruction};
+use super::form::{Code, Instruction, halves};
 use super::rewrite::{Rewriter, instruction, slot, three};
 
 /// What is known about a function while its sequences are fused.
@@ -38,6 +38,7 @@ impl Fuser<'_> {
         }
         self.fuse_loops(code);
         self.fuse_jumps(code);
+        self.fuse_elements(code);
     }
 
     /// The instruction `parts - 1` behind `pc`, if all of them belong to one block.
@@ -107,6 +108,7 @@ impl Fuser<'_> {
                         ..three(Code::VectorRefTwice, last, vector, index)
                     })
                 }
+                Op::Arith(op) => self.element_operand(pc, dst, (vector, index), op),
                 _ => self.element(pc, dst, (vector, index), second),
             },
             Op::Compare(_) | Op::Text(_) => self.test(pc, second),
@@ -146,10 +148,9 @@ impl Fuser<'_> {
             Op::Compare(op) => {
                 let (code, dst, a) = compare_with_number(op, t)?;
                 let branch = branch_on(pc, code, self.part(pc, 3)?, dst, 3)?;
-                let imm = i16::try_from(number).ok()?;
                 let dead = self.is_dead(t.0, &branch.ways) && self.is_dead(dst.0, &branch.ways);
-                (dead && a.0 != t.0)
-                    .then(|| instruction(branch.code, slot(a.0), 0, imm as u16, branch.target))
+                let fused = instruction(branch.code, slot(a.0), 0, 0, branch.target);
+                (dead && a.0 != t.0).then(|| fused.with_number(number))
             }
             Op::Data(Data::VectorRef { dst, vector, index }) if index.0 == t.0 => (vector.0 != t.0
                 && is_last(Some(dst), 2))
@@ -385,6 +386,62 @@ impl Fuser<'_> {
                 })
             }
             _ => None,
+        }
+    }
+
+    /// An element of a vector, and the sum, or the product and sum, that is the only one to read it.
+    fn element_operand(
+        &self,
+        pc: usize,
+        t: Def,
+        (vector, index): (Use, Use),
+        op: Arith,
+    ) -> Option<Instruction> {
+        let other = |a: Use, b: Use, dst: Def| match (a.0 == dst.0, b.0 == dst.0) {
+            (true, false) => Some(slot(b.0)),
+            (false, true) => Some(slot(a.0)),
+            _ => None,
+        };
+        let is_last = |dst: Def, last: Def, parts: usize| {
+            last.0 == dst.0 || self.is_dead(dst.0, &[pc + parts])
+        };
+        let (code, last, imm) = match op {
+            Arith::Add { dst, a, b } if is_last(t, dst, 2) => {
+                (Code::AddElement, dst, i32::from(other(a, b, t)?))
+            }
+            Arith::Mul { dst, a, b } => {
+                let Op::Arith(Arith::Add {
+                    dst: last,
+                    a: left,
+                    b: right,
+                }) = self.part(pc, 3)?
+                else {
+                    return None;
+                };
+                let (factor, addend) = (other(a, b, t)?, other(left, right, dst)?);
+                let is_free = |dst: Def| is_last(dst, last, 3) && addend != slot(dst.0);
+                // What is added is read behind the product.
+                (is_free(t) && is_free(dst)).then_some(())?;
+                (Code::MulAddElement, last, halves(factor, addend))
+            }
+            _ => return None,
+        };
+        Some(Instruction {
+            imm,
+            ..three(code, last, vector, index)
+        })
+    }
+
+    /// A sum with a number is done with the element of a vector behind it, also where that is done with more.
+    fn fuse_elements(&self, code: &mut [Instruction]) {
+        for pc in 0..code.len() {
+            let first = code[pc];
+            // Doing the sum again must give the same.
+            let again = first.code == Code::AddImm && first.a != first.b;
+            if again && self.part(pc, 3).is_some() {
+                let fused = code[pc + 2].code.behind_sum();
+                code[pc].code = fused.unwrap_or(Code::AddImm);
+            }
         }
     }
 

@@ -379,6 +379,13 @@ impl<'a> Hot<'a> {
         unsafe { &*self.pc }
     }
 
+    /// An instruction that is fused with the current one, so many parts further on.
+    #[inline(always)]
+    pub(super) fn ahead(&self, parts: usize) -> &'a Instruction {
+        // SAFETY: 3 of the module's head; as for the current one.
+        unsafe { &*self.pc.wrapping_add(parts) }
+    }
+
     /// Goes on behind the current instruction and the parts that are fused with it.
     #[inline(always)]
     pub(super) fn skip(&mut self, parts: usize) {
