@@ -91,6 +91,9 @@ pub fn run(
     outcome
 }
 
+/// Instructions that are done one by one, without a look at anything else, where a block cannot be paid for.
+const STEPS_POOR: u32 = 32;
+
 /// What can spare the fast loop its work.
 struct Tiers<'a> {
     jit: Option<&'a mut Jit>,
@@ -189,6 +192,8 @@ fn run_with(
             }
             None => Native::None,
         };
+        // The block at hand cannot be paid for whole: the fast loop does nothing, and the slice ends soon.
+        let mut is_poor = false;
         let observed = match native {
             Native::None => {
                 let mut observed = 0;
@@ -202,6 +207,8 @@ fn run_with(
                         dispatch::execute(&mut stay);
                         is_counted = stay.is_counted;
                         stay.leave();
+                    } else {
+                        is_poor = true;
                     }
                     if tiers.have_entry(fiber) {
                         has_entered = false;
@@ -228,7 +235,8 @@ fn run_with(
         // whole, or the first of some that are looked at.
         let (program, function, _) = fiber.position();
         let depth = fiber.depth();
-        for place in 0..observed.max(1) {
+        let steps = if is_poor { STEPS_POOR } else { 1 };
+        for place in 0..observed.max(steps) {
             let step = |fiber: &mut Fiber| reference::step(fiber, code, host, slice_end);
             let outcome = tiers.note(fiber, code, None, |fiber| {
                 if place < observed {
@@ -239,6 +247,9 @@ fn run_with(
             });
             if let Some(outcome) = outcome {
                 return outcome;
+            }
+            if place >= observed && fiber.depth() != depth {
+                break;
             }
         }
         has_entered = observed == 0 && fiber.depth() > depth;
