@@ -109,3 +109,54 @@ fn a_function_that_is_too_large_is_interpreted_and_counted() {
         "{refused:?}"
     );
 }
+
+/// Deep recursion with many calls that return at once among those that do not.
+const ACKERMANN: &str = ".entry @main
+func main()
+    int r2 2
+    int r3 300
+    call r1 args=2 @ackermann
+    return r1
+func ackermann(m n)
+    .locals zero one t
+    int zero 0
+    int one 1
+    eq t m zero
+    branch-unless t LM
+    add n n one
+    return n
+LM:
+    sub r6 m one
+    eq t n zero
+    branch-unless t LN
+    move r7 one
+    tail-call r5 args=2 @ackermann
+LN:
+    move r9 m
+    sub r10 n one
+    call r8 args=2 @ackermann
+    move r7 r8
+    tail-call r5 args=2 @ackermann
+";
+
+#[test]
+fn deep_recursion_in_slices_stays_in_native_code() {
+    let (code, number) = load(ACKERMANN);
+    let settings = JitSettings {
+        background: false,
+        ..JitSettings::default()
+    };
+    let mut profile = Profile::with_native(settings).expect("native code");
+    let mut fiber = Fiber::new(&code, number, Limits::default());
+    // Each slice ends some hundred calls deep, and these return to the interpreter one by one.
+    let outcome = loop {
+        match interp::run(&mut fiber, &code, &mut Surroundings, &mut profile, 100_000) {
+            Outcome::Preempted => {}
+            outcome => break outcome,
+        }
+    };
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    let native = profile.native().expect("a tier").statistics();
+    let share = native.gas as f64 / fiber.gas_used() as f64;
+    assert!(share > 0.8, "{share} of {} in native code", fiber.gas_used());
+}

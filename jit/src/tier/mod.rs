@@ -62,6 +62,8 @@ pub struct JitStatistics {
     pub compiler: CompilerStatistics,
     /// Entries of this worker into native code.
     pub entries: u64,
+    /// Gas that was used there, with what the interpreter used under native frames.
+    pub gas: u64,
     /// Its time there, with what the interpreter did under native frames; 0 unless the settings say that
     /// it is measured.
     pub native_time: Duration,
@@ -181,6 +183,7 @@ impl Jit {
         JitStatistics {
             compiler: self.compiler.statistics(),
             entries: self.entries,
+            gas: self.gas,
             native_time: self.native_time,
             exits,
         }

@@ -151,6 +151,7 @@ pub(crate) fn statistics_json(statistics: &JitStatistics, time: Duration) -> Jso
         "code_bytes": compiler.code_bytes,
         "compile_ms": milliseconds(compiler.compile_time),
         "entries": statistics.entries,
+        "native_gas": statistics.gas,
         "exits": exits,
         "native_ms": milliseconds(statistics.native_time),
         "interpreter_ms": milliseconds(time.saturating_sub(statistics.native_time)),
