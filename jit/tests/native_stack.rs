@@ -158,5 +158,9 @@ fn deep_recursion_in_slices_stays_in_native_code() {
     assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
     let native = profile.native().expect("a tier").statistics();
     let share = native.gas as f64 / fiber.gas_used() as f64;
-    assert!(share > 0.8, "{share} of {} in native code", fiber.gas_used());
+    assert!(
+        share > 0.8,
+        "{share} of {} in native code",
+        fiber.gas_used()
+    );
 }
