@@ -1,7 +1,8 @@
 //! `pw bench`, and `pw run` with memoisation and settings: what they print, and what they refuse.
 
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value as Json;
 
@@ -167,4 +168,45 @@ fn a_run_with_memoisation_gives_the_same_and_tells_what_it_did() {
     let output = pw("memo", &["run", "p.jue", "--memo", "--stats"]);
     assert!(text(&output.stderr).contains("memo         "), "{output:?}");
     assert!(text(&output.stderr).contains("hits of"), "{output:?}");
+}
+
+/// Interrupts `pw bench` after a while; none when it had not begun to listen by then.
+#[cfg(unix)]
+fn interrupted_after(wait: Duration) -> Option<Output> {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench/stop");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("p.jue"), PROGRAM).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pw"))
+        .args(["bench", "p.jue", "--runs", "1000000", "--json"])
+        .current_dir(&folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(wait);
+    let number = child.id().to_string();
+    let told = Command::new("kill").args(["-INT", &number]).status();
+    assert!(told.unwrap().success());
+    // Where the parent ignores such signals, one that comes too early is lost.
+    for _ in 0..100 {
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    child.kill().unwrap();
+    let output = child.wait_with_output().unwrap();
+    output.status.code().is_some().then_some(output)
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_shows_what_was_measured_until_then() {
+    let waits = [500, 1_000, 2_000, 4_000].map(Duration::from_millis);
+    let output = waits.into_iter().find_map(interrupted_after);
+    let output = output.expect("it listens after some seconds");
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let report = json(&output);
+    assert_eq!(report["interrupted"], true);
+    assert_eq!(report["equal"], true);
 }
