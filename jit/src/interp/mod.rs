@@ -39,6 +39,7 @@ mod nested;
 pub mod profile;
 mod rewrite;
 pub(crate) mod routines;
+mod site;
 mod text;
 
 pub(crate) use aside::NOTHING;
