@@ -124,30 +124,27 @@ impl Blocks {
 
     /// By block: whether a way leads from it to this one.
     pub(super) fn leading_to(&self, to: usize) -> Vec<bool> {
-        let mut leads = vec![false; self.all.len()];
-        let mut open = vec![to];
+        self.backwards(vec![to], vec![false; self.all.len()])
+    }
+
+    /// Goes from some blocks to all that lead to them, but not on from those that are reached already: which
+    /// are reached in the end.
+    fn backwards(&self, mut open: Vec<usize>, mut reached: Vec<bool>) -> Vec<bool> {
         while let Some(number) = open.pop() {
-            if !std::mem::replace(&mut leads[number], true) {
+            if !std::mem::replace(&mut reached[number], true) {
                 open.extend((0..self.all.len()).filter(|b| self.all[*b].next.contains(&number)));
             }
         }
-        leads
+        reached
     }
 
     /// The blocks of the loop with this header.
     pub(super) fn of_loop(&self, header: usize) -> Vec<usize> {
         let mut inside = vec![false; self.all.len()];
         inside[header] = true;
-        let mut open: Vec<usize> = (header..self.all.len())
-            .filter(|number| self.all[*number].next.contains(&header))
-            .collect();
-        while let Some(number) = open.pop() {
-            if !inside[number] {
-                inside[number] = true;
-                let before = (0..self.all.len()).filter(|b| self.all[*b].next.contains(&number));
-                open.extend(before);
-            }
-        }
+        let back =
+            (header..self.all.len()).filter(|number| self.all[*number].next.contains(&header));
+        let inside = self.backwards(back.collect(), inside);
         (0..self.all.len())
             .filter(|number| inside[*number])
             .collect()

@@ -374,9 +374,10 @@ impl<'a> Checker<'a> {
     }
 
     /// Whether a way leaves where the body was entered: no loop and no write has come before it, and so all
-    /// registers stand where they did, and the gas is what it was.
+    /// registers stand where they did. The gas is what it was: nothing is written and given back of it.
     fn is_way_in(&self, way: &Way, place: ExitPlace, frame: i64) -> bool {
-        let writes = way.written.keys();
+        let gas = state(offset_of!(NativeState<'_>, gas));
+        let mut writes = way.written.keys();
         let mut open = vec![way.first];
         let mut passed = BTreeSet::new();
         while let Some(block) = open.pop() {
@@ -420,7 +421,8 @@ impl<'a> Checker<'a> {
         is_entry
             && is_own
             && frame == 0
-            && writes.filter(|to| matches!(to, Address::Frame(_))).count() == 0
+            && place.refund == 0
+            && writes.all(|to| !matches!(to, Address::Frame(_)) && *to != gas)
     }
 
     fn check_newest(&self, way: &Way, place: ExitPlace, frame: i64) -> Result<(), String> {

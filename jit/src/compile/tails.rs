@@ -52,7 +52,14 @@ enum Next {
 }
 
 /// A word that is written, and what comes behind it.
-type Link = (Word, Next);
+struct Link {
+    word: Word,
+    next: Next,
+    /// How many ways there are to it.
+    ways: u32,
+    /// The block that it stands in, if there are several.
+    block: Option<Block>,
+}
 
 /// The tails of a function.
 #[derive(Default)]
@@ -60,13 +67,10 @@ pub(super) struct Tails {
     /// By the jump that ends a way out: what is to be written before, and with which value it is sorted.
     ends: BTreeMap<Inst, Vec<(ir::Value, Word)>>,
     links: Vec<Link>,
-    numbers: BTreeMap<Link, usize>,
-    /// By link: how many ways there are to it.
-    ways: Vec<u32>,
-    /// By link: the block that it stands in, if there are several ways to it.
-    blocks: Vec<Option<Block>>,
+    /// The links by what they write, and what comes behind.
+    numbers: BTreeMap<(Word, Next), usize>,
     /// Links that have a block, which is still to be written.
-    open: Vec<usize>,
+    open: Vec<(usize, Block)>,
     /// Constants that are at hand in the block being written. They are made where they are written, since
     /// hot code would use those of a block that it has passed, and keep them for it.
     constants: Vec<(u64, ir::Value)>,
@@ -82,16 +86,9 @@ impl Tails {
                 Tag::Known(tag) => What::Constant(tag),
                 Tag::Found(tag) => What::Value(tag),
             };
-            let age = source.bits;
+            let (base, age) = (fp, source.bits);
             for (offset, what) in [(slot, tag), (slot + 8, What::Value(source.bits))] {
-                words.push((
-                    age,
-                    Word {
-                        base: fp,
-                        offset,
-                        what,
-                    },
-                ));
+                words.push((age, Word { base, offset, what }));
             }
         }
     }
@@ -120,15 +117,12 @@ impl Tails {
                 destination.set_block(then, &mut dfg.value_lists);
             }
         }
-        while let Some(number) = self.open.pop() {
-            let Some(block) = self.blocks[number] else {
-                continue;
-            };
+        while let Some((number, block)) = self.open.pop() {
             cursor.func.layout.append_block(block);
             cursor.func.layout.set_cold(block);
             cursor.goto_bottom(block);
             self.constants.clear();
-            let (word, next) = self.links[number];
+            let Link { word, next, .. } = self.links[number];
             self.store(&mut cursor, word);
             let then = self.run(&mut cursor, next);
             cursor.ins().jump(then, &[]);
@@ -148,27 +142,32 @@ impl Tails {
         let then = dfg.insts[jump].branch_destination(&dfg.jump_tables, &dfg.exception_tables);
         let mut next = Next::Block(then[0].block(&dfg.value_lists));
         for (_, word) in words {
-            next = Next::Link(self.link((word, next)));
+            next = Next::Link(self.link(word, next));
         }
-        if let Next::Link(first) = next {
-            self.ways[first] += 1;
-        }
+        self.add_way(next);
         next
     }
 
-    fn link(&mut self, link: Link) -> usize {
-        if let Some(number) = self.numbers.get(&link) {
+    fn link(&mut self, word: Word, next: Next) -> usize {
+        if let Some(number) = self.numbers.get(&(word, next)) {
             return *number;
         }
-        if let Next::Link(next) = link.1 {
-            self.ways[next] += 1;
-        }
+        self.add_way(next);
         let number = self.links.len();
-        self.numbers.insert(link, number);
-        self.links.push(link);
-        self.ways.push(0);
-        self.blocks.push(None);
+        self.numbers.insert((word, next), number);
+        self.links.push(Link {
+            word,
+            next,
+            ways: 0,
+            block: None,
+        });
         number
+    }
+
+    fn add_way(&mut self, to: Next) {
+        if let Next::Link(number) = to {
+            self.links[number].ways += 1;
+        }
     }
 
     fn store(&mut self, cursor: &mut FuncCursor<'_>, word: Word) {
@@ -192,20 +191,21 @@ impl Tails {
     /// Writes links up to one to which there are several ways; the block that comes next.
     fn run(&mut self, cursor: &mut FuncCursor<'_>, mut next: Next) -> Block {
         loop {
-            match next {
+            let number = match next {
                 Next::Block(block) => return block,
-                Next::Link(number) if self.ways[number] > 1 => {
-                    return *self.blocks[number].get_or_insert_with(|| {
-                        self.open.push(number);
-                        cursor.func.dfg.make_block()
-                    });
-                }
-                Next::Link(number) => {
-                    let (word, then) = self.links[number];
-                    self.store(cursor, word);
-                    next = then;
-                }
+                Next::Link(number) => number,
+            };
+            let link = &mut self.links[number];
+            if link.ways > 1 {
+                return *link.block.get_or_insert_with(|| {
+                    let block = cursor.func.dfg.make_block();
+                    self.open.push((number, block));
+                    block
+                });
             }
+            let word = link.word;
+            next = link.next;
+            self.store(cursor, word);
         }
     }
 }

@@ -49,7 +49,7 @@ pub use event::{JitEvent, Watch};
 pub use function::CompiledFunction;
 use native::Left;
 pub use perf::{PerfFile, PerfForm};
-use program::{FunctionState, ProgramState};
+use program::ProgramState;
 pub use settings::{CompilationBudget, JitSettings, OptimizationLevel, Optimizations};
 
 /// Compilations of one function.
@@ -435,15 +435,10 @@ impl Jit {
                 exits: &exits,
             });
         }
-        let make = |functions: &[FunctionState]| {
-            let generic = |number: u32| &functions[number as usize].generic[..];
-            request(space, profile, (program, function), generic)
-        };
-        let mut request = make(&state.functions);
-        if state.knows_no_more(function, request.feedback.digest()) {
-            state.give_up_guesses(function);
-            request = make(&state.functions);
-        }
+        let functions = &state.functions;
+        let request = request(space, profile, (program, function), |number| {
+            &functions[number as usize].generic
+        });
         let answer = if settings.background {
             match self.compiler.submit(request, &self.inbox) {
                 Ok(is_pending) => {
@@ -485,8 +480,13 @@ impl Jit {
         let of_function = &mut state.functions[function as usize];
         of_function.is_pending = false;
         of_function.rests = false;
-        of_function.failed.clear();
         let old = of_function.native.replace(Arc::clone(&native));
+        if old.as_ref().is_some_and(|old| Arc::ptr_eq(old, &native)) {
+            // The same code again: nothing new is known about the guesses that have failed.
+            state.give_up_guesses(function);
+        } else {
+            of_function.installed(self.gas);
+        }
         self.set_pace(space, profile, (program, function));
         if let Some(old) = old.filter(|old| !Arc::ptr_eq(old, &native)) {
             self.compiler.discard(&old);

@@ -12,8 +12,8 @@ use crate::compile::state::{BY_CALL, Entries, ExitReason, FIRST_LOOP};
 const FAILURES: u64 = 4;
 /// Failed guesses at one instruction before there is no guess about it any more.
 const FAILURES_MAX: u32 = 16;
-/// Gas between two times at which a function is taken to do something else from then on: enough to be worth
-/// compiling it anew.
+/// Gas that native code uses before a function that leaves its code by a wrong guess is taken to do something else
+/// from then on: enough to be worth compiling it anew.
 const GAS_OF_PHASE: u64 = 5_000_000;
 /// Entries into native code that are worth nothing before a function rests, and how many of them stays that
 /// were worth more make up for at most.
@@ -38,10 +38,8 @@ pub(super) struct FunctionState {
     rests_so_far: u32,
     /// Gas that stays in its native code have used more than they are worth.
     balance: i64,
-    /// What the worker's native code had used when this function last began to do something else.
-    phase_began: u64,
-    /// Of what was known when it was last asked for.
-    digest: Option<[u8; 32]>,
+    /// What the worker's native code had used when that of this function was taken into use.
+    installed_at: u64,
     /// A request has not been answered yet.
     pub(super) is_pending: bool,
     pub(super) compilations: u32,
@@ -85,12 +83,17 @@ impl FunctionState {
         }
     }
 
+    /// Its code was taken into use, when native code had used so much gas.
+    pub(super) fn installed(&mut self, gas: u64) {
+        self.failed.clear();
+        self.installed_at = gas;
+    }
+
     /// A guess about the kinds or functions that it sees was wrong, when native code had used so much gas.
-    /// Whether it has long been right: then a new phase begins, and what was wrong before is forgotten.
+    /// Whether no guess in this code was wrong for long: then a new phase begins.
     pub(super) fn begin_phase(&mut self, gas: u64) -> bool {
-        let begins = self.failed.is_empty() && gas >= self.phase_began + GAS_OF_PHASE;
+        let begins = self.failed.is_empty() && gas >= self.installed_at + GAS_OF_PHASE;
         if begins {
-            self.phase_began = gas;
             self.compilations = 0;
         }
         begins
@@ -162,14 +165,6 @@ impl Entries for ProgramState {
 }
 
 impl ProgramState {
-    /// Whether what is known of a function is what was known when it was last compiled, and so would become
-    /// the same code again.
-    pub(super) fn knows_no_more(&mut self, function: u32, digest: [u8; 32]) -> bool {
-        let of_function = &mut self.functions[function as usize];
-        let before = of_function.digest.replace(digest);
-        of_function.native.is_some() && before == Some(digest)
-    }
-
     /// Guesses in the body of a function that have failed are made no more.
     pub(super) fn give_up_guesses(&mut self, function: u32) {
         for (function, pc, ..) in self.functions[function as usize].wrong_guesses() {

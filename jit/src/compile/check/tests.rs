@@ -196,3 +196,42 @@ fn wrong_sources_are_found() {
     }
     assert!(floats > 0);
 }
+
+#[test]
+fn ways_in_leave_where_they_came_in_and_give_nothing_back() {
+    let (code, profile) = learnt();
+    let program = &code.shared(0);
+    let main = program.program().functions.len() as u32 - 1;
+    let whole = body(&code, &profile, main);
+    let checker = Checker::new(&whole, program);
+    let mut ways_in = 0;
+    for first in whole.layout.blocks().filter(|b| checker.begins_way(*b)) {
+        let way = checker.way(first);
+        let written = |to: Address| way.written.get(&to).copied();
+        let place = written(state(offset_of!(NativeState<'_>, exit_place)));
+        let gas = written(state(offset_of!(NativeState<'_>, gas)));
+        let (Some(place), None) = (place, gas) else {
+            continue;
+        };
+        ways_in += 1;
+        let word = checker.constant(place).expect("a place is a constant");
+        let found = ExitPlace::unpack(word as u64).expect("a place");
+        let refund = found.refund + 1;
+        let (pc, function) = (found.pc + 1, found.function - 1);
+        let wrong = [
+            ExitPlace { refund, ..found },
+            ExitPlace { pc, ..found },
+            ExitPlace { function, ..found },
+        ];
+        for wrong in wrong {
+            let mut body = whole.clone();
+            let inst = body.dfg.value_def(place).unwrap_inst();
+            body.dfg.insts[inst] = InstructionData::UnaryImm {
+                opcode: Opcode::Iconst,
+                imm: (wrong.pack() as i64).into(),
+            };
+            assert!(check(&body, program).is_err(), "{wrong:?} for {found:?}");
+        }
+    }
+    assert!(ways_in > 2, "{ways_in} ways in");
+}
