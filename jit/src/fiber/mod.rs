@@ -18,6 +18,7 @@ mod graph;
 pub(crate) mod hibernate;
 pub mod image;
 pub mod parcel;
+pub mod start;
 
 use pw_isa::{Function, cost};
 

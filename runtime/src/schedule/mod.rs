@@ -1,0 +1,5 @@
+//! Who runs next.
+
+mod ready;
+
+pub(crate) use ready::ReadyQueue;
