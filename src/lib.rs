@@ -22,4 +22,4 @@ pub mod v2;
 pub use pw_isa as isa;
 pub use pw_jit as jit;
 pub use pw_runtime as runtime;
-pub use pw_runtime::{ActorId, Datum, World};
+pub use pw_runtime::{ActorId, Datum, World, WorldSettings};

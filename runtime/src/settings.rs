@@ -33,6 +33,10 @@ pub struct WorldSettings {
     pub extra_memory_bytes: u64,
     /// Gas that requests for `resource-extra-time` draw from.
     pub extra_gas: u64,
+    /// Milliseconds that a sender waits for room in a mailbox at most.
+    pub park_ms: u64,
+    /// Messages that actors failed on and that are kept, the newest.
+    pub quarantine_max: usize,
     /// The numbers that an actor gets first for its children; each time it needs more it gets twice as many.
     pub lease_first: u32,
     /// The most numbers that it gets at once.
@@ -52,6 +56,8 @@ impl Default for WorldSettings {
             mailbox_bytes: 16 << 20,
             overflow: Overflow::Refuse,
             vote_ms: 10_000,
+            park_ms: 5_000,
+            quarantine_max: 1_024,
             extra_memory_bytes: 0,
             extra_gas: 0,
             lease_first: 8,

@@ -214,6 +214,11 @@ impl Fiber {
         self.gas_used
     }
 
+    /// Counts gas that was used elsewhere: by another fiber whose place this one takes.
+    pub fn count_gas(&mut self, gas_used: u64) {
+        self.gas_used = self.gas_used.max(gas_used);
+    }
+
     /// The limits.
     pub fn limits(&self) -> Limits {
         self.limits

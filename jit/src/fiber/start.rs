@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use pw_isa::Link;
+use pw_isa::wire::Writer;
 use smallvec::SmallVec;
 
 use super::arena::Arena;
@@ -103,6 +104,28 @@ impl Start {
         match &self.values {
             Values::Plain(values) => values.len() as u64 * PLAIN_BYTES,
             Values::List(parcel) => parcel.size_bytes(),
+        }
+    }
+
+    /// Writes it in its canonical form: the same for equal ones in every process.
+    pub fn write(&self, code: &CodeSpace, out: &mut Writer) {
+        match &self.values {
+            Values::Plain(values) => {
+                out.varint(values.len() as u64);
+                for value in values {
+                    Parcel::Plain(*value).write(code, out);
+                }
+            }
+            Values::List(parcel) => {
+                out.varint(0);
+                parcel.write(code, out);
+            }
+        }
+        out.varint(self.arguments as u64);
+        for (program, global) in &self.globals {
+            out.bytes
+                .extend_from_slice(&code.program(*program).signature().0);
+            out.varint(u64::from(*global));
         }
     }
 

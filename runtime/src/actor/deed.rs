@@ -4,7 +4,7 @@ use pw_jit::fiber::parcel::Parcel;
 use pw_jit::fiber::start::Start;
 use pw_jit::host::CapabilityName;
 
-use super::{Actor, ActorId};
+use super::{Actor, ActorId, Supervision};
 use crate::host::HostCall;
 use crate::message::RequestId;
 
@@ -36,6 +36,8 @@ pub(crate) enum Deed {
     Spawn(Box<Actor>),
     /// A child without one: the lease was empty, and the actor waits for its number.
     SpawnLater(Box<Start>),
+    /// A child that is supervised; the actor waits for its number.
+    Supervise(Box<Supervision>),
     /// The actor waits for a message at most so long.
     Timer { timeout_ms: u64, wait: u64 },
     /// The actor wants to be told when another ends.

@@ -37,6 +37,23 @@ pub enum EndReason {
     },
 }
 
+/// A message that an actor failed on, with what is needed to see the failure again: the actor as it was before it.
+#[derive(Clone, Debug)]
+pub struct Quarantined {
+    /// Who failed.
+    pub actor: ActorId,
+    /// Who had sent the message.
+    pub from: ActorId,
+    /// The message.
+    pub message: Parcel,
+    /// How the actor failed.
+    pub failure: Box<Failure>,
+    /// The image of its fiber, which waits for the message.
+    pub image: Vec<u8>,
+    /// The tick in which it failed.
+    pub tick: u64,
+}
+
 impl EndReason {
     /// Whether it ended as it was meant to.
     pub fn is_normal(&self) -> bool {

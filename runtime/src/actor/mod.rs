@@ -5,8 +5,11 @@ mod end;
 mod id;
 mod slice;
 mod state;
+mod supervision;
 mod surroundings;
 mod table;
+
+use std::collections::VecDeque;
 
 use pw_isa::ErrorKind;
 use pw_jit::Fiber;
@@ -15,11 +18,12 @@ use pw_jit::fiber::parcel::Parcel;
 use crate::capability::Holdings;
 use crate::message::{Mailbox, MailboxRules, Message, RequestId};
 pub(crate) use deed::{CapabilityDeed, Deed, Gift};
-pub use end::{End, EndReason};
+pub use end::{End, EndReason, Quarantined};
 pub(crate) use end::{notice, symbol};
 pub use id::ActorId;
 pub(crate) use id::Lease;
 pub(crate) use surroundings::new_actor;
+pub(crate) use supervision::{Saved, Supervision};
 pub(crate) use slice::{Common, Way, run_slice};
 pub(crate) use table::ActorTable;
 
@@ -76,8 +80,26 @@ pub(crate) struct Rare {
     pub(crate) topics: Vec<String>,
     /// Whether ends of linked actors arrive as messages.
     pub(crate) traps_exits: bool,
+    /// What its supervisor wants.
+    pub(crate) supervision: Option<Box<Supervision>>,
+    /// The actors that it supervises.
+    pub(crate) supervised: Vec<ActorId>,
+    /// Messages that found no room and wait for it; while there are any, the actor does not run.
+    pub(crate) outgoing: VecDeque<Outgoing>,
+    /// How often it has begun to wait for room.
+    pub(crate) parks: u64,
+    /// Actors with messages for this one that found no room, in the order in which they came.
+    pub(crate) waiting_senders: VecDeque<ActorId>,
     /// What the last receive took out, to be put back if it could not be delivered.
     pub(crate) taken: Option<(Message, u8)>,
+}
+
+/// A message that found no room.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) to: ActorId,
+    pub(crate) message: Message,
+    pub(crate) priority: u8,
 }
 
 /// What an actor is about to do.
@@ -146,6 +168,18 @@ impl Body {
             lease: Lease::default(),
             rare: None,
         }
+    }
+
+    /// Whether it waits for room in another's mailbox.
+    pub(crate) fn is_parked(&self) -> bool {
+        let rare = self.rare.as_ref();
+        rare.is_some_and(|rare| !rare.outgoing.is_empty())
+    }
+
+    /// Whether it goes back to before a message that it fails on.
+    pub(crate) fn rewinds(&self) -> bool {
+        let supervision = self.rare.as_ref().and_then(|rare| rare.supervision.as_ref());
+        supervision.is_some_and(|supervision| supervision.rewinds)
     }
 
     /// What most actors do not have, made where it is missing.

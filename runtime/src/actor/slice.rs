@@ -4,10 +4,10 @@ use pw_jit::fiber::State;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::interp::{self, profile::Profile};
 use pw_jit::reference::{self, Outcome};
-use pw_jit::{CodeSpace, Value};
+use pw_jit::{CodeSpace, Fiber, Value};
 
 use super::surroundings::Surroundings;
-use super::{Actor, Answered, Deed, Due, End, EndReason, Status};
+use super::{Actor, Answered, Body, Deed, Due, End, EndReason, Saved, Status, Wait};
 use crate::WorldSettings;
 use crate::host::HostFunctions;
 
@@ -31,6 +31,15 @@ pub(crate) struct Common<'a> {
     pub(crate) now_ms: u64,
 }
 
+impl Body {
+    /// Whether it waits for a message that is there, so that it could be copied before it gets it.
+    fn has_message_for_rewinding(&self) -> bool {
+        matches!(self.status, Status::Waits(Wait::Message))
+            && !self.mailbox.is_empty()
+            && self.rewinds()
+    }
+}
+
 /// Runs an actor; what it does to others goes to the end of `deeds`.
 pub(crate) fn run_slice(
     actor: &mut Actor,
@@ -38,7 +47,7 @@ pub(crate) fn run_slice(
     profile: &mut Profile,
     deeds: &mut Vec<Deed>,
 ) {
-    let Actor { id, fiber, body } = actor;
+    let Actor { fiber, body, .. } = &mut *actor;
     let before = fiber.gas_used();
     let allowance = u64::from(body.allowance);
     let paid = body.debt.min(allowance);
@@ -49,29 +58,14 @@ pub(crate) fn run_slice(
         Status::Ready => None,
         other => unreachable!("an actor has a turn that is {other:?}"),
     };
-    let answer = due.map(|due| match due {
-        Due::Message => take_message(body),
-        Due::Nil => Ok(Parcel::Plain(Value::NIL)),
-        Due::Answer(answer) => *answer,
-    });
-    let mut surroundings = Surroundings {
-        id: *id,
-        body,
-        common,
-        deeds,
-    };
-    let mut outcome = None;
-    if let (Some(answer), State::Waiting) = (answer, fiber.state()) {
-        let answered = reference::answer(fiber, common.code, &mut surroundings, answer);
-        outcome = answered.err().map(Outcome::Failed);
+    let mut outcome = go_on(actor, common, profile, deeds, due, slice_end);
+    while matches!(outcome, Outcome::Waiting)
+        && actor.body.has_message_for_rewinding()
+        && actor.fiber.gas_used() < slice_end
+    {
+        outcome = go_on(actor, common, profile, deeds, Some(Due::Message), slice_end);
     }
-    let outcome = outcome.unwrap_or_else(|| {
-        let left = slice_end.saturating_sub(fiber.gas_used());
-        match common.way {
-            Way::Reference => reference::run(fiber, common.code, &mut surroundings, left),
-            Way::Fast => interp::run(fiber, common.code, &mut surroundings, profile, left),
-        }
-    });
+    let Actor { fiber, body, .. } = actor;
     let reason = match outcome {
         Outcome::Preempted | Outcome::Waiting => None,
         Outcome::Done(value) => {
@@ -88,15 +82,56 @@ pub(crate) fn run_slice(
     settle(actor, slice_end, before, common.settings);
 }
 
-/// The message that a waiting actor was woken for. It is still there: nobody else takes from a mailbox.
-fn take_message(body: &mut super::Body) -> Answered {
-    match body.mailbox.take() {
-        Some((message, _)) => {
-            body.note_received(&message);
-            Ok(message.content)
+/// Gives an actor the answer that it waits for, if it waits, and runs it to the end of its slice.
+fn go_on(
+    actor: &mut Actor,
+    common: Common<'_>,
+    profile: &mut Profile,
+    deeds: &mut Vec<Deed>,
+    due: Option<Due>,
+    slice_end: u64,
+) -> Outcome {
+    let Actor { id, fiber, body } = actor;
+    let answer = due.map(|due| match due {
+        Due::Message => take_message(fiber, body),
+        Due::Nil => Ok(Parcel::Plain(Value::NIL)),
+        Due::Answer(answer) => *answer,
+    });
+    body.status = Status::Ready;
+    let mut surroundings = Surroundings {
+        id: *id,
+        body,
+        common,
+        deeds,
+    };
+    if let (Some(answer), State::Waiting) = (answer, fiber.state()) {
+        let answered = reference::answer(fiber, common.code, &mut surroundings, answer);
+        if let Err(failure) = answered {
+            return Outcome::Failed(failure);
         }
-        None => unreachable!("the actor was woken for a message"),
     }
+    let left = slice_end.saturating_sub(fiber.gas_used());
+    match common.way {
+        Way::Reference => reference::run(fiber, common.code, &mut surroundings, left),
+        Way::Fast => interp::run(fiber, common.code, &mut surroundings, profile, left),
+    }
+}
+
+/// The message that a waiting actor gets. It is there: nobody else takes from a mailbox.
+fn take_message(fiber: &Fiber, body: &mut Body) -> Answered {
+    let Some((message, _)) = body.mailbox.take() else {
+        unreachable!("the actor was woken for a message")
+    };
+    body.note_received(&message);
+    let supervision = body.rare.as_mut().and_then(|rare| rare.supervision.as_mut());
+    if let Some(supervision) = supervision.filter(|supervision| supervision.rewinds) {
+        supervision.saved = Some(Box::new(Saved {
+            fiber: fiber.clone(),
+            message: message.clone(),
+            children: Vec::new(),
+        }));
+    }
+    Ok(message.content)
 }
 
 /// What the slice used decides about the next one: twice as much where all was used, no less than was used

@@ -44,14 +44,14 @@ impl Body {
         }
         // What most actors do not have counts as having nothing in it.
         match &self.rare {
-            Some(rare) => rare.write(out),
-            None => Rare::default().write(out),
+            Some(rare) => rare.write(code, out),
+            None => Rare::default().write(code, out),
         }
     }
 }
 
 impl Rare {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, code: &CodeSpace, out: &mut Writer) {
         let question = self.question.map(|(from, request)| (from.0, request.0));
         let (from, request) = question.unwrap_or_default();
         out.varint(from);
@@ -73,10 +73,24 @@ impl Rare {
         out.varint(self.topics.len() as u64);
         self.topics.iter().for_each(|topic| out.text(topic));
         out.u8(u8::from(self.traps_exits));
+        out.u8(u8::from(self.supervision.is_some()));
+        if let Some(supervision) = &self.supervision {
+            supervision.write(code, out);
+        }
+        out.varint(self.supervised.len() as u64);
+        self.supervised.iter().for_each(|actor| out.varint(actor.0));
+        out.varint(self.outgoing.len() as u64);
+        for outgoing in &self.outgoing {
+            out.varint(outgoing.to.0);
+            out.u8(outgoing.priority);
+            write_message(&outgoing.message, code, out);
+        }
+        out.varint(self.waiting_senders.len() as u64);
+        self.waiting_senders.iter().for_each(|actor| out.varint(actor.0));
     }
 }
 
-fn write_message(message: &Message, code: &CodeSpace, out: &mut Writer) {
+pub(super) fn write_message(message: &Message, code: &CodeSpace, out: &mut Writer) {
     out.varint(message.from.0);
     out.varint(message.request.map_or(0, |request| request.0 + 1));
     message.content.write(code, out);
@@ -105,7 +119,13 @@ fn write_status(status: &Status, code: &CodeSpace, out: &mut Writer) {
             out.u8(7);
             write_status(status, code, out);
         }
-        Status::Ended(_) => unreachable!("an actor that has ended has no state"),
+        // It has messages that wait for room.
+        Status::Ended(end) => {
+            out.u8(9);
+            out.u8(u8::from(end.reason.is_normal()));
+            end.reason.value(code).write(code, out);
+            out.varint(end.gas);
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use pw_jit::text::{Style, value_text};
 use pw_jit::{CodeSpace, Fiber, Value};
 
 use super::slice::Common;
-use super::{Actor, ActorId, Body, CapabilityDeed, Deed, Due, Gift, Status, Wait};
+use super::{Actor, ActorId, Body, CapabilityDeed, Deed, Due, Gift, Status, Supervision, Wait};
 use crate::capability::{Holdings, SYS_CREATE_ACTOR, SYS_TERMINATE_ACTOR};
 use crate::host::Called;
 use crate::message::{Full, Message, Overflow, PRIORITY_DEFAULT, RequestId};
@@ -96,6 +96,11 @@ impl Surroundings<'_> {
     }
 
     fn receive(&mut self, timeout_ms: Option<u64>) -> Answer {
+        // One that may have to go back is copied before each message: it waits, and is answered at once.
+        if self.body.rewinds() && !self.body.mailbox.is_empty() {
+            self.body.wait(Wait::Message);
+            return Answer::Pending;
+        }
         if let Some((message, priority)) = self.body.mailbox.take() {
             self.body.note_received(&message);
             let content = message.content.clone();
@@ -155,6 +160,19 @@ impl Surroundings<'_> {
         let child = new_actor(id, (self.id, self.body.tenant), holdings, &start, self.common);
         self.deeds.push(Deed::Spawn(Box::new(child)));
         Answer::Done(address(id))
+    }
+
+    fn supervise(&mut self, code: &CodeSpace, start: Start, options: &Parcel) -> Answer {
+        let supervision = match Supervision::new(code, start, options) {
+            Ok(supervision) => supervision,
+            Err(message) => return Answer::error(message),
+        };
+        if let Err(refused) = self.need(SYS_CREATE_ACTOR, "supervise") {
+            return refused;
+        }
+        self.body.wait(Wait::Boundary);
+        self.deeds.push(Deed::Supervise(Box::new(supervision)));
+        Answer::Pending
     }
 
     fn request(&mut self, to: ActorId, content: Parcel, timeout_ms: Option<u64>) -> Answer {
@@ -263,7 +281,7 @@ impl Host for Surroundings<'_> {
                 Answer::NIL
             }
             Effect::Kill { actor } => self.kill(ActorId(actor)),
-            Effect::Supervise { .. } => Answer::error("supervise is not there yet"),
+            Effect::Supervise { start, options } => self.supervise(code, start, &options),
             Effect::SetMailbox { options } => self.set_mailbox(code, &options),
             Effect::Send {
                 to,

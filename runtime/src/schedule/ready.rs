@@ -19,6 +19,8 @@ struct Tenant {
     queue: VecDeque<ActorId>,
     /// Gas that it may use before others have their turn.
     credit: u64,
+    /// Whether its turn has begun, in an earlier tick.
+    is_in_turn: bool,
     /// Whether it is among those that take turns.
     is_listed: bool,
 }
@@ -69,7 +71,9 @@ impl ReadyQueue {
         let mut reserved = 0;
         while let Some(tenant) = self.turns.front().copied() {
             let of = &mut self.tenants[tenant as usize];
-            of.credit += settings.quantum;
+            if !std::mem::replace(&mut of.is_in_turn, true) {
+                of.credit += settings.quantum;
+            }
             while let Some(id) = of.queue.front().copied() {
                 // An actor may have ended since it could run.
                 let Some(actor) = actors.get_mut(id) else {
@@ -79,7 +83,6 @@ impl ReadyQueue {
                 };
                 let allowance = u64::from(actor.body.allowance);
                 if reserved + allowance > settings.tick_gas && reserved > 0 {
-                    of.credit -= settings.quantum;
                     return reserved;
                 }
                 if allowance > of.credit {
@@ -93,6 +96,7 @@ impl ReadyQueue {
                 list.push(id);
             }
             self.turns.pop_front();
+            of.is_in_turn = false;
             if of.queue.is_empty() {
                 of.credit = 0;
                 of.is_listed = false;
@@ -108,8 +112,9 @@ impl ReadyQueue {
         self.turns.iter().flat_map(|tenant| {
             let of = &self.tenants[*tenant as usize];
             let actors = of.queue.iter().map(|id| id.0);
-            [u64::from(*tenant), of.credit, of.queue.len() as u64]
-                .into_iter()
+            let head = [u64::from(*tenant), of.credit, u64::from(of.is_in_turn)];
+            let head = head.into_iter().chain([of.queue.len() as u64]);
+            head
                 .chain(actors)
         })
     }

@@ -10,7 +10,7 @@ use pw_jit::fiber::start::Start;
 
 use super::time::Timer;
 use super::{Ran, World};
-use crate::actor::{ActorId, Deed, Due, Status, Wait, new_actor, notice};
+use crate::actor::{Actor, ActorId, Deed, Due, Status, Wait, new_actor, notice};
 use crate::message::{Message, Overflow, PRIORITY_DEFAULT, RequestId};
 
 impl World {
@@ -42,13 +42,31 @@ impl World {
         self.scratch.order = order;
     }
 
+    /// A message finds no room: its sender is told, or waits.
+    fn no_room(&mut self, to: ActorId, message: Message, priority: u8, overflow: Overflow) {
+        if overflow == Overflow::Wait && self.park(to, &message, priority) {
+            return;
+        }
+        self.statistics.dead_letters += 1;
+        self.tell_refused(&message, to);
+    }
+
     /// An actor whose deeds have taken effect ends, waits, or can run again.
     fn after_turn(&mut self, id: ActorId) {
-        match self.body(id).map(|body| &body.status) {
-            Some(Status::Ended(_)) => self.finish(id),
-            Some(Status::Ready | Status::Due(_)) => self.enqueue(id),
-            // Another's deed may have ended it meanwhile.
-            Some(Status::Waits(_)) | None => {}
+        let Some(body) = self.body(id) else {
+            // Another's deed has ended it meanwhile.
+            return;
+        };
+        match body.status {
+            // It has ended when everything that it sent has found room.
+            Status::Ended(_) if body.is_parked() => {}
+            Status::Ended(_) => self.finish(id),
+            Status::Ready | Status::Due(_) => {
+                self.let_senders_in(id);
+                self.enqueue(id);
+            }
+            Status::Waits(Wait::Message) => self.let_senders_in(id),
+            Status::Waits(_) => {}
         }
     }
 
@@ -62,7 +80,7 @@ impl World {
             let status = std::mem::replace(&mut body.status, Status::Ready);
             body.status = Status::Waits(Wait::Debt(Box::new(status)));
             self.debtors.entry(until).or_default().push(id);
-        } else if !body.is_queued {
+        } else if !body.is_queued && !body.is_parked() {
             body.is_queued = true;
             let tenant = body.tenant;
             self.ready.push(id, tenant);
@@ -95,10 +113,15 @@ impl World {
                 content,
                 request,
             } => self.reply(from, to, content, request),
-            Deed::Spawn(child) => self.add(child),
+            Deed::Spawn(child) => self.add_child(from, child),
+            Deed::Supervise(supervision) => self.supervise(from, supervision),
             Deed::SpawnLater(start) => self.spawn_later(from, &start),
             Deed::Timer { timeout_ms, wait } => {
-                let timer = Timer { actor: from, wait };
+                let timer = Timer {
+                    actor: from,
+                    wait,
+                    is_park: false,
+                };
                 self.clock.set_timer(timeout_ms, timer);
             }
             Deed::Monitor(actor) => self.monitor(from, actor),
@@ -124,15 +147,18 @@ impl World {
             return;
         };
         let rules = body.rules(&settings);
+        let is_behind = rules.overflow == Overflow::Wait && self.is_behind(message.from, to);
+        let Some(body) = self.body(to) else { return };
         let mut room = body.mailbox.room(&message, rules, &settings);
+        if is_behind {
+            return self.no_room(to, message, priority, rules.overflow);
+        }
         if room.is_err() && rules.overflow == Overflow::DropOldest {
             body.mailbox.drop_oldest();
             room = body.mailbox.room(&message, rules, &settings);
         }
         if room.is_err() {
-            self.statistics.dead_letters += 1;
-            self.tell_refused(&message, to);
-            return;
+            return self.no_room(to, message, priority, rules.overflow);
         }
         if let Some(request) = message.request {
             body.rare_mut().askers.push((message.from, request));
@@ -172,6 +198,7 @@ impl World {
             let timer = Timer {
                 actor: from,
                 wait: request.0,
+                is_park: false,
             };
             self.clock.set_timer(timeout_ms, timer);
         }
@@ -225,9 +252,19 @@ impl World {
         };
         self.next_id = next;
         let child = new_actor(id, family, holdings, start, self.common());
-        self.add(Box::new(child));
+        self.add_child(from, Box::new(child));
         let address = Parcel::Plain(Value::actor(id.0));
         self.wake(from, Due::Answer(Box::new(Ok(address))));
+    }
+
+    /// Adds an actor that another has started.
+    pub(super) fn add_child(&mut self, parent: ActorId, child: Box<Actor>) {
+        let rare = self.body(parent).and_then(|body| body.rare.as_mut());
+        let supervision = rare.and_then(|rare| rare.supervision.as_mut());
+        if let Some(saved) = supervision.and_then(|supervision| supervision.saved.as_mut()) {
+            saved.children.push(child.id);
+        }
+        self.add(child);
     }
 
     fn publish(&mut self, from: ActorId, topic: &str, content: &Parcel) {
@@ -243,7 +280,7 @@ impl World {
     }
 
     /// The sender of a message that found no room is told.
-    fn tell_refused(&mut self, message: &Message, to: ActorId) {
+    pub(super) fn tell_refused(&mut self, message: &Message, to: ActorId) {
         if let Some(request) = message.request {
             let text = format!("the mailbox of actor {to} is full");
             return self.fail_request((message.from, request), ErrorKind::MailboxFull, text);

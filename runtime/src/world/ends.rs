@@ -1,10 +1,15 @@
 //! What follows from the end of an actor: who is told, who ends with it, who waits in vain.
 
 use pw_isa::ErrorKind;
+use pw_jit::fiber::parcel::Parcel;
+use pw_jit::{Fiber, Value};
 
 use super::World;
 use crate::capability::SYS_TERMINATE_ACTOR;
-use crate::actor::{ActorId, End, EndReason, Status, notice, symbol};
+use crate::actor::{
+    ActorId, Due, End, EndReason, Quarantined, Saved, Status, Supervision, Wait, new_actor, notice,
+    symbol,
+};
 
 impl World {
     /// An actor has ended in its turn.
@@ -30,16 +35,24 @@ impl World {
     }
 
     fn end_for(&mut self, id: ActorId, reason: EndReason) {
-        if let Some(actor) = self.actors.get(id) {
-            let gas = actor.fiber.gas_used();
+        if self.actors.get(id).is_some() {
+            let gas = self.gas_of(id);
             self.end(id, End { reason, gas });
         }
+    }
+
+    fn gas_of(&self, id: ActorId) -> u64 {
+        let actor = self.actors.get(id);
+        actor.map_or(0, |actor| actor.fiber.gas_used())
     }
 
     /// Ends an actor, and those that share its end: one after the other, however long the chain is.
     fn end(&mut self, id: ActorId, end: End) {
         let mut pending = vec![(id, end)];
         while let Some((id, end)) = pending.pop() {
+            let Some(end) = self.restarted(id, end) else {
+                continue;
+            };
             let Some(actor) = self.actors.remove(id) else {
                 continue;
             };
@@ -52,7 +65,15 @@ impl World {
             let parent = actor.body.parent;
             self.note_gone(id, parent, actor.body.children);
             self.forget_powers(id);
+            let mut is_supervised = false;
             if let Some(rare) = actor.body.rare {
+                is_supervised = rare.supervision.is_some();
+                self.statistics.dead_letters += rare.outgoing.len() as u64;
+                self.refuse_waiting(id, &rare.waiting_senders);
+                for child in &rare.supervised {
+                    let gas = self.gas_of(*child);
+                    pending.push((*child, End { reason: EndReason::Killed, gas }));
+                }
                 for (asker, request) in &rare.askers {
                     let text = format!("actor {id} has ended");
                     self.fail_request((*asker, *request), ErrorKind::ActorEnded, text);
@@ -72,10 +93,7 @@ impl World {
                         let down = notice(&self.code, "down", id, Some(&reason));
                         self.tell(*linked, down);
                     } else if !is_normal {
-                        let gas = self
-                            .actors
-                            .get(*linked)
-                            .map_or(0, |actor| actor.fiber.gas_used());
+                        let gas = self.gas_of(*linked);
                         let reason = EndReason::Linked {
                             to: id,
                             reason: reason.clone(),
@@ -84,10 +102,131 @@ impl World {
                     }
                 }
             }
+            if is_supervised {
+                let down = notice(&self.code, "down", id, Some(&reason));
+                self.tell(parent, down);
+            }
             if parent == ActorId::OUTSIDE {
                 self.ends.insert(id, end);
             }
         }
+    }
+
+    /// What becomes of an actor that has ended and has a supervisor; the end if it stays one.
+    fn restarted(&mut self, id: ActorId, end: End) -> Option<End> {
+        let now_ms = self.now_ms();
+        let Some(actor) = self.actors.get_mut(id) else {
+            return Some(end);
+        };
+        let gas = actor.fiber.gas_used();
+        let rare = actor.body.rare.as_mut();
+        let Some(supervision) = rare.and_then(|rare| rare.supervision.as_mut()) else {
+            return Some(end);
+        };
+        if !supervision.allows_restart(&end.reason, now_ms) {
+            return Some(end);
+        }
+        let saved = match end.reason {
+            EndReason::Failed(_) => supervision.saved.take(),
+            _ => None,
+        };
+        let start = supervision.start.clone();
+        self.drop_question(id);
+        self.statistics.restarts += 1;
+        match saved {
+            Some(saved) => self.rewind(id, *saved, end, gas),
+            None => {
+                let limits = self.settings.limits();
+                let fiber = Fiber::starting(&self.code, &start, limits);
+                self.put_fiber(id, fiber, gas);
+                if let Some(body) = self.body(id) {
+                    body.status = Status::Ready;
+                }
+                self.enqueue(id);
+            }
+        }
+        None
+    }
+
+    /// The actor goes back to before the message that it failed on, which is set aside with all that is needed to see
+    /// the failure again. What it used stays used, what it sent stays sent.
+    fn rewind(&mut self, id: ActorId, saved: Saved, end: End, gas: u64) {
+        let Saved {
+            fiber,
+            message,
+            children,
+        } = saved;
+        for child in children {
+            self.kill(child);
+        }
+        let image = fiber.to_image(&self.code);
+        self.put_fiber(id, fiber, gas);
+        if let EndReason::Failed(failure) = end.reason {
+            self.set_aside(Quarantined {
+                actor: id,
+                from: message.from,
+                message: message.content,
+                failure,
+                image,
+                tick: self.tick,
+            });
+        }
+        let Some(body) = self.body(id) else { return };
+        body.wait(Wait::Message);
+        if !body.mailbox.is_empty() {
+            self.wake(id, Due::Message);
+        }
+    }
+
+    /// A fiber takes the place of an actor's, and goes on counting gas where that one was.
+    fn put_fiber(&mut self, id: ActorId, mut fiber: Fiber, gas: u64) {
+        if let Some(actor) = self.actors.get_mut(id) {
+            let limits = actor.fiber.limits();
+            fiber.set_limits(limits);
+            fiber.count_gas(gas);
+            actor.fiber = fiber;
+        }
+    }
+
+    fn set_aside(&mut self, quarantined: Quarantined) {
+        if self.quarantine.len() == self.settings.quarantine_max {
+            self.quarantine.pop_front();
+        }
+        self.quarantine.push_back(quarantined);
+    }
+
+    /// Messages that actors failed on and that were set aside, the oldest first.
+    pub fn quarantine(&self) -> impl ExactSizeIterator<Item = &Quarantined> {
+        self.quarantine.iter()
+    }
+
+    /// Whoever asked what an actor was about to answer does not wait any longer.
+    fn drop_question(&mut self, id: ActorId) {
+        let rare = self.body(id).and_then(|body| body.rare.as_mut());
+        let Some(rare) = rare else { return };
+        let Some(question) = rare.question.take() else {
+            return;
+        };
+        rare.askers.retain(|open| *open != question);
+        let text = format!("actor {id} has failed and was restarted");
+        self.fail_request(question, ErrorKind::ActorEnded, text);
+    }
+
+    /// Starts an actor under supervision.
+    pub(super) fn supervise(&mut self, from: ActorId, supervision: Box<Supervision>) {
+        let Some(body) = self.body(from) else { return };
+        let family = (from, body.tenant);
+        let holdings = body.holdings.inherited();
+        let id = ActorId(self.next_id);
+        self.next_id += 1;
+        if let Some(body) = self.body(from) {
+            body.rare_mut().supervised.push(id);
+        }
+        let mut child = new_actor(id, family, holdings, &supervision.start, self.common());
+        child.body.rare_mut().supervision = Some(supervision);
+        self.add_child(from, Box::new(child));
+        let address = Parcel::Plain(Value::actor(id.0));
+        self.wake(from, Due::Answer(Box::new(Ok(address))));
     }
 
     fn count_end(&mut self, reason: &EndReason) {

@@ -8,6 +8,7 @@
 //! | `ends` | what follows from the end of an actor |
 //! | `family` | who descends from whom |
 //! | `powers` | decisions about capabilities |
+//! | `room` | senders that wait for room in a mailbox |
 //! | `outside` | inputs from any thread, questions from outside, calls of the embedder's functions |
 //! | `time` | the world's clock and its timers |
 //! | `trajectory` | the hash of everything that happened |
@@ -17,11 +18,12 @@ mod ends;
 mod family;
 mod outside;
 mod powers;
+mod room;
 mod tick;
 mod time;
 mod trajectory;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -34,14 +36,14 @@ use pw_jit::interp::profile::Profile;
 use pw_jit::optimize::{PerformanceOptimizer, PerformanceSettings};
 use pw_jit::tier::CompileError;
 
-use crate::actor::{Actor, ActorId, ActorTable, Body, Common, Deed, End, Way};
+use crate::actor::{Actor, ActorId, ActorTable, Body, Common, Deed, End, Quarantined, Way};
 use crate::capability::{
     AuditLog, Ballots, CapabilityRule, CapabilityRules, Grant, Grants, Holding, Holdings, IO_CONSOLE,
     SYS_CREATE_ACTOR,
 };
 use crate::host::{Datum, HostFunction, HostFunctions};
 use crate::message::{Message, PRIORITY_DEFAULT};
-use crate::schedule::ReadyQueue;
+use crate::schedule::{ParallelExecutionPool, ReadyQueue};
 use crate::settings::WorldSettings;
 use family::Ancestors;
 use outside::Outside;
@@ -167,6 +169,7 @@ impl WorldBuilder {
         } else {
             Way::Fast
         };
+        let profiles = (1..optimizer.threads()).map(|_| optimizer.worker()).collect();
         let mut grants = Grants::default();
         let first_holdings = self.first_holds.iter().map(|name| {
             let grant = Grant {
@@ -193,6 +196,7 @@ impl WorldBuilder {
             hosts: Arc::new(self.hosts),
             way,
             profile: optimizer.worker(),
+            pool: ParallelExecutionPool::new(profiles),
             optimizer,
             actors: ActorTable::default(),
             ready: ReadyQueue::default(),
@@ -207,6 +211,7 @@ impl WorldBuilder {
             grants,
             ballots: Ballots::default(),
             audit: AuditLog::default(),
+            quarantine: VecDeque::new(),
             first_holdings: Holdings::new(first_holdings),
             statistics: WorldStatistics::default(),
             ends: BTreeMap::new(),
@@ -230,6 +235,8 @@ pub struct WorldStatistics {
     pub started: u64,
     /// Actors that ended.
     pub ended: u64,
+    /// Actors that were started again by their supervisors.
+    pub restarts: u64,
     /// Those of them that failed.
     pub failed: u64,
 }
@@ -243,6 +250,7 @@ pub struct World {
     way: Way,
     profile: Profile,
     optimizer: PerformanceOptimizer,
+    pool: ParallelExecutionPool,
     actors: ActorTable,
     ready: ReadyQueue,
     /// The number of the next actor that has no lease to take it from, and of the next lease.
@@ -259,6 +267,7 @@ pub struct World {
     grants: Grants,
     ballots: Ballots,
     audit: AuditLog,
+    quarantine: VecDeque<Quarantined>,
     /// What actors hold that were started from outside.
     first_holdings: Holdings,
     statistics: WorldStatistics,
@@ -294,8 +303,7 @@ impl World {
 
     /// Loads a verified program; the same program twice is loaded once.
     pub fn load(&mut self, program: Verified) -> ProgramId {
-        let code = Arc::get_mut(&mut self.code).expect("nobody holds the code between ticks");
-        ProgramId(code.load(program))
+        ProgramId(Arc::make_mut(&mut self.code).load(program))
     }
 
     /// The loaded programs.
@@ -316,6 +324,11 @@ impl World {
     /// What the calling thread has learnt of the programs that it ran.
     pub fn profile(&self) -> &Profile {
         &self.profile
+    }
+
+    /// The threads that run actors.
+    pub fn pool(&self) -> &ParallelExecutionPool {
+        &self.pool
     }
 
     /// Ticks so far.
@@ -453,6 +466,19 @@ impl World {
         let is_there = self.actors.get(to).is_some();
         self.deliver(to, message, priority);
         is_there
+    }
+
+    /// Replaces every actor's fiber by one made from its image. Nothing can tell them apart.
+    ///
+    /// # Errors
+    /// When an image cannot be read, which would be a fault of the engine.
+    pub fn renew_from_images(&mut self) -> Result<(), pw_isa::wire::DecodeError> {
+        let stack_bytes = self.settings.memory_bytes;
+        for actor in self.actors.iter_mut() {
+            let image = actor.fiber.to_image(&self.code);
+            actor.fiber = pw_jit::Fiber::from_image(&self.code, &image, stack_bytes)?;
+        }
+        Ok(())
     }
 
     /// How an actor ended that was started from outside; once.

@@ -235,6 +235,7 @@ impl World {
         let timer = Timer {
             actor: requester,
             wait,
+            is_park: false,
         };
         self.clock.set_timer(self.settings.vote_ms, timer);
         self.record_request(requester, capability, AuditResult::Pending, reason);

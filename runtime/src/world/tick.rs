@@ -1,7 +1,20 @@
 //! One tick: inputs, the run list, slices, the boundary.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pw_jit::CodeSpace;
+use pw_jit::interp::profile::Profile;
+
 use super::{Pace, Ran, World};
-use crate::actor::{ActorId, Due, End, Status, Wait, run_slice};
+use crate::WorldSettings;
+use crate::actor::{Actor, ActorId, Common, Deed, Due, End, Status, Wait, Way, run_slice};
+use crate::host::HostFunctions;
+use crate::schedule::Work;
+
+/// Chunks of a run list for each thread: more of them share the work better, and each costs a little.
+const CHUNKS_EACH: usize = 8;
+/// The most actors in a chunk.
+const CHUNK_MAX: usize = 64;
 
 /// Why a world stopped running.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,10 +33,14 @@ impl World {
         self.take_inputs();
         self.let_debtors_run();
         let mut list = std::mem::take(&mut self.scratch.list);
-        self.ready.pick(&mut self.actors, &self.settings, &mut list);
+        let reserved = self.ready.pick(&mut self.actors, &self.settings, &mut list);
         let has_run = !list.is_empty();
         self.statistics.slices += list.len() as u64;
-        self.run_here(&list);
+        if self.pool.threads() > 1 && list.len() > 1 && reserved > self.settings.alone_gas {
+            self.run_together(&list);
+        } else {
+            self.run_here(&list);
+        }
         list.clear();
         self.scratch.list = list;
         self.boundary();
@@ -32,15 +49,21 @@ impl World {
         has_run
     }
 
+    /// Takes an actor of the run list out of the table.
+    fn take_out(&mut self, id: ActorId) -> Box<Actor> {
+        match self.actors.take_out(id) {
+            Some(actor) => actor,
+            None => unreachable!("an actor of the run list is there"),
+        }
+    }
+
     /// Runs the actors of a list on this thread.
     fn run_here(&mut self, list: &[ActorId]) {
         let mut ran = std::mem::take(&mut self.scratch.ran);
         let mut deeds = std::mem::take(&mut self.scratch.deeds);
         for id in list {
-            let Some(mut actor) = self.actors.take_out(*id) else {
-                unreachable!("an actor of the run list is there")
-            };
-            let common = crate::actor::Common {
+            let mut actor = self.take_out(*id);
+            let common = Common {
                 code: &self.code,
                 settings: &self.settings,
                 hosts: &self.hosts,
@@ -55,6 +78,45 @@ impl World {
         }
         self.scratch.ran = ran;
         self.scratch.deeds = deeds;
+    }
+
+    /// Runs the actors of a list on all threads.
+    fn run_together(&mut self, list: &[ActorId]) {
+        let size = list
+            .len()
+            .div_ceil(self.pool.threads() * CHUNKS_EACH)
+            .clamp(1, CHUNK_MAX);
+        let chunks: Vec<Mutex<Chunk>> = list
+            .chunks(size)
+            .map(|ids| {
+                let actors = ids.iter().map(|id| self.take_out(*id)).collect();
+                Mutex::new(Chunk {
+                    waiting: actors,
+                    ran: Vec::new(),
+                    deeds: Vec::new(),
+                })
+            })
+            .collect();
+        let slices = Arc::new(Slices {
+            code: Arc::clone(&self.code),
+            settings: self.settings,
+            hosts: Arc::clone(&self.hosts),
+            way: self.way,
+            now_ms: self.clock.now_ms(),
+            chunks,
+        });
+        self.pool
+            .run(Box::new(Arc::clone(&slices)), &mut self.profile);
+        for chunk in &slices.chunks {
+            let mut chunk = lock(chunk);
+            let before = self.scratch.deeds.len();
+            let ran = chunk.ran.drain(..).map(|ran| Ran {
+                deeds_end: before + ran.deeds_end,
+                ..ran
+            });
+            self.scratch.ran.extend(ran);
+            self.scratch.deeds.append(&mut chunk.deeds);
+        }
     }
 
     /// Actors that have paid for what they used beyond their slices can run again.
@@ -125,6 +187,10 @@ impl World {
     /// Ends the waits whose time is up.
     pub(super) fn fire_timers(&mut self) {
         while let Some(timer) = self.clock.pop_due() {
+            if timer.is_park {
+                self.park_is_late(timer.actor, timer.wait);
+                continue;
+            }
             let Some(body) = self.body(timer.actor) else {
                 continue;
             };
@@ -145,6 +211,59 @@ impl World {
                 Status::Waits(Wait::Boundary) => self.ballot_is_late(timer.actor, timer.wait),
                 _ => {}
             }
+        }
+    }
+}
+
+/// A part of a run list.
+#[derive(Debug)]
+struct Chunk {
+    waiting: Vec<Box<Actor>>,
+    ran: Vec<Ran>,
+    deeds: Vec<Deed>,
+}
+
+/// The slices of a tick, for several threads.
+#[derive(Debug)]
+struct Slices {
+    code: Arc<CodeSpace>,
+    settings: WorldSettings,
+    hosts: Arc<HostFunctions>,
+    way: Way,
+    now_ms: u64,
+    chunks: Vec<Mutex<Chunk>>,
+}
+
+fn lock(chunk: &Mutex<Chunk>) -> MutexGuard<'_, Chunk> {
+    // A panic of a turn is passed on when the tick is over.
+    chunk.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Work for Arc<Slices> {
+    fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
+    fn run(&self, chunk: usize, profile: &mut Profile) {
+        let mut chunk = lock(&self.chunks[chunk]);
+        let Chunk {
+            waiting,
+            ran,
+            deeds,
+        } = &mut *chunk;
+        for mut actor in waiting.drain(..) {
+            let common = Common {
+                code: &self.code,
+                settings: &self.settings,
+                hosts: &self.hosts,
+                way: self.way,
+                now_ms: self.now_ms,
+            };
+            run_slice(&mut actor, common, profile, deeds);
+            ran.push(Ran {
+                actor,
+                deeds_end: deeds.len(),
+            });
         }
     }
 }

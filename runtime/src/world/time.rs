@@ -22,6 +22,8 @@ pub enum Pace {
 pub(super) struct Timer {
     pub(super) actor: ActorId,
     pub(super) wait: u64,
+    /// Whether it is about the wait for room in a mailbox, which have numbers of their own.
+    pub(super) is_park: bool,
 }
 
 /// The clock and its timers.
@@ -66,7 +68,7 @@ impl Clock {
     /// What is part of the state.
     pub(super) fn state(&self) -> impl Iterator<Item = u64> + '_ {
         let timers = self.timers.iter();
-        let timers = timers.flat_map(|((at, set), timer)| [*at, *set, timer.actor.0, timer.wait]);
+        let timers = timers.flat_map(|((at, set), timer)| [*at, *set, timer.actor.0, timer.wait, u64::from(timer.is_park)]);
         [self.now_ms, self.set].into_iter().chain(timers)
     }
 }
