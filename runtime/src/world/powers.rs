@@ -10,7 +10,7 @@ use pw_jit::heap::Heap;
 use pw_jit::host::CapabilityName;
 use pw_jit::text::{Style, value_text_within};
 
-use super::World;
+use super::{World, WorldEvent};
 use super::time::Timer;
 use crate::actor::{ActorId, CapabilityDeed, Due, Gift, Status, Wait};
 use crate::capability::{
@@ -93,7 +93,10 @@ impl World {
             reason: decision.reason.to_owned(),
             hash: [0; 32],
         };
-        self.audit.add(entry);
+        let entry = self.audit.add(entry);
+        if self.is_observed() {
+            self.tell_event(&WorldEvent::Decided(&entry));
+        }
     }
 
     fn capability_text(&self, capability: &CapabilityName) -> String {
