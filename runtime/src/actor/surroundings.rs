@@ -392,9 +392,7 @@ impl Host for Surroundings<'_> {
             } => self.send(ActorId(to), value, priority),
             Effect::Receive { timeout_ms } => self.receive(timeout_ms),
             Effect::ReceiveAll => self.receive_all(code),
-            Effect::Sender => {
-                self.sender()
-            }
+            Effect::Sender => self.sender(),
             Effect::Request {
                 to,
                 value,

@@ -68,21 +68,11 @@ pub struct AuditEntry {
 const ENTRIES_MAX: usize = 65_536;
 
 /// All decisions of a world, in order. The newest entries are kept; the hash tells of all.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AuditLog {
     entries: VecDeque<AuditEntry>,
     length: u64,
     head: [u8; 32],
-}
-
-impl Default for AuditLog {
-    fn default() -> AuditLog {
-        AuditLog {
-            entries: VecDeque::new(),
-            length: 0,
-            head: [0; 32],
-        }
-    }
 }
 
 /// The hash of an entry behind others.

@@ -54,11 +54,7 @@ impl Mailbox {
     }
 
     /// Whether a message fits; the limit if not.
-    pub(crate) fn room(
-        &self,
-        message: &Message,
-        rules: MailboxRules,
-    ) -> Result<(), Full> {
+    pub(crate) fn room(&self, message: &Message, rules: MailboxRules) -> Result<(), Full> {
         let (count, bytes) = self
             .queue
             .as_ref()
