@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use pw_isa::verify::{Impurity, LiveTable, Verified};
 use pw_isa::{Constant, Function, Kind, Link, Program, ProgramSignature};
 
+use crate::compile::changing_closures;
 use crate::fiber::arena::{Arena, KeyHasher};
 use crate::interp::{InternalProgram, rewrite};
 use crate::value::Value;
@@ -29,6 +30,8 @@ pub struct LoadedProgram {
     function_values: Vec<Value>,
     /// Made when the program is first run by the fast interpreter.
     internal: OnceLock<InternalProgram>,
+    /// By function: whether closures of it can change once they are made; found when it is first asked for.
+    changing_closures: OnceLock<Vec<bool>>,
 }
 
 impl LoadedProgram {
@@ -70,6 +73,12 @@ impl LoadedProgram {
     /// What the fast interpreter executes.
     pub(crate) fn internal(&self) -> &InternalProgram {
         self.internal.get_or_init(|| rewrite(self))
+    }
+
+    /// Whether closures of a function can change once they are made.
+    pub(crate) fn can_change(&self, function: u32) -> bool {
+        let find = || changing_closures(self.program());
+        self.changing_closures.get_or_init(find)[function as usize]
     }
 
     /// A function without captures, as a value.
@@ -188,6 +197,7 @@ impl Loader {
             values,
             function_values,
             internal: OnceLock::new(),
+            changing_closures: OnceLock::new(),
             verified,
         }
     }

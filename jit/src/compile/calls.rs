@@ -11,7 +11,7 @@ use pw_isa::op::Function as Call;
 use super::lower::{Lowering, MEMORY, NONE, SLOT};
 use super::parts::window;
 use super::state::{BY_CALL, BY_TAIL_CALL, EXIT, ExitReason, NativeState};
-use super::types::{Plan, Type};
+use super::types::{Made, Plan, Type};
 use crate::value::CONSTANT;
 
 impl<'a> Lowering<'a, '_> {
@@ -45,6 +45,7 @@ impl<'a> Lowering<'a, '_> {
                 self.tail_call_any(window.base, window.args);
                 false
             }
+            (Call::Capture { dst, .. }, _) if self.read_field(&op.into(), dst.0) => true,
             (
                 Call::Capture {
                     dst,
@@ -60,9 +61,8 @@ impl<'a> Lowering<'a, '_> {
                         .ins()
                         .icmp_imm_s(IntCC::UnsignedGreaterThan, count, i64::from(index.0));
                 self.exit_unless(there, ExitReason::Range);
-                let place = 16 + 16 * index.0 as i32;
-                let tag = self.b.ins().load(I64, MEMORY, object, place);
-                let bits = self.b.ins().load(I64, MEMORY, object, place + 8);
+                let made = Made::Closure(self.scope.part.place.number());
+                let (tag, bits) = self.load_field(object, made, index.0 as usize);
                 self.set_any(dst.0, tag, bits);
                 true
             }
@@ -398,7 +398,7 @@ impl<'a> Lowering<'a, '_> {
         self.switch_to_sealed(frame);
         self.b.set_cold_block(frame);
         let sources = self.sources(self.pc, base);
-        self.leave_as_caller(self.pc, base, sources);
+        self.leave_as_caller(self.pc, base, &sources);
     }
 
     fn tail_call(&mut self, callee: u32, base: u16, args: u16, is_closure: bool) -> bool {

@@ -16,7 +16,8 @@ use super::blocks::Blocks;
 use super::effects::Effects;
 use super::feedback::{Feedback, FunctionFeedback};
 use super::ranges::Ranges;
-use super::types::{Evidence, Plan, Type, Types};
+use super::shapes::Shapes;
+use super::types::{Evidence, Made, Plan, Type, Types};
 use crate::code_space::LoadedProgram;
 use crate::tier::Optimizations;
 use crate::value::CONSTANT;
@@ -46,6 +47,7 @@ pub(super) struct Planner<'a> {
     pub(super) number: u32,
     pub(super) feedback: &'a Feedback,
     pub(super) optimizations: Optimizations,
+    pub(super) shapes: Shapes,
     /// All chains of functions from the root on, the root's own first.
     chains: RefCell<Vec<Chain>>,
     instructions_left: Cell<usize>,
@@ -78,6 +80,8 @@ pub(super) struct PartPlace {
     pub(super) blocks: Blocks,
     /// By pc of a call and function: whether it is inlined there, once that is decided.
     decided: RefCell<BTreeMap<(u32, u32), bool>>,
+    /// By pc: whether what the instruction makes is a virtual object, once that is decided.
+    pub(super) virtuals: OnceCell<Vec<bool>>,
 }
 
 impl PartPlace {
@@ -99,6 +103,7 @@ impl<'a> Planner<'a> {
             number: request.number,
             feedback: &request.feedback,
             optimizations,
+            shapes: Shapes::default(),
             chains: RefCell::new(vec![Chain::default()]),
             instructions_left: Cell::new(INSTRUCTIONS_ALL),
         }
@@ -156,6 +161,7 @@ impl<'a> Planner<'a> {
             entry,
             blocks: Blocks::of(function),
             decided: RefCell::default(),
+            virtuals: OnceCell::new(),
         });
         let evidence = self.evidence(&place);
         let types = evidence.types();
@@ -221,7 +227,7 @@ impl Evidence<'_> {
         let cases = self.cases(pc, op, types).into_iter();
         let outcomes =
             cases.map(|(_, part)| part.map_or((Type::Any, true), |p| (p.result, p.moves)));
-        let all = outcomes.reduce(|a, b| (a.0.join(b.0), a.1 || b.1));
+        let all = outcomes.reduce(|a, b| (self.planner.join(a.0, b.0), a.1 || b.1));
         all.unwrap_or((Type::Any, false))
     }
 
@@ -262,7 +268,10 @@ impl Evidence<'_> {
         let (base, args) = window(call);
         let first = usize::from(base) + 1;
         let arguments = &types[first..first + usize::from(args)];
-        let closure = [Type::Closure(callee)];
+        let closure = [match types[usize::from(base)] {
+            known @ Type::Virtual(Made::Closure(_), _) => known,
+            _ => Type::Closure(callee),
+        }];
         let has_captures = self.planner.program.function(callee).captures > 0;
         let closure = &closure[..usize::from(has_captures)];
         self.planner.part(&self.place, callee, [arguments, closure])
@@ -273,7 +282,7 @@ impl Evidence<'_> {
     fn part(&self, mut types: Types) -> Part {
         let mut result: Option<Type> = None;
         let mut add = |value: Type| {
-            result = Some(result.map_or(value, |known| known.join(value)));
+            result = Some(result.map_or(value, |known| self.planner.join(known, value)));
         };
         let mut moves_at = vec![false; self.function.code.len()];
         for (block, at_start) in self.place.blocks.all.iter().zip(&types.at_start) {

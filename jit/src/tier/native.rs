@@ -98,6 +98,7 @@ pub(super) fn enter(
         top: 0,
         top_max: 0,
         allocations: 0,
+        has_gaps: 0,
         constants: space.program(program).constants.addresses().words,
         globals: stay.globals(),
         hints: stay.hints().0,
@@ -169,9 +170,10 @@ impl NativeState<'_> {
     /// Tells the arena what native code has allocated.
     #[inline]
     pub(super) fn tell_arena(&mut self) {
-        if self.allocations > 0 {
-            let (top, objects) = (self.top, std::mem::take(&mut self.allocations));
-            self.stay.arena().made_in_place(top, objects);
+        let (top, objects) = (self.top, std::mem::take(&mut self.allocations));
+        let has_gaps = std::mem::take(&mut self.has_gaps) != 0;
+        if objects > 0 || has_gaps {
+            self.stay.arena().made_in_place(top, objects, has_gaps);
         }
     }
 

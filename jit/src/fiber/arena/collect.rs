@@ -47,6 +47,7 @@ impl Arena {
             source = Some(std::mem::take(&mut self.words));
             self.segments.clear();
             self.segments_free.clear();
+            self.has_gaps = false;
             self.cards.clear();
             self.words = vec![0];
             self.top = 1;
