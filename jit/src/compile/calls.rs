@@ -125,8 +125,8 @@ impl<'a> Lowering<'a, '_> {
         let (base, args) = window(&op);
         let is_tail_call = matches!(op, Call::TailCallClosure { .. });
         let evidence = &self.scope.evidence;
-        let result = evidence.outcome_of_cases(self.pc, &op.into(), &self.now).0;
-        let cases = evidence.cases(self.pc, &op.into(), &self.now);
+        let result = evidence.outcome_of_cases(self.pc, &self.now).0;
+        let cases = evidence.cases(self.pc, &self.now);
         let callee = self.function_of_closure(base);
         let behind = self.b.create_block();
         let (now, last) = (self.now.clone(), cases.len() - 1);

@@ -2,7 +2,7 @@
 //! escape, by storing, passing or returning them. Where one that was thought not to escape does so after all, it is made
 //! there. So all of this is about speed, except for which closures can change.
 
-use pw_isa::op::{Access, Compare, Control, Data, Function as Call, Op};
+use pw_isa::op::{Access, Compare, Control, Data, Effects, Function as Call, Op};
 use pw_isa::{Function, Link, Program};
 
 use super::parts::window;
@@ -15,61 +15,73 @@ const CAPTURES_MAX: u16 = 6;
 impl Evidence<'_> {
     /// Whether an instruction makes an object that is to be virtual.
     pub(super) fn is_virtual(&self, pc: u32) -> bool {
-        let virtuals = self.place.virtuals.get_or_init(|| {
-            let mut makes = self.function.code.iter();
-            match self.planner.optimizations.elide && makes.any(makes_object) {
-                true => self.find_virtuals(),
-                false => Vec::new(),
-            }
-        });
-        virtuals.get(pc as usize).is_some_and(|found| *found)
+        let op = &self.function.code[pc as usize];
+        makes_object(op)
+            && self.planner.optimizations.elide
+            && self.can_be_virtual(op)
+            && !self.escapes(pc)
     }
 
-    /// By pc: whether it makes an object that does not escape. Goes backwards through all blocks to a fixed
-    /// point.
-    fn find_virtuals(&self) -> Vec<bool> {
+    /// Whether what a function returns from an inlined call escapes, as far as that matters to it.
+    pub(super) fn lets_result_escape(&self, pc: u32, callee: u32) -> bool {
+        let mut makes = self.planner.program.function(callee).code.iter();
+        let op = &self.function.code[pc as usize];
+        match op.info().effects.has(Effects::END) {
+            _ if !makes.any(makes_object) => true,
+            true => self.place.returns_escape,
+            false => self.escapes(pc),
+        }
+    }
+
+    /// Whether what an instruction writes escapes.
+    fn escapes(&self, pc: u32) -> bool {
+        self.place.escapes.get_or_init(|| self.find_escapes())[pc as usize]
+    }
+
+    /// By pc: whether what the instruction writes escapes. Goes backwards through all blocks to a fixed point.
+    fn find_escapes(&self) -> Vec<bool> {
         let blocks = &self.place.blocks.all;
         let registers = usize::from(self.function.registers);
         let mut at_start = vec![vec![false; registers]; blocks.len()];
-        let mut virtuals = vec![false; self.function.code.len()];
+        let mut by_pc = vec![false; self.function.code.len()];
         let mut open: Vec<usize> = (0..blocks.len()).collect();
         while let Some(number) = open.pop() {
             let block = &blocks[number];
-            let mut escapes = vec![false; registers];
+            let mut escaping = vec![false; registers];
             for next in &block.next {
-                let both = escapes.iter_mut().zip(&at_start[*next]);
+                let both = escaping.iter_mut().zip(&at_start[*next]);
                 both.for_each(|(here, there)| *here |= there);
             }
             for pc in (block.start..block.end).rev() {
-                virtuals[pc as usize] = self.escapes_before(pc, &mut escapes);
+                by_pc[pc as usize] = self.step_back(pc, &mut escaping);
             }
-            if at_start[number] != escapes {
-                at_start[number] = escapes;
+            if at_start[number] != escaping {
+                at_start[number] = escaping;
                 open.extend(
                     (0..blocks.len()).filter(|before| blocks[*before].next.contains(&number)),
                 );
             }
         }
-        virtuals
+        by_pc
     }
 
-    /// From the registers whose values escape behind an instruction to those before it; whether it makes an
-    /// object that is to be virtual.
-    fn escapes_before(&self, pc: u32, escapes: &mut [bool]) -> bool {
+    /// From the registers whose values escape behind an instruction to those before it; whether what it writes
+    /// escapes.
+    fn step_back(&self, pc: u32, escaping: &mut [bool]) -> bool {
         let op = &self.function.code[pc as usize];
         let mut does_result = false;
         op.accesses(|access| match access {
             Access::Write(register) => {
-                does_result |= std::mem::take(&mut escapes[usize::from(register)]);
+                does_result |= std::mem::take(&mut escaping[usize::from(register)]);
             }
             Access::Clobber(first) => {
-                does_result |= escapes[usize::from(first)];
-                escapes[usize::from(first)..].fill(false);
+                does_result |= escaping[usize::from(first)];
+                escaping[usize::from(first)..].fill(false);
             }
             Access::Read { .. } => {}
         });
         let lets_escape = match op {
-            Op::Control(Control::Return { .. }) => self.place.is_root(),
+            Op::Control(Control::Return { .. }) => self.place.returns_escape,
             Op::Control(_)
             | Op::Data(Data::Car { .. } | Data::Cdr { .. })
             | Op::Function(Call::Capture { .. })
@@ -84,10 +96,10 @@ impl Evidence<'_> {
             if let Access::Read { first, count } = access
                 && lets_escape
             {
-                escapes[usize::from(first)..usize::from(first + count)].fill(true);
+                escaping[usize::from(first)..usize::from(first + count)].fill(true);
             }
         });
-        makes_object(op) && !does_result && self.can_be_virtual(op)
+        does_result
     }
 
     /// Whether the code of functions will stand in place of a call, as far as that is known before types are.

@@ -146,8 +146,8 @@ impl<'a> Lowering<'a, '_> {
     }
 
     fn inlined_part(&self, callee: u32) -> Rc<Part> {
-        let op = self.scope.function.code[self.pc as usize];
-        self.scope.evidence.inlined(&op, callee, &self.now)
+        let evidence = &self.scope.evidence;
+        evidence.inlined(self.pc, callee, &self.now)
     }
 
     /// Exits at the call unless the gas to the first check inside is there.

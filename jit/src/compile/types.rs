@@ -427,10 +427,10 @@ impl<'a> Evidence<'a> {
         }
         let (result, moves) = match plan {
             Plan::Inline(callee) => {
-                let part = self.inlined(op, callee, types);
+                let part = self.inlined(pc, callee, types);
                 (part.result, part.moves)
             }
-            Plan::OneOf => self.outcome_of_cases(pc, op, types),
+            Plan::OneOf => self.outcome_of_cases(pc, types),
             _ => (self.result_of(op, plan, types), moves(op, plan)),
         };
         if moves {

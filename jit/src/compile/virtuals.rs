@@ -69,8 +69,8 @@ impl Lowering<'_, '_> {
             let from = self.scope.registers[usize::from(*source)];
             let known = self.now[usize::from(*source)];
             let variables = self.field(to, at);
-            // A field that is too deep is made; it is the one that is known by less than its register.
-            if let (Type::Virtual(..), false) = (known, matches!(field, Type::Virtual(..))) {
+            // What would be too deep is no virtual object as a field.
+            if known.made() != field.made() {
                 self.materialise(from, known);
             }
             self.collect(from, variables, field, &mut settings);
@@ -158,12 +158,12 @@ impl Lowering<'_, '_> {
     /// Makes sure that the fields of an object are of these types, and has them at hand: it is known to be of this
     /// kind, and may be virtual already.
     pub(super) fn guard_fields(&mut self, variables: Register, known: Type, wanted: Type) {
-        let Type::Virtual(made, _) = wanted else {
+        let Some(made) = wanted.made() else {
             return;
         };
-        let wanted = self.fields_of(wanted);
-        let mut known = self.fields_of(known);
-        if known.is_empty() && !wanted.is_empty() {
+        let is_virtual = known.made() == Some(made);
+        let (mut known, wanted) = (self.fields_of(known), self.fields_of(wanted));
+        if !is_virtual {
             known = vec![Type::Any; wanted.len()].into();
             let place = self.b.use_var(variables.bits);
             let object = self.object_at(place);

@@ -4,7 +4,8 @@
 //! 1. Native code is entered with the r0 of the fiber's newest frame, at an entry that was made for the
 //!    place where the fiber stands; its own checks keep every further frame within the stack.
 //! 2. It reads and writes what the interpreter's handlers would: registers of its frames, and objects where
-//!    values say they are (see `fiber/arena/raw.rs`).
+//!    values say they are (see `fiber/arena/raw.rs`). What it does not write at once, though it has taken the room, it
+//!    writes before a value that names it comes to memory (`compile/virtuals.rs`).
 //! 3. The stack never moves while it runs; the arena moves only in operations aside, after which its
 //!    addresses are read again.
 //! 4. Its memory is executable and never written, and lives while it is in the code table: functions are

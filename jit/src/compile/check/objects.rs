@@ -62,38 +62,23 @@ impl Checker<'_> {
 
     /// Whether the object that a value names is sure to have been written before a block begins.
     fn is_written(&self, value: Value, block: Block, seen: &mut BTreeSet<(Value, Block)>) -> bool {
-        if !seen.insert((value, block)) {
-            // Another way there says.
+        // On a way that comes here again, what came before says.
+        if !self.unwritten.contains(&value) || !seen.insert((value, block)) {
             return true;
         }
-        if !self.unwritten.contains(&value) {
-            return true;
-        }
+        let mut before =
+            |from, value| self.is_written_at(value, from) || self.is_written(value, from, seen);
         match self.body.dfg.value_def(value) {
-            ValueDef::Param(at, place) if at == block => self
-                .arguments(at, place)
-                .all(|(from, value)| self.is_written_in(value, from, seen)),
-            _ => {
-                // Where it came to be it was not written, or it was written on all ways from there.
-                let before = self.before(block).iter();
-                before
-                    .filter(|(from, _)| self.dominators.contains_key(from))
-                    .all(|(from, _)| self.is_written_in(value, *from, seen))
-            }
-        }
-    }
-
-    /// The same before it ends.
-    fn is_written_in(
-        &self,
-        value: Value,
-        block: Block,
-        seen: &mut BTreeSet<(Value, Block)>,
-    ) -> bool {
-        match self.body.dfg.value_def(value) {
-            _ if self.is_written_at(value, block) => true,
             ValueDef::Result(inst, _) if self.body.layout.inst_block(inst) == Some(block) => false,
-            _ => self.is_written(value, block, seen),
+            ValueDef::Param(at, place) if at == block => {
+                let mut passed = self.arguments(at, place);
+                passed.all(|(from, value)| before(from, value))
+            }
+            _ => {
+                let ways = self.before(block).iter();
+                let mut ways = ways.filter(|(from, _)| self.dominators.contains_key(from));
+                ways.all(|(from, _)| before(*from, value))
+            }
         }
     }
 
