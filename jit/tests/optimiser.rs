@@ -522,7 +522,7 @@ LEnd:
 
 /// A program whose `main` makes a closure in each round and calls it through a function, or does something else with
 /// it.
-fn closing(then: &str) -> Form {
+fn closing(optimizations: Optimizations, then: &str) -> Form {
     let source = format!(
         ".entry @main
 func main()
@@ -559,19 +559,26 @@ func adder(x) captures=1
     return r2
 "
     );
-    Form::of(&source, 0)
+    Form::made_with(optimizations, &source, 0)
 }
 
 #[test]
 fn a_closure_that_is_passed_to_what_is_inlined_is_not_made() {
-    let passed = closing("");
+    let all = Optimizations::default();
+    let passed = closing(all, "");
     assert!(passed.has_virtual_objects());
     assert_eq!(traffic(&passed), ROOM);
     // It is held by a vector.
-    let stored = closing("    int r6 0\n    vector-set v r6 f");
-    assert!(traffic(&stored).1 >= ROOM.1 + 4);
+    let stored = "    int r6 0\n    vector-set v r6 f";
+    let made = closing(all, stored);
+    assert!(traffic(&made).1 >= ROOM.1 + 4);
+    // Of which function it is says how much it captures; only whether there is room is tested.
+    assert_eq!(made.in_loops(" ugt "), 1);
+    let elide = false;
+    let tested = closing(Optimizations { elide, ..all }, stored);
+    assert_eq!(tested.in_loops(" ugt "), 2);
     // It holds something else later, as it may know, or not.
     for changed in ["capture-set f 0 one", "move r6 f\n    capture-set r6 0 one"] {
-        assert!(!closing(&format!("    {changed}")).has_virtual_objects());
+        assert!(!closing(all, &format!("    {changed}")).has_virtual_objects());
     }
 }

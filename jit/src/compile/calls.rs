@@ -54,13 +54,14 @@ impl<'a> Lowering<'a, '_> {
                 },
                 _,
             ) => {
+                let has_it = self.has_capture(closure.0, index.0);
                 let object = self.object(closure.0, Kind::Closure);
-                let count = self.b.ins().load(I16, MEMORY, object, 2);
-                let there =
-                    self.b
-                        .ins()
-                        .icmp_imm_s(IntCC::UnsignedGreaterThan, count, i64::from(index.0));
-                self.exit_unless(there, ExitReason::Range);
+                if !has_it {
+                    let count = self.b.ins().load(I16, MEMORY, object, 2);
+                    let order = IntCC::UnsignedGreaterThan;
+                    let there = self.b.ins().icmp_imm_s(order, count, i64::from(index.0));
+                    self.exit_unless(there, ExitReason::Range);
+                }
                 let made = Made::Closure(self.scope.part.place.number());
                 let (tag, bits) = self.load_field(object, made, index.0 as usize);
                 self.set_any(dst.0, tag, bits);
@@ -96,6 +97,16 @@ impl<'a> Lowering<'a, '_> {
             }
             _ => unreachable!("done by a handler, or not compiled"),
         }
+    }
+
+    /// Whether a register is known to hold a closure that has a captured value of this number: all closures of
+    /// a function have as many.
+    fn has_capture(&self, closure: u16, index: u32) -> bool {
+        let function = self.now[usize::from(closure)].callee();
+        let captures = function.map_or(0, |function| {
+            self.planner.program.function(function).captures
+        });
+        self.planner.optimizations.elide && index < u32::from(captures)
     }
 
     fn cell_set(&mut self, cell: u16, value: u16) {
