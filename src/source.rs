@@ -5,6 +5,8 @@ use std::path::Path;
 
 use pw_isa::verify::{Verified, verify};
 use pw_isa::{Program, codec, text};
+use pw_runtime::World;
+use pw_runtime::world::ProgramId;
 
 /// What a file is, by its ending.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,6 +110,14 @@ pub fn load_program(name: &str, kind: FileKind, bytes: &[u8]) -> Result<Verified
             column: None,
         }],
     })
+}
+
+/// Loads Jue source into a world. `name` appears in messages.
+///
+/// # Errors
+/// All faults of the source.
+pub fn load_jue(world: &mut World, name: &str, source: &str) -> Result<ProgramId, BadInput> {
+    Ok(world.load(load_program(name, FileKind::Jue, source.as_bytes())?))
 }
 
 fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, BadInput> {

@@ -211,6 +211,8 @@ pub enum Answer {
     /// The answer comes later, with [`crate::reference::answer`]; until then the fiber waits. Only for
     /// effects of instructions that may suspend.
     Pending,
+    /// Not now: the slice ends before the instruction, which costs nothing yet and is done anew in the next one.
+    Again,
 }
 
 impl Answer {

@@ -11,6 +11,7 @@
 //! | `actor` | one actor, where actors are found, what an actor asks of its surroundings while it runs |
 //! | `capability` | powers: who holds which, who decides |
 //! | `message` | messages, mailboxes |
+//! | `quota` | what subtrees may use together |
 //! | `schedule` | who runs next |
 //! | `host` | functions of the embedder, values as it sees them |
 //! | `settings` | every number that can be chosen |
@@ -20,6 +21,7 @@ pub mod actor;
 pub mod capability;
 pub mod host;
 pub mod message;
+pub mod quota;
 pub mod schedule;
 pub mod settings;
 pub mod world;

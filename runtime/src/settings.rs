@@ -35,6 +35,8 @@ pub struct WorldSettings {
     pub extra_gas: u64,
     /// Milliseconds that a sender waits for room in a mailbox at most.
     pub park_ms: u64,
+    /// Published events that are remembered, the newest.
+    pub events_max: usize,
     /// Messages that actors failed on and that are kept, the newest.
     pub quarantine_max: usize,
     /// The numbers that an actor gets first for its children; each time it needs more it gets twice as many.
@@ -57,6 +59,7 @@ impl Default for WorldSettings {
             overflow: Overflow::Refuse,
             vote_ms: 10_000,
             park_ms: 5_000,
+            events_max: 256,
             quarantine_max: 1_024,
             extra_memory_bytes: 0,
             extra_gas: 0,

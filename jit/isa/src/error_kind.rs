@@ -62,6 +62,8 @@ error_kinds! {
     InvalidHeapPtr = 16,
     /// V2: an instruction or jump target does not exist.
     UnknownOpCode = 17,
+    /// What the actor, or the subtree that it belongs to, may do of something is used up.
+    QuotaExceeded = 18,
 }
 
 impl ErrorKind {

@@ -11,7 +11,7 @@ use pw_isa::{ProgramSignature, cost};
 
 use super::arena::{Arena, Counters};
 use super::graph::{Decoder, Encoder, ProgramTable};
-use super::{Fiber, Limits, State, UNSET};
+use super::{Fiber, Globals, Limits, State, UNSET};
 use crate::code_space::CodeSpace;
 use crate::value::Value;
 
@@ -103,7 +103,8 @@ impl Fiber {
             }
         }
         // Which program came first is history, not state; a program without globals has nothing to say.
-        let mut globals: Vec<_> = self.globals.iter().collect();
+        let all = self.globals.iter().flat_map(|globals| &globals.0);
+        let mut globals: Vec<_> = all.collect();
         globals.sort_by_key(|(program, _)| code.program(*program).signature());
         globals.retain(|(_, values)| values.iter().any(|value| *value != UNSET));
         roots.varint(globals.len() as u64);
@@ -219,7 +220,7 @@ fn read_body(code: &CodeSpace, body: &[u8], stack_bytes_max: u64) -> Decoded<Fib
         depth: frame.depth,
         state,
         arena,
-        globals,
+        globals: (!globals.is_empty()).then(|| Box::new(Globals(globals))),
         gas_used,
         limits,
     })

@@ -87,6 +87,10 @@ fn program_of(header: Value) -> u32 {
     ((header.bits & !WATCHED) >> 32) as u32
 }
 
+/// The globals of a fiber, by program.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Globals(pub(crate) Vec<(u32, Vec<Value>)>);
+
 /// One running computation.
 #[derive(Clone, Debug)]
 pub struct Fiber {
@@ -103,8 +107,8 @@ pub struct Fiber {
     pub(crate) depth: u32,
     pub(crate) state: State,
     pub(crate) arena: Arena,
-    /// Globals, by program.
-    pub(crate) globals: Vec<(u32, Vec<Value>)>,
+    /// Globals, by program; most fibers have none.
+    pub(crate) globals: Option<Box<Globals>>,
     pub(crate) gas_used: u64,
     pub(crate) limits: Limits,
 }
@@ -140,15 +144,11 @@ impl Fiber {
             depth: 1,
             state: State::Ready,
             arena: Arena::new(),
-            globals: Vec::new(),
+            globals: None,
             gas_used: 0,
             limits,
         };
-        if loaded.program().globals > 0 {
-            fiber
-                .globals
-                .push((program, vec![UNSET; loaded.program().globals as usize]));
-        }
+        fiber.begin_globals(code, program);
         let registers = usize::from(loaded.function(entry).registers);
         fiber.stack.resize(fiber.base + registers, Value::NIL);
         fiber
@@ -243,6 +243,20 @@ impl Fiber {
     pub fn stack_bytes(&self, code: &CodeSpace) -> u64 {
         let registers = code.program(self.program).function(self.function).registers;
         self.stack_bytes_at(self.base, registers)
+    }
+
+    /// Logical bytes that count against the memory limit: objects found live by the last collection, those made since, and the
+    /// stack unless it has a limit of its own.
+    pub fn memory_bytes(&self, code: &CodeSpace) -> u64 {
+        let counters = self.arena.counters;
+        let stack = match self.limits.stack_bytes {
+            Some(_) => 0,
+            None => self.stack_bytes(code),
+        };
+        counters
+            .live
+            .saturating_add(counters.allocated)
+            .saturating_add(stack)
     }
 
     pub(crate) fn stack_bytes_at(&self, base: usize, registers: u16) -> u64 {
@@ -414,7 +428,7 @@ impl Fiber {
                 collector.root(&mut self.stack[frame.base + usize::from(register)]);
             }
         }
-        for (_, globals) in &mut self.globals {
+        for (_, globals) in self.globals.iter_mut().flat_map(|globals| &mut globals.0) {
             for global in globals.iter_mut().filter(|global| **global != UNSET) {
                 collector.root(global);
             }
@@ -476,29 +490,34 @@ impl Fiber {
 
     /// A global of a program; `None` when it was never set.
     pub(crate) fn global(&self, program: u32, global: u32) -> Option<Value> {
-        let (_, values) = self.globals.iter().find(|(of, _)| *of == program)?;
+        let globals = self.globals.as_ref()?;
+        let (_, values) = globals.0.iter().find(|(of, _)| *of == program)?;
         let value = values[global as usize];
         (value != UNSET).then_some(value)
     }
 
     /// All globals of a program, unset ones included, once one of them was set.
     pub(crate) fn globals_of(&mut self, program: u32) -> Option<&mut [Value]> {
-        let mut all = self.globals.iter_mut();
+        let mut all = self.globals.as_mut()?.0.iter_mut();
         all.find(|(of, _)| *of == program)
             .map(|(_, values)| values.as_mut_slice())
     }
 
     /// Sets a global of a program.
     pub(crate) fn set_global(&mut self, code: &CodeSpace, program: u32, global: u32, value: Value) {
-        let place = match self.globals.iter().position(|(of, _)| *of == program) {
-            Some(place) => place,
-            None => {
-                let count = code.program(program).program().globals as usize;
-                self.globals.push((program, vec![UNSET; count]));
-                self.globals.len() - 1
-            }
-        };
-        self.globals[place].1[global as usize] = value;
+        self.begin_globals(code, program);
+        if let Some(globals) = self.globals_of(program) {
+            globals[global as usize] = value;
+        }
+    }
+
+    /// Makes room for the globals of a program, if it has some and there is none yet.
+    pub(crate) fn begin_globals(&mut self, code: &CodeSpace, program: u32) {
+        let count = code.program(program).program().globals as usize;
+        if count > 0 && self.globals_of(program).is_none() {
+            let globals = self.globals.get_or_insert_default();
+            globals.0.push((program, vec![UNSET; count]));
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::arena::Arena;
 use super::parcel::Parcel;
-use super::{Fiber, Limits, State, UNSET};
+use super::{Fiber, Limits, State};
 use crate::code_space::CodeSpace;
 use crate::heap::Heap;
 use crate::value::Value;
@@ -239,7 +239,7 @@ impl Fiber {
             depth: 1,
             state: State::Ready,
             arena,
-            globals: Vec::new(),
+            globals: None,
             gas_used: 0,
             limits,
         };
@@ -253,16 +253,7 @@ impl Fiber {
         for ((program, global), value) in start.globals.iter().zip(globals) {
             fiber.set_global(code, *program, *global, *value);
         }
-        if let Some(count) = unset_globals(code, program, &fiber) {
-            fiber.globals.push((program, vec![UNSET; count]));
-        }
+        fiber.begin_globals(code, program);
         fiber
     }
-}
-
-/// How many globals the program has, none of which the fiber has yet.
-fn unset_globals(code: &CodeSpace, program: u32, fiber: &Fiber) -> Option<usize> {
-    let count = code.program(program).program().globals as usize;
-    let has = fiber.globals.iter().any(|(of, _)| *of == program);
-    (count > 0 && !has).then_some(count)
 }

@@ -35,6 +35,7 @@ impl Machine<'_> {
                 let packed = self.pack(value)?;
                 match self.host.effect(self.code, Effect::Exit { value: packed }) {
                     Answer::Refused { kind, message } => Err(Stop::Error(kind, message)),
+                    Answer::Again => Ok(Next::Again),
                     Answer::Done(_) | Answer::Pending => Ok(Next::Done(value)),
                 }
             }

@@ -22,6 +22,7 @@ impl Machine<'_> {
                 delivered
             }
             Answer::Refused { kind, message } => Err(Stop::Error(kind, message)),
+            Answer::Again => Ok(Next::Again),
             Answer::Pending => {
                 let (_, function) = self.fiber.current(self.code);
                 let effects = function.code[self.fiber.pc as usize].info().effects;

@@ -61,6 +61,8 @@ enum Next {
     Entered,
     /// It waits.
     Wait,
+    /// It is done anew in the next slice.
+    Again,
     /// The program is done.
     Done(Value),
 }
@@ -237,6 +239,10 @@ impl<'a> Machine<'a> {
             Ok(Next::Wait) => {
                 self.fiber.state = State::Waiting;
                 return Some(Outcome::Waiting);
+            }
+            Ok(Next::Again) => {
+                self.fiber.gas_used -= self.charged;
+                return Some(Outcome::Preempted);
             }
             Ok(Next::Done(value)) => {
                 self.fiber.state = State::Done(value);

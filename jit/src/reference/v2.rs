@@ -307,6 +307,7 @@ impl Machine<'_> {
         let messages = match self.host.effect(self.code, Effect::ReceiveAll) {
             Answer::Done(messages) => messages,
             Answer::Refused { kind, message } => return Err(Stop::Error(kind, message)),
+            Answer::Again => return Ok(Next::Again),
             Answer::Pending => return Ok(Next::Advance),
         };
         let mut copy = Arena::new();

@@ -1,7 +1,6 @@
 //! What an actor did to others in its slice: it takes effect at the boundary.
 
 use pw_jit::fiber::parcel::Parcel;
-use pw_jit::fiber::start::Start;
 use pw_jit::host::CapabilityName;
 
 use super::{Actor, ActorId, Supervision};
@@ -34,8 +33,12 @@ pub(crate) enum Deed {
     },
     /// A child that has its number.
     Spawn(Box<Actor>),
-    /// A child without one: the lease was empty, and the actor waits for its number.
-    SpawnLater(Box<Start>),
+    /// The actor has no more numbers for its children.
+    WantsIds,
+    /// The subtree had no room for a child in this tick.
+    WantsRoomForChild,
+    /// The subtree had no calls of the embedder's functions left in this tick.
+    WantsHostCalls,
     /// A child that is supervised; the actor waits for its number.
     Supervise(Box<Supervision>),
     /// The actor waits for a message at most so long.

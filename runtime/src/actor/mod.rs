@@ -12,19 +12,20 @@ mod table;
 use std::collections::VecDeque;
 
 use pw_isa::ErrorKind;
-use pw_jit::Fiber;
 use pw_jit::fiber::parcel::Parcel;
+use pw_jit::{Fiber, Limits};
 
 use crate::capability::Holdings;
 use crate::message::{Mailbox, MailboxRules, Message, RequestId};
+use crate::quota::{Lease, MEMORY_LEASED, PoolId};
 pub(crate) use deed::{CapabilityDeed, Deed, Gift};
 pub use end::{End, EndReason, Quarantined};
 pub(crate) use end::{notice, symbol};
 pub use id::ActorId;
-pub(crate) use id::Lease;
-pub(crate) use surroundings::new_actor;
-pub(crate) use supervision::{Saved, Supervision};
+pub(crate) use id::Lease as IdLease;
 pub(crate) use slice::{Common, Way, run_slice};
+pub(crate) use supervision::{Saved, Supervision};
+pub(crate) use surroundings::new_actor;
 pub(crate) use table::ActorTable;
 
 /// An actor. Boxed: workers pass it on without copying it.
@@ -34,6 +35,9 @@ pub(crate) struct Actor {
     pub(crate) fiber: Fiber,
     pub(crate) body: Body,
 }
+
+/// Beyond so many doublings a lease is as large as any pool.
+const MEMORY_DOUBLINGS_MAX: u32 = 47;
 
 /// What an actor is besides its computation.
 #[derive(Debug)]
@@ -53,12 +57,14 @@ pub(crate) struct Body {
     pub(crate) debt: u64,
     /// The sender of the message last received.
     pub(crate) sender: Option<ActorId>,
+    /// What its subtree may use.
+    pub(crate) pool: PoolId,
     /// Children that live, or have ended and left children of their own.
     pub(crate) children: u32,
     /// What it may do.
     pub(crate) holdings: Holdings,
     /// Numbers for its children.
-    pub(crate) lease: Lease,
+    pub(crate) ids: IdLease,
     /// What most actors do not have.
     pub(crate) rare: Option<Box<Rare>>,
 }
@@ -90,8 +96,53 @@ pub(crate) struct Rare {
     pub(crate) parks: u64,
     /// Actors with messages for this one that found no room, in the order in which they came.
     pub(crate) waiting_senders: VecDeque<ActorId>,
+    /// What it may use in the turn that it has.
+    pub(crate) lease: Option<QuotaLease>,
+    /// What the boundary has found used up for good, to be told to the program.
+    pub(crate) refused_by_quota: Option<QuotaKind>,
+    /// Logical bytes that its pools count it with.
+    pub(crate) counted_bytes: u64,
+    /// Times that the memory leased for a turn did not suffice.
+    pub(crate) memory_doublings: u32,
     /// What the last receive took out, to be put back if it could not be delivered.
     pub(crate) taken: Option<(Message, u8)>,
+}
+
+/// Where an actor belongs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Family {
+    pub(crate) parent: ActorId,
+    pub(crate) tenant: u32,
+    pub(crate) pool: PoolId,
+}
+
+/// What can be used up for good and is told to programs as an error.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum QuotaKind {
+    /// Actors that live at the same time.
+    Children = 1,
+    /// Calls of the embedder's functions.
+    HostCalls = 2,
+}
+
+impl QuotaKind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            QuotaKind::Children => "children",
+            QuotaKind::HostCalls => "host calls",
+        }
+    }
+}
+
+/// What an actor of a pool may use in the turn that it has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QuotaLease {
+    pub(crate) lease: Lease,
+    pub(crate) left: Lease,
+    pub(crate) gas_before: u64,
+    /// Its own limits, which are narrower in this turn.
+    pub(crate) limits: Limits,
 }
 
 /// A message that found no room.
@@ -152,7 +203,12 @@ pub(crate) enum Wait {
 
 impl Body {
     /// An actor that has not run yet.
-    pub(crate) fn new(parent: ActorId, tenant: u32, allowance: u32, holdings: Holdings) -> Body {
+    pub(crate) fn new(family: Family, allowance: u32, holdings: Holdings) -> Body {
+        let Family {
+            parent,
+            tenant,
+            pool,
+        } = family;
         Body {
             parent,
             tenant,
@@ -163,11 +219,39 @@ impl Body {
             waits: 0,
             debt: 0,
             sender: None,
+            pool,
             children: 0,
             holdings,
-            lease: Lease::default(),
+            ids: IdLease::default(),
             rare: None,
         }
+    }
+
+    /// Logical bytes that its pools count it with.
+    pub(crate) fn counted_bytes(&self) -> u64 {
+        self.rare.as_ref().map_or(0, |rare| rare.counted_bytes)
+    }
+
+    /// Logical bytes that it wants beyond those that it has, for one turn.
+    pub(crate) fn memory_wanted(&self) -> u64 {
+        let doublings = self.rare.as_ref().map_or(0, |rare| rare.memory_doublings);
+        MEMORY_LEASED.checked_shl(doublings).unwrap_or(u64::MAX)
+    }
+
+    /// Whether it has just failed for want of memory.
+    pub(crate) fn has_run_out_of_memory(&self) -> bool {
+        match &self.status {
+            Status::Ended(end) => matches!(&end.reason, EndReason::Failed(failure)
+                if failure.kind == ErrorKind::MemoryLimitExceeded),
+            _ => false,
+        }
+    }
+
+    /// One that has failed for want of leased memory goes on where it stands, with twice as much.
+    pub(crate) fn go_on_with_more_memory(&mut self) {
+        self.status = Status::Ready;
+        let doublings = &mut self.rare_mut().memory_doublings;
+        *doublings = (*doublings + 1).min(MEMORY_DOUBLINGS_MAX);
     }
 
     /// Whether it waits for room in another's mailbox.
@@ -178,8 +262,20 @@ impl Body {
 
     /// Whether it goes back to before a message that it fails on.
     pub(crate) fn rewinds(&self) -> bool {
-        let supervision = self.rare.as_ref().and_then(|rare| rare.supervision.as_ref());
+        let supervision = self
+            .rare
+            .as_ref()
+            .and_then(|rare| rare.supervision.as_ref());
         supervision.is_some_and(|supervision| supervision.rewinds)
+    }
+
+    /// Where a child of this actor belongs.
+    pub(crate) fn family_of(&self, id: ActorId) -> Family {
+        Family {
+            parent: id,
+            tenant: self.tenant,
+            pool: self.pool,
+        }
     }
 
     /// What most actors do not have, made where it is missing.

@@ -40,17 +40,20 @@ impl Body {
     }
 }
 
-/// Runs an actor for `stretch` times its allowance; what it does to others goes to the end of `deeds`.
+/// Runs an actor for so much gas; what it does to others goes to the end of `deeds`.
 pub(crate) fn run_slice(
     actor: &mut Actor,
     common: Common<'_>,
     profile: &mut Profile,
     deeds: &mut Vec<Deed>,
-    stretch: u64,
+    gas: u64,
 ) {
     let Actor { fiber, body, .. } = &mut *actor;
     let before = fiber.gas_used();
-    let allowance = u64::from(body.allowance) * stretch;
+    let mut allowance = gas;
+    if let Some(lease) = body.rare.as_ref().and_then(|rare| rare.lease.as_ref()) {
+        allowance = allowance.min(lease.lease.gas);
+    }
     let paid = body.debt.min(allowance);
     body.debt -= paid;
     let slice_end = before.saturating_add(allowance - paid);
@@ -124,7 +127,10 @@ fn take_message(fiber: &Fiber, body: &mut Body) -> Answered {
         unreachable!("the actor was woken for a message")
     };
     body.note_received(&message);
-    let supervision = body.rare.as_mut().and_then(|rare| rare.supervision.as_mut());
+    let supervision = body
+        .rare
+        .as_mut()
+        .and_then(|rare| rare.supervision.as_mut());
     if let Some(supervision) = supervision.filter(|supervision| supervision.rewinds) {
         supervision.saved = Some(Box::new(Saved {
             fiber: fiber.clone(),

@@ -27,7 +27,11 @@ impl Body {
         out.varint(self.sender.map_or(0, |sender| sender.0));
         out.varint(u64::from(self.children));
         self.holdings.write(code, out);
-        self.lease.state().into_iter().for_each(|part| out.varint(part));
+        out.varint(u64::from(self.pool.0));
+        self.ids
+            .state()
+            .into_iter()
+            .for_each(|part| out.varint(part));
         match self.mailbox.queue() {
             Some(queue) => {
                 out.varint(queue.len());
@@ -39,7 +43,8 @@ impl Body {
             }
             None => {
                 out.varint(0);
-                out.bytes.extend_from_slice(&[0; crate::message::PRIORITIES]);
+                out.bytes
+                    .extend_from_slice(&[0; crate::message::PRIORITIES]);
             }
         }
         // What most actors do not have counts as having nothing in it.
@@ -73,6 +78,9 @@ impl Rare {
         out.varint(self.topics.len() as u64);
         self.topics.iter().for_each(|topic| out.text(topic));
         out.u8(u8::from(self.traps_exits));
+        out.u8(self.refused_by_quota.map_or(0, |kind| kind as u8));
+        out.varint(self.counted_bytes);
+        out.varint(u64::from(self.memory_doublings));
         out.u8(u8::from(self.supervision.is_some()));
         if let Some(supervision) = &self.supervision {
             supervision.write(code, out);
@@ -86,7 +94,9 @@ impl Rare {
             write_message(&outgoing.message, code, out);
         }
         out.varint(self.waiting_senders.len() as u64);
-        self.waiting_senders.iter().for_each(|actor| out.varint(actor.0));
+        self.waiting_senders
+            .iter()
+            .for_each(|actor| out.varint(actor.0));
     }
 }
 

@@ -13,7 +13,10 @@ use pw_jit::text::{Style, value_text};
 use pw_jit::{CodeSpace, Fiber, Value};
 
 use super::slice::Common;
-use super::{Actor, ActorId, Body, CapabilityDeed, Deed, Due, Gift, Status, Supervision, Wait};
+use super::{
+    Actor, ActorId, Body, CapabilityDeed, Deed, Due, Family, Gift, QuotaKind, QuotaLease, Status,
+    Supervision, Wait,
+};
 use crate::capability::{Holdings, SYS_CREATE_ACTOR, SYS_TERMINATE_ACTOR};
 use crate::host::Called;
 use crate::message::{Full, Message, Overflow, PRIORITY_DEFAULT, RequestId};
@@ -28,6 +31,13 @@ pub(super) struct Surroundings<'a> {
 
 fn truth(value: bool) -> Answer {
     Answer::Done(Parcel::Plain(Value::bool(value)))
+}
+
+fn lacking(capability: &str, what: &str) -> Answer {
+    Answer::Refused {
+        kind: ErrorKind::CapabilityDenied,
+        message: format!("{what} needs the capability {capability}"),
+    }
 }
 
 fn address(actor: ActorId) -> Parcel {
@@ -55,6 +65,9 @@ impl Surroundings<'_> {
     fn send(&mut self, to: ActorId, content: Parcel, priority: u8) -> Answer {
         if to == self.id {
             return self.send_to_self(content, priority);
+        }
+        if let Err(again) = self.count_messages(1) {
+            return again;
         }
         self.done(Deed::Send {
             to,
@@ -141,23 +154,76 @@ impl Surroundings<'_> {
         if self.body.holdings.use_once(name, self.common.now_ms) {
             return Ok(());
         }
-        Err(Answer::Refused {
-            kind: ErrorKind::CapabilityDenied,
-            message: format!("{what} needs the capability {name}"),
-        })
+        Err(lacking(name, what))
+    }
+
+    /// What is left of what the actor may use in this turn, if its subtree has a quota.
+    fn lease(&mut self) -> Option<&mut QuotaLease> {
+        self.body.rare.as_mut()?.lease.as_mut()
+    }
+
+    /// Something is used up: for this turn, or for good if the boundary has said so.
+    fn again(&mut self, kind: QuotaKind) -> Answer {
+        let rare = self.body.rare_mut();
+        if rare.refused_by_quota == Some(kind) {
+            rare.refused_by_quota = None;
+            return Answer::Refused {
+                kind: ErrorKind::QuotaExceeded,
+                message: format!("the subtree has used up its quota of {}", kind.name()),
+            };
+        }
+        Answer::Again
+    }
+
+    /// Counts messages that the actor sends; when there are no more in this tick, it goes on in the next one.
+    fn count_messages(&mut self, count: u64) -> Result<(), Answer> {
+        let Some(lease) = self.lease() else {
+            return Ok(());
+        };
+        match lease.left.messages.checked_sub(count) {
+            Some(left) => {
+                lease.left.messages = left;
+                Ok(())
+            }
+            // More at once than a turn ever has: they go when nothing else was sent before.
+            None if lease.left.messages == lease.lease.messages && count > 1 => {
+                lease.left.messages = 0;
+                Ok(())
+            }
+            None => Err(Answer::Again),
+        }
     }
 
     fn spawn(&mut self, start: Start) -> Answer {
-        if let Err(refused) = self.need(SYS_CREATE_ACTOR, "spawn") {
-            return refused;
+        if !self
+            .body
+            .holdings
+            .holds_plain(SYS_CREATE_ACTOR, self.common.now_ms)
+        {
+            return lacking(SYS_CREATE_ACTOR, "spawn");
         }
-        let Some(id) = self.body.lease.take() else {
-            self.body.wait(Wait::Boundary);
-            self.deeds.push(Deed::SpawnLater(Box::new(start)));
-            return Answer::Pending;
+        if let Some(lease) = self.lease() {
+            let Some(left) = lease.left.children.checked_sub(1) else {
+                self.deeds.push(Deed::WantsRoomForChild);
+                return self.again(QuotaKind::Children);
+            };
+            lease.left.children = left;
+        }
+        let Some(id) = self.body.ids.take() else {
+            self.deeds.push(Deed::WantsIds);
+            return Answer::Again;
         };
+        self.body
+            .holdings
+            .use_once(SYS_CREATE_ACTOR, self.common.now_ms);
         let holdings = self.body.holdings.inherited();
-        let child = new_actor(id, (self.id, self.body.tenant), holdings, &start, self.common);
+        let child = new_actor(
+            id,
+            self.body.family_of(self.id),
+            holdings,
+            &start,
+            self.common,
+        );
         self.deeds.push(Deed::Spawn(Box::new(child)));
         Answer::Done(address(id))
     }
@@ -178,6 +244,9 @@ impl Surroundings<'_> {
     fn request(&mut self, to: ActorId, content: Parcel, timeout_ms: Option<u64>) -> Answer {
         if to == self.id && timeout_ms.is_none() {
             return Answer::error("an actor that waits for its own reply waits for ever");
+        }
+        if let Err(again) = self.count_messages(1) {
+            return again;
         }
         let request = RequestId(self.body.wait(Wait::Reply { to }));
         self.deeds.push(Deed::Request {
@@ -230,11 +299,37 @@ impl Surroundings<'_> {
         Answer::NIL
     }
 
+    fn broadcast(&mut self, actors: &[u64], content: &Parcel) -> Answer {
+        let others = actors.iter().filter(|actor| **actor != self.id.0).count();
+        if let Err(again) = self.count_messages(others as u64) {
+            return again;
+        }
+        for actor in actors {
+            let to = ActorId(*actor);
+            if to == self.id {
+                let sent = self.send_to_self(content.clone(), PRIORITY_DEFAULT);
+                if let refused @ Answer::Refused { .. } = sent {
+                    return refused;
+                }
+                continue;
+            }
+            self.deeds.push(Deed::Send {
+                to,
+                content: content.clone(),
+                priority: PRIORITY_DEFAULT,
+            });
+        }
+        Answer::NIL
+    }
+
     fn kill(&mut self, actor: ActorId) -> Answer {
         if actor == self.id {
             return Answer::error("an actor ends itself with exit");
         }
-        let may_all = self.body.holdings.holds_plain(SYS_TERMINATE_ACTOR, self.common.now_ms);
+        let may_all = self
+            .body
+            .holdings
+            .holds_plain(SYS_TERMINATE_ACTOR, self.common.now_ms);
         self.done(Deed::Kill { actor, may_all })
     }
 }
@@ -242,7 +337,7 @@ impl Surroundings<'_> {
 /// A child that has its number.
 pub(crate) fn new_actor(
     id: ActorId,
-    (parent, tenant): (ActorId, u32),
+    family: Family,
     holdings: Holdings,
     start: &Start,
     common: Common<'_>,
@@ -252,7 +347,7 @@ pub(crate) fn new_actor(
     Actor {
         id,
         fiber: Fiber::starting(common.code, start, settings.limits()),
-        body: Body::new(parent, tenant, allowance, holdings),
+        body: Body::new(family, allowance, holdings),
     }
 }
 
@@ -290,28 +385,25 @@ impl Host for Surroundings<'_> {
             } => self.send(ActorId(to), value, priority),
             Effect::Receive { timeout_ms } => self.receive(timeout_ms),
             Effect::ReceiveAll => self.receive_all(code),
-            Effect::Sender => Answer::Done(self.body.sender.map_or(Parcel::Plain(Value::NIL), address)),
+            Effect::Sender => {
+                Answer::Done(self.body.sender.map_or(Parcel::Plain(Value::NIL), address))
+            }
             Effect::Request {
                 to,
                 value,
                 timeout_ms,
             } => self.request(ActorId(to), value, timeout_ms),
             Effect::Reply { value } => self.reply(value),
-            Effect::Broadcast { actors, value } => {
-                for actor in actors {
-                    let sent = self.send(ActorId(actor), value.clone(), PRIORITY_DEFAULT);
-                    if let refused @ Answer::Refused { .. } = sent {
-                        return refused;
-                    }
-                }
-                Answer::NIL
-            }
+            Effect::Broadcast { actors, value } => self.broadcast(&actors, &value),
             Effect::Subscribe { topic } => self.done(Deed::Subscribe(topic)),
             Effect::Unsubscribe { topic } => self.done(Deed::Unsubscribe(topic)),
-            Effect::Publish { topic, value } => self.done(Deed::Publish {
-                topic,
-                content: value,
-            }),
+            Effect::Publish { topic, value } => match self.count_messages(1) {
+                Err(again) => again,
+                Ok(()) => self.done(Deed::Publish {
+                    topic,
+                    content: value,
+                }),
+            },
             Effect::HasCapability { capability } => {
                 truth(self.body.holdings.holds(&capability, self.common.now_ms))
             }
@@ -371,6 +463,13 @@ impl Surroundings<'_> {
             ));
         };
         let (function, name) = (function.clone(), name.as_str());
+        if let Some(lease) = self.lease() {
+            let Some(left) = lease.left.host_calls.checked_sub(1) else {
+                self.deeds.push(Deed::WantsHostCalls);
+                return self.again(QuotaKind::HostCalls);
+            };
+            lease.left.host_calls = left;
+        }
         if let Some(capability) = function.capability()
             && let Err(refused) = self.need(capability, name)
         {

@@ -24,6 +24,21 @@ pub struct Message {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RequestId(pub u64);
 
+impl RequestId {
+    /// Set in the numbers of requests that the embedder made for an actor, which does not wait for the reply.
+    const ON_BEHALF: u64 = 1 << 63;
+
+    /// A request that the embedder makes for an actor.
+    pub(crate) fn on_behalf(number: u64) -> RequestId {
+        RequestId(number | RequestId::ON_BEHALF)
+    }
+
+    /// Whether the embedder made it for an actor: the reply is an ordinary message.
+    pub(crate) fn is_on_behalf(self) -> bool {
+        self.0 & RequestId::ON_BEHALF != 0
+    }
+}
+
 impl Message {
     /// Bytes that it counts for in a mailbox.
     pub fn size_bytes(&self) -> u64 {

@@ -5,4 +5,4 @@ mod ready;
 
 pub use pool::ParallelExecutionPool;
 pub(crate) use pool::Work;
-pub(crate) use ready::ReadyQueue;
+pub(crate) use ready::{ReadyQueue, Turn};

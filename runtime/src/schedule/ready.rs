@@ -1,9 +1,10 @@
 //! Actors that can run, in the order in which they get turns.
 //!
 //! Time is shared between subtrees first (tenants: what was started from outside, with all that descends from
-//! it), then between the actors of each. Tenants take turns by deficit round robin: a turn adds a quantum to what a
-//! tenant may use, and its actors are taken from its queue as long as what they will use at most fits in. So a
-//! subtree of a million busy actors gets no more than one of a single actor that is always busy.
+//! it), then between the actors of each. Tenants take turns by deficit round robin: a turn adds a share of the tick to what
+//! a tenant may use, and its actors are taken from its queue as long as what they will use at most fits in. Where all of them
+//! fit, they have what is left of the share too. So a subtree of a million busy actors gets no more than one of a single actor
+//! that is always busy.
 //!
 //! What a tick may use in all is bounded, so no number of busy actors makes a tick long; who finds no place waits at
 //! the front of its queue.
@@ -34,6 +35,25 @@ pub(crate) struct ReadyQueue {
     count: usize,
 }
 
+/// An actor that has a turn, and the gas that it may use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Turn {
+    pub(crate) id: ActorId,
+    pub(crate) gas: u64,
+}
+
+/// Shares out what turns leave of a share; what that is more.
+fn stretch(turns: &mut [Turn], taken: u64, share: u64) -> u64 {
+    let factor = share / taken.max(1);
+    if factor <= 1 {
+        return 0;
+    }
+    for turn in turns {
+        turn.gas *= factor;
+    }
+    taken * (factor - 1)
+}
+
 impl ReadyQueue {
     /// Whether nobody can run.
     pub(crate) fn is_empty(&self) -> bool {
@@ -61,50 +81,81 @@ impl ReadyQueue {
     }
 
     /// The run list of a tick: the longest beginning of all that can run, in the order of turns, whose allowances
-    /// fit the gas of a tick. The sum of the allowances.
+    /// fit the gas of a tick. The gas that they have together.
     pub(crate) fn pick(
         &mut self,
         actors: &mut ActorTable,
         settings: &WorldSettings,
-        list: &mut Vec<ActorId>,
+        list: &mut Vec<Turn>,
     ) -> u64 {
+        let tenants = self.turns.len() as u64;
+        let share = (settings.tick_gas / tenants.max(1)).max(settings.quantum);
         let mut reserved = 0;
-        while let Some(tenant) = self.turns.front().copied() {
-            let of = &mut self.tenants[tenant as usize];
-            if !std::mem::replace(&mut of.is_in_turn, true) {
-                of.credit += settings.quantum;
+        for _ in 0..tenants {
+            let Some(tenant) = self.turns.front().copied() else {
+                break;
+            };
+            let left = settings.tick_gas.saturating_sub(reserved);
+            if left == 0 {
+                break;
             }
-            while let Some(id) = of.queue.front().copied() {
-                // An actor may have ended since it could run.
-                let Some(actor) = actors.get_mut(id) else {
-                    of.queue.pop_front();
-                    self.count -= 1;
-                    continue;
-                };
-                let allowance = u64::from(actor.body.allowance);
-                if reserved + allowance > settings.tick_gas && reserved > 0 {
-                    return reserved;
-                }
-                if allowance > of.credit {
-                    break;
-                }
-                of.credit -= allowance;
-                reserved += allowance;
-                of.queue.pop_front();
-                self.count -= 1;
-                actor.body.is_queued = false;
-                list.push(id);
+            let first = list.len();
+            let (taken, is_over) = self.take_turn(tenant, share, left, actors, list);
+            reserved += taken;
+            if !is_over {
+                break;
             }
             self.turns.pop_front();
+            let of = &mut self.tenants[tenant as usize];
             of.is_in_turn = false;
             if of.queue.is_empty() {
                 of.credit = 0;
                 of.is_listed = false;
+                reserved += stretch(&mut list[first..], taken, share.min(left));
             } else {
                 self.turns.push_back(tenant);
             }
         }
         reserved
+    }
+
+    /// Takes actors of a tenant for their turns, within its credit and what is left of the tick: the gas of their allowances,
+    /// and whether the tenant's turn is over.
+    fn take_turn(
+        &mut self,
+        tenant: u32,
+        share: u64,
+        left: u64,
+        actors: &mut ActorTable,
+        list: &mut Vec<Turn>,
+    ) -> (u64, bool) {
+        let of = &mut self.tenants[tenant as usize];
+        if !std::mem::replace(&mut of.is_in_turn, true) {
+            of.credit += share;
+        }
+        let mut taken = 0;
+        while let Some(id) = of.queue.front().copied() {
+            // An actor may have ended since it could run.
+            let Some(actor) = actors.get_mut(id) else {
+                of.queue.pop_front();
+                self.count -= 1;
+                continue;
+            };
+            let allowance = u64::from(actor.body.allowance);
+            if taken + allowance > left && !list.is_empty() {
+                return (taken, false);
+            }
+            if allowance > of.credit {
+                break;
+            }
+            of.credit -= allowance;
+            taken += allowance;
+            of.queue.pop_front();
+            self.count -= 1;
+            actor.body.is_queued = false;
+            list.push(Turn { id, gas: allowance });
+        }
+        (taken, true)
     }
 
     /// What is part of the state: tenants in the order of their turns with their credit, and their actors in order.
@@ -114,8 +165,7 @@ impl ReadyQueue {
             let actors = of.queue.iter().map(|id| id.0);
             let head = [u64::from(*tenant), of.credit, u64::from(of.is_in_turn)];
             let head = head.into_iter().chain([of.queue.len() as u64]);
-            head
-                .chain(actors)
+            head.chain(actors)
         })
     }
 }

@@ -4,14 +4,12 @@
 //! each actor in the order of its deeds, its end last. It does not depend on threads, tiers or time.
 
 use pw_isa::ErrorKind;
-use pw_jit::Value;
 use pw_jit::fiber::parcel::Parcel;
-use pw_jit::fiber::start::Start;
 
 use super::time::Timer;
 use super::{Ran, World, WorldEvent};
-use crate::actor::{Actor, ActorId, Deed, Due, Status, Wait, new_actor, notice};
-use crate::message::{Message, Overflow, PRIORITY_DEFAULT, RequestId};
+use crate::actor::{Actor, ActorId, Deed, Due, QuotaKind, Status, Wait, notice};
+use crate::message::{BroadcastEvent, Message, Overflow, PRIORITY_DEFAULT, RequestId};
 
 impl World {
     /// Puts the actors of the run list back, and lets their deeds take effect.
@@ -23,7 +21,15 @@ impl World {
         for Ran { actor, deeds_end } in ran.drain(..) {
             order.push((actor.id, start..deeds_end));
             start = deeds_end;
+            let id = actor.id;
             self.actors.put_back(actor);
+            if !self.pools.is_empty() {
+                self.settle_lease(id);
+            }
+        }
+        self.lend_more_memory();
+        for id in std::mem::take(&mut self.waiting_for_pool) {
+            self.enqueue(id);
         }
         let count = order.len();
         for place in 0..count {
@@ -115,7 +121,9 @@ impl World {
             } => self.reply(from, to, content, request),
             Deed::Spawn(child) => self.add_child(from, child),
             Deed::Supervise(supervision) => self.supervise(from, supervision),
-            Deed::SpawnLater(start) => self.spawn_later(from, &start),
+            Deed::WantsIds => self.refill_ids(from),
+            Deed::WantsRoomForChild => self.refuse_by_quota(from, QuotaKind::Children),
+            Deed::WantsHostCalls => self.refuse_by_quota(from, QuotaKind::HostCalls),
             Deed::Timer { timeout_ms, wait } => {
                 let timer = Timer {
                     actor: from,
@@ -130,7 +138,7 @@ impl World {
             Deed::Capability { wait, deed } => self.capability_deed(from, wait, deed),
             Deed::Subscribe(topic) => self.subscribe(from, topic),
             Deed::Unsubscribe(topic) => self.unsubscribe(from, &topic),
-            Deed::Publish { topic, content } => self.publish(from, &topic, &content),
+            Deed::Publish { topic, content } => self.publish_from(from, topic, content),
             Deed::Host(call) => self.call_outside(from, call),
         }
     }
@@ -216,7 +224,9 @@ impl World {
             request: Some(request),
         };
         self.deliver(to, message, PRIORITY_DEFAULT);
-        let waits = self.body(from).is_some_and(|body| body.awaits_reply(request));
+        let waits = self
+            .body(from)
+            .is_some_and(|body| body.awaits_reply(request));
         if let (Some(timeout_ms), true) = (timeout_ms, waits) {
             let timer = Timer {
                 actor: from,
@@ -229,6 +239,14 @@ impl World {
 
     fn reply(&mut self, from: ActorId, to: ActorId, content: Parcel, request: RequestId) {
         self.forget_request(to, request.0, from);
+        if request.is_on_behalf() {
+            let message = Message {
+                from,
+                content,
+                request: None,
+            };
+            return self.deliver(to, message, PRIORITY_DEFAULT);
+        }
         if to == ActorId::OUTSIDE {
             return self.answer_question(request, Ok(content));
         }
@@ -258,26 +276,36 @@ impl World {
     ) {
         if asker == ActorId::OUTSIDE {
             self.answer_question(request, Err((kind, message)));
-        } else if self.body(asker).is_some_and(|body| body.awaits_reply(request)) {
+        } else if self
+            .body(asker)
+            .is_some_and(|body| body.awaits_reply(request))
+        {
             self.wake(asker, Due::Answer(Box::new(Err((kind, message)))));
         }
     }
 
-    fn spawn_later(&mut self, from: ActorId, start: &Start) {
+    /// An actor gets more numbers for its children.
+    fn refill_ids(&mut self, actor: ActorId) {
         let (first, max) = (self.settings.lease_first, self.settings.lease_max);
         let mut next = self.next_id;
-        let Some(body) = self.body(from) else { return };
-        body.lease.refill(&mut next, first, max);
-        let family = (from, body.tenant);
-        let holdings = body.holdings.inherited();
-        let Some(id) = body.lease.take() else {
-            unreachable!("it has just been filled")
-        };
+        if let Some(body) = self.body(actor) {
+            body.ids.refill(&mut next, first, max);
+        }
         self.next_id = next;
-        let child = new_actor(id, family, holdings, start, self.common());
-        self.add_child(from, Box::new(child));
-        let address = Parcel::Plain(Value::actor(id.0));
-        self.wake(from, Due::Answer(Box::new(Ok(address))));
+    }
+
+    /// An actor is told that its subtree has used something up, unless there may be more of it in the next tick.
+    fn refuse_by_quota(&mut self, actor: ActorId, kind: QuotaKind) {
+        let Some(pool) = self.body(actor).map(|body| body.pool) else {
+            return;
+        };
+        let has_more = match kind {
+            QuotaKind::Children => self.pools.has_room_for_child(pool),
+            QuotaKind::HostCalls => self.pools.has_host_call(pool),
+        };
+        if let (false, Some(body)) = (has_more, self.body(actor)) {
+            body.rare_mut().refused_by_quota = Some(kind);
+        }
     }
 
     /// Adds an actor that another has started.
@@ -290,12 +318,18 @@ impl World {
         self.add(child);
     }
 
-    fn publish(&mut self, from: ActorId, topic: &str, content: &Parcel) {
-        let subscribers = self.topics.get(topic).cloned().unwrap_or_default();
+    pub(super) fn publish_from(&mut self, from: ActorId, topic: String, content: Parcel) {
+        let event = BroadcastEvent {
+            event_type: topic.clone(),
+            source: from,
+            payload: content.clone(),
+            tick: self.tick,
+        };
+        let subscribers = self.topics.broadcast_event(event);
         if self.is_observed() {
             self.tell_event(&WorldEvent::Published {
                 from,
-                topic,
+                topic: &topic,
                 subscribers: subscribers.len(),
             });
         }

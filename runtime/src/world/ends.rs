@@ -5,11 +5,11 @@ use pw_jit::fiber::parcel::Parcel;
 use pw_jit::{Fiber, Value};
 
 use super::{World, WorldEvent};
-use crate::capability::SYS_TERMINATE_ACTOR;
 use crate::actor::{
     ActorId, Due, End, EndReason, Quarantined, Saved, Status, Supervision, Wait, new_actor, notice,
     symbol,
 };
+use crate::capability::SYS_TERMINATE_ACTOR;
 
 impl World {
     /// An actor has ended in its turn.
@@ -34,7 +34,7 @@ impl World {
         }
     }
 
-    fn end_for(&mut self, id: ActorId, reason: EndReason) {
+    pub(super) fn end_for(&mut self, id: ActorId, reason: EndReason) {
         if let Some(actor) = self.actors.get(id) {
             let end = End::of(actor, reason);
             self.end(id, end);
@@ -65,6 +65,10 @@ impl World {
                 self.statistics.dead_letters += queue.len();
             }
             let parent = actor.body.parent;
+            if actor.body.pool.0 != 0 {
+                let bytes = actor.body.counted_bytes();
+                self.pools.leave(actor.body.pool, id, bytes);
+            }
             self.note_gone(id, parent, actor.body.children);
             self.forget_powers(id);
             let mut is_supervised = false;
@@ -73,7 +77,10 @@ impl World {
                 self.statistics.dead_letters += rare.outgoing.len() as u64;
                 self.refuse_waiting(id, &rare.waiting_senders);
                 for child in &rare.supervised {
-                    let end = self.actors.get(*child).map(|child| End::of(child, EndReason::Killed));
+                    let end = self
+                        .actors
+                        .get(*child)
+                        .map(|child| End::of(child, EndReason::Killed));
                     pending.extend(end.map(|end| (*child, end)));
                 }
                 for (asker, request) in &rare.askers {
@@ -223,7 +230,7 @@ impl World {
     /// Starts an actor under supervision.
     pub(super) fn supervise(&mut self, from: ActorId, supervision: Box<Supervision>) {
         let Some(body) = self.body(from) else { return };
-        let family = (from, body.tenant);
+        let family = body.family_of(from);
         let holdings = body.holdings.inherited();
         let id = ActorId(self.next_id);
         self.next_id += 1;
@@ -294,7 +301,7 @@ impl World {
         let topics = &mut body.rare_mut().topics;
         if !topics.contains(&topic) {
             topics.push(topic.clone());
-            self.topics.entry(topic).or_default().push(actor);
+            self.topics.subscribe(actor, topic);
         }
     }
 
@@ -302,11 +309,6 @@ impl World {
         if let Some(rare) = self.body(actor).and_then(|body| body.rare.as_mut()) {
             rare.topics.retain(|other| other != topic);
         }
-        if let Some(subscribers) = self.topics.get_mut(topic) {
-            subscribers.retain(|subscriber| *subscriber != actor);
-            if subscribers.is_empty() {
-                self.topics.remove(topic);
-            }
-        }
+        self.topics.unsubscribe(actor, topic);
     }
 }

@@ -9,6 +9,7 @@
 //! | `events` | what happens, for who wants to see it |
 //! | `family` | who descends from whom |
 //! | `powers` | decisions about capabilities |
+//! | `quotas` | what subtrees may use |
 //! | `room` | senders that wait for room in a mailbox |
 //! | `outside` | inputs from any thread, questions from outside, calls of the embedder's functions |
 //! | `time` | the world's clock and its timers |
@@ -20,6 +21,7 @@ mod events;
 mod family;
 mod outside;
 mod powers;
+mod quotas;
 mod room;
 mod tick;
 mod time;
@@ -30,7 +32,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use pw_isa::verify::Verified;
-use pw_jit::{CodeSpace, Limits};
 use pw_jit::failure::Place;
 use pw_jit::fiber::arena::Arena;
 use pw_jit::fiber::start::Start;
@@ -38,18 +39,22 @@ use pw_jit::host::CapabilityName;
 use pw_jit::interp::profile::Profile;
 use pw_jit::optimize::{PerformanceOptimizer, PerformanceSettings};
 use pw_jit::tier::CompileError;
+use pw_jit::{CodeSpace, Limits};
 
-use crate::actor::{Actor, ActorId, ActorTable, Body, Common, Deed, End, Quarantined, Way};
+use crate::actor::{Actor, ActorId, ActorTable, Body, Common, Deed, End, Family, Quarantined, Way};
 use crate::capability::{
-    AuditLog, Ballots, CapabilityRule, CapabilityRules, Grant, Grants, Holding, Holdings, IO_CONSOLE,
-    SYS_CREATE_ACTOR,
+    AuditLog, Ballots, CapabilityRule, CapabilityRules, Grant, Grants, Holding, Holdings,
+    IO_CONSOLE, SYS_CREATE_ACTOR,
 };
 use crate::host::{Datum, HostFunction, HostFunctions};
-use crate::message::{Message, PRIORITY_DEFAULT};
-use crate::schedule::{ParallelExecutionPool, ReadyQueue};
+use crate::message::{
+    AdvancedMessagePattern, BroadcastSystem, Message, PRIORITY_DEFAULT, RequestId,
+};
+use crate::quota::{PoolId, Pools};
+use crate::schedule::{ParallelExecutionPool, ReadyQueue, Turn};
 use crate::settings::WorldSettings;
-pub use events::WorldEvent;
 use events::Observers;
+pub use events::WorldEvent;
 use family::Ancestors;
 use outside::Outside;
 pub use outside::{AskError, Handle};
@@ -174,7 +179,9 @@ impl WorldBuilder {
         } else {
             Way::Fast
         };
-        let profiles = (1..optimizer.threads()).map(|_| optimizer.worker()).collect();
+        let profiles = (1..optimizer.threads())
+            .map(|_| optimizer.worker())
+            .collect();
         let mut grants = Grants::default();
         let first_holdings = self.first_holds.iter().map(|name| {
             let grant = Grant {
@@ -210,12 +217,15 @@ impl WorldBuilder {
             tick: 0,
             clock: Clock::default(),
             debtors: BTreeMap::new(),
-            topics: BTreeMap::new(),
+            topics: BroadcastSystem::new(self.settings.events_max),
             ancestors: Ancestors::default(),
             rules: self.rules,
             grants,
             ballots: Ballots::default(),
             audit: AuditLog::default(),
+            pools: Pools::default(),
+            waiting_for_pool: Vec::new(),
+            short_of_memory: Vec::new(),
             quarantine: VecDeque::new(),
             first_holdings: Holdings::new(first_holdings),
             statistics: WorldStatistics::default(),
@@ -266,13 +276,18 @@ pub struct World {
     clock: Clock,
     /// Actors that pay for what they used beyond their slices, by the tick in which they can run again.
     debtors: BTreeMap<u64, Vec<ActorId>>,
-    /// Who wants the events of a topic, in the order in which they came.
-    topics: BTreeMap<String, Vec<ActorId>>,
+    /// Who wants which events.
+    topics: BroadcastSystem,
     ancestors: Ancestors,
     rules: CapabilityRules,
     grants: Grants,
     ballots: Ballots,
     audit: AuditLog,
+    pools: Pools,
+    /// Actors of the run list for which their pools had nothing left in this tick.
+    waiting_for_pool: Vec<ActorId>,
+    /// Actors that hit the memory of their leases in this tick, with what these were.
+    short_of_memory: Vec<(ActorId, u64)>,
     quarantine: VecDeque<Quarantined>,
     /// What actors hold that were started from outside.
     first_holdings: Holdings,
@@ -288,7 +303,7 @@ pub struct World {
 /// Lists that every tick needs, kept for their memory.
 #[derive(Debug, Default)]
 struct Scratch {
-    list: Vec<ActorId>,
+    list: Vec<Turn>,
     ran: Vec<Ran>,
     deeds: Vec<Deed>,
     /// The actors of a boundary, with the places of their deeds.
@@ -346,6 +361,11 @@ impl World {
     /// The world's time in milliseconds.
     pub fn now_ms(&self) -> u64 {
         self.clock.now_ms()
+    }
+
+    /// Says who moves the world's time.
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.clock.pace = pace;
     }
 
     /// How many actors live.
@@ -429,7 +449,11 @@ impl World {
         self.tenants += 1;
         let actor = crate::actor::new_actor(
             id,
-            (ActorId::OUTSIDE, tenant),
+            Family {
+                parent: ActorId::OUTSIDE,
+                tenant,
+                pool: PoolId::default(),
+            },
             self.first_holdings.clone(),
             start,
             self.common(),
@@ -441,8 +465,11 @@ impl World {
     /// Adds an actor that can run.
     fn add(&mut self, actor: Box<Actor>) {
         self.statistics.started += 1;
-        let (id, parent) = (actor.id, actor.body.parent);
+        let (id, parent, pool) = (actor.id, actor.body.parent, actor.body.pool);
         self.actors.insert(actor);
+        if pool.0 != 0 {
+            self.pools.enter(pool, id, 0);
+        }
         self.note_child(parent);
         if self.is_observed() {
             self.tell_event(&WorldEvent::Started { actor: id, parent });
@@ -508,6 +535,57 @@ impl World {
             actor.fiber = pw_jit::Fiber::from_image(&self.code, &image, stack_bytes)?;
         }
         Ok(())
+    }
+
+    /// Publishes an event from outside.
+    pub fn publish(&mut self, topic: &str, payload: &Datum) {
+        let payload = payload.pack(&self.code);
+        self.publish_from(ActorId::OUTSIDE, topic.to_owned(), payload);
+    }
+
+    /// Who wants which events, and the last events.
+    pub fn broadcasts(&self) -> &BroadcastSystem {
+        &self.topics
+    }
+
+    /// Sends something in one of the ways there are. `to` is the receiver of what has one.
+    pub fn dispatch(&mut self, to: ActorId, pattern: AdvancedMessagePattern) {
+        match pattern {
+            AdvancedMessagePattern::PriorityMessage { priority, content } => {
+                self.send_with_priority(to, &content, priority);
+            }
+            AdvancedMessagePattern::Broadcast {
+                source,
+                content,
+                recipients,
+            } => {
+                let content = content.pack(&self.code);
+                for to in recipients {
+                    let message = Message {
+                        from: source,
+                        content: content.clone(),
+                        request: None,
+                    };
+                    self.deliver(to, message, PRIORITY_DEFAULT);
+                }
+            }
+            AdvancedMessagePattern::RequestReply {
+                request_id,
+                content,
+                reply_to,
+            } => {
+                let message = Message {
+                    from: reply_to,
+                    content: content.pack(&self.code),
+                    request: Some(RequestId::on_behalf(request_id)),
+                };
+                self.deliver(to, message, PRIORITY_DEFAULT);
+            }
+            AdvancedMessagePattern::Event {
+                event_type,
+                payload,
+            } => self.publish(&event_type, &payload),
+        }
     }
 
     /// How an actor ended that was started from outside; once.

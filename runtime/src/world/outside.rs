@@ -65,6 +65,8 @@ struct Inbox {
     arrived: Condvar,
     /// Whether there are inputs: looked at between ticks without the lock.
     has_news: AtomicBool,
+    /// Whether the world is gone.
+    is_closed: AtomicBool,
 }
 
 impl Inbox {
@@ -74,7 +76,13 @@ impl Inbox {
     }
 
     fn push(&self, input: Input) {
-        self.lock().push_back(input);
+        let mut inputs = self.lock();
+        if self.is_closed.load(Ordering::Relaxed) {
+            // Who waits for an answer learns by the loss of the input that there will be none.
+            return;
+        }
+        inputs.push_back(input);
+        drop(inputs);
         self.has_news.store(true, Ordering::Release);
         self.arrived.notify_all();
     }
@@ -163,6 +171,16 @@ pub(super) struct Outside {
 struct Question {
     reply: Option<Reply>,
     answer: Option<Answered>,
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        let mut inputs = self.inbox.lock();
+        self.inbox.is_closed.store(true, Ordering::Relaxed);
+        let lost = std::mem::take(&mut *inputs);
+        drop(inputs);
+        drop(lost);
+    }
 }
 
 impl Outside {
@@ -315,10 +333,14 @@ impl World {
             });
         if let Err(error) = asked {
             let message = format!("there is no thread for the call: {error}");
-            self.host_answer(from, wait, Err(crate::host::HostError {
-                kind: ErrorKind::HostLost,
-                message,
-            }));
+            self.host_answer(
+                from,
+                wait,
+                Err(crate::host::HostError {
+                    kind: ErrorKind::HostLost,
+                    message,
+                }),
+            );
         }
     }
 

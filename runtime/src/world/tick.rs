@@ -9,7 +9,7 @@ use super::{Pace, Ran, World, WorldEvent};
 use crate::WorldSettings;
 use crate::actor::{Actor, ActorId, Common, Deed, Due, End, Status, Wait, Way, run_slice};
 use crate::host::HostFunctions;
-use crate::schedule::Work;
+use crate::schedule::{Turn, Work};
 
 /// Chunks of a run list for each thread: more of them share the work better, and each costs a little.
 const CHUNKS_EACH: usize = 8;
@@ -34,18 +34,13 @@ impl World {
         self.let_debtors_run();
         let mut list = std::mem::take(&mut self.scratch.list);
         let reserved = self.ready.pick(&mut self.actors, &self.settings, &mut list);
+        self.take_leases(&mut list);
         let turns = list.len();
-        self.statistics.slices += list.len() as u64;
-        // When all that can run has a turn, what is left of the tick's gas is theirs too.
-        let stretch = if self.ready.is_empty() {
-            (self.settings.tick_gas / reserved.max(1)).max(1)
-        } else {
-            1
-        };
+        self.statistics.slices += turns as u64;
         if self.pool.threads() > 1 && list.len() > 1 && reserved > self.settings.alone_gas {
-            self.run_together(&list, stretch);
+            self.run_together(&list);
         } else {
-            self.run_here(&list, stretch);
+            self.run_here(&list);
         }
         list.clear();
         self.scratch.list = list;
@@ -68,11 +63,11 @@ impl World {
     }
 
     /// Runs the actors of a list on this thread.
-    fn run_here(&mut self, list: &[ActorId], stretch: u64) {
+    fn run_here(&mut self, list: &[Turn]) {
         let mut ran = std::mem::take(&mut self.scratch.ran);
         let mut deeds = std::mem::take(&mut self.scratch.deeds);
-        for id in list {
-            let mut actor = self.take_out(*id);
+        for turn in list {
+            let mut actor = self.take_out(turn.id);
             let common = Common {
                 code: &self.code,
                 settings: &self.settings,
@@ -80,7 +75,7 @@ impl World {
                 way: self.way,
                 now_ms: self.clock.now_ms(),
             };
-            run_slice(&mut actor, common, &mut self.profile, &mut deeds, stretch);
+            run_slice(&mut actor, common, &mut self.profile, &mut deeds, turn.gas);
             ran.push(Ran {
                 actor,
                 deeds_end: deeds.len(),
@@ -91,17 +86,17 @@ impl World {
     }
 
     /// Runs the actors of a list on all threads.
-    fn run_together(&mut self, list: &[ActorId], stretch: u64) {
+    fn run_together(&mut self, list: &[Turn]) {
         let size = list
             .len()
             .div_ceil(self.pool.threads() * CHUNKS_EACH)
             .clamp(1, CHUNK_MAX);
         let chunks: Vec<Mutex<Chunk>> = list
             .chunks(size)
-            .map(|ids| {
-                let actors = ids.iter().map(|id| self.take_out(*id)).collect();
+            .map(|turns| {
+                let actors = turns.iter().map(|turn| (self.take_out(turn.id), turn.gas));
                 Mutex::new(Chunk {
-                    waiting: actors,
+                    waiting: actors.collect(),
                     ran: Vec::new(),
                     deeds: Vec::new(),
                 })
@@ -113,7 +108,6 @@ impl World {
             hosts: Arc::clone(&self.hosts),
             way: self.way,
             now_ms: self.clock.now_ms(),
-            stretch,
             chunks,
         });
         self.pool
@@ -184,6 +178,8 @@ impl World {
         if self.ready.is_empty() && self.debtors.is_empty() && !self.outside.has_news() {
             if self.outside.open_calls() > 0 {
                 self.outside.wait_for_news();
+            } else if self.has_open_requests() {
+                return false;
             } else if let (Pace::Jumps, Some(at)) = (self.clock.pace, self.clock.next_ms()) {
                 self.clock.advance(at);
                 self.fire_timers();
@@ -229,7 +225,8 @@ impl World {
 /// A part of a run list.
 #[derive(Debug)]
 struct Chunk {
-    waiting: Vec<Box<Actor>>,
+    /// With the gas that they may use.
+    waiting: Vec<(Box<Actor>, u64)>,
     ran: Vec<Ran>,
     deeds: Vec<Deed>,
 }
@@ -242,7 +239,6 @@ struct Slices {
     hosts: Arc<HostFunctions>,
     way: Way,
     now_ms: u64,
-    stretch: u64,
     chunks: Vec<Mutex<Chunk>>,
 }
 
@@ -263,7 +259,7 @@ impl Work for Arc<Slices> {
             ran,
             deeds,
         } = &mut *chunk;
-        for mut actor in waiting.drain(..) {
+        for (mut actor, gas) in waiting.drain(..) {
             let common = Common {
                 code: &self.code,
                 settings: &self.settings,
@@ -271,7 +267,7 @@ impl Work for Arc<Slices> {
                 way: self.way,
                 now_ms: self.now_ms,
             };
-            run_slice(&mut actor, common, profile, deeds, self.stretch);
+            run_slice(&mut actor, common, profile, deeds, gas);
             ran.push(Ran {
                 actor,
                 deeds_end: deeds.len(),

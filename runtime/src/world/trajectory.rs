@@ -120,14 +120,11 @@ impl World {
         }
         self.ancestors.state().for_each(|part| out.varint(part));
         self.grants.write(out);
+        self.pools.write(out);
         self.ballots.write(&self.code, out);
         out.bytes.extend_from_slice(&self.audit.head());
         out.varint(self.settings.extra_memory_bytes);
         out.varint(self.settings.extra_gas);
-        for (topic, subscribers) in &self.topics {
-            out.text(topic);
-            out.varint(subscribers.len() as u64);
-            subscribers.iter().for_each(|actor| out.varint(actor.0));
-        }
+        self.topics.write(out);
     }
 }

@@ -147,17 +147,27 @@ impl Run {
         let mut world = self.world()?;
         let verified = load_program(&self.subject.name(), kind, bytes)?;
         let program = world.load(verified);
-        let arguments: Vec<Datum> = self.subject.arguments.iter().map(|text| argument(text)).collect();
-        let first = world.spawn(program, &arguments).map_err(|error| match error {
-            SpawnError::Arity { takes, given, .. } => BadInput::new(format!(
-                "{}: the program takes {takes} arguments, not {given}",
-                self.subject.name()
-            )),
-            SpawnError::NoFunction(_) => unreachable!("a program has a beginning"),
-        })?;
+        let arguments: Vec<Datum> = self
+            .subject
+            .arguments
+            .iter()
+            .map(|text| argument(text))
+            .collect();
+        let first = world
+            .spawn(program, &arguments)
+            .map_err(|error| match error {
+                SpawnError::Arity { takes, given, .. } => BadInput::new(format!(
+                    "{}: the program takes {takes} arguments, not {given}",
+                    self.subject.name()
+                )),
+                SpawnError::NoFunction(_) => unreachable!("a program has a beginning"),
+            })?;
         let limits = Limits {
             gas: self.subject.gas.unwrap_or(u64::MAX),
-            memory_bytes: self.subject.memory.unwrap_or(Limits::default().memory_bytes),
+            memory_bytes: self
+                .subject
+                .memory
+                .unwrap_or(Limits::default().memory_bytes),
             ..Limits::default()
         };
         world.set_limits(first, limits);
@@ -166,7 +176,10 @@ impl Run {
         let time = start.elapsed();
         Ok(Finished {
             native: world.profile().native().map(Jit::statistics),
-            memo: world.profile().memo().map(|memo| memoised(memo, world.code())),
+            memo: world
+                .profile()
+                .memo()
+                .map(|memo| memoised(memo, world.code())),
             outcome,
             world,
             time,
@@ -267,7 +280,8 @@ impl Run {
         let interrupted = Arc::new(AtomicBool::new(false));
         if self.trace || self.trajectory || self.ticks.is_some() {
             // What was asked for is told also when the run is interrupted.
-            let _ = signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted));
+            let _ =
+                signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted));
         }
         let mut stopped = Stopped::Ticks;
         while stopped != Stopped::Idle {

@@ -113,7 +113,7 @@ impl Arena {
             marked: false,
             cards: vec![1; words.div_ceil(CARD_WORDS)],
         };
-        let slot = match self.outside_free.pop() {
+        let slot = match self.free.as_mut().and_then(|free| free.outside.pop()) {
             Some(slot) => {
                 self.outside[slot as usize] = Some(outside);
                 u64::from(slot)

@@ -46,7 +46,9 @@ impl Arena {
             // An arena that has shrunk to a block's size becomes a single block again.
             source = Some(std::mem::take(&mut self.words));
             self.segments.clear();
-            self.segments_free.clear();
+            if let Some(free) = &mut self.free {
+                free.segments.clear();
+            }
             self.has_gaps = false;
             self.cards.clear();
             self.words = vec![0];
@@ -85,8 +87,9 @@ impl Arena {
                 self.segments.pop();
             }
             let segments = self.segments.len();
-            self.segments_free
-                .retain(|number| (*number as usize) < segments);
+            if let Some(free) = &mut self.free {
+                free.segments.retain(|number| (*number as usize) < segments);
+            }
             self.words.truncate(segments * SEGMENT_WORDS);
             self.cards.truncate(segments * SEGMENT_WORDS / CARD_WORDS);
         }
@@ -325,15 +328,16 @@ impl Collector<'_> {
             arena.top = arena.words.len();
             arena.end = arena.words.len();
         } else {
+            let free = arena.free.get_or_insert_default();
             for (number, segment) in arena.segments.iter_mut().enumerate() {
                 let dead_old = segment.age == Age::Old && segment.live == 0;
                 if segment.evacuating || dead_old {
                     *segment = Segment::new(Age::Free);
-                    arena.segments_free.push(number as u32);
+                    free.segments.push(number as u32);
                 }
             }
-            arena.segments_free.sort_unstable_by(|a, b| b.cmp(a));
-            arena.segments_free.dedup();
+            free.segments.sort_unstable_by(|a, b| b.cmp(a));
+            free.segments.dedup();
             // The next allocation takes a new segment.
             arena.top = 0;
             arena.end = 0;
@@ -343,7 +347,8 @@ impl Collector<'_> {
                 Some(buffer) if buffer.marked => buffer.marked = false,
                 Some(_) => {
                     *outside = None;
-                    arena.outside_free.push(slot as u32);
+                    let free = arena.free.get_or_insert_default();
+                    free.outside.push(slot as u32);
                 }
                 None => {}
             }

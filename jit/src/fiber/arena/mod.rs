@@ -71,6 +71,14 @@ pub struct Statistics {
     pub peak_bytes: u64,
 }
 
+/// What is free to be used again, which small arenas have nothing of.
+#[derive(Clone, Debug, Default)]
+struct Free {
+    segments: Vec<u32>,
+    /// Slots of outside buffers.
+    outside: Vec<u32>,
+}
+
 /// The heap of one actor, or the constants of one program.
 #[derive(Clone, Debug)]
 pub struct Arena {
@@ -84,12 +92,11 @@ pub struct Arena {
     top: usize,
     end: usize,
     outside: Vec<Option<Outside>>,
-    outside_free: Vec<u32>,
     /// One byte a card: changed since the last capture. Empty while the arena is a single block,
     /// which counts as changed altogether.
     cards: Vec<u8>,
-    /// Segments that are free to be used again.
-    segments_free: Vec<u32>,
+    /// What is free to be used again.
+    free: Option<Box<Free>>,
     pub(crate) counters: Counters,
     pub(crate) statistics: Statistics,
     /// What the running instruction may still allocate; `None` while none runs.
@@ -113,9 +120,8 @@ impl Arena {
             top: 1,
             end: 0,
             outside: Vec::new(),
-            outside_free: Vec::new(),
             cards: Vec::new(),
-            segments_free: Vec::new(),
+            free: None,
             counters: Counters::default(),
             statistics: Statistics::default(),
             #[cfg(debug_assertions)]
@@ -241,7 +247,7 @@ impl Arena {
 
     /// A free segment, or a new one behind the last.
     fn take_segment(&mut self, age: segment::Age) -> usize {
-        let number = match self.segments_free.pop() {
+        let number = match self.free.as_mut().and_then(|free| free.segments.pop()) {
             Some(number) => number as usize,
             None => {
                 self.segments.push(Segment::new(age));

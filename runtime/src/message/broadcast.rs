@@ -1,0 +1,98 @@
+//! Publish and subscribe: who wants the events of which type, and the last events.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use pw_isa::wire::Writer;
+use pw_jit::fiber::parcel::Parcel;
+
+use crate::actor::ActorId;
+
+/// An event that was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BroadcastEvent {
+    /// Its type, the topic.
+    pub event_type: String,
+    /// Who published it; [`ActorId::OUTSIDE`] for the embedder.
+    pub source: ActorId,
+    /// What it says.
+    pub payload: Parcel,
+    /// The tick after which it was published.
+    pub tick: u64,
+}
+
+/// Who wants which events.
+#[derive(Clone, Debug)]
+pub struct BroadcastSystem {
+    /// Actors by topic, in the order in which they subscribed.
+    subscriptions: BTreeMap<String, Vec<ActorId>>,
+    history: VecDeque<BroadcastEvent>,
+    history_max: usize,
+}
+
+impl BroadcastSystem {
+    /// One without subscribers that remembers so many events.
+    pub fn new(history_max: usize) -> BroadcastSystem {
+        BroadcastSystem {
+            subscriptions: BTreeMap::new(),
+            history: VecDeque::new(),
+            history_max,
+        }
+    }
+
+    /// An actor wants the events of a type from now on; false if it had them already.
+    pub fn subscribe(&mut self, actor: ActorId, event_type: String) -> bool {
+        let subscribers = self.subscriptions.entry(event_type).or_default();
+        let is_new = !subscribers.contains(&actor);
+        if is_new {
+            subscribers.push(actor);
+        }
+        is_new
+    }
+
+    /// An actor does not want them any more; whether it had them.
+    pub fn unsubscribe(&mut self, actor: ActorId, event_type: &str) -> bool {
+        let Some(subscribers) = self.subscriptions.get_mut(event_type) else {
+            return false;
+        };
+        let before = subscribers.len();
+        subscribers.retain(|subscriber| *subscriber != actor);
+        let had = subscribers.len() < before;
+        if subscribers.is_empty() {
+            self.subscriptions.remove(event_type);
+        }
+        had
+    }
+
+    /// Who wants the events of a type.
+    pub fn subscribers(&self, event_type: &str) -> &[ActorId] {
+        let subscribers = self.subscriptions.get(event_type);
+        subscribers.map_or(&[], Vec::as_slice)
+    }
+
+    /// Takes note of an event; who is to get it.
+    pub fn broadcast_event(&mut self, event: BroadcastEvent) -> Vec<ActorId> {
+        let receivers = self.subscribers(&event.event_type).to_vec();
+        if self.history_max > 0 {
+            if self.history.len() == self.history_max {
+                self.history.pop_front();
+            }
+            self.history.push_back(event);
+        }
+        receivers
+    }
+
+    /// The last events, the oldest first.
+    pub fn broadcast_history(&self) -> impl ExactSizeIterator<Item = &BroadcastEvent> {
+        self.history.iter()
+    }
+
+    /// Who wants what: the part that decides what happens.
+    pub(crate) fn write(&self, out: &mut Writer) {
+        out.varint(self.subscriptions.len() as u64);
+        for (topic, subscribers) in &self.subscriptions {
+            out.text(topic);
+            out.varint(subscribers.len() as u64);
+            subscribers.iter().for_each(|actor| out.varint(actor.0));
+        }
+    }
+}
