@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use pw_isa::op::Work;
+use pw_isa::operand::{Def, Operand, OperandKind};
 use pw_isa::verify::{Impurity, LiveTable, Verified};
 use pw_isa::{Constant, Function, Kind, Link, Program, ProgramSignature};
 
@@ -15,6 +17,31 @@ use crate::compile::changing_closures;
 use crate::fiber::arena::{Arena, KeyHasher};
 use crate::interp::{InternalProgram, rewrite};
 use crate::value::Value;
+
+/// What is needed of an instruction that is done by itself, looked up once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StepFacts {
+    pub(crate) gas: u16,
+    pub(crate) work: Work,
+    /// The register of its result.
+    pub(crate) result: Option<Def>,
+}
+
+impl StepFacts {
+    fn of(function: &Function) -> Box<[StepFacts]> {
+        let facts = function.code.iter().enumerate().map(|(pc, op)| {
+            let mut operands = op.operands();
+            let result = operands.find(|(kind, _)| *kind == OperandKind::Def);
+            StepFacts {
+                // The table and the list of other gas have 16 bits.
+                gas: function.fixed_gas(pc) as u16,
+                work: op.info().work,
+                result: result.and_then(|(_, raw)| Def::from_raw(raw)),
+            }
+        });
+        facts.collect()
+    }
+}
 
 /// A program in memory.
 #[derive(Debug)]
@@ -28,6 +55,8 @@ pub struct LoadedProgram {
     values: Vec<Vec<Value>>,
     /// One function value a function without captures: the same wherever it is mentioned.
     function_values: Vec<Value>,
+    /// One list a function: what is needed of every instruction that is done by itself.
+    steps: Vec<Box<[StepFacts]>>,
     /// Made when the program is first run by the fast interpreter.
     internal: OnceLock<InternalProgram>,
     /// By function: whether closures of it can change once they are made; found when it is first asked for.
@@ -48,6 +77,12 @@ impl LoadedProgram {
     /// A function.
     pub fn function(&self, number: u32) -> &Function {
         &self.program().functions[number as usize]
+    }
+
+    /// What is needed of an instruction that is done by itself.
+    #[inline]
+    pub(crate) fn step_facts(&self, function: u32, pc: u32) -> StepFacts {
+        self.steps[function as usize][pc as usize]
     }
 
     /// The live registers of a function.
@@ -196,6 +231,7 @@ impl Loader {
             objects: self.objects,
             values,
             function_values,
+            steps: program.functions.iter().map(StepFacts::of).collect(),
             internal: OnceLock::new(),
             changing_closures: OnceLock::new(),
             verified,

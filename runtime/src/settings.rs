@@ -3,7 +3,7 @@
 use pw_jit::Limits;
 use serde::{Deserialize, Serialize};
 
-use crate::message::Overflow;
+use crate::message::{MailboxRules, Overflow};
 
 /// How a world is set up. None of it changes while the world runs, except by an input.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -70,6 +70,15 @@ impl Default for WorldSettings {
 }
 
 impl WorldSettings {
+    /// The rules of a mailbox whose actor has chosen none.
+    pub(crate) fn mailbox_rules(&self) -> MailboxRules {
+        MailboxRules {
+            messages_max: self.mailbox_messages,
+            bytes_max: self.mailbox_bytes,
+            overflow: self.overflow,
+        }
+    }
+
     /// The limits that an actor begins with.
     pub(crate) fn limits(&self) -> Limits {
         Limits {

@@ -1,7 +1,7 @@
 //! Delivering effects to the host, and its answers to registers; reading operands of effects.
 
 use pw_isa::op::Effects;
-use pw_isa::operand::{Operand, OperandKind, Use};
+use pw_isa::operand::Use;
 use pw_isa::{ErrorKind, Kind};
 
 use super::data::out_of_range;
@@ -24,10 +24,8 @@ impl Machine<'_> {
             Answer::Refused { kind, message } => Err(Stop::Error(kind, message)),
             Answer::Again => Ok(Next::Again),
             Answer::Pending => {
-                let (_, function) = self.fiber.current(self.code);
-                let effects = function.code[self.fiber.pc as usize].info().effects;
-                assert!(
-                    effects.has(Effects::SUSPEND),
+                debug_assert!(
+                    self.may_suspend(),
                     "a host lets wait an instruction that cannot"
                 );
                 Ok(Next::Wait)
@@ -35,11 +33,18 @@ impl Machine<'_> {
         }
     }
 
+    /// Whether the current instruction may wait.
+    fn may_suspend(&self) -> bool {
+        let (_, function) = self.fiber.current(self.code);
+        let effects = function.code[self.fiber.pc as usize].info().effects;
+        effects.has(Effects::SUSPEND)
+    }
+
     /// Puts a value from outside in the result register of the current instruction, if it has one.
     pub(super) fn deliver(&mut self, parcel: &Parcel) -> Step {
-        let (_, function) = self.fiber.current(self.code);
-        let op = &function.code[self.fiber.pc as usize];
-        let Some((_, dst)) = op.operands().find(|(kind, _)| *kind == OperandKind::Def) else {
+        let (program, _) = self.fiber.current(self.code);
+        let facts = program.step_facts(self.fiber.function, self.fiber.pc);
+        let Some(dst) = facts.result else {
             return Ok(Next::Advance);
         };
         self.charge(parcel.size_bytes())?;
@@ -49,9 +54,6 @@ impl Machine<'_> {
             self.reserve(bytes)?;
         }
         let value = parcel.unpack(self.code, &mut self.fiber.arena);
-        let Some(dst) = pw_isa::operand::Def::from_raw(dst) else {
-            unreachable!("it was decoded")
-        };
         self.set(dst, value)
     }
 

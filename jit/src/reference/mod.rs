@@ -160,8 +160,9 @@ pub fn answer(
     );
     fiber.state = State::Ready;
     let mut machine = Machine::new(fiber, code, host);
-    let (_, function) = machine.fiber.current(code);
-    machine.work = function.code[machine.fiber.pc as usize].info().work;
+    let (program, _) = machine.fiber.current(code);
+    let facts = program.step_facts(machine.fiber.function, machine.fiber.pc);
+    machine.work = facts.work;
     let step = match answer {
         Ok(parcel) => machine.deliver(&parcel),
         Err((kind, message)) => Err(Stop::Error(kind, message)),
@@ -208,10 +209,11 @@ impl<'a> Machine<'a> {
 
     /// Runs one instruction; tells when the slice is over.
     fn step(&mut self, slice_end: u64) -> Option<Outcome> {
-        let (_, function) = self.fiber.current(self.code);
+        let (program, function) = self.fiber.current(self.code);
         let pc = self.fiber.pc as usize;
         let op = &function.code[pc];
-        let gas = function.fixed_gas(pc);
+        let facts = program.step_facts(self.fiber.function, self.fiber.pc);
+        let gas = u64::from(facts.gas);
         self.charged = 0;
         let Some(after) = self.fiber.gas_after(gas) else {
             let failed = self.raise(Stop::Limit(ErrorKind::GasLimitExceeded));
@@ -222,7 +224,7 @@ impl<'a> Machine<'a> {
         }
         self.fiber.gas_used = after;
         self.charged = gas;
-        self.work = op.info().work;
+        self.work = facts.work;
         self.fiber.arena.allow(Some(0));
         let step = self.execute(op);
         let outcome = self.finish(step);

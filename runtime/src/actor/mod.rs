@@ -55,16 +55,16 @@ pub(crate) struct Body {
     pub(crate) waits: u64,
     /// Gas beyond its slices that is still to be paid.
     pub(crate) debt: u64,
-    /// The sender of the message last received.
-    pub(crate) sender: Option<ActorId>,
+    /// The sender of the message last received; [`ActorId::OUTSIDE`] for none.
+    pub(crate) sender: ActorId,
     /// What its subtree may use.
     pub(crate) pool: PoolId,
     /// Children that live, or have ended and left children of their own.
     pub(crate) children: u32,
     /// What it may do.
     pub(crate) holdings: Holdings,
-    /// Numbers for its children.
-    pub(crate) ids: IdLease,
+    /// Numbers for its children, of those that have some.
+    pub(crate) ids: Option<Box<IdLease>>,
     /// What most actors do not have.
     pub(crate) rare: Option<Box<Rare>>,
 }
@@ -218,11 +218,11 @@ impl Body {
             allowance,
             waits: 0,
             debt: 0,
-            sender: None,
+            sender: ActorId::OUTSIDE,
             pool,
             children: 0,
             holdings,
-            ids: IdLease::default(),
+            ids: None,
             rare: None,
         }
     }
@@ -296,11 +296,8 @@ impl Body {
     }
 
     /// The rules of its mailbox.
-    pub(crate) fn rules(&self, settings: &crate::WorldSettings) -> MailboxRules {
+    pub(crate) fn rules(&self, usual: MailboxRules) -> MailboxRules {
         let chosen = self.rare.as_ref().and_then(|rare| rare.rules);
-        chosen.unwrap_or(MailboxRules {
-            messages_max: settings.mailbox_messages,
-            overflow: settings.overflow,
-        })
+        chosen.unwrap_or(usual)
     }
 }

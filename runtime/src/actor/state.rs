@@ -24,14 +24,12 @@ impl Body {
         out.varint(u64::from(self.allowance));
         out.varint(self.waits);
         out.varint(self.debt);
-        out.varint(self.sender.map_or(0, |sender| sender.0));
+        out.varint(self.sender.0);
         out.varint(u64::from(self.children));
         self.holdings.write(code, out);
         out.varint(u64::from(self.pool.0));
-        self.ids
-            .state()
-            .into_iter()
-            .for_each(|part| out.varint(part));
+        let ids = self.ids.as_deref().copied().unwrap_or_default();
+        ids.state().into_iter().for_each(|part| out.varint(part));
         match self.mailbox.queue() {
             Some(queue) => {
                 out.varint(queue.len());
@@ -69,6 +67,7 @@ impl Rare {
         out.u8(u8::from(self.rules.is_some()));
         if let Some(rules) = self.rules {
             out.varint(rules.messages_max);
+            out.varint(rules.bytes_max);
             out.u8(rules.overflow as u8);
         }
         for actors in [&self.monitors, &self.links] {

@@ -47,7 +47,7 @@ fn address(actor: ActorId) -> Parcel {
 impl Body {
     /// Takes note of a message that the program gets now.
     pub(super) fn note_received(&mut self, message: &Message) {
-        self.sender = (message.from != ActorId::OUTSIDE).then_some(message.from);
+        self.sender = message.from;
         if let Some(request) = message.request {
             self.rare_mut().question = Some((message.from, request));
         } else if let Some(rare) = &mut self.rare {
@@ -60,6 +60,13 @@ impl Surroundings<'_> {
     fn done(&mut self, deed: Deed) -> Answer {
         self.deeds.push(deed);
         Answer::NIL
+    }
+
+    fn sender(&self) -> Answer {
+        match self.body.sender {
+            ActorId::OUTSIDE => Answer::NIL,
+            sender => Answer::Done(address(sender)),
+        }
     }
 
     fn send(&mut self, to: ActorId, content: Parcel, priority: u8) -> Answer {
@@ -83,12 +90,12 @@ impl Surroundings<'_> {
             content,
             request: None,
         };
-        let rules = self.body.rules(self.common.settings);
+        let rules = self.body.rules(self.common.settings.mailbox_rules());
         let mailbox = &mut self.body.mailbox;
-        let mut room = mailbox.room(&message, rules, self.common.settings);
+        let mut room = mailbox.room(&message, rules);
         if room.is_err() && rules.overflow == Overflow::DropOldest {
             mailbox.drop_oldest();
-            room = mailbox.room(&message, rules, self.common.settings);
+            room = mailbox.room(&message, rules);
         }
         match room {
             Ok(()) => {
@@ -209,7 +216,7 @@ impl Surroundings<'_> {
             };
             lease.left.children = left;
         }
-        let Some(id) = self.body.ids.take() else {
+        let Some(id) = self.body.ids.as_mut().and_then(|ids| ids.take()) else {
             self.deeds.push(Deed::WantsIds);
             return Answer::Again;
         };
@@ -278,7 +285,7 @@ impl Surroundings<'_> {
             code,
         };
         let parts: Vec<Value> = heap.list(list).flatten().collect();
-        let mut rules = self.body.rules(self.common.settings);
+        let mut rules = self.body.rules(self.common.settings.mailbox_rules());
         for pair in parts.chunks(2) {
             let key = heap.symbol(pair[0]).unwrap_or("");
             let value = pair.get(1).copied().unwrap_or(Value::NIL);
@@ -386,7 +393,7 @@ impl Host for Surroundings<'_> {
             Effect::Receive { timeout_ms } => self.receive(timeout_ms),
             Effect::ReceiveAll => self.receive_all(code),
             Effect::Sender => {
-                Answer::Done(self.body.sender.map_or(Parcel::Plain(Value::NIL), address))
+                self.sender()
             }
             Effect::Request {
                 to,

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::letter::Message;
 use super::queue::PriorityMessageQueue;
-use crate::settings::WorldSettings;
 
 /// What happens to a message that finds its receiver's mailbox full. The receiver never notices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -23,6 +22,8 @@ pub enum Overflow {
 pub struct MailboxRules {
     /// Messages that it holds.
     pub messages_max: u64,
+    /// Bytes of messages that it holds.
+    pub bytes_max: u64,
     /// What happens to a message beyond them.
     pub overflow: Overflow,
 }
@@ -57,7 +58,6 @@ impl Mailbox {
         &self,
         message: &Message,
         rules: MailboxRules,
-        settings: &WorldSettings,
     ) -> Result<(), Full> {
         let (count, bytes) = self
             .queue
@@ -65,8 +65,8 @@ impl Mailbox {
             .map_or((0, 0), |queue| (queue.len(), queue.bytes()));
         if count >= rules.messages_max {
             Err(Full::Messages(rules.messages_max))
-        } else if bytes + message.size_bytes() > settings.mailbox_bytes {
-            Err(Full::Bytes(settings.mailbox_bytes))
+        } else if bytes + message.size_bytes() > rules.bytes_max {
+            Err(Full::Bytes(rules.bytes_max))
         } else {
             Ok(())
         }

@@ -145,7 +145,7 @@ impl World {
 
     /// Brings a message to its receiver. One that finds no room, or nobody, is a dead letter.
     pub(super) fn deliver(&mut self, to: ActorId, message: Message, priority: u8) {
-        let settings = self.settings;
+        let usual = self.settings.mailbox_rules();
         if self.body(to).is_none() {
             self.dead_letter(message.from, to);
             if let Some(request) = message.request {
@@ -155,16 +155,16 @@ impl World {
             return;
         }
         let Some(body) = self.body(to) else { return };
-        let rules = body.rules(&settings);
+        let rules = body.rules(usual);
         let is_behind = rules.overflow == Overflow::Wait && self.is_behind(message.from, to);
         let Some(body) = self.body(to) else { return };
-        let mut room = body.mailbox.room(&message, rules, &settings);
+        let mut room = body.mailbox.room(&message, rules);
         if is_behind {
             return self.no_room(to, message, priority, rules.overflow);
         }
         if room.is_err() && rules.overflow == Overflow::DropOldest {
             body.mailbox.drop_oldest();
-            room = body.mailbox.room(&message, rules, &settings);
+            room = body.mailbox.room(&message, rules);
         }
         if room.is_err() {
             return self.no_room(to, message, priority, rules.overflow);
@@ -289,7 +289,8 @@ impl World {
         let (first, max) = (self.settings.lease_first, self.settings.lease_max);
         let mut next = self.next_id;
         if let Some(body) = self.body(actor) {
-            body.ids.refill(&mut next, first, max);
+            let ids = body.ids.get_or_insert_default();
+            ids.refill(&mut next, first, max);
         }
         self.next_id = next;
     }
@@ -355,15 +356,15 @@ impl World {
 
     /// The world itself tells an actor something. If there is no room for it, it is a dead letter, and nobody is told.
     pub(super) fn tell(&mut self, to: ActorId, content: Parcel) {
-        let settings = self.settings;
+        let usual = self.settings.mailbox_rules();
         let message = Message {
             from: ActorId::OUTSIDE,
             content,
             request: None,
         };
         let Some(body) = self.body(to) else { return };
-        let rules = body.rules(&settings);
-        if body.mailbox.room(&message, rules, &settings).is_err() {
+        let rules = body.rules(usual);
+        if body.mailbox.room(&message, rules).is_err() {
             return self.dead_letter(ActorId::OUTSIDE, to);
         }
         self.put(to, message, PRIORITY_DEFAULT);

@@ -53,20 +53,20 @@ impl World {
 
     /// Messages that waited for room in an actor's mailbox find it, as far as there is some.
     pub(super) fn let_senders_in(&mut self, id: ActorId) {
-        let settings = self.settings;
+        let usual = self.settings.mailbox_rules();
         loop {
             let Some(body) = self.body(id) else { return };
-            let rules = body.rules(&settings);
             let waiting = body.rare.as_ref();
             let Some(from) = waiting.and_then(|rare| rare.waiting_senders.front().copied()) else {
                 return;
             };
+            let rules = body.rules(usual);
             let Some(outgoing) = self.take_outgoing(from, id) else {
                 self.forget_sender(id, from);
                 continue;
             };
             let fits = self.body(id).is_some_and(|body| {
-                let room = body.mailbox.room(&outgoing.message, rules, &settings);
+                let room = body.mailbox.room(&outgoing.message, rules);
                 room.is_ok()
             });
             if !fits {
