@@ -13,6 +13,7 @@ use pw_isa::operand::{Def, Operand, OperandKind};
 use pw_isa::verify::{Impurity, LiveTable, Verified};
 use pw_isa::{Constant, Function, Kind, Link, Program, ProgramSignature};
 
+use crate::compile::changing_closures;
 use crate::fiber::arena::{Arena, KeyHasher};
 use crate::interp::{InternalProgram, rewrite};
 use crate::value::Value;
@@ -58,6 +59,8 @@ pub struct LoadedProgram {
     steps: Vec<Box<[StepFacts]>>,
     /// Made when the program is first run by the fast interpreter.
     internal: OnceLock<InternalProgram>,
+    /// By function: whether closures of it can change once they are made; found when it is first asked for.
+    changing_closures: OnceLock<Vec<bool>>,
 }
 
 impl LoadedProgram {
@@ -105,6 +108,12 @@ impl LoadedProgram {
     /// What the fast interpreter executes.
     pub(crate) fn internal(&self) -> &InternalProgram {
         self.internal.get_or_init(|| rewrite(self))
+    }
+
+    /// Whether closures of a function can change once they are made.
+    pub(crate) fn can_change(&self, function: u32) -> bool {
+        let find = || changing_closures(self.program());
+        self.changing_closures.get_or_init(find)[function as usize]
     }
 
     /// A function without captures, as a value.
@@ -224,6 +233,7 @@ impl Loader {
             function_values,
             steps: program.functions.iter().map(StepFacts::of).collect(),
             internal: OnceLock::new(),
+            changing_closures: OnceLock::new(),
             verified,
         }
     }

@@ -1,7 +1,10 @@
 //! A collection keeps what live registers and globals can reach, and nothing else.
 
 use pw_isa::cost;
+use pw_jit::fiber::arena::ArenaReport;
+use pw_jit::interp::{self, profile::Profile};
 use pw_jit::reference::{Outcome, run};
+use pw_jit::tier::JitSettings;
 use pw_jit::{CodeSpace, Fiber, Limits, Value};
 use testkit::fibers::{self, Surroundings};
 
@@ -226,4 +229,50 @@ fn reports_tell_what_is_there() {
     assert!(after.used_bytes <= before.used_bytes);
     assert_eq!(after.logical_bytes, before.logical_bytes);
     assert!(fiber.arena().changed_bytes() > 0);
+}
+
+#[test]
+fn reports_leave_out_objects_among_which_native_code_has_left_gaps() {
+    // One pair of each round is kept, the other is not even made.
+    let source = "
+func main()
+    .locals i rounds one kept pair
+    int i 0
+    int rounds 3000
+    int one 1
+    nil kept
+L:
+    loop
+    cons pair i one
+    car pair pair
+    cons kept pair kept
+    add i i one
+    lt r5 i rounds
+    branch-if r5 L
+M:
+    loop
+    branch-if one M
+    return kept
+";
+    let mut code = CodeSpace::default();
+    let program = fibers::load(&mut code, source);
+    let counted = |native: bool| {
+        let mut fiber = Fiber::new(&code, program, Limits::default());
+        let settings = JitSettings::eager();
+        let mut profile = match native {
+            true => Profile::with_native(settings).expect("a machine with native code"),
+            false => Profile::default(),
+        };
+        let outcome = interp::run(&mut fiber, &code, &mut Surroundings, &mut profile, 50_000);
+        assert_eq!(outcome, Outcome::Preempted);
+        let before = fiber.arena().report();
+        fiber.collect(&code);
+        let pairs = |report: &ArenaReport| report.objects.first().map_or(0, |(_, count)| *count);
+        let after = fiber.arena().report();
+        (before.used_bytes, pairs(&before), pairs(&after))
+    };
+    let (slow, fast) = (counted(false), counted(true));
+    assert_eq!((slow.1, slow.2), (6000, 3000));
+    assert_eq!((fast.0, fast.2), (slow.0, 3000));
+    assert!(fast.1 < 6000, "{fast:?}");
 }

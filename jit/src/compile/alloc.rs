@@ -5,14 +5,14 @@
 use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::types::{I16, I64};
 use cranelift_codegen::ir::{self, InstBuilder};
 use pw_isa::operand::{Def, Span, Use};
 use pw_isa::{Kind, cost};
 
 use super::lower::{Lowering, MEMORY, NONE};
 use super::state::NativeState;
-use super::types::Type;
+use super::types::{Made, Type};
 use crate::fiber::arena::object::{ObjectKind, header};
 
 const _: () = assert!(cost::PAIR_BYTES == 24 && cost::CELL_BYTES == 16);
@@ -21,11 +21,21 @@ const _: () = assert!(cost::closure_bytes(3) == 8 * (2 + 2 * 3));
 impl Lowering<'_, '_> {
     pub(super) fn cons(&mut self, dst: Def, car: Use, cdr: Use) {
         let (car, cdr) = (self.value(car.0), self.value(cdr.0));
+        let words = self.words_of_pair(car, cdr);
+        self.allocate(dst, Type::Object(Kind::Pair), &words);
+    }
+
+    /// The words of a pair of two values, tag and bits each; bits can be Floats.
+    pub(super) fn words_of_pair(
+        &mut self,
+        car: (ir::Value, ir::Value),
+        cdr: (ir::Value, ir::Value),
+    ) -> Vec<ir::Value> {
         let tags = self.shifted(car.0, 16);
         let other = self.shifted(cdr.0, 32);
         let tags = self.b.ins().bor(tags, other);
         let head = self.b.ins().bor_imm_s(tags, ObjectKind::Pair as i64);
-        self.allocate(dst, Type::Object(Kind::Pair), &[head, car.1, cdr.1]);
+        vec![head, car.1, cdr.1]
     }
 
     pub(super) fn cell(&mut self, dst: Def, value: Use) {
@@ -36,17 +46,49 @@ impl Lowering<'_, '_> {
     }
 
     pub(super) fn closure(&mut self, dst: Def, function: u32, captures: Span) {
-        let count = captures.count;
-        let head = header(ObjectKind::Closure, count, 2 + 2 * usize::from(count));
+        let registers = captures.first..captures.first + captures.count;
+        let fields: Vec<_> = registers.map(|register| self.value(register)).collect();
+        let words = self.words_of_closure(function, &fields);
+        self.allocate(dst, Type::Closure(function), &words);
+    }
+
+    /// The words of a closure with these captured values, tag and bits each; bits can be Floats.
+    pub(super) fn words_of_closure(
+        &mut self,
+        function: u32,
+        fields: &[(ir::Value, ir::Value)],
+    ) -> Vec<ir::Value> {
+        let head = header(
+            ObjectKind::Closure,
+            fields.len() as u16,
+            2 + 2 * fields.len(),
+        );
         let head = self.b.ins().iconst(I64, head as i64);
         let program = self.load_state(offset_of!(NativeState<'_>, program_bits));
         let what = self.b.ins().bor_imm_s(program, i64::from(function));
-        let mut words = vec![head, what];
-        for register in captures.first..captures.first + count {
-            let (tag, bits) = self.value(register);
-            words.extend([tag, bits]);
-        }
-        self.allocate(dst, Type::Closure(function), &words);
+        let fields = fields.iter().flat_map(|(tag, bits)| [*tag, *bits]);
+        [head, what].into_iter().chain(fields).collect()
+    }
+
+    /// Tag and bits of a field of the object at an address.
+    pub(super) fn load_field(
+        &mut self,
+        object: ir::Value,
+        made: Made,
+        field: usize,
+    ) -> (ir::Value, ir::Value) {
+        let field = field as i32;
+        let (tag, place) = match made {
+            Made::Pair => {
+                let tag = self.b.ins().load(I16, MEMORY, object, 2 + 2 * field);
+                (self.b.ins().uextend(I64, tag), 8 + 8 * field)
+            }
+            Made::Closure(_) => {
+                let place = 16 + 16 * field;
+                (self.b.ins().load(I64, MEMORY, object, place), place + 8)
+            }
+        };
+        (tag, self.b.ins().load(I64, MEMORY, object, place))
     }
 
     fn shifted(&mut self, tag: ir::Value, by: i64) -> ir::Value {
@@ -84,8 +126,12 @@ impl Lowering<'_, '_> {
         let made_so_far = self.load_state(offset_of!(NativeState<'_>, allocations));
         let count = self.b.ins().iadd_imm_s(made_so_far, 1);
         self.store_state(offset_of!(NativeState<'_>, allocations), count);
-        let base = self.load_state(offset_of!(NativeState<'_>, words));
-        let object = self.b.ins().iadd(base, place);
+        self.write_object(place, words);
+    }
+
+    /// Writes the words of an object to its place.
+    pub(super) fn write_object(&mut self, place: ir::Value, words: &[ir::Value]) {
+        let object = self.object_at(place);
         for (at, word) in words.iter().enumerate() {
             self.b.ins().store(MEMORY, *word, object, 8 * at as i32);
         }

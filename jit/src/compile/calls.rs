@@ -11,7 +11,7 @@ use pw_isa::op::Function as Call;
 use super::lower::{Lowering, MEMORY, NONE, SLOT};
 use super::parts::window;
 use super::state::{BY_CALL, BY_TAIL_CALL, EXIT, ExitReason, NativeState};
-use super::types::{Plan, Type};
+use super::types::{Made, Plan, Type};
 use crate::value::CONSTANT;
 
 impl<'a> Lowering<'a, '_> {
@@ -45,6 +45,7 @@ impl<'a> Lowering<'a, '_> {
                 self.tail_call_any(window.base, window.args);
                 false
             }
+            (Call::Capture { dst, .. }, _) if self.read_field(&op.into(), dst.0) => true,
             (
                 Call::Capture {
                     dst,
@@ -53,16 +54,16 @@ impl<'a> Lowering<'a, '_> {
                 },
                 _,
             ) => {
+                let has_it = self.has_capture(closure.0, index.0);
                 let object = self.object(closure.0, Kind::Closure);
-                let count = self.b.ins().load(I16, MEMORY, object, 2);
-                let there =
-                    self.b
-                        .ins()
-                        .icmp_imm_s(IntCC::UnsignedGreaterThan, count, i64::from(index.0));
-                self.exit_unless(there, ExitReason::Range);
-                let place = 16 + 16 * index.0 as i32;
-                let tag = self.b.ins().load(I64, MEMORY, object, place);
-                let bits = self.b.ins().load(I64, MEMORY, object, place + 8);
+                if !has_it {
+                    let count = self.b.ins().load(I16, MEMORY, object, 2);
+                    let order = IntCC::UnsignedGreaterThan;
+                    let there = self.b.ins().icmp_imm_s(order, count, i64::from(index.0));
+                    self.exit_unless(there, ExitReason::Range);
+                }
+                let made = Made::Closure(self.scope.part.place.number());
+                let (tag, bits) = self.load_field(object, made, index.0 as usize);
                 self.set_any(dst.0, tag, bits);
                 true
             }
@@ -98,6 +99,16 @@ impl<'a> Lowering<'a, '_> {
         }
     }
 
+    /// Whether a register is known to hold a closure that has a captured value of this number: all closures of
+    /// a function have as many.
+    fn has_capture(&self, closure: u16, index: u32) -> bool {
+        let function = self.now[usize::from(closure)].callee();
+        let captures = function.map_or(0, |function| {
+            self.planner.program.function(function).captures
+        });
+        self.planner.optimizations.elide && index < u32::from(captures)
+    }
+
     fn cell_set(&mut self, cell: u16, value: u16) {
         let object = self.object(cell, Kind::Cell);
         let (tag, bits) = self.value(value);
@@ -125,8 +136,8 @@ impl<'a> Lowering<'a, '_> {
         let (base, args) = window(&op);
         let is_tail_call = matches!(op, Call::TailCallClosure { .. });
         let evidence = &self.scope.evidence;
-        let result = evidence.outcome_of_cases(self.pc, &op.into(), &self.now).0;
-        let cases = evidence.cases(self.pc, &op.into(), &self.now);
+        let result = evidence.outcome_of_cases(self.pc, &self.now).0;
+        let cases = evidence.cases(self.pc, &self.now);
         let callee = self.function_of_closure(base);
         let behind = self.b.create_block();
         let (now, last) = (self.now.clone(), cases.len() - 1);
@@ -398,7 +409,7 @@ impl<'a> Lowering<'a, '_> {
         self.switch_to_sealed(frame);
         self.b.set_cold_block(frame);
         let sources = self.sources(self.pc, base);
-        self.leave_as_caller(self.pc, base, sources);
+        self.leave_as_caller(self.pc, base, &sources);
     }
 
     fn tail_call(&mut self, callee: u32, base: u16, args: u16, is_closure: bool) -> bool {

@@ -9,7 +9,9 @@
 //!    of the right kind: a Float where the tag says so, and only there;
 //! 3. the header of each frame down to the root's, with the place of a call whose window is there, and the
 //!    registers that are live in the caller during the call;
-//! 4. how many frames these are.
+//! 4. how many frames these are;
+//! 5. the objects that these registers name, where they may not have been written before, and those that these name
+//!    (`objects`).
 //!
 //! Ways on which nothing has been done since the body was entered, at a beginning or loop, write no registers:
 //! all stand in the frame.
@@ -54,6 +56,8 @@ enum Address {
     State(i64),
     /// From the root's r0 on.
     Frame(i64),
+    /// From the start of the object with this offset in the arena on.
+    Object(Value, i64),
 }
 
 /// A way that leaves: the block that it begins with, and what it has written last to each address.
@@ -75,6 +79,10 @@ struct Checker<'a> {
     dominators: BTreeMap<Block, Vec<u64>>,
     /// Values that stand for a register that was read before it was written.
     undefined: BTreeSet<Value>,
+    /// The blocks in which the first word of an object is written, by the value that says where it stands.
+    writes: BTreeMap<Value, Vec<Block>>,
+    /// Values that name an object whose room was taken, where it need not have been written yet.
+    unwritten: BTreeSet<Value>,
 }
 
 impl<'a> Checker<'a> {
@@ -95,9 +103,12 @@ impl<'a> Checker<'a> {
             before,
             dominators: BTreeMap::new(),
             undefined: BTreeSet::new(),
+            writes: BTreeMap::new(),
+            unwritten: BTreeSet::new(),
         };
         checker.find_dominators();
         checker.find_undefined();
+        checker.find_writes();
         checker
     }
 
@@ -107,90 +118,6 @@ impl<'a> Checker<'a> {
 
     fn before(&self, block: Block) -> &[(Block, Inst)] {
         self.before.get(&block).map_or(&[], |before| before)
-    }
-
-    fn find_dominators(&mut self) {
-        let entry = self.entry();
-        let words = self.order.len().div_ceil(64);
-        self.dominators
-            .insert(entry, self.with_itself(vec![0; words], entry));
-        loop {
-            let mut has_changed = false;
-            for block in self.body.layout.blocks().filter(|block| *block != entry) {
-                let known = self.before(block).iter();
-                let known = known.filter_map(|(before, _)| self.dominators.get(before));
-                let common = known.cloned().reduce(|mut a, b| {
-                    a.iter_mut().zip(b).for_each(|(a, b)| *a &= b);
-                    a
-                });
-                if let Some(common) = common {
-                    let common = self.with_itself(common, block);
-                    if self.dominators.get(&block) != Some(&common) {
-                        self.dominators.insert(block, common);
-                        has_changed = true;
-                    }
-                }
-            }
-            if !has_changed {
-                return;
-            }
-        }
-    }
-
-    fn with_itself(&self, mut blocks: Vec<u64>, block: Block) -> Vec<u64> {
-        let place = self.order[&block];
-        blocks[place / 64] |= 1 << (place % 64);
-        blocks
-    }
-
-    /// Whether every path to a block passes another.
-    fn is_passed(&self, block: Block, on_way_to: Block) -> bool {
-        let place = self.order[&block];
-        self.dominators[&on_way_to][place / 64] & 1 << (place % 64) != 0
-    }
-
-    /// Where a variable has no value, Cranelift puts a constant at the top of the entry, before all that a
-    /// body does; and then what it flows to may be undefined, too.
-    fn find_undefined(&mut self) {
-        let dfg = &self.body.dfg;
-        for inst in self.body.layout.block_insts(self.entry()) {
-            if !matches!(dfg.insts[inst].opcode(), Opcode::Iconst | Opcode::F64const) {
-                break;
-            }
-            self.undefined.insert(dfg.inst_results(inst)[0]);
-        }
-        while !self.undefined.is_empty() {
-            let mut more = Vec::new();
-            for block in self.dominators.keys() {
-                for (place, param) in dfg.block_params(*block).iter().enumerate() {
-                    let mut arguments = self.arguments(*block, place);
-                    if !self.undefined.contains(param)
-                        && arguments.any(|value| self.undefined.contains(&value))
-                    {
-                        more.push(*param);
-                    }
-                }
-            }
-            if more.is_empty() {
-                return;
-            }
-            self.undefined.extend(more);
-        }
-    }
-
-    /// What is passed for a parameter of a block, on all ways that can be taken.
-    fn arguments(&self, block: Block, place: usize) -> impl Iterator<Item = Value> + '_ {
-        let ways = self.before(block).iter();
-        let ways = ways.filter(|(before, _)| self.dominators.contains_key(before));
-        ways.flat_map(move |(_, inst)| {
-            let calls = destinations(self.body, *inst).iter();
-            let lists = &self.body.dfg.value_lists;
-            let calls = calls.filter(move |call| call.block(lists) == block);
-            calls.filter_map(move |call| match call.args(lists).nth(place) {
-                Some(BlockArg::Value(value)) => Some(self.body.dfg.resolve_aliases(value)),
-                _ => None,
-            })
-        })
     }
 
     /// Whether a block is the first of a way that leaves: control comes to it by a branch, and goes on by
@@ -243,7 +170,15 @@ impl<'a> Checker<'a> {
                     } => {
                         let value = dfg.resolve_aliases(*value);
                         let value = passed.get(&value).copied().unwrap_or(value);
-                        if let Some(to) = self.address(*to, i64::from(i32::from(*offset))) {
+                        let to = self.address(*to, i64::from(i32::from(*offset)));
+                        let to = to.map(|to| match to {
+                            Address::Object(object, offset) => {
+                                let object = passed.get(&object).copied().unwrap_or(object);
+                                Address::Object(object, offset)
+                            }
+                            to => to,
+                        });
+                        if let Some(to) = to {
                             if to == state(offset_of!(NativeState<'_>, frames)) {
                                 way.frames += self.added(value).unwrap_or(0);
                             }
@@ -314,6 +249,9 @@ impl<'a> Checker<'a> {
         }
         if value == params[1] {
             return Some(Address::Frame(offset));
+        }
+        if let Some(object) = self.object(value) {
+            return Some(Address::Object(object, offset));
         }
         let (base, constant) = self.split(value)?;
         self.address(base, offset + constant)
@@ -495,6 +433,13 @@ impl<'a> Checker<'a> {
         if !self.is_defined(way, tag) || !self.is_defined(way, bits) {
             return Err(format!("r{register} is not defined on all paths"));
         }
+        let known = self.constant(tag);
+        self.check_value(way, (known, bits))
+            .map_err(|fault| format!("r{register} {fault}"))
+    }
+
+    /// Checks a value that is written: its tag, if that is a constant, its bits, and what they name.
+    fn check_value(&self, way: &Way, (tag, bits): (Option<i64>, Value)) -> Result<(), String> {
         let is_float = self.body.dfg.value_type(bits) == F64
             || matches!(
                 self.definition(bits),
@@ -503,13 +448,13 @@ impl<'a> Checker<'a> {
                     ..
                 })
             );
-        match self.constant(tag) {
-            Some(tag) if !is_tag(tag) => Err(format!("r{register} has the tag {tag}")),
+        match tag {
+            Some(tag) if !is_tag(tag) => Err(format!("has the tag {tag}")),
             Some(tag) if is_float != (tag == Kind::Float as i64) => {
-                Err(format!("r{register} has the tag of another kind"))
+                Err("has the tag of another kind".to_owned())
             }
-            None if is_float => Err(format!("r{register} is a Float of any kind")),
-            _ => Ok(()),
+            None if is_float => Err("is a Float of any kind".to_owned()),
+            _ => self.check_object(way, tag, bits),
         }
     }
 
@@ -569,5 +514,7 @@ fn destinations(body: &Function, inst: Inst) -> &[cranelift_codegen::ir::BlockCa
     dfg.insts[inst].branch_destination(&dfg.jump_tables, &dfg.exception_tables)
 }
 
+mod objects;
+mod paths;
 #[cfg(test)]
 mod tests;

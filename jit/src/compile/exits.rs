@@ -12,10 +12,12 @@ use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder};
 
 use super::lower::{Lowering, MEMORY, NONE, SLOT};
+use super::registers::Register;
 use super::scope::Scope;
 use super::state::{EXIT, ExitPlace, ExitReason, NativeState};
 use super::tails::{Source, Tag};
 use super::types::Type;
+use super::virtuals::Unmade;
 use super::ways::return_constant;
 
 /// The blocks that exits of a part share, once there are some.
@@ -38,6 +40,13 @@ pub(super) struct Exit<'a> {
     refund: u64,
     /// Nothing has been done since the body was entered, and so the frame and the gas are as they must be.
     is_way_in: bool,
+}
+
+/// What an exit writes of a frame: where registers are, and the virtual objects in them.
+#[derive(Clone, Default)]
+pub(super) struct Sources {
+    registers: Vec<Source>,
+    objects: Vec<Unmade>,
 }
 
 impl<'a> Lowering<'a, '_> {
@@ -119,8 +128,8 @@ impl<'a> Lowering<'a, '_> {
                 continue;
             }
             self.now = exit.types;
-            let live = self.scope.live.at(exit.pc);
-            let sources: Vec<Source> = live.map(|register| self.source(register)).collect();
+            let sources = self.sources_of(self.scope.live.at(exit.pc));
+            self.write_objects(&sources.objects);
             let mut gas = self.b.use_var(self.gas);
             let mut refund = exit.refund;
             if refund >= ExitPlace::REFUND_END {
@@ -130,7 +139,7 @@ impl<'a> Lowering<'a, '_> {
             self.say_place(exit.pc, exit.reason, refund);
             let leave = self.leave();
             let jump = self.b.ins().jump(leave, &NONE);
-            self.tails.write(jump, self.scope.fp, &sources);
+            self.tails.write(jump, self.scope.fp, &sources.registers);
             let offset = offset_of!(NativeState<'_>, gas);
             self.tails.write_word(jump, self.state, offset as i32, gas);
         }
@@ -184,20 +193,34 @@ impl<'a> Lowering<'a, '_> {
             return return_constant(&mut self.b, EXIT);
         };
         self.scope = Rc::clone(&caller.scope);
-        self.leave_as_caller(caller.pc, caller.window, caller.sources.clone());
+        self.leave_as_caller(caller.pc, caller.window, &caller.sources);
     }
 
     /// Where the registers are that the current part's frame must hold while a call is in progress: those
     /// that are live and not in the call's window.
-    pub(super) fn sources(&mut self, pc: u32, window: u16) -> Vec<Source> {
+    pub(super) fn sources(&mut self, pc: u32, window: u16) -> Sources {
         let live = self.scope.live;
-        let held = live.at(pc).filter(|register| *register < window);
-        held.map(|register| self.source(register)).collect()
+        self.sources_of(live.at(pc).filter(|register| *register < window))
     }
 
-    fn source(&mut self, register: u16) -> Source {
-        let variables = self.scope.registers[usize::from(register)];
-        let known = self.now[usize::from(register)];
+    fn sources_of(&mut self, registers: impl Iterator<Item = u16>) -> Sources {
+        let mut sources = Sources::default();
+        for register in registers {
+            let variables = self.scope.registers[usize::from(register)];
+            let known = self.now[usize::from(register)];
+            self.unmade(variables, known, &mut sources.objects);
+            let (tag, bits) = self.held(variables, known);
+            sources.registers.push(Source {
+                register,
+                tag,
+                bits,
+            });
+        }
+        sources
+    }
+
+    /// Where tag and bits of a value are; of a virtual object, its place.
+    pub(super) fn held(&mut self, variables: Register, known: Type) -> (Tag, ir::Value) {
         let tag = match known.tag() {
             Some(tag) => Tag::Known(tag),
             None => Tag::Found(self.b.use_var(variables.tag)),
@@ -206,16 +229,12 @@ impl<'a> Lowering<'a, '_> {
             Type::Float => variables.float,
             _ => variables.bits,
         };
-        Source {
-            register,
-            tag,
-            bits: self.b.use_var(bits),
-        }
+        (tag, self.b.use_var(bits))
     }
 
     /// Writes the current part's frame back as it is while a call is in progress, and the header of the
     /// frame called; then leaves.
-    pub(super) fn leave_as_caller(&mut self, pc: u32, window: u16, sources: Vec<Source>) {
+    pub(super) fn leave_as_caller(&mut self, pc: u32, window: u16, sources: &Sources) {
         let place = self.place(pc);
         let slot = i32::from(window) * SLOT;
         self.b.ins().store(MEMORY, place, self.scope.fp, slot);
@@ -225,8 +244,9 @@ impl<'a> Lowering<'a, '_> {
         let before = self.load_state(offset_of!(NativeState<'_>, frames));
         let after = self.b.ins().iadd_imm_s(before, 1);
         self.store_state(offset_of!(NativeState<'_>, frames), after);
+        self.write_objects(&sources.objects);
         let jump = self.leave_callers();
-        self.tails.write(jump, self.scope.fp, &sources);
+        self.tails.write(jump, self.scope.fp, &sources.registers);
     }
 
     /// Says where the newest frame stands, which is of the current part, and why it is left.

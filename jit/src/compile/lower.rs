@@ -1,5 +1,6 @@
 //! From blocks to Cranelift's form: entries, edges between blocks, exits and gas.
 
+use std::collections::BTreeMap;
 use std::mem::offset_of;
 use std::rc::Rc;
 
@@ -18,6 +19,7 @@ use super::facts::{Fact, Term};
 use super::parts::Planner;
 use super::plans::guarded;
 use super::ranges::Ranges;
+use super::registers::Register;
 use super::scope::Scope;
 use super::state::{BY_TAIL_CALL, EXIT, ExitReason, FIRST_LOOP, NOT_ENTERED, NativeState};
 use super::tails::Tails;
@@ -52,6 +54,9 @@ pub(super) struct Lowering<'a, 'b> {
     pub(super) leaves: Vec<(Rc<Scope<'a>>, ir::Block)>,
     pub(super) callers: Vec<(Rc<Scope<'a>>, ir::Block)>,
     pub(super) tails: Tails,
+    /// The variables of fields of virtual objects, by the number of the variable of the object's
+    /// place and by field.
+    pub(super) fields: BTreeMap<(u32, usize), Register>,
     /// The block being lowered.
     pub(super) block: usize,
     /// Of the instruction being lowered: its pc, the types before it, and its exits.
@@ -124,6 +129,7 @@ pub(super) fn lower(
         leaves: Vec::new(),
         callers: Vec::new(),
         tails: Tails::default(),
+        fields: BTreeMap::new(),
         block: 0,
         pc: 0,
         now: Vec::new(),
@@ -378,6 +384,7 @@ impl<'a> Lowering<'a, '_> {
                 }
                 _ => self.do_aside(),
             },
+            Plan::Virtual => self.virtual_object(&op),
             _ => match op {
                 Op::Control(op) => return self.control(number, op),
                 Op::Data(Data::Move { dst, src }) => self.copy(dst.0, src.0),

@@ -14,6 +14,7 @@
 //! | `effects`, `induction` | the same behind instructions, and in loops |
 //! | `parts`, `scope` | what is inlined where; the frames of it |
 //! | `lower`, `ways` | from blocks to Cranelift's form: entries, edges, gas, operations aside; ways in and out |
+//! | `shapes`, `escapes`, `virtuals` | objects that are made only where they must stand in the arena |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
 //! | `numbers`, `mixed`, `objects`, `alloc`, `bytes`, `maps`, `texts`, `globals`, `calls` | instructions |
 //! | `routines` | operations that are done by routines of the runtime |
@@ -36,6 +37,7 @@ mod calls;
 mod check;
 mod effects;
 mod elements;
+mod escapes;
 mod exits;
 mod facts;
 pub(crate) mod feedback;
@@ -53,11 +55,13 @@ mod ranges;
 mod registers;
 mod routines;
 mod scope;
+mod shapes;
 pub(crate) mod state;
 mod table;
 mod tails;
 mod texts;
 mod types;
+mod virtuals;
 mod ways;
 
 use std::sync::Arc;
@@ -70,6 +74,7 @@ use cranelift_frontend::FunctionBuilderContext;
 
 use crate::code_space::LoadedProgram;
 use crate::tier::{OptimizationLevel, Optimizations};
+pub(crate) use escapes::changing_closures;
 use feedback::Feedback;
 
 /// Why a function has no native code.

@@ -268,7 +268,7 @@ impl Lowering<'_, '_> {
             }
             Compare::Is { dst, a, kinds } => (dst, self.is(a, kinds.0.0)),
             Compare::Eq { dst, a, b } => {
-                let (left, right) = (self.value(a.0), self.value(b.0));
+                let (left, right) = (self.reference(a.0), self.reference(b.0));
                 let tags = self.b.ins().icmp(IntCC::Equal, left.0, right.0);
                 let bits = self.b.ins().icmp(IntCC::Equal, left.1, right.1);
                 (dst, self.b.ins().band(tags, bits))
@@ -352,7 +352,7 @@ impl Lowering<'_, '_> {
 
     /// Whether the kind of a value is one of a set.
     fn is(&mut self, a: Use, kinds: u32) -> ir::Value {
-        let (tag, _) = self.value(a.0);
+        let (tag, _) = self.reference(a.0);
         let kind = self.b.ins().band_imm_s(tag, 0xf);
         let set = self.b.ins().iconst(I64, i64::from(kinds));
         let shifted = self.b.ins().ushr(set, kind);

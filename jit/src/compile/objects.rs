@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{I8, I16, I32, I64};
+use cranelift_codegen::ir::types::{I8, I32, I64};
 use cranelift_codegen::ir::{self, InstBuilder};
 use pw_isa::Kind;
 use pw_isa::op::{Data, Op};
@@ -12,7 +12,7 @@ use pw_isa::operand::{Def, Use};
 use super::lower::{Lowering, MEMORY, NONE, word_of};
 use super::registers::View;
 use super::state::{ExitReason, NativeState};
-use super::types::{Plan, Type};
+use super::types::{Made, Plan, Type};
 use crate::fiber::arena::object::{ObjectKind, header};
 use crate::fiber::arena::{CARD_WORDS, Elements, OutsideLayout};
 use crate::value::{CONSTANT, Value};
@@ -35,6 +35,8 @@ impl Lowering<'_, '_> {
                 let known = self.scope.evidence.constant_type(&Op::Data(op));
                 self.set_known(dst.0, known, tag, bits);
             }
+            Data::Car { dst, .. } | Data::Cdr { dst, .. }
+                if self.read_field(&Op::Data(op), dst.0) => {}
             Data::Car { dst, pair } => self.part_of_pair(dst, pair, 0),
             Data::Cdr { dst, pair } => self.part_of_pair(dst, pair, 1),
             Data::VectorLength { dst, vector } => {
@@ -92,23 +94,25 @@ impl Lowering<'_, '_> {
     pub(super) fn object(&mut self, register: u16, kind: Kind) -> ir::Value {
         self.guard(register, Type::Object(kind));
         let offset = self.bits(register);
+        self.object_at(offset)
+    }
+
+    /// The address of an object, which native code must not keep.
+    pub(super) fn object_at(&mut self, offset: ir::Value) -> ir::Value {
         let words = self.load_state(offset_of!(NativeState<'_>, words));
         self.b.ins().iadd(words, offset)
     }
 
-    fn part_of_pair(&mut self, dst: Def, pair: Use, part: i32) {
+    fn part_of_pair(&mut self, dst: Def, pair: Use, part: usize) {
         let object = self.object(pair.0, Kind::Pair);
-        let tag = self.b.ins().load(I16, MEMORY, object, 2 + 2 * part);
-        let tag = self.b.ins().uextend(I64, tag);
-        let bits = self.b.ins().load(I64, MEMORY, object, 8 + 8 * part);
+        let (tag, bits) = self.load_field(object, Made::Pair, part);
         self.set_any(dst.0, tag, bits);
     }
 
     /// Finds out where the elements of a vector stand and how many there are; exits unless they are of this
     /// kind.
-    pub(super) fn look_at(&mut self, register: u16, bits: ir::Value, elements: Elements) {
-        let words = self.load_state(offset_of!(NativeState<'_>, words));
-        let object = self.b.ins().iadd(words, bits);
+    pub(super) fn look_at(&mut self, view: View, bits: ir::Value, elements: Elements) {
+        let object = self.object_at(bits);
         // The half of the header without a size tells the elements.
         let found = self.b.ins().load(I32, MEMORY, object, 0);
         let wanted = header(ObjectKind::Vector, elements as u16, 0) as i64;
@@ -118,19 +122,16 @@ impl Lowering<'_, '_> {
         let length = word_of(&mut self.b, length);
         let buffer = self.b.ins().load(I64, MEMORY, object, 16);
         let data = self.buffer_data(buffer);
-        let view = self.scope.registers[usize::from(register)].view;
         self.b.def_var(view.length, length);
         self.b.def_var(view.data, data);
     }
 
     /// Finds out which cards count what is written to a vector.
-    pub(super) fn look_at_cards(&mut self, register: u16, bits: ir::Value) {
-        let words = self.load_state(offset_of!(NativeState<'_>, words));
-        let object = self.b.ins().iadd(words, bits);
+    pub(super) fn look_at_cards(&mut self, view: View, bits: ir::Value) {
+        let object = self.object_at(bits);
         let buffer = self.b.ins().load(I64, MEMORY, object, 16);
         let none = self.b.ins().iconst(I64, 0);
         let (cards, distance) = self.buffer_cards(buffer, none);
-        let view = self.scope.registers[usize::from(register)].view;
         self.b.def_var(view.cards, cards);
         self.b.def_var(view.distance, distance);
     }

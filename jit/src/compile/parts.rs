@@ -16,7 +16,8 @@ use super::blocks::Blocks;
 use super::effects::Effects;
 use super::feedback::{Feedback, FunctionFeedback};
 use super::ranges::Ranges;
-use super::types::{Evidence, Plan, Type, Types};
+use super::shapes::Shapes;
+use super::types::{Evidence, Made, Plan, Type, Types};
 use crate::code_space::LoadedProgram;
 use crate::tier::Optimizations;
 use crate::value::CONSTANT;
@@ -46,6 +47,7 @@ pub(super) struct Planner<'a> {
     pub(super) number: u32,
     pub(super) feedback: &'a Feedback,
     pub(super) optimizations: Optimizations,
+    pub(super) shapes: Shapes,
     /// All chains of functions from the root on, the root's own first.
     chains: RefCell<Vec<Chain>>,
     instructions_left: Cell<usize>,
@@ -78,6 +80,10 @@ pub(super) struct PartPlace {
     pub(super) blocks: Blocks,
     /// By pc of a call and function: whether it is inlined there, once that is decided.
     decided: RefCell<BTreeMap<(u32, u32), bool>>,
+    /// Whether what it returns escapes.
+    pub(super) returns_escape: bool,
+    /// By pc: whether what the instruction writes escapes, once that is asked for.
+    pub(super) escapes: OnceCell<Vec<bool>>,
 }
 
 impl PartPlace {
@@ -99,6 +105,7 @@ impl<'a> Planner<'a> {
             number: request.number,
             feedback: &request.feedback,
             optimizations,
+            shapes: Shapes::default(),
             chains: RefCell::new(vec![Chain::default()]),
             instructions_left: Cell::new(INSTRUCTIONS_ALL),
         }
@@ -106,7 +113,7 @@ impl<'a> Planner<'a> {
 
     /// The part that a body is for.
     pub(super) fn root(&self, function: u32) -> Rc<Part> {
-        self.make(vec![function], 0, Vec::new())
+        self.make(vec![function], 0, Vec::new(), true)
     }
 
     /// What is known about a part.
@@ -120,18 +127,24 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// A function called in a part, entered with registers of these types.
-    fn part(&self, outer: &PartPlace, callee: u32, entry: [&[Type]; 2]) -> Rc<Part> {
+    /// A function called in a part, entered with registers of these types; what it returns may escape there.
+    fn part(
+        &self,
+        outer: &PartPlace,
+        callee: u32,
+        entry: [&[Type]; 2],
+        returns_escape: bool,
+    ) -> Rc<Part> {
         let number = self.longer_chain(outer.chain_number, callee);
         let is_entered = |part: &&Rc<Part>| {
             let rest = part.place.entry.strip_prefix(entry[0]);
-            rest == Some(entry[1])
+            rest == Some(entry[1]) && part.place.returns_escape == returns_escape
         };
         if let Some(part) = self.chains.borrow()[number].parts.iter().find(is_entered) {
             return Rc::clone(part);
         }
         let chain = outer.chain.iter().copied().chain([callee]);
-        self.make(chain.collect(), number, entry.concat())
+        self.make(chain.collect(), number, entry.concat(), returns_escape)
     }
 
     /// The number of the chain that is longer by a function.
@@ -148,7 +161,13 @@ impl<'a> Planner<'a> {
     }
 
     /// The last function of a chain, entered with registers of these types.
-    fn make(&self, chain: Vec<u32>, chain_number: usize, entry: Vec<Type>) -> Rc<Part> {
+    fn make(
+        &self,
+        chain: Vec<u32>,
+        chain_number: usize,
+        entry: Vec<Type>,
+        returns_escape: bool,
+    ) -> Rc<Part> {
         let function = self.program.function(chain[chain.len() - 1]);
         let place = Rc::new(PartPlace {
             chain,
@@ -156,6 +175,8 @@ impl<'a> Planner<'a> {
             entry,
             blocks: Blocks::of(function),
             decided: RefCell::default(),
+            returns_escape,
+            escapes: OnceCell::new(),
         });
         let evidence = self.evidence(&place);
         let types = evidence.types();
@@ -203,25 +224,22 @@ impl Evidence<'_> {
 
     /// The functions that a call of one of a few can enter, each with what stands in place of its call if it
     /// is inlined.
-    pub(super) fn cases(&self, pc: u32, op: &Op, types: &[Type]) -> Vec<(u32, Option<Rc<Part>>)> {
-        let Op::Function(call) = op else {
-            unreachable!("not a call");
-        };
-        let args = window(call).1;
+    pub(super) fn cases(&self, pc: u32, types: &[Type]) -> Vec<(u32, Option<Rc<Part>>)> {
+        let args = window(self.call(pc)).1;
         let callees = self.site(pc).target.functions(self.planner.number);
         let cases = callees.into_iter().map(|callee| {
             let is_inlined = self.is_inlined(pc, callee, args);
-            (callee, is_inlined.then(|| self.inlined(op, callee, types)))
+            (callee, is_inlined.then(|| self.inlined(pc, callee, types)))
         });
         cases.collect()
     }
 
     /// What the results of such a call have in common, and whether objects may move in one of them.
-    pub(super) fn outcome_of_cases(&self, pc: u32, op: &Op, types: &[Type]) -> (Type, bool) {
-        let cases = self.cases(pc, op, types).into_iter();
+    pub(super) fn outcome_of_cases(&self, pc: u32, types: &[Type]) -> (Type, bool) {
+        let cases = self.cases(pc, types).into_iter();
         let outcomes =
             cases.map(|(_, part)| part.map_or((Type::Any, true), |p| (p.result, p.moves)));
-        let all = outcomes.reduce(|a, b| (a.0.join(b.0), a.1 || b.1));
+        let all = outcomes.reduce(|a, b| (self.planner.join(a.0, b.0), a.1 || b.1));
         all.unwrap_or((Type::Any, false))
     }
 
@@ -254,18 +272,28 @@ impl Evidence<'_> {
         self.place.is_root() && function.code.len() <= INSTRUCTIONS_UNROLLED
     }
 
+    fn call(&self, pc: u32) -> &Call {
+        match &self.function.code[pc as usize] {
+            Op::Function(call) => call,
+            _ => unreachable!("not a call"),
+        }
+    }
+
     /// The part that stands in place of a call.
-    pub(super) fn inlined(&self, op: &Op, callee: u32, types: &[Type]) -> Rc<Part> {
-        let Op::Function(call) = op else {
-            unreachable!("not a call");
-        };
-        let (base, args) = window(call);
+    pub(super) fn inlined(&self, pc: u32, callee: u32, types: &[Type]) -> Rc<Part> {
+        let (base, args) = window(self.call(pc));
         let first = usize::from(base) + 1;
         let arguments = &types[first..first + usize::from(args)];
-        let closure = [Type::Closure(callee)];
+        let closure = [match types[usize::from(base)] {
+            known @ Type::Virtual(Made::Closure(_), _) => known,
+            _ => Type::Closure(callee),
+        }];
         let has_captures = self.planner.program.function(callee).captures > 0;
         let closure = &closure[..usize::from(has_captures)];
-        self.planner.part(&self.place, callee, [arguments, closure])
+        let entry = [arguments, closure];
+        let returns_escape = self.lets_result_escape(pc, callee);
+        self.planner
+            .part(&self.place, callee, entry, returns_escape)
     }
 
     /// The part of these types: what all values that the function returns have in common, and where objects may
@@ -273,7 +301,7 @@ impl Evidence<'_> {
     fn part(&self, mut types: Types) -> Part {
         let mut result: Option<Type> = None;
         let mut add = |value: Type| {
-            result = Some(result.map_or(value, |known| known.join(value)));
+            result = Some(result.map_or(value, |known| self.planner.join(known, value)));
         };
         let mut moves_at = vec![false; self.function.code.len()];
         for (block, at_start) in self.place.blocks.all.iter().zip(&types.at_start) {

@@ -9,7 +9,7 @@ use pw_isa::{Kind, KindSet};
 use smallvec::SmallVec;
 
 use super::routines::Routine;
-use super::types::{Evidence, Plan, Type};
+use super::types::{Evidence, Made, Plan, Type};
 use crate::fiber::arena::Elements;
 use crate::interp::SAME_FREE_BYTES;
 use crate::interp::profile::{Site, Target};
@@ -29,7 +29,26 @@ impl Evidence<'_> {
                 | Text::Substring { .. }
                 | Text::NumberToString { .. },
             ) => Type::Object(Kind::String),
-            Op::Function(Call::Closure { function, .. }) => Type::Closure(self.linked(function.0)),
+            Op::Function(Call::Closure {
+                function, captures, ..
+            }) => {
+                let function = self.linked(function.0);
+                let fields = captures.first..captures.first + captures.count;
+                match plan {
+                    Plan::Virtual => self.virtual_type(Made::Closure(function), fields, types),
+                    _ => Type::Closure(function),
+                }
+            }
+            Op::Data(Data::Cons { car, cdr, .. }) if plan == Plan::Virtual => {
+                self.virtual_type(Made::Pair, [car.0, cdr.0], types)
+            }
+            Op::Data(Data::Car { .. } | Data::Cdr { .. }) | Op::Function(Call::Capture { .. }) => {
+                let field = match plan {
+                    Plan::Object(_) => self.planner.field_read(op, types),
+                    _ => None,
+                };
+                field.map_or(Type::Any, |(_, _, known)| known)
+            }
             _ => result(op, plan, types),
         }
     }
@@ -38,6 +57,11 @@ impl Evidence<'_> {
         let site = self.site(pc);
         let generic = self.is_generic(pc);
         let plan = match op {
+            Op::Data(Data::Cons { .. }) | Op::Function(Call::Closure { .. })
+                if self.is_virtual(pc) =>
+            {
+                Plan::Virtual
+            }
             Op::Control(Control::Raise { .. }) => Plan::Exit,
             Op::Control(_) => Plan::Plain,
             Op::Data(Data::MapGet { map, .. } | Data::MapSet { map, .. }) => {
@@ -71,6 +95,7 @@ impl Evidence<'_> {
                 | Plan::OneOf
                 | Plan::Known(_)
                 | Plan::Inline(_)
+                | Plan::Virtual
         );
         let plan = if generic && is_guess {
             Plan::Aside
@@ -254,6 +279,7 @@ pub(super) fn moves(op: &Op, plan: Plan) -> bool {
     );
     match plan {
         Plan::Aside => true,
+        Plan::Virtual => false,
         Plan::Routine => Routine::of(op).is_some_and(|routine| routine.moves),
         _ => allocates || op.info().effects.has(Effects::CALL),
     }
@@ -456,6 +482,7 @@ fn compare_plan(op: &Op, site: &Site, types: &[Type]) -> Plan {
                 | Type::Object(Kind::Pair | Kind::Vector | Kind::Map)
                 | Type::Vector(_)
                 | Type::Written(_)
+                | Type::Virtual(Made::Pair, _)
         )
     };
     match compare {

@@ -6,10 +6,11 @@ use cranelift_codegen::ir::types::{F64, I64};
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use pw_isa::Kind;
+use smallvec::SmallVec;
 
 use super::lower::{Lowering, MEMORY, SLOT};
 use super::state::ExitReason;
-use super::types::Type;
+use super::types::{Made, Type};
 
 /// The variables of a register.
 #[derive(Clone, Copy)]
@@ -60,32 +61,27 @@ impl Register {
         b.def_var(self.bits, bits);
     }
 
-    /// Copies a value of a known type to another register.
-    pub(super) fn copy_to(self, b: &mut FunctionBuilder<'_>, to: Register, known: Type) {
+    /// The variables that hold a value of a known type here, each with that of another register; not those of
+    /// a virtual object's fields.
+    pub(super) fn paired(
+        self,
+        other: Register,
+        known: Type,
+    ) -> SmallVec<[(Variable, Variable); 4]> {
+        let mut pairs = SmallVec::new();
         match known {
-            Type::Any => {
-                let (tag, bits) = (b.use_var(self.tag), b.use_var(self.bits));
-                to.set_any(b, tag, bits);
-            }
-            Type::Float => {
-                let float = b.use_var(self.float);
-                b.def_var(to.float, float);
-            }
-            _ => {
-                let bits = b.use_var(self.bits);
-                b.def_var(to.bits, bits);
-            }
+            Type::Any => pairs.extend([(self.tag, other.tag), (self.bits, other.bits)]),
+            Type::Float => pairs.push((self.float, other.float)),
+            _ => pairs.push((self.bits, other.bits)),
         }
         let at_hand = match known {
             Type::Vector(_) => 2,
             Type::Written(_) => 4,
             _ => 0,
         };
-        let views = self.view.variables().into_iter().zip(to.view.variables());
-        for (from, to) in views.take(at_hand) {
-            let value = b.use_var(from);
-            b.def_var(to, value);
-        }
+        let views = self.view.variables().into_iter();
+        pairs.extend(views.zip(other.view.variables()).take(at_hand));
+        pairs
     }
 }
 
@@ -103,10 +99,23 @@ impl Lowering<'_, '_> {
         self.b.ins().load(I64, MEMORY, self.scope.fp, slot + half)
     }
 
-    /// Tag and bits of a register.
+    /// Tag and bits of a register, whose object stands in the arena then.
     pub(super) fn value(&mut self, register: u16) -> (ir::Value, ir::Value) {
         let variables = self.scope.registers[usize::from(register)];
-        match self.now[usize::from(register)] {
+        let known = self.now[usize::from(register)];
+        self.materialise(variables, known);
+        self.words(variables, known)
+    }
+
+    /// Tag and bits of a register, whose object need not stand in the arena.
+    pub(super) fn reference(&mut self, register: u16) -> (ir::Value, ir::Value) {
+        let variables = self.scope.registers[usize::from(register)];
+        self.words(variables, self.now[usize::from(register)])
+    }
+
+    /// Tag and bits of a value of a known type: of a virtual object its place, where it need not stand.
+    pub(super) fn words(&mut self, variables: Register, known: Type) -> (ir::Value, ir::Value) {
+        match known {
             Type::Any => (
                 self.b.use_var(variables.tag),
                 self.b.use_var(variables.bits),
@@ -145,14 +154,23 @@ impl Lowering<'_, '_> {
 
     /// Makes sure of a register's type.
     pub(super) fn guard(&mut self, register: u16, wanted: Type) {
+        let variables = self.scope.registers[usize::from(register)];
         let known = self.now[usize::from(register)];
+        self.now[usize::from(register)] = self.guard_value(variables, known, wanted);
+    }
+
+    /// Makes sure of a value's type; what is known about it then.
+    pub(super) fn guard_value(&mut self, variables: Register, known: Type, wanted: Type) -> Type {
         if known.is_within(wanted) {
-            return;
+            return known;
         }
         let Some(tag) = wanted.tag() else {
-            return;
+            return known;
         };
-        let (is, bits) = self.value(register);
+        if known.made() != wanted.made() {
+            self.materialise(variables, known);
+        }
+        let (is, bits) = self.words(variables, known);
         if known.tag() != Some(tag) {
             let right = self.b.ins().icmp_imm_s(IntCC::Equal, is, tag as i64);
             self.exit_unless(right, ExitReason::Kind);
@@ -160,17 +178,18 @@ impl Lowering<'_, '_> {
         match wanted {
             Type::Float => {
                 let float = self.b.ins().bitcast(F64, MemFlagsData::new(), bits);
-                let variable = self.scope.registers[usize::from(register)].float;
-                self.b.def_var(variable, float);
+                self.b.def_var(variables.float, float);
             }
-            Type::Vector(elements) => self.look_at(register, bits, elements),
+            Type::Vector(elements) => self.look_at(variables.view, bits, elements),
             Type::Written(elements) => {
                 if known != Type::Vector(elements) {
-                    self.look_at(register, bits, elements);
+                    self.look_at(variables.view, bits, elements);
                 }
-                self.look_at_cards(register, bits);
+                self.look_at_cards(variables.view, bits);
             }
-            Type::Closure(function) => {
+            Type::Closure(function) | Type::Virtual(Made::Closure(function), _)
+                if known.callee() != Some(function) =>
+            {
                 let right = self.is_word_of_closure(bits, function);
                 self.exit_unless(right, ExitReason::Kind);
             }
@@ -182,15 +201,14 @@ impl Lowering<'_, '_> {
             }
             _ => {}
         }
-        self.now[usize::from(register)] = wanted;
+        self.guard_fields(variables, known, wanted);
+        wanted
     }
 
     /// From here on no more is known about a register than this, which holds for it.
     pub(super) fn forget(&mut self, register: u16, wanted: Type) {
-        if wanted == Type::Any {
-            let (tag, bits) = self.value(register);
-            self.set_any(register, tag, bits);
-        }
+        let variables = self.scope.registers[usize::from(register)];
+        self.widen(variables, self.now[usize::from(register)], wanted);
         self.now[usize::from(register)] = wanted;
     }
 
@@ -236,7 +254,7 @@ impl Lowering<'_, '_> {
             self.scope.registers[usize::from(src)],
             self.scope.registers[usize::from(dst)],
         );
-        from.copy_to(&mut self.b, to, known);
+        self.copy_value(from, to, known);
         self.now[usize::from(dst)] = known;
     }
 }

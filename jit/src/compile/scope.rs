@@ -10,13 +10,12 @@ use cranelift_frontend::FunctionBuilder;
 use pw_isa::Function;
 use pw_isa::verify::LiveTable;
 
-use super::exits::Shared;
+use super::exits::{Shared, Sources};
 use super::lower::{Lowering, NONE, SLOT};
 use super::parts::{AtStarts, Part, Planner};
 use super::ranges::Ranges;
 use super::registers::Register;
 use super::state::ExitReason;
-use super::tails::Source;
 use super::types::{Evidence, Type};
 
 /// A part being lowered.
@@ -46,7 +45,7 @@ pub(super) struct Caller<'a> {
     pub(super) pc: u32,
     pub(super) window: u16,
     /// Where the caller's registers are during the call.
-    pub(super) sources: Vec<Source>,
+    pub(super) sources: Sources,
     /// What is known about the value returned.
     result: Type,
     behind: ir::Block,
@@ -147,8 +146,8 @@ impl<'a> Lowering<'a, '_> {
     }
 
     fn inlined_part(&self, callee: u32) -> Rc<Part> {
-        let op = self.scope.function.code[self.pc as usize];
-        self.scope.evidence.inlined(&op, callee, &self.now)
+        let evidence = &self.scope.evidence;
+        evidence.inlined(self.pc, callee, &self.now)
     }
 
     /// Exits at the call unless the gas to the first check inside is there.
@@ -205,7 +204,7 @@ impl<'a> Lowering<'a, '_> {
     fn pass(&mut self, inner: &Scope<'a>, from: u16, to: u16) -> Type {
         let (from, to_variables) = (usize::from(from), inner.registers[usize::from(to)]);
         let known = self.now[from];
-        self.scope.registers[from].copy_to(&mut self.b, to_variables, known);
+        self.copy_value(self.scope.registers[from], to_variables, known);
         known
     }
 
@@ -217,12 +216,8 @@ impl<'a> Lowering<'a, '_> {
         };
         let to = caller.scope.registers[usize::from(caller.window)];
         let known = self.now[usize::from(register)];
-        if caller.result == Type::Any {
-            let (tag, bits) = self.value(register);
-            to.set_any(&mut self.b, tag, bits);
-        } else {
-            self.scope.registers[usize::from(register)].copy_to(&mut self.b, to, known);
-        }
+        self.copy_value(self.scope.registers[usize::from(register)], to, known);
+        self.widen(to, known, caller.result);
         self.b.ins().jump(caller.behind, &NONE);
     }
 

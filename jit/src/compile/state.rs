@@ -169,6 +169,8 @@ pub(crate) struct NativeState<'a> {
     pub(crate) top: u64,
     pub(crate) top_max: u64,
     pub(crate) allocations: u64,
+    /// Whether there is room among what was made in which no object was written.
+    pub(crate) has_gaps: u64,
     /// The words of the program's constants.
     pub(crate) constants: *const u64,
     /// The program's globals; null while none was set.

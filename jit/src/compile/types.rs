@@ -13,6 +13,7 @@ use pw_isa::{Function, Kind, KindSet};
 use super::feedback::FunctionFeedback;
 use super::parts::{PartPlace, Planner};
 use super::plans::{guarded, moves};
+use super::shapes::Shape;
 use crate::fiber::arena::Elements;
 use crate::interp::profile::Site;
 use crate::value::CONSTANT;
@@ -41,10 +42,31 @@ pub(super) enum Type {
     Closure(u32),
     /// This function of the program as a value, which is a constant.
     Function(u32),
+    /// An object whose fields are at hand. It may stand in the arena or not have been made: its place is kept.
+    Virtual(Made, Shape),
+}
+
+/// What a virtual object is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Made {
+    Pair,
+    /// A closure of this function of the program.
+    Closure(u32),
+}
+
+impl Made {
+    /// What is known about it once its fields are forgotten.
+    pub(super) fn object(self) -> Type {
+        match self {
+            Made::Pair => Type::Object(Kind::Pair),
+            Made::Closure(function) => Type::Closure(function),
+        }
+    }
 }
 
 impl Type {
-    /// What is known about a value of one of two types.
+    /// What is known about a value of one of two types, other than by the fields of virtual objects
+    /// (`Planner::join`).
     pub(super) fn join(self, other: Type) -> Type {
         let mut ways = [self, other];
         while ways[0] != ways[1] {
@@ -61,6 +83,7 @@ impl Type {
             Type::Written(elements) => Type::Vector(elements),
             Type::Vector(_) => Type::Object(Kind::Vector),
             Type::Closure(_) => Type::Object(Kind::Closure),
+            Type::Virtual(made, _) => made.object(),
             _ => Type::Any,
         }
     }
@@ -69,8 +92,8 @@ impl Type {
     fn depth(self) -> u32 {
         match self {
             Type::Any => 0,
-            Type::Written(_) => 3,
-            Type::Vector(_) | Type::Closure(_) => 2,
+            Type::Written(_) | Type::Virtual(Made::Closure(_), _) => 3,
+            Type::Vector(_) | Type::Closure(_) | Type::Virtual(Made::Pair, _) => 2,
             _ => 1,
         }
     }
@@ -87,6 +110,14 @@ impl Type {
     pub(super) fn elements(self) -> Option<Elements> {
         match self {
             Type::Vector(elements) | Type::Written(elements) => Some(elements),
+            _ => None,
+        }
+    }
+
+    /// What a virtual object is.
+    pub(super) fn made(self) -> Option<Made> {
+        match self {
+            Type::Virtual(made, _) => Some(made),
             _ => None,
         }
     }
@@ -108,7 +139,9 @@ impl Type {
     /// The function that a value calls.
     pub(super) fn callee(self) -> Option<u32> {
         match self {
-            Type::Closure(function) | Type::Function(function) => Some(function),
+            Type::Closure(function)
+            | Type::Function(function)
+            | Type::Virtual(Made::Closure(function), _) => Some(function),
             _ => None,
         }
     }
@@ -124,6 +157,7 @@ impl Type {
             Type::Object(kind) => kind as u64,
             Type::Vector(_) | Type::Written(_) => Kind::Vector as u64,
             Type::Closure(_) => Kind::Closure as u64,
+            Type::Virtual(made, _) => return made.object().tag(),
             Type::Function(_) => Kind::Closure as u64 | CONSTANT,
         })
     }
@@ -173,6 +207,8 @@ pub(super) enum Plan {
     AnyClosure,
     /// A call of this function, whose code stands in place of the call.
     Inline(u32),
+    /// An object that is made only where it must stand in the arena.
+    Virtual,
     /// By a routine of the runtime, called with its operands.
     Routine,
     /// By a handler of the fast interpreter, called.
@@ -286,7 +322,7 @@ impl<'a> Evidence<'a> {
                     None => types.clone(),
                     Some(known) => {
                         let pairs = known.iter().zip(&types);
-                        pairs.map(|(a, b)| a.join(*b)).collect()
+                        pairs.map(|(a, b)| self.planner.join(*a, *b)).collect()
                     }
                 };
                 if at_start[*next].as_ref() != Some(&joined) {
@@ -391,10 +427,10 @@ impl<'a> Evidence<'a> {
         }
         let (result, moves) = match plan {
             Plan::Inline(callee) => {
-                let part = self.inlined(op, callee, types);
+                let part = self.inlined(pc, callee, types);
                 (part.result, part.moves)
             }
-            Plan::OneOf => self.outcome_of_cases(pc, op, types),
+            Plan::OneOf => self.outcome_of_cases(pc, types),
             _ => (self.result_of(op, plan, types), moves(op, plan)),
         };
         if moves {

@@ -4,7 +4,8 @@
 //! 1. Native code is entered with the r0 of the fiber's newest frame, at an entry that was made for the
 //!    place where the fiber stands; its own checks keep every further frame within the stack.
 //! 2. It reads and writes what the interpreter's handlers would: registers of its frames, and objects where
-//!    values say they are (see `fiber/arena/raw.rs`).
+//!    values say they are (see `fiber/arena/raw.rs`). What it does not write at once, though it has taken the room, it
+//!    writes before a value that names it comes to memory (`compile/virtuals.rs`).
 //! 3. The stack never moves while it runs; the arena moves only in operations aside, after which its
 //!    addresses are read again.
 //! 4. Its memory is executable and never written, and lives while it is in the code table: functions are
@@ -98,6 +99,7 @@ pub(super) fn enter(
         top: 0,
         top_max: 0,
         allocations: 0,
+        has_gaps: 0,
         constants: space.program(program).constants.addresses().words,
         globals: stay.globals(),
         hints: stay.hints().0,
@@ -169,9 +171,10 @@ impl NativeState<'_> {
     /// Tells the arena what native code has allocated.
     #[inline]
     pub(super) fn tell_arena(&mut self) {
-        if self.allocations > 0 {
-            let (top, objects) = (self.top, std::mem::take(&mut self.allocations));
-            self.stay.arena().made_in_place(top, objects);
+        let (top, objects) = (self.top, std::mem::take(&mut self.allocations));
+        let has_gaps = std::mem::take(&mut self.has_gaps) != 0;
+        if objects > 0 || has_gaps {
+            self.stay.arena().made_in_place(top, objects, has_gaps);
         }
     }
 

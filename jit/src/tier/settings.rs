@@ -74,7 +74,8 @@ pub struct Optimizations {
     /// Guesses about what a loop does not change are made on the way into it, and what follows from them is
     /// looked up there: where the elements of vectors stand.
     pub hoist: bool,
-    /// Tests of overflow and of indexes are left out where it is proved that they would pass.
+    /// Tests of overflow and of indexes are left out where it is proved that they would pass, and pairs and closures
+    /// are not made where they do not escape.
     pub elide: bool,
     /// Running loops are entered.
     pub osr: bool,

@@ -14,7 +14,8 @@ use crate::interp::profile::Profile;
 use crate::tier::Optimizations;
 use crate::{CodeSpace, Fiber, Limits, interp};
 
-/// A loop with an Int and a Float, a function that is inlined, with one inlined in it, and one that is not.
+/// A loop with an Int, a Float, a pair of such and a closure over it, a function that is inlined, with one inlined in
+/// it, and one that is not.
 const SOURCE: &str = ".entry @main
 func twice(x)
     add x x x
@@ -24,6 +25,11 @@ func next(x, step)
     call r2 args=1 @twice
     add x x r2
     return x
+func second(x) captures=1
+    capture r2 r1 0
+    cdr r2 r2
+    add r2 r2 x
+    return r2
 func fib(n)
     .locals two test
     int two 2
@@ -39,28 +45,38 @@ func fib(n)
 done:
     return n
 func main()
-    .locals i sum half test
+    .locals i sum half test pair
     int i 0
     int sum 0
     float half 0.0
+    cons pair half i
 again:
     loop
-    int r4 60
-    lt test i r4
+    int r5 60
+    lt test i r5
     branch-unless test end
-    int r5 5
-    call r4 args=1 @fib
-    add sum sum r4
-    float r4 0.5
-    add half half r4
-    move r5 i
-    int r6 1
-    call r4 args=2 @next
-    int r4 1
-    add i i r4
+    int r6 5
+    call r5 args=1 @fib
+    add sum sum r5
+    float r5 0.5
+    add half half r5
+    move r6 i
+    int r7 1
+    call r5 args=2 @next
+    car r5 pair
+    cdr r6 pair
+    add r6 r6 i
+    cons pair r5 r6
+    closure r6 @second pair count=1
+    move r7 i
+    call-closure r6 args=1
+    add sum sum r6
+    int r5 1
+    add i i r5
     jump again
 end:
-    cons sum sum half
+    car pair pair
+    cons sum pair half
     return sum
 ";
 
@@ -177,7 +193,7 @@ fn wrong_sources_are_found() {
         body.dfg.inst_args_mut(store)[0] = value;
         check(&body, program).is_err()
     };
-    let mut floats = 0;
+    let (mut floats, mut of_objects) = (0, 0);
     for store in stores(&whole, program) {
         let block = whole.layout.inst_block(store).expect("it is in a block");
         let elsewhere = word_elsewhere(&checker, block);
@@ -188,13 +204,14 @@ fn wrong_sources_are_found() {
             let word = whole.dfg.block_params(checker.entry())[0];
             assert!(with(store, word), "a word as a Float, {store}");
         }
+        of_objects += usize::from(checker.object(whole.dfg.inst_args(store)[1]).is_some());
         let mut body = whole.clone();
         let mut cursor = FuncCursor::new(&mut body).at_first_insertion_point(checker.entry());
         let undefined = cursor.ins().iconst(I64, 0);
         body.dfg.inst_args_mut(store)[0] = undefined;
         assert!(check(&body, program).is_err(), "no value, {store}");
     }
-    assert!(floats > 0);
+    assert!(floats > 0 && of_objects > 0);
 }
 
 #[test]

@@ -49,6 +49,7 @@ impl Arena {
             if let Some(free) = &mut self.free {
                 free.segments.clear();
             }
+            self.has_gaps = false;
             self.cards.clear();
             self.words = vec![0];
             self.top = 1;

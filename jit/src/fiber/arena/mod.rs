@@ -86,6 +86,8 @@ pub struct Arena {
     words: Vec<u64>,
     /// Empty while the arena is a single block.
     segments: Vec<Segment>,
+    /// Whether there are gaps between the objects of the single block (see `Segment::has_gaps`).
+    has_gaps: bool,
     /// Where the next object goes, and where its block or segment ends.
     top: usize,
     end: usize,
@@ -114,6 +116,7 @@ impl Arena {
         Arena {
             words: Vec::new(),
             segments: Vec::new(),
+            has_gaps: false,
             top: 1,
             end: 0,
             outside: Vec::new(),
@@ -216,8 +219,22 @@ impl Arena {
     fn become_segmented(&mut self) {
         self.words.resize(SEGMENT_WORDS, 0);
         self.end = SEGMENT_WORDS;
-        self.segments.push(Segment::new(segment::Age::New));
+        self.segments.push(Segment {
+            has_gaps: std::mem::take(&mut self.has_gaps),
+            ..Segment::new(segment::Age::New)
+        });
         self.cards.resize(SEGMENT_WORDS / CARD_WORDS, 1);
+    }
+
+    /// Notes that there are gaps between the objects that were made last.
+    fn note_gaps(&mut self) {
+        match self
+            .segments
+            .get_mut(self.end.saturating_sub(1) / SEGMENT_WORDS)
+        {
+            Some(segment) => segment.has_gaps = true,
+            None => self.has_gaps = true,
+        }
     }
 
     /// Remembers where the objects of the current segment end.

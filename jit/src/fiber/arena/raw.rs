@@ -145,11 +145,14 @@ impl Arena {
         )
     }
 
-    /// Takes over objects that were made in place, up to `top`.
-    pub(crate) fn made_in_place(&mut self, top: u64, objects: u64) {
+    /// Takes over objects that were made in place, up to `top`, perhaps with gaps in between where none was written.
+    pub(crate) fn made_in_place(&mut self, top: u64, objects: u64, has_gaps: bool) {
         self.count(top - self.top as u64 * 8);
         self.top = top as usize / 8;
         self.statistics.allocations += objects;
+        if has_gaps {
+            self.note_gaps();
+        }
     }
 
     /// A word of an object.

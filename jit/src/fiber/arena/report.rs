@@ -13,7 +13,8 @@ pub struct ArenaReport {
     pub held_bytes: u64,
     /// Logical bytes: found live by the last collection, and allocated since.
     pub logical_bytes: u64,
-    /// Objects by kind, live or dead, by falling number.
+    /// Objects by kind, live or dead, by falling number. Those in parts of the arena where native code has left
+    /// gaps are not counted before a collection has closed these.
     pub objects: Vec<(&'static str, u64)>,
     /// The part of used bytes that the last collection left dead in place, from 0 to 1.
     pub fragmentation: f64,
@@ -30,7 +31,7 @@ impl Arena {
         let mut used_words = 0;
         for (start, end) in self.used_ranges() {
             let mut index = start;
-            while index < end {
+            while index < end && !self.has_gaps_at(start) {
                 let header = self.words[index];
                 counts[ObjectKind::of(header) as usize] += 1;
                 index += size_words(header);
@@ -65,7 +66,13 @@ impl Arena {
         }
     }
 
-    /// Where objects lie, as ranges of words without gaps.
+    /// Whether the objects of the block or segment with this word cannot be walked through.
+    fn has_gaps_at(&self, index: usize) -> bool {
+        let segment = self.segments.get(index / SEGMENT_WORDS);
+        segment.map_or(self.has_gaps, |segment| segment.has_gaps)
+    }
+
+    /// Where objects lie, as ranges of words.
     pub(super) fn used_ranges(&self) -> Vec<(usize, usize)> {
         if self.is_small() {
             return vec![(1.min(self.top), self.top)];

@@ -23,6 +23,9 @@ pub(super) struct Segment {
     pub(super) live: usize,
     /// The running collection moves its objects away.
     pub(super) evacuating: bool,
+    /// Native code has taken room here for objects that it did not have to write, so that what lies between the
+    /// objects that values name cannot be walked through.
+    pub(super) has_gaps: bool,
 }
 
 impl Segment {
@@ -32,6 +35,7 @@ impl Segment {
             used: 0,
             live: 0,
             evacuating: false,
+            has_gaps: false,
         }
     }
 
