@@ -95,3 +95,39 @@ fn examples_print_what_they_say() {
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
+
+#[test]
+fn the_readme_embeds_a_world_as_the_example_does() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("it is there");
+    let (readme, example) = (read("README.md"), read("examples/embed.rs"));
+    let code = &example[example
+        .find("use physics_world")
+        .expect("it uses the crate")..];
+    assert!(
+        readme.contains(code.trim_end()),
+        "copy examples/embed.rs into the README"
+    );
+}
+
+#[test]
+fn the_embeddings_run() {
+    for (name, expected) in [
+        (
+            "embed",
+            "-70 -> Int(50)\nactor 1 says refused: -80\n-80 -> Int(50)\n",
+        ),
+        (
+            "service",
+            "fib 15 = Int(610)\nfib 16 = Int(987)\nfib 17 = Int(1597)\n",
+        ),
+    ] {
+        let run = Command::new(env!("CARGO"))
+            .args(["run", "--quiet", "--example", name])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("cargo can be started");
+        let printed = String::from_utf8(run.stdout).expect("it prints text");
+        assert!(printed.ends_with(expected), "{name} prints\n{printed}");
+    }
+}

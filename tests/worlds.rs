@@ -17,6 +17,7 @@
 //! | command | what it does |
 //! |---|---|
 //! | `PW_PROGRAM=ring cargo test --test worlds` | programs whose names contain this |
+//! | `PW_CHAOS=500 cargo test --release --test worlds chaos` | so many seeds of the program in which actors do anything |
 //! | `PW_BLESS=1 cargo test --test worlds` | writes what was observed into the files. Read the difference before you commit it |
 
 mod support;
@@ -38,6 +39,9 @@ use support::program_file::{self, Case, ProgramFile};
 
 /// Ticks after which a world counts as one that never ends.
 const TICKS_MAX: u64 = 1_000_000;
+
+/// Ticks that a world runs when its first actor has ended.
+const TICKS_AFTER: u64 = 50;
 
 /// A way to run a world.
 #[derive(Clone, Copy)]
@@ -203,6 +207,8 @@ fn run(file: &ProgramFile, case: &Case, mode: Mode, settings: WorldSettings) -> 
         .collect();
     lines.extend(shown(&world, end.as_ref()));
     lines.push(format!("ticks {}", world.ticks()));
+    // What the others do when the first has ended counts, too.
+    world.run_ticks(TICKS_AFTER);
     Observed {
         lines,
         trajectory: world.trajectory().unwrap().to_string(),
@@ -291,4 +297,38 @@ fn every_mode_has_the_same_trajectory() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Seeds of `chaos.jue` in every mode, unless `PW_CHAOS` says how many.
+const SEEDS: u64 = 12;
+
+#[test]
+fn chaos_takes_the_same_course_in_every_mode() {
+    let Some(file) = PROGRAMS.iter().find(|file| file.name == "chaos.jue") else {
+        // Another program was asked for.
+        return;
+    };
+    let seeds = std::env::var("PW_CHAOS").ok();
+    let seeds = seeds.map_or(SEEDS, |seeds| seeds.parse().expect("PW_CHAOS is a number"));
+    for seed in 0..seeds {
+        let fuel = 40 + seed * 7 % 300;
+        let mut case = file.cases[0].clone();
+        case.arguments = vec![(1_000 + seed).to_string(), fuel.to_string()];
+        let settings = settings()[seed as usize % 2];
+        let known = run(file, &case, REFERENCE, settings);
+        for mode in MODES {
+            let found = run(file, &case, mode, settings);
+            assert!(
+                found == known,
+                "seed {}, fuel {fuel}, mode `{}`, quantum {}:\n{}\n{}\nfound\n{}\n{}",
+                1_000 + seed,
+                mode.name,
+                settings.quantum,
+                known.lines.join("\n"),
+                known.trajectory,
+                found.lines.join("\n"),
+                found.trajectory
+            );
+        }
+    }
 }
