@@ -48,6 +48,8 @@ struct Mode {
     threads: usize,
     /// Ticks between which fibers are replaced by their images; 0 for never.
     images: u64,
+    /// Whether all actors are profiled.
+    profiled: bool,
 }
 
 const REFERENCE: Mode = Mode {
@@ -56,6 +58,7 @@ const REFERENCE: Mode = Mode {
     reference: true,
     threads: 1,
     images: 0,
+    profiled: false,
 };
 const INTERPRETER: Mode = Mode {
     name: "interpreter",
@@ -68,7 +71,7 @@ fn eager() -> JitSettings {
 }
 
 /// Everything but the reference on one thread.
-const MODES: [Mode; 8] = [
+const MODES: [Mode; 9] = [
     INTERPRETER,
     Mode {
         name: "interpreter, 2 threads",
@@ -84,6 +87,12 @@ const MODES: [Mode; 8] = [
     Mode {
         name: "interpreter, 8 threads",
         threads: 8,
+        ..INTERPRETER
+    },
+    Mode {
+        name: "interpreter, 2 threads, profiled",
+        threads: 2,
+        profiled: true,
         ..INTERPRETER
     },
     Mode {
@@ -188,6 +197,9 @@ fn run(file: &ProgramFile, case: &Case, mode: Mode, settings: WorldSettings) -> 
         if mode.images > 0 && world.ticks().is_multiple_of(mode.images) {
             world.renew_from_images().unwrap();
         }
+        if mode.profiled {
+            profile_all(&mut world);
+        }
         if world.run_ticks(1) == physics_world::runtime::world::Stopped::Idle {
             break;
         }
@@ -206,6 +218,15 @@ fn run(file: &ProgramFile, case: &Case, mode: Mode, settings: WorldSettings) -> 
     Observed {
         lines,
         trajectory: world.trajectory().unwrap().to_string(),
+    }
+}
+
+/// Begins to profile the actors that are not profiled yet.
+fn profile_all(world: &mut World) {
+    for actor in world.actors() {
+        if world.actor_profile(actor.id).is_none() {
+            assert!(world.start_profile(actor.id));
+        }
     }
 }
 
