@@ -52,6 +52,8 @@ struct Mode {
     threads: usize,
     /// Ticks between which fibers are replaced by their images; 0 for never.
     images: u64,
+    /// Whether all actors are profiled.
+    profiled: bool,
 }
 
 const REFERENCE: Mode = Mode {
@@ -60,6 +62,7 @@ const REFERENCE: Mode = Mode {
     reference: true,
     threads: 1,
     images: 0,
+    profiled: false,
 };
 const INTERPRETER: Mode = Mode {
     name: "interpreter",
@@ -72,7 +75,7 @@ fn eager() -> JitSettings {
 }
 
 /// Everything but the reference on one thread.
-const MODES: [Mode; 8] = [
+const MODES: [Mode; 9] = [
     INTERPRETER,
     Mode {
         name: "interpreter, 2 threads",
@@ -88,6 +91,12 @@ const MODES: [Mode; 8] = [
     Mode {
         name: "interpreter, 8 threads",
         threads: 8,
+        ..INTERPRETER
+    },
+    Mode {
+        name: "interpreter, 2 threads, profiled",
+        threads: 2,
+        profiled: true,
         ..INTERPRETER
     },
     Mode {
@@ -192,6 +201,9 @@ fn run(file: &ProgramFile, case: &Case, mode: Mode, settings: WorldSettings) -> 
         if mode.images > 0 && world.ticks().is_multiple_of(mode.images) {
             world.renew_from_images().unwrap();
         }
+        if mode.profiled {
+            profile_all(&mut world);
+        }
         if world.run_ticks(1) == physics_world::runtime::world::Stopped::Idle {
             break;
         }
@@ -212,6 +224,15 @@ fn run(file: &ProgramFile, case: &Case, mode: Mode, settings: WorldSettings) -> 
     Observed {
         lines,
         trajectory: world.trajectory().unwrap().to_string(),
+    }
+}
+
+/// Begins to profile the actors that are not profiled yet.
+fn profile_all(world: &mut World) {
+    for actor in world.actors() {
+        if world.actor_profile(actor.id).is_none() {
+            assert!(world.start_profile(actor.id));
+        }
     }
 }
 

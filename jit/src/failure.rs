@@ -50,12 +50,17 @@ pub struct Place {
 impl Place {
     /// Where a frame stands.
     pub fn of(code: &CodeSpace, frame: &FrameView) -> Place {
-        let program = code.program(frame.program).program();
+        Place::at(code, frame.program, frame.function, frame.pc)
+    }
+
+    /// The place of an instruction.
+    pub fn at(code: &CodeSpace, program: u32, function: u32, pc: u32) -> Place {
+        let program = code.program(program).program();
         let file = &program.debug.file;
-        let line = program.line_at(frame.function, frame.pc);
+        let line = program.line_at(function, pc);
         Place {
-            function: program.function_name(frame.function),
-            pc: frame.pc,
+            function: program.function_name(function),
+            pc,
             // Code without lines is not the file's, but of a library that was linked in.
             file: (!file.is_empty() && line.is_some()).then(|| file.clone()),
             line,

@@ -14,13 +14,17 @@
 //! | `quota` | what subtrees may use together |
 //! | `schedule` | who runs next |
 //! | `host` | functions of the embedder, values as it sees them |
+//! | `inspect` | looking at actors, and stopping them |
+//! | `monitor` | what goes wrong, and metrics |
 //! | `settings` | every number that can be chosen |
 #![forbid(unsafe_code)]
 
 pub mod actor;
 pub mod capability;
 pub mod host;
+pub mod inspect;
 pub mod message;
+pub mod monitor;
 pub mod quota;
 pub mod schedule;
 pub mod settings;

@@ -188,16 +188,7 @@ fn seen(code: &CodeSpace, site: Site) -> Seen {
 
 /// A place by program, function and pc.
 fn place(code: &CodeSpace, (program, function, pc): (u32, u32, u32)) -> Place {
-    let program = code.program(program).program();
-    let line = program.line_at(function, pc);
-    let file = &program.debug.file;
-    Place {
-        function: program.function_name(function),
-        pc,
-        // Code without lines is not the file's, but of a library that was linked in.
-        file: (!file.is_empty() && line.is_some()).then(|| file.clone()),
-        line,
-    }
+    Place::at(code, program, function, pc)
 }
 
 /// The instructions of each function as `pw disasm` prints them: what is indented and no directive.

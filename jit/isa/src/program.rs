@@ -228,6 +228,13 @@ impl FunctionDebug {
         let behind = self.lines.partition_point(|(start, _)| *start <= pc);
         behind.checked_sub(1).map(|index| self.lines[index].1)
     }
+
+    /// The variable that a register holds at an instruction.
+    pub fn variable_at(&self, register: u16, pc: u32) -> Option<&Variable> {
+        self.variables.iter().find(|variable| {
+            variable.register == register && (variable.start..variable.end).contains(&pc)
+        })
+    }
 }
 
 /// A variable of the source.

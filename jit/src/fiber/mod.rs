@@ -279,6 +279,19 @@ impl Fiber {
         }
     }
 
+    /// The innermost and the outermost callers of the newest frame, at most `half` of each, and how many there are between
+    /// them.
+    pub fn callers_at_ends(&self, half: usize) -> (Vec<FrameView>, u64) {
+        let callers = self.frames().skip(1).enumerate();
+        let count = (self.depth as usize).saturating_sub(1);
+        let at_ends: Vec<FrameView> = callers
+            .filter(|(place, _)| *place < half || *place >= count.saturating_sub(half))
+            .map(|(_, frame)| frame)
+            .collect();
+        let omitted = count - at_ends.len();
+        (at_ends, omitted as u64)
+    }
+
     /// A register of a frame.
     pub fn register(&self, frame: &FrameView, register: u16) -> Value {
         self.stack[frame.base + usize::from(register)]
@@ -449,7 +462,7 @@ impl Fiber {
     /// Bytes of memory that the stack and the arena take.
     pub fn held_bytes(&self) -> u64 {
         let stack = self.stack.capacity() * size_of::<Value>();
-        stack as u64 + self.arena.report().held_bytes
+        stack as u64 + self.arena.held_bytes()
     }
 
     /// Makes the arena as small as it can be, moving everything together. Physical only: no counter of

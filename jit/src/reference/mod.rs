@@ -108,6 +108,22 @@ pub fn run(fiber: &mut Fiber, code: &CodeSpace, host: &mut dyn Host, slice: u64)
     }
 }
 
+/// Runs one instruction as [`run`] would in a slice that ends at `slice_end` of the fiber's gas; tells when the slice is over. For
+/// who wants to look at the fiber between instructions.
+pub fn advance(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    host: &mut dyn Host,
+    slice_end: u64,
+) -> Option<Outcome> {
+    match fiber.state {
+        State::Ready => {}
+        State::Waiting => return Some(Outcome::Waiting),
+        State::Done(value) => return Some(Outcome::Done(value)),
+    }
+    begin(fiber, code, host).or_else(|| step(fiber, code, host, slice_end))
+}
+
 /// Checks that what a fiber begins with, its frame and its arguments, is within its limits; tells when
 /// it is not. Nothing to do for a fiber that has begun.
 pub(crate) fn begin(fiber: &mut Fiber, code: &CodeSpace, host: &mut dyn Host) -> Option<Outcome> {

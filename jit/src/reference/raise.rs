@@ -125,15 +125,8 @@ impl Machine<'_> {
     }
 
     fn failure(&self, kind: ErrorKind, message: String, value: Option<Parcel>) -> Box<Failure> {
-        let frames = self.fiber.depth as usize;
-        let callers = frames - 1;
-        let mut backtrace = Vec::new();
-        for (index, frame) in self.fiber.frames().skip(1).enumerate() {
-            if index < BACKTRACE_HALF || index >= callers.saturating_sub(BACKTRACE_HALF) {
-                backtrace.push(self.place(&frame));
-            }
-        }
-        let omitted = callers - backtrace.len();
+        let (callers, omitted) = self.fiber.callers_at_ends(BACKTRACE_HALF);
+        let backtrace = callers.iter().map(|frame| self.place(frame)).collect();
         let Some(newest) = self.fiber.frames().next() else {
             unreachable!("a fiber has a frame")
         };
@@ -147,7 +140,7 @@ impl Machine<'_> {
             instruction,
             operands,
             backtrace,
-            backtrace_omitted: omitted as u64,
+            backtrace_omitted: omitted,
         })
     }
 
@@ -166,12 +159,8 @@ impl Machine<'_> {
             }
         });
         let name = |register: u16| {
-            let variables = program
-                .debug_of(frame.function)
-                .map_or(&[][..], |debug| &debug.variables);
-            let variable = variables.iter().find(|variable| {
-                variable.register == register && (variable.start..variable.end).contains(&frame.pc)
-            });
+            let debug = program.debug_of(frame.function);
+            let variable = debug.and_then(|debug| debug.variable_at(register, frame.pc));
             variable.map_or_else(|| format!("r{register}"), |variable| variable.name.clone())
         };
         let text = |register| {

@@ -16,6 +16,7 @@ use pw_jit::fiber::parcel::Parcel;
 use pw_jit::{Fiber, Limits};
 
 use crate::capability::Holdings;
+use crate::inspect::{Inspection, Suspension};
 use crate::message::{Mailbox, MailboxRules, Message, RequestId};
 use crate::quota::{Lease, MEMORY_LEASED, PoolId};
 pub(crate) use deed::{CapabilityDeed, Deed, Gift};
@@ -96,6 +97,8 @@ pub(crate) struct Rare {
     pub(crate) parks: u64,
     /// Actors with messages for this one that found no room, in the order in which they came.
     pub(crate) waiting_senders: VecDeque<ActorId>,
+    /// What is attached to it by who looks at it.
+    pub(crate) inspection: Option<Box<Inspection>>,
     /// What it may use in the turn that it has.
     pub(crate) lease: Option<QuotaLease>,
     /// What the boundary has found used up for good, to be told to the program.
@@ -258,6 +261,16 @@ impl Body {
     pub(crate) fn is_parked(&self) -> bool {
         let rare = self.rare.as_ref();
         rare.is_some_and(|rare| !rare.outgoing.is_empty())
+    }
+
+    /// Why it is suspended, if it is.
+    pub(crate) fn suspension(&self) -> Option<&Suspension> {
+        self.rare.as_ref()?.inspection.as_ref()?.suspension()
+    }
+
+    /// Whether something else than its status keeps it from having turns.
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.rare.is_some() && (self.is_parked() || self.suspension().is_some())
     }
 
     /// Whether it goes back to before a message that it fails on.

@@ -114,10 +114,32 @@ fn go_on(
             return Outcome::Failed(failure);
         }
     }
-    let left = slice_end.saturating_sub(fiber.gas_used());
-    match common.way {
-        Way::Reference => reference::run(fiber, common.code, &mut surroundings, left),
-        Way::Fast => interp::run(fiber, common.code, &mut surroundings, profile, left),
+    let rare = surroundings.body.rare.as_mut();
+    let Some(mut inspection) = rare.and_then(|rare| rare.inspection.take()) else {
+        let left = slice_end.saturating_sub(fiber.gas_used());
+        return common.run(fiber, &mut surroundings, profile, left);
+    };
+    let of_actor = (&mut *fiber, &mut surroundings);
+    let outcome = inspection.run(of_actor, common.code, slice_end, |fiber, host, slice| {
+        common.run(fiber, host, profile, slice)
+    });
+    body.rare_mut().inspection = Some(inspection);
+    outcome
+}
+
+impl Common<'_> {
+    /// Runs a program for at most `slice` gas.
+    fn run(
+        self,
+        fiber: &mut Fiber,
+        host: &mut Surroundings<'_>,
+        profile: &mut Profile,
+        slice: u64,
+    ) -> Outcome {
+        match self.way {
+            Way::Reference => reference::run(fiber, self.code, host, slice),
+            Way::Fast => interp::run(fiber, self.code, host, profile, slice),
+        }
     }
 }
 

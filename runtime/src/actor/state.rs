@@ -4,6 +4,7 @@ use pw_isa::wire::Writer;
 use pw_jit::CodeSpace;
 
 use super::{Actor, Answered, Body, Due, Rare, Status, Wait};
+use crate::inspect::Inspection;
 use crate::message::Message;
 
 impl Actor {
@@ -96,6 +97,10 @@ impl Rare {
         self.waiting_senders
             .iter()
             .for_each(|actor| out.varint(actor.0));
+        match &self.inspection {
+            Some(inspection) => inspection.write(out),
+            None => Inspection::default().write(out),
+        }
     }
 }
 

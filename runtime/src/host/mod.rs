@@ -207,6 +207,7 @@ impl HostCall {
                 from,
                 arguments: &self.arguments,
             };
+            let _span = span(&self.function.name);
             let told = catch_unwind(AssertUnwindSafe(|| function(&view)));
             drop(told);
         }
@@ -231,8 +232,14 @@ impl HostCall {
     }
 }
 
+/// The span of a call, for who listens.
+fn span(name: &str) -> tracing::span::EnteredSpan {
+    tracing::trace_span!("host call", function = name).entered()
+}
+
 /// The result of a function of the embedder; a panic is an error.
 fn caught(name: &str, function: impl FnOnce() -> HostResult) -> HostResult {
+    let _span = span(name);
     catch_unwind(AssertUnwindSafe(function)).unwrap_or_else(|panic| {
         let text = panic
             .downcast_ref::<&str>()

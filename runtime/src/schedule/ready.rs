@@ -80,6 +80,15 @@ impl ReadyQueue {
         }
     }
 
+    /// An actor cannot run any more, though it has its place.
+    pub(crate) fn remove(&mut self, id: ActorId, tenant: u32) {
+        let queue = &mut self.tenants[tenant as usize].queue;
+        if let Some(place) = queue.iter().position(|other| *other == id) {
+            queue.remove(place);
+            self.count -= 1;
+        }
+    }
+
     /// The run list of a tick: the longest beginning of all that can run, in the order of turns, whose allowances
     /// fit the gas of a tick. The gas that they have together.
     pub(crate) fn pick(

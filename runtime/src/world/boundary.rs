@@ -69,6 +69,7 @@ impl World {
             Status::Ended(_) => self.finish(id),
             Status::Ready | Status::Due(_) => {
                 self.let_senders_in(id);
+                self.tell_suspension(id);
                 self.enqueue(id);
             }
             Status::Waits(Wait::Message) => self.let_senders_in(id),
@@ -77,7 +78,7 @@ impl World {
     }
 
     /// An actor that can run gets its place among those, unless it has to pay first, or has it.
-    pub(super) fn enqueue(&mut self, id: ActorId) {
+    pub(crate) fn enqueue(&mut self, id: ActorId) {
         let (quantum, tick) = (self.settings.quantum, self.tick);
         let Some(body) = self.body(id) else { return };
         if body.debt >= quantum {
@@ -86,7 +87,7 @@ impl World {
             let status = std::mem::replace(&mut body.status, Status::Ready);
             body.status = Status::Waits(Wait::Debt(Box::new(status)));
             self.debtors.entry(until).or_default().push(id);
-        } else if !body.is_queued && !body.is_parked() {
+        } else if !body.is_queued && !body.is_held_back() {
             body.is_queued = true;
             let tenant = body.tenant;
             self.ready.push(id, tenant);

@@ -21,7 +21,7 @@ impl World {
     }
 
     /// Another actor, or the embedder, ends an actor.
-    pub(super) fn kill(&mut self, id: ActorId) {
+    pub(crate) fn kill(&mut self, id: ActorId) {
         self.end_for(id, EndReason::Killed);
     }
 

@@ -4,6 +4,8 @@ use std::fmt;
 
 use super::World;
 use crate::actor::{ActorId, EndReason};
+use crate::inspect::{Intervention, InterventionError, Suspension};
+use crate::monitor::DetectedAnomaly;
 
 /// Something that happened between ticks.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +63,22 @@ pub enum WorldEvent<'a> {
     },
     /// A decision about capabilities.
     Decided(&'a crate::capability::AuditEntry),
+    /// Somebody acted on an actor from outside.
+    Intervened {
+        /// How.
+        intervention: &'a Intervention,
+        /// Why it did nothing, if so.
+        error: Option<&'a InterventionError>,
+    },
+    /// An actor was stopped in its turn, and goes on when somebody says so.
+    Suspended {
+        /// Which.
+        actor: ActorId,
+        /// Why.
+        why: &'a Suspension,
+    },
+    /// Something goes wrong.
+    Anomaly(&'a DetectedAnomaly),
     /// A tick is over.
     Tick {
         /// Its number.
@@ -90,14 +108,30 @@ impl World {
     }
 
     /// Whether anybody wants to see what happens.
-    pub(super) fn is_observed(&self) -> bool {
-        !self.observers.0.is_empty()
+    pub(crate) fn is_observed(&self) -> bool {
+        self.monitoring.is_some() || !self.observers.0.is_empty()
     }
 
     /// Tells all who want to see it.
-    pub(super) fn tell_event(&mut self, event: &WorldEvent<'_>) {
+    pub(crate) fn tell_event(&mut self, event: &WorldEvent<'_>) {
+        if let Some(monitoring) = &mut self.monitoring {
+            monitoring.note(event);
+        }
         for observer in &mut self.observers.0 {
             observer(event);
+        }
+    }
+}
+
+impl World {
+    /// An actor may have been suspended in its turn.
+    pub(super) fn tell_suspension(&mut self, actor: ActorId) {
+        if !self.is_observed() {
+            return;
+        }
+        let body = self.actors.get(actor).map(|actor| &actor.body);
+        if let Some(why) = body.and_then(|body| body.suspension()).cloned() {
+            self.tell_event(&WorldEvent::Suspended { actor, why: &why });
         }
     }
 }
@@ -137,6 +171,15 @@ impl fmt::Display for WorldEvent<'_> {
                 entry.result,
                 entry.reason
             ),
+            WorldEvent::Intervened {
+                intervention,
+                error,
+            } => match error {
+                None => write!(f, "from outside: {intervention:?}"),
+                Some(error) => write!(f, "from outside: {intervention:?}: {error}"),
+            },
+            WorldEvent::Anomaly(anomaly) => write!(f, "anomaly: {anomaly}"),
+            WorldEvent::Suspended { actor, why } => write!(f, "actor {actor} suspended: {why}"),
             WorldEvent::Tick { number, turns } => write!(f, "tick {number}: {turns} turns"),
         }
     }

@@ -50,6 +50,7 @@ use crate::host::{Datum, HostFunction, HostFunctions};
 use crate::message::{
     AdvancedMessagePattern, BroadcastSystem, Message, PRIORITY_DEFAULT, RequestId,
 };
+use crate::monitor::Monitoring;
 use crate::quota::{PoolId, Pools};
 use crate::schedule::{ParallelExecutionPool, ReadyQueue, Turn};
 use crate::settings::WorldSettings;
@@ -232,6 +233,7 @@ impl WorldBuilder {
             ends: BTreeMap::new(),
             outside: Outside::default(),
             observers: Observers::default(),
+            monitoring: None,
             trajectory: self.trajectory.then(Trajectory::new),
             scratch: Scratch::default(),
         }
@@ -267,7 +269,7 @@ pub struct World {
     profile: Profile,
     optimizer: PerformanceOptimizer,
     pool: ParallelExecutionPool,
-    actors: ActorTable,
+    pub(crate) actors: ActorTable,
     ready: ReadyQueue,
     /// The number of the next actor that has no lease to take it from, and of the next lease.
     next_id: u64,
@@ -296,6 +298,7 @@ pub struct World {
     ends: BTreeMap<ActorId, End>,
     outside: Outside,
     observers: Observers,
+    pub(crate) monitoring: Option<Box<Monitoring>>,
     trajectory: Option<Trajectory>,
     scratch: Scratch,
 }
@@ -477,6 +480,21 @@ impl World {
         self.enqueue(id);
     }
 
+    /// An actor loses its place among those that can run.
+    pub(crate) fn withdraw(&mut self, id: ActorId) {
+        if let Some(body) = self.body(id)
+            && std::mem::replace(&mut body.is_queued, false)
+        {
+            let tenant = body.tenant;
+            self.ready.remove(id, tenant);
+        }
+    }
+
+    /// The loaded programs, to be kept while the world changes.
+    pub(crate) fn shared_code(&self) -> &Arc<CodeSpace> {
+        &self.code
+    }
+
     fn common(&self) -> Common<'_> {
         Common {
             code: &self.code,
@@ -599,7 +617,7 @@ impl World {
     }
 
     /// The body of an actor, which may be changed.
-    fn body(&mut self, actor: ActorId) -> Option<&mut Body> {
+    pub(crate) fn body(&mut self, actor: ActorId) -> Option<&mut Body> {
         if let Some(trajectory) = &mut self.trajectory {
             trajectory.touched.insert(actor);
         }

@@ -10,6 +10,7 @@ use pw_isa::ErrorKind;
 use super::World;
 use crate::actor::{ActorId, Answered, Due, Status, Wait};
 use crate::host::{Datum, HostCall, HostResult};
+use crate::inspect::Intervention;
 use crate::message::{Message, PRIORITY_DEFAULT, RequestId};
 
 /// Something that enters a world, to take effect before a tick.
@@ -37,6 +38,8 @@ enum Input {
     Clock(u64),
     /// An end of an actor.
     Kill(ActorId),
+    /// What acts on an actor.
+    Intervene(Intervention),
     /// The world stops running.
     Stop,
 }
@@ -140,6 +143,11 @@ impl Handle {
     /// Ends an actor.
     pub fn kill(&self, actor: ActorId) {
         self.inbox.push(Input::Kill(actor));
+    }
+
+    /// Acts on an actor. Whoever observes the world is told if it cannot be done.
+    pub fn intervene(&self, intervention: Intervention) {
+        self.inbox.push(Input::Intervene(intervention));
     }
 
     /// Tells the world the time, in milliseconds; what is earlier than its time is ignored.
@@ -247,6 +255,10 @@ impl World {
                 self.fire_timers();
             }
             Input::Kill(actor) => self.kill(actor),
+            Input::Intervene(intervention) => {
+                // Observers are told of it, also when it cannot be done.
+                let _ = self.intervene(intervention);
+            }
             Input::Stop => self.outside.has_stopped = true,
         }
     }

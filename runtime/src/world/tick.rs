@@ -30,7 +30,10 @@ pub enum Stopped {
 impl World {
     /// One tick. Whether anybody had a turn.
     pub fn tick(&mut self) -> bool {
+        let span = tracing::trace_span!("tick", number = self.tick);
+        let _entered = span.enter();
         self.take_inputs();
+        self.keep_watch();
         self.let_debtors_run();
         let mut list = std::mem::take(&mut self.scratch.list);
         let reserved = self.ready.pick(&mut self.actors, &self.settings, &mut list);

@@ -12,6 +12,7 @@ mod profile;
 mod run;
 mod subject;
 mod table;
+mod top;
 mod trial;
 mod vector;
 
@@ -33,6 +34,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Run),
+    Top(top::Top),
     Profile(profile::Profile),
     Compare(compare::Compare),
     Bench(bench::Bench),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> ExitCode {
     match command {
         Command::Run(command) => command.execute(),
+        Command::Top(command) => command.execute(),
         Command::Profile(command) => command.execute(),
         Command::Compare(command) => command.execute(),
         Command::Bench(command) => command.execute(),

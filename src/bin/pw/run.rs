@@ -15,13 +15,13 @@ use physics_world::jit::memo::{Memo, MemoSettings, MemoStatistics};
 use physics_world::jit::optimize::{PerformanceOptimizer, PerformanceSettings};
 use physics_world::jit::text::{Style, value_text};
 use physics_world::jit::tier::{Jit, JitSettings, JitStatistics};
-use physics_world::jit::{CodeSpace, Limits, Value};
+use physics_world::jit::{CodeSpace, Value};
 use physics_world::json::{text_json, value_json};
 use physics_world::runtime::actor::{End, EndReason};
 use physics_world::runtime::host::HostFunction;
-use physics_world::runtime::world::{SpawnError, Stopped};
-use physics_world::source::{BadInput, FileKind, load_program};
-use physics_world::{ActorId, Datum, World, WorldSettings};
+use physics_world::runtime::world::Stopped;
+use physics_world::source::{BadInput, FileKind};
+use physics_world::{ActorId, World, WorldSettings};
 use serde_json::json;
 
 use crate::native::{NativeOptions, milliseconds, statistics_json, statistics_text};
@@ -145,32 +145,7 @@ impl Run {
 
     fn run(&self, kind: FileKind, bytes: &[u8]) -> Result<Finished, BadInput> {
         let mut world = self.world()?;
-        let verified = load_program(&self.subject.name(), kind, bytes)?;
-        let program = world.load(verified);
-        let arguments: Vec<Datum> = self
-            .subject
-            .arguments
-            .iter()
-            .map(|text| argument(text))
-            .collect();
-        let first = world
-            .spawn(program, &arguments)
-            .map_err(|error| match error {
-                SpawnError::Arity { takes, given, .. } => BadInput::new(format!(
-                    "{}: the program takes {takes} arguments, not {given}",
-                    self.subject.name()
-                )),
-                SpawnError::NoFunction(_) => unreachable!("a program has a beginning"),
-            })?;
-        let limits = Limits {
-            gas: self.subject.gas.unwrap_or(u64::MAX),
-            memory_bytes: self
-                .subject
-                .memory
-                .unwrap_or(Limits::default().memory_bytes),
-            ..Limits::default()
-        };
-        world.set_limits(first, limits);
+        let first = self.subject.start_in(&mut world, kind, bytes)?;
         let start = Instant::now();
         let outcome = self.finish(&mut world, first);
         let time = start.elapsed();
@@ -397,18 +372,6 @@ impl Run {
              \"collections\":{collections},\"peak_bytes\":{peak_bytes},\"world\":{of_world}{native}{memo}}}",
             milliseconds(finished.time)
         )
-    }
-}
-
-/// An argument of the command line: a number if it reads as one.
-fn argument(text: &str) -> Datum {
-    match physics_world::jit::text::parse_number(text) {
-        Some(number) => match (number.as_int(), number.as_float()) {
-            (Some(number), _) => Datum::Int(number),
-            (None, Some(number)) => Datum::Float(number),
-            (None, None) => unreachable!("a number is an Int or a Float"),
-        },
-        None => Datum::from(text),
     }
 }
 

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use physics_world::jit::{CodeSpace, Fiber, Limits};
+use physics_world::runtime::world::SpawnError;
 use physics_world::solo::argument_values;
 use physics_world::source::{BadInput, FileKind, load_program};
+use physics_world::{ActorId, Datum, World};
 
 /// A program with what it gets.
 #[derive(Args)]
@@ -57,15 +59,42 @@ impl Subject {
         Ok(code)
     }
 
-    /// A fiber that is about to run the program of a space.
-    pub(crate) fn fiber(&self, code: &CodeSpace) -> Result<Fiber, BadInput> {
-        let program = 0;
-        let limits = Limits {
+    /// What the program may use.
+    fn limits(&self) -> Limits {
+        Limits {
             gas: self.gas.unwrap_or(u64::MAX),
             memory_bytes: self.memory.unwrap_or(Limits::default().memory_bytes),
             ..Limits::default()
-        };
-        let mut fiber = Fiber::new(code, program, limits);
+        }
+    }
+
+    /// Starts the program that the file holds as an actor of a world.
+    pub(crate) fn start_in(
+        &self,
+        world: &mut World,
+        kind: FileKind,
+        bytes: &[u8],
+    ) -> Result<ActorId, BadInput> {
+        let verified = load_program(&self.name(), kind, bytes)?;
+        let program = world.load(verified);
+        let arguments: Vec<Datum> = self.arguments.iter().map(|text| argument(text)).collect();
+        let first = world
+            .spawn(program, &arguments)
+            .map_err(|error| match error {
+                SpawnError::Arity { takes, given, .. } => BadInput::new(format!(
+                    "{}: the program takes {takes} arguments, not {given}",
+                    self.name()
+                )),
+                SpawnError::NoFunction(_) => unreachable!("a program has a beginning"),
+            })?;
+        world.set_limits(first, self.limits());
+        Ok(first)
+    }
+
+    /// A fiber that is about to run the program of a space.
+    pub(crate) fn fiber(&self, code: &CodeSpace) -> Result<Fiber, BadInput> {
+        let program = 0;
+        let mut fiber = Fiber::new(code, program, self.limits());
         let values = argument_values(fiber.arena_mut(), &self.arguments);
         if !fiber.set_arguments(code, &values) {
             let loaded = code.program(program);
@@ -78,5 +107,17 @@ impl Subject {
             )));
         }
         Ok(fiber)
+    }
+}
+
+/// An argument of the command line: a number if it reads as one.
+fn argument(text: &str) -> Datum {
+    match physics_world::jit::text::parse_number(text) {
+        Some(number) => match (number.as_int(), number.as_float()) {
+            (Some(number), _) => Datum::Int(number),
+            (None, Some(number)) => Datum::Float(number),
+            (None, None) => unreachable!("a number is an Int or a Float"),
+        },
+        None => Datum::from(text),
     }
 }

@@ -38,12 +38,7 @@ impl Arena {
             }
             used_words += end - start;
         }
-        let outside: usize = self
-            .outside
-            .iter()
-            .flatten()
-            .map(Outside::physical_words)
-            .sum();
+        let outside = self.outside_words();
         let mut objects: Vec<_> = NAMES
             .iter()
             .zip(counts)
@@ -53,7 +48,7 @@ impl Arena {
         objects.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         ArenaReport {
             used_bytes: (used_words + outside) as u64 * 8,
-            held_bytes: (self.words.capacity() + outside) as u64 * 8,
+            held_bytes: self.held_bytes(),
             logical_bytes: self.counters.live.saturating_add(self.counters.allocated),
             objects,
             fragmentation: self.fragmentation(),
@@ -64,6 +59,16 @@ impl Arena {
                 .count() as u64,
             outside_buffers: self.outside.iter().flatten().count() as u64,
         }
+    }
+
+    /// Bytes held from the operating system.
+    pub fn held_bytes(&self) -> u64 {
+        (self.words.capacity() + self.outside_words()) as u64 * 8
+    }
+
+    fn outside_words(&self) -> usize {
+        let buffers = self.outside.iter().flatten();
+        buffers.map(Outside::physical_words).sum()
     }
 
     /// Whether the objects of the block or segment with this word cannot be walked through.
