@@ -4,18 +4,21 @@
 //! |---|---|
 //! | `mod` | the embedding API |
 //! | `tick` | one tick: inputs, the run list, slices |
+//! | `builder` | what is to be known before a world exists |
 //! | `boundary` | what actors did to each other takes effect |
 //! | `ends` | what follows from the end of an actor |
 //! | `events` | what happens, for who wants to see it |
 //! | `family` | who descends from whom |
-//! | `powers` | decisions about capabilities |
+//! | `powers`, `ballots` | decisions about capabilities; those that others make |
 //! | `quotas` | what subtrees may use |
 //! | `room` | senders that wait for room in a mailbox |
 //! | `outside` | inputs from any thread, questions from outside, calls of the embedder's functions |
 //! | `time` | the world's clock and its timers |
 //! | `trajectory` | the hash of everything that happened |
 
+mod ballots;
 mod boundary;
+mod builder;
 mod ends;
 mod events;
 mod family;
@@ -35,18 +38,13 @@ use pw_isa::verify::Verified;
 use pw_jit::failure::Place;
 use pw_jit::fiber::arena::Arena;
 use pw_jit::fiber::start::Start;
-use pw_jit::host::CapabilityName;
 use pw_jit::interp::profile::Profile;
-use pw_jit::optimize::{PerformanceOptimizer, PerformanceSettings};
-use pw_jit::tier::CompileError;
+use pw_jit::optimize::PerformanceOptimizer;
 use pw_jit::{CodeSpace, Limits};
 
 use crate::actor::{Actor, ActorId, ActorTable, Body, Common, Deed, End, Family, Quarantined, Way};
-use crate::capability::{
-    AuditLog, Ballots, CapabilityRule, CapabilityRules, Grant, Grants, Holding, Holdings,
-    IO_CONSOLE, SYS_CREATE_ACTOR,
-};
-use crate::host::{Datum, HostFunction, HostFunctions};
+use crate::capability::{AuditLog, Ballots, CapabilityRules, Grants, Holdings};
+use crate::host::{Datum, HostFunctions};
 use crate::message::{
     AdvancedMessagePattern, BroadcastSystem, Message, PRIORITY_DEFAULT, RequestId,
 };
@@ -54,6 +52,7 @@ use crate::monitor::Monitoring;
 use crate::quota::{PoolId, Pools};
 use crate::schedule::{ParallelExecutionPool, ReadyQueue, Turn};
 use crate::settings::WorldSettings;
+pub use builder::WorldBuilder;
 use events::Observers;
 pub use events::WorldEvent;
 use family::Ancestors;
@@ -85,159 +84,6 @@ pub enum SpawnError {
         /// How many were given.
         given: usize,
     },
-}
-
-/// What is to be known before a world exists.
-#[derive(Debug)]
-pub struct WorldBuilder {
-    settings: WorldSettings,
-    performance: PerformanceSettings,
-    reference: bool,
-    trajectory: bool,
-    hosts: HostFunctions,
-    rules: CapabilityRules,
-    first_holds: Vec<String>,
-}
-
-impl Default for WorldBuilder {
-    fn default() -> WorldBuilder {
-        WorldBuilder {
-            settings: WorldSettings::default(),
-            performance: PerformanceSettings::default(),
-            reference: false,
-            trajectory: false,
-            hosts: HostFunctions::default(),
-            rules: CapabilityRules::default(),
-            first_holds: [IO_CONSOLE, SYS_CREATE_ACTOR].map(str::to_owned).to_vec(),
-        }
-    }
-}
-
-impl WorldBuilder {
-    /// Limits, quanta and budgets.
-    #[must_use]
-    pub fn settings(mut self, settings: WorldSettings) -> WorldBuilder {
-        self.settings = settings;
-        self
-    }
-
-    /// Native code, memoisation, memory and threads.
-    #[must_use]
-    pub fn performance(mut self, performance: PerformanceSettings) -> WorldBuilder {
-        self.performance = performance;
-        self
-    }
-
-    /// Has programs run by the executable specification, slow and obvious.
-    #[must_use]
-    pub fn reference(mut self) -> WorldBuilder {
-        self.reference = true;
-        self
-    }
-
-    /// Has the world know its [`World::trajectory`], which costs time in every tick.
-    #[must_use]
-    pub fn trajectory(mut self) -> WorldBuilder {
-        self.trajectory = true;
-        self
-    }
-
-    /// A function that programs can call.
-    #[must_use]
-    pub fn host(mut self, function: HostFunction) -> WorldBuilder {
-        self.hosts.register(function);
-        self
-    }
-
-    /// How requests for a capability are decided; without a rule only V2's capabilities can be asked for.
-    #[must_use]
-    pub fn rule(mut self, capability: &str, rule: CapabilityRule) -> WorldBuilder {
-        self.rules.set(capability, rule);
-        self
-    }
-
-    /// What actors hold that are started from outside, and their children, in place of `io-console` and
-    /// `sys-create-actor`.
-    #[must_use]
-    pub fn first_holds(mut self, capabilities: &[&str]) -> WorldBuilder {
-        self.first_holds = capabilities.iter().map(|name| (*name).to_owned()).collect();
-        self
-    }
-
-    /// The world, empty, at tick 0.
-    ///
-    /// # Errors
-    /// When the settings want native code and this machine has none.
-    pub fn build(self) -> Result<World, CompileError> {
-        let optimizer = PerformanceOptimizer::new(self.performance)?;
-        Ok(self.build_with(optimizer))
-    }
-
-    /// The world, with an optimizer that was set up elsewhere, in place of [`WorldBuilder::performance`].
-    pub fn build_with(self, optimizer: PerformanceOptimizer) -> World {
-        let way = if self.reference {
-            Way::Reference
-        } else {
-            Way::Fast
-        };
-        let profiles = (1..optimizer.threads())
-            .map(|_| optimizer.worker())
-            .collect();
-        let mut grants = Grants::default();
-        let first_holdings = self.first_holds.iter().map(|name| {
-            let grant = Grant {
-                holder: ActorId::OUTSIDE,
-                by: ActorId::OUTSIDE,
-                from: None,
-                is_inherited: true,
-            };
-            Holding {
-                capability: CapabilityName {
-                    name: name.clone(),
-                    parameter: None,
-                },
-                grant: grants.add(name, grant),
-                budget: None,
-                expires_ms: None,
-                is_inherited: true,
-            }
-        });
-        let first_holdings = first_holdings.collect();
-        World {
-            code: Arc::new(CodeSpace::default()),
-            settings: self.settings,
-            hosts: Arc::new(self.hosts),
-            way,
-            profile: optimizer.worker(),
-            pool: ParallelExecutionPool::new(profiles),
-            optimizer,
-            actors: ActorTable::default(),
-            ready: ReadyQueue::default(),
-            next_id: 1,
-            tenants: 0,
-            tick: 0,
-            clock: Clock::default(),
-            debtors: BTreeMap::new(),
-            topics: BroadcastSystem::new(self.settings.events_max),
-            ancestors: Ancestors::default(),
-            rules: self.rules,
-            grants,
-            ballots: Ballots::default(),
-            audit: AuditLog::default(),
-            pools: Pools::default(),
-            waiting_for_pool: Vec::new(),
-            short_of_memory: Vec::new(),
-            quarantine: VecDeque::new(),
-            first_holdings: Holdings::new(first_holdings),
-            statistics: WorldStatistics::default(),
-            ends: BTreeMap::new(),
-            outside: Outside::default(),
-            observers: Observers::default(),
-            monitoring: None,
-            trajectory: self.trajectory.then(Trajectory::new),
-            scratch: Scratch::default(),
-        }
-    }
 }
 
 /// What happened in a world so far.

@@ -1,0 +1,190 @@
+//! Requests for capabilities that others decide about: voters, or the embedder.
+
+use std::collections::BTreeSet;
+
+use pw_jit::fiber::parcel::Parcel;
+use pw_jit::host::CapabilityName;
+
+use super::World;
+use super::powers::Decision;
+use super::time::Timer;
+use crate::actor::ActorId;
+use crate::capability::{AuditResult, Ballot, CapabilityOperation, META_GRANT, Outcome};
+use crate::host::Datum;
+
+impl World {
+    /// Who votes on a request: the holders of `meta-grant` but the requester.
+    pub(super) fn voters(&self, requester: ActorId) -> BTreeSet<ActorId> {
+        let now_ms = self.now_ms();
+        let holders = self.grants.voters();
+        holders
+            .filter(|holder| *holder != requester)
+            .filter(|holder| {
+                let actor = self.actors.get(*holder);
+                actor.is_some_and(|actor| actor.body.holdings.holds_plain(META_GRANT, now_ms))
+            })
+            .collect()
+    }
+
+    pub(super) fn open_ballot(
+        &mut self,
+        requester: ActorId,
+        wait: u64,
+        capability: &CapabilityName,
+        reason: &str,
+        voters: BTreeSet<ActorId>,
+        share: u8,
+    ) {
+        let ballot = Ballot {
+            requester,
+            wait,
+            capability: capability.clone(),
+            reason: reason.to_owned(),
+            needed: Ballot::needed(voters.len(), share),
+            voters: voters.clone(),
+            votes: Default::default(),
+            deadline_ms: self.now_ms().saturating_add(self.settings.vote_ms),
+        };
+        let number = self.ballots.add(ballot);
+        let timer = Timer {
+            actor: requester,
+            wait,
+            is_park: false,
+        };
+        self.clock.set_timer(self.settings.vote_ms, timer);
+        self.record_request(requester, capability, AuditResult::Pending, reason);
+        let parameter = capability.parameter.as_ref();
+        let named = match parameter {
+            Some(parameter) => Datum::List(vec![
+                Datum::symbol(&capability.name),
+                Datum::Opaque(parameter.clone()),
+            ]),
+            None => Datum::symbol(&capability.name),
+        };
+        let message = Datum::List(vec![
+            Datum::symbol("vote"),
+            Datum::Int(number as i64),
+            Datum::Actor(requester),
+            named,
+            Datum::String(reason.to_owned()),
+        ]);
+        let message = message.pack(&self.code);
+        for voter in voters {
+            self.tell(voter, message.clone());
+        }
+    }
+
+    pub(super) fn vote(&mut self, voter: ActorId, request: &Parcel, approve: bool) -> bool {
+        let number = match request {
+            Parcel::Plain(number) => number
+                .as_int()
+                .and_then(|number| u64::try_from(number).ok()),
+            Parcel::Graph(_) => None,
+        };
+        let Some(number) = number else { return false };
+        let Some(ballot) = self.ballots.open.get_mut(&number) else {
+            return false;
+        };
+        if !ballot.vote(voter, approve) {
+            return false;
+        }
+        let (subject, capability) = (ballot.requester, ballot.capability.clone());
+        let result = if approve {
+            AuditResult::Approved
+        } else {
+            AuditResult::Rejected
+        };
+        self.record(&Decision {
+            actor: voter,
+            subject,
+            operation: CapabilityOperation::Vote,
+            capability: &capability,
+            result,
+            reason: "",
+        });
+        self.count_votes(number);
+        true
+    }
+
+    /// Ends a ballot whose outcome is known.
+    pub(super) fn count_votes(&mut self, number: u64) {
+        let outcome = self.ballots.open.get(&number).map(Ballot::outcome);
+        match outcome {
+            Some(Outcome::Approved) => self.close_ballot(number, true, "voted"),
+            Some(Outcome::Denied) => self.close_ballot(number, false, "voted"),
+            Some(Outcome::Open) | None => {}
+        }
+    }
+
+    fn close_ballot(&mut self, number: u64, approved: bool, why: &str) {
+        let Some(ballot) = self.ballots.open.remove(&number) else {
+            return;
+        };
+        let result = if approved {
+            AuditResult::Approved
+        } else {
+            AuditResult::Rejected
+        };
+        let waits = self
+            .body(ballot.requester)
+            .is_some_and(|body| body.waits == ballot.wait);
+        self.record_request(ballot.requester, &ballot.capability, result, why);
+        if !waits {
+            return;
+        }
+        if approved {
+            let by = ActorId::OUTSIDE;
+            self.hold(
+                ballot.requester,
+                by,
+                None,
+                ballot.capability,
+                (None, None),
+                false,
+            );
+        }
+        self.answer_bool(ballot.requester, ballot.wait, approved);
+    }
+
+    /// The time to decide about a request is up.
+    pub(super) fn ballot_is_late(&mut self, requester: ActorId, wait: u64) {
+        let open = self.ballots.open.iter();
+        let number = open
+            .filter(|(_, ballot)| (ballot.requester, ballot.wait) == (requester, wait))
+            .map(|(number, _)| *number)
+            .next();
+        if let Some(number) = number {
+            self.close_ballot(number, false, "nobody decided in time");
+        }
+    }
+
+    /// Requests that wait for the embedder: number, who asks, for what, why.
+    pub fn open_requests(&self) -> Vec<(u64, ActorId, String, String)> {
+        let open = self.ballots.open.iter();
+        open.filter(|(_, ballot)| ballot.voters.is_empty())
+            .map(|(number, ballot)| {
+                let capability = self.capability_text(&ballot.capability);
+                (*number, ballot.requester, capability, ballot.reason.clone())
+            })
+            .collect()
+    }
+
+    /// Whether a request waits for the embedder.
+    pub(super) fn has_open_requests(&self) -> bool {
+        let mut open = self.ballots.open.values();
+        open.any(|ballot| ballot.voters.is_empty())
+    }
+
+    /// Decides about a request that waits for the embedder; false when there is none of that number.
+    pub fn decide_request(&mut self, number: u64, approve: bool) -> bool {
+        let is_open = self
+            .ballots
+            .open
+            .get(&number)
+            .is_some_and(|ballot| ballot.voters.is_empty());
+        if is_open {
+            self.close_ballot(number, approve, "the embedder decided");
+        }
+        is_open
+    }
+}

@@ -1,0 +1,165 @@
+//! The queue, the broadcast system and the ways to send, by themselves and in a world.
+
+use physics_world::jit::Value;
+use physics_world::jit::fiber::parcel::Parcel;
+use physics_world::runtime::message::{
+    AdvancedMessagePattern, BroadcastEvent, BroadcastSystem, Message, PriorityMessageQueue,
+};
+use physics_world::source::load_jue;
+use physics_world::{ActorId, Datum, World};
+
+fn message(number: i64) -> Message {
+    Message {
+        from: ActorId::OUTSIDE,
+        content: Parcel::Plain(Value::int(number)),
+        request: None,
+    }
+}
+
+fn number(message: &Message) -> i64 {
+    match message.content {
+        Parcel::Plain(value) => value.as_int().expect("an Int"),
+        Parcel::Graph(_) => panic!("plain values only"),
+    }
+}
+
+#[test]
+fn a_queue_keeps_order_within_a_level_and_serves_all_levels_by_weight() {
+    let mut queue = PriorityMessageQueue::new();
+    assert_eq!(
+        (queue.dequeue_message(), queue.current_priority()),
+        (None, 0)
+    );
+    for level in 0..8u8 {
+        for place in 0..300 {
+            queue.enqueue_message(message(i64::from(level) * 1000 + place), level);
+        }
+    }
+    assert_eq!(queue.len(), 2400);
+    assert_eq!(queue.bytes(), 2400 * 16);
+    let mut served = [0i64; 8];
+    for _ in 0..255 {
+        let level = queue.current_priority();
+        let got = number(&queue.dequeue_message().expect("there are more"));
+        assert_eq!(got, i64::from(level) * 1000 + served[usize::from(level)]);
+        served[usize::from(level)] += 1;
+    }
+    assert_eq!(
+        served,
+        [128, 64, 32, 16, 8, 4, 2, 1],
+        "a round serves by weight"
+    );
+    let rest = std::iter::from_fn(|| queue.dequeue_message()).count();
+    assert_eq!(rest, 2400 - 255);
+    assert!(queue.is_empty());
+    queue.enqueue_message(message(1), 200);
+    assert_eq!(
+        queue.current_priority(),
+        7,
+        "levels beyond the last count as the last"
+    );
+}
+
+#[test]
+fn a_full_queue_forgets_the_oldest_of_the_lowest_level() {
+    let mut queue = PriorityMessageQueue::new();
+    for (number, level) in [(1, 5), (2, 0), (3, 5)] {
+        queue.enqueue_message(message(number), level);
+    }
+    assert_eq!(queue.drop_oldest().map(|message| number(&message)), Some(1));
+    let left: Vec<(u8, i64)> = queue
+        .iter()
+        .map(|(level, message)| (level, number(message)))
+        .collect();
+    assert_eq!(left, [(0, 2), (5, 3)]);
+}
+
+#[test]
+fn broadcasts_reach_those_who_subscribed_in_their_order_and_are_remembered() {
+    let mut system = BroadcastSystem::new(2);
+    let [a, b] = [ActorId(7), ActorId(3)];
+    assert!(system.subscribe(a, "news".to_owned()));
+    assert!(system.subscribe(b, "news".to_owned()));
+    assert!(!system.subscribe(a, "news".to_owned()));
+    let event = |number| BroadcastEvent {
+        event_type: "news".to_owned(),
+        source: ActorId::OUTSIDE,
+        payload: Parcel::Plain(Value::int(number)),
+        tick: 1,
+    };
+    assert_eq!(system.broadcast_event(event(1)), [a, b]);
+    assert!(system.unsubscribe(a, "news"));
+    assert!(!system.unsubscribe(a, "news"));
+    assert_eq!(system.broadcast_event(event(2)), [b]);
+    assert_eq!(system.broadcast_event(event(3)), [b]);
+    let kept: Vec<BroadcastEvent> = system.broadcast_history().cloned().collect();
+    assert_eq!(kept, [event(2), event(3)], "the newest are kept");
+    assert!(system.subscribers("other").is_empty());
+}
+
+#[test]
+fn every_pattern_brings_what_it_says() {
+    let mut world = World::builder().build().unwrap();
+    let program = load_jue(
+        &mut world,
+        "patterns.jue",
+        "(defn collect [] (subscribe 'topic)
+           (let loop ((seen nil))
+             (let ((m (receive)))
+               (cond ((eq? m 'seen) (reply (reverse seen)) (loop nil))
+                     ((eq? m 'question) (reply 'answer) (loop seen))
+                     (else (loop (cons (list m (sender)) seen)))))))
+         0",
+    )
+    .unwrap();
+    let [one, two] = [0, 1].map(|_| world.spawn_function(program, "collect", &[]).unwrap());
+    world.run_to_idle();
+    let content = Datum::Int;
+    for (priority, number) in [(7, 1), (0, 2)] {
+        let pattern = AdvancedMessagePattern::PriorityMessage {
+            priority,
+            content: content(number),
+        };
+        world.dispatch(one, pattern);
+    }
+    world.dispatch(
+        one,
+        AdvancedMessagePattern::Broadcast {
+            source: two,
+            content: content(3),
+            recipients: vec![one, two],
+        },
+    );
+    world.dispatch(
+        one,
+        AdvancedMessagePattern::Event {
+            event_type: "topic".to_owned(),
+            payload: content(4),
+        },
+    );
+    world.dispatch(
+        one,
+        AdvancedMessagePattern::RequestReply {
+            request_id: 9,
+            content: Datum::symbol("question"),
+            reply_to: two,
+        },
+    );
+    let seen = |world: &mut World, actor| world.ask(actor, &Datum::symbol("seen")).unwrap();
+    let said = |number, from: Datum| Datum::List(vec![content(number), from]);
+    world.run_to_idle();
+    let expected = Datum::List(vec![
+        said(2, Datum::Nil),
+        said(3, Datum::Actor(two)),
+        said(4, Datum::Nil),
+        said(1, Datum::Nil),
+    ]);
+    assert_eq!(seen(&mut world, one), expected);
+    let expected = Datum::List(vec![
+        said(3, Datum::Actor(two)),
+        said(4, Datum::Nil),
+        Datum::List(vec![Datum::symbol("answer"), Datum::Actor(one)]),
+    ]);
+    assert_eq!(seen(&mut world, two), expected);
+    assert_eq!(world.broadcasts().broadcast_history().count(), 1);
+}
