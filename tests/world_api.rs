@@ -651,3 +651,29 @@ fn numbers_of_actors_are_never_used_again() {
     assert_eq!(seen.len(), 303);
     assert_eq!(world.actor_count(), 0);
 }
+
+#[test]
+fn a_world_that_serves_keeps_the_time_of_the_machine() {
+    let mut world = world();
+    let program = load(
+        &mut world,
+        "(defn slow [] (let loop () (receive) (pause) (reply 'late) (loop)))
+         (defn deaf [] (receive) (receive))
+         (defn pause [] (try (request (spawn deaf) 'nothing :timeout 60) (catch e nil)))
+         0",
+    );
+    let slow = world.spawn_function(program, "slow", &[]).unwrap();
+    let handle = world.handle();
+    let server = std::thread::spawn(move || {
+        world.serve();
+        world.now_ms()
+    });
+    let asked = std::time::Instant::now();
+    assert_eq!(
+        handle.ask_blocking(slow, Datum::Nil),
+        Ok(Datum::symbol("late"))
+    );
+    assert!(asked.elapsed() >= std::time::Duration::from_millis(55));
+    handle.stop();
+    assert!(server.join().unwrap() >= 60);
+}

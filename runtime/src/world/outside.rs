@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use pw_isa::ErrorKind;
 
@@ -213,6 +214,20 @@ impl Outside {
     }
 }
 
+impl Outside {
+    /// Waits until an input is there, or that much time has passed.
+    fn sleep(&self, most: Option<Duration>) {
+        let Some(most) = most else {
+            return self.wait_for_news();
+        };
+        let inputs = self.inbox.lock();
+        if inputs.is_empty() {
+            let waited = self.inbox.arrived.wait_timeout(inputs, most);
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+}
+
 impl World {
     /// A way into the world from any thread.
     pub fn handle(&self) -> Handle {
@@ -370,15 +385,23 @@ impl World {
         }
     }
 
-    /// Runs the world until somebody stops it by [`Handle::stop`]: it sleeps while nobody can run.
+    /// Runs the world until somebody stops it by [`Handle::stop`]: it sleeps while nobody can run. The world's time goes on
+    /// with the machine's, from where it is, told to the world as an input while a timer is set.
     pub fn serve(&mut self) {
-        loop {
-            if self.outside.has_stopped {
-                self.outside.has_stopped = false;
-                return;
+        let (began, base_ms) = (Instant::now(), self.now_ms());
+        while !std::mem::take(&mut self.outside.has_stopped) {
+            let next_ms = self.clock.next_ms();
+            if next_ms.is_some() {
+                let passed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.clock.advance(base_ms.saturating_add(passed));
+                self.fire_timers();
             }
-            if !self.advance() {
-                self.outside.wait_for_news();
+            if self.can_tick() {
+                self.tick();
+            } else {
+                let sleep =
+                    next_ms.map(|at| Duration::from_millis(at.saturating_sub(self.now_ms())));
+                self.outside.sleep(sleep);
             }
         }
     }

@@ -175,10 +175,15 @@ impl World {
         }
     }
 
+    /// Whether there is anything to do in a tick now.
+    pub(super) fn can_tick(&self) -> bool {
+        !self.ready.is_empty() || !self.debtors.is_empty() || self.outside.has_news()
+    }
+
     /// One tick if there is anything to do in it, now or when a timer ends or an answer arrives; false when the
     /// world is idle.
     pub(super) fn advance(&mut self) -> bool {
-        if self.ready.is_empty() && self.debtors.is_empty() && !self.outside.has_news() {
+        if !self.can_tick() {
             if self.outside.open_calls() > 0 {
                 self.outside.wait_for_news();
             } else if self.has_open_requests() {
