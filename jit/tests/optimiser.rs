@@ -423,3 +423,50 @@ fn code_that_changes_its_kinds_is_compiled_for_the_new_ones() {
     let always = "    mod r7 round r8\n    lt r7 r7 one";
     assert!(Form::of(&adding_either(always), WORK).count("fcvt") > 0);
 }
+
+/// A loop that catches what `raised` raises; the handler is known by `ushr`.
+fn catching(raised: &str) -> String {
+    each(&format!(
+        "    .try -> LCaught x
+{raised}
+        jump LNext
+    .end
+LCaught:
+    ushr sum sum one
+LNext:"
+    ))
+}
+
+#[test]
+fn what_is_raised_and_caught_in_one_body_is_a_jump() {
+    // Every other round.
+    let sometimes = "    int t 2\n    mod t i t\n    num-eq t t one\n    branch-unless t LNext\n";
+    let with = |optimizations, raised: &str, more: &str| {
+        let source = calling(100, "1", &catching(&format!("{sometimes}{raised}"))) + more;
+        let form = Form::made_with(optimizations, &source, WORK);
+        (form.in_loops(" ushr"), form.in_loops("call_indirect"))
+    };
+    let all = Optimizations::default();
+    assert_eq!(with(all, "    raise i", ""), (1, 0));
+    // A function that raises is inlined, and what is raised passes its frame.
+    let (call, raising) = (
+        "    move r11 i\n    call r10 args=1 @raising",
+        "\nfunc raising(n)\n    raise n\n",
+    );
+    assert_eq!(with(all, call, raising), (1, 0));
+    // The same as a call leaves native code, which does not come to the handler.
+    let called = Optimizations {
+        inline: false,
+        ..all
+    };
+    assert_eq!(with(called, call, raising), (0, 1));
+    // A routine makes the Error.
+    let fails = "    int t 0\n    quot x i t";
+    assert_eq!(with(all, fails, ""), (1, 1));
+}
+
+#[test]
+fn what_has_not_failed_has_no_way_to_its_handler() {
+    let form = Form::of(&calling(100, "1", &catching("    vector-ref x v i")), WORK);
+    assert_eq!((form.count(" ushr"), form.count("call_indirect")), (0, 0));
+}

@@ -125,7 +125,9 @@ impl<'a> Lowering<'a, '_> {
         let (base, args) = window(&op);
         let is_tail_call = matches!(op, Call::TailCallClosure { .. });
         let evidence = &self.scope.evidence;
-        let result = evidence.outcome_of_cases(self.pc, &op.into(), &self.now).0;
+        let result = evidence
+            .outcome_of_cases(self.pc, &op.into(), &self.now)
+            .result;
         let cases = evidence.cases(self.pc, &op.into(), &self.now);
         let callee = self.function_of_closure(base);
         let behind = self.b.create_block();

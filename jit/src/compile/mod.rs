@@ -16,6 +16,7 @@
 //! | `lower`, `ways` | from blocks to Cranelift's form: entries, edges, gas, operations aside; ways in and out |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
 //! | `numbers`, `mixed`, `objects`, `alloc`, `bytes`, `maps`, `texts`, `globals`, `calls` | instructions |
+//! | `raises` | what is raised and caught in the same body |
 //! | `routines` | operations that are done by routines of the runtime |
 //! | `check` | an independent check of exits, where the engine checks itself |
 //! | `table` | small maps |
@@ -49,6 +50,7 @@ mod numbers;
 mod objects;
 mod parts;
 mod plans;
+mod raises;
 mod ranges;
 mod registers;
 mod routines;

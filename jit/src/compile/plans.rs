@@ -38,7 +38,7 @@ impl Evidence<'_> {
         let site = self.site(pc);
         let generic = self.is_generic(pc);
         let plan = match op {
-            Op::Control(Control::Raise { .. }) => Plan::Exit,
+            Op::Control(Control::Raise { .. }) if site.count == 0 => Plan::Exit,
             Op::Control(_) => Plan::Plain,
             Op::Data(Data::MapGet { map, .. } | Data::MapSet { map, .. }) => {
                 match self.hinted_key(pc, op, types) {

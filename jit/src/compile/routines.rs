@@ -28,6 +28,12 @@ pub(super) struct Routine {
 }
 
 impl Routine {
+    /// Makes the Error of an instruction that fails.
+    pub(super) const ERROR: Routine = Routine {
+        place: offset_of!(Routines, error),
+        moves: true,
+    };
+
     /// The routine for an instruction.
     pub(super) fn of(op: &Op) -> Option<Routine> {
         macro_rules! routine {
@@ -101,6 +107,10 @@ impl Routine {
                 Data::MapHas { .. } => routine!(map_has),
                 Data::MapDelete { .. } => routine!(map_delete),
                 Data::MapKeys { .. } => routine!(map_keys moves),
+                Data::MakeError { .. } => routine!(make_error moves),
+                Data::ErrorKind { .. } => routine!(error_kind moves),
+                Data::ErrorMessage { .. } => routine!(error_message),
+                Data::ErrorValues { .. } => routine!(error_values),
                 _ => return None,
             },
             _ => return None,
@@ -181,17 +191,9 @@ impl Lowering<'_, '_> {
                 arguments.extend([tag, bits]);
             }
         }
-        let mut signature = Signature::new(CallConv::SystemV);
-        signature.params = vec![AbiParam::new(I64); arguments.len()];
-        signature.returns = vec![AbiParam::new(I64); 2];
-        let signature = self.b.import_signature(signature);
         let gas = self.b.use_var(self.gas);
         self.store_state(offset_of!(NativeState<'_>, gas), gas);
-        let routines = self.load_state(offset_of!(NativeState<'_>, routines));
-        let place = routine.place as i32;
-        let routine = self.b.ins().load(I64, MEMORY, routines, place);
-        let call = self.b.ins().call_indirect(signature, routine, &arguments);
-        let (tag, bits) = (self.b.inst_results(call)[0], self.b.inst_results(call)[1]);
+        let (tag, bits) = self.call_of_routine(routine, &arguments);
         if op.info().work != pw_isa::op::Work::None {
             let gas = self.load_state(offset_of!(NativeState<'_>, gas));
             self.b.def_var(self.gas, gas);
@@ -200,5 +202,22 @@ impl Lowering<'_, '_> {
         let done = self.b.ins().icmp_imm_s(IntCC::NotEqual, tag, nothing);
         self.go_on_only_if(done, ExitReason::Aside);
         (tag, bits)
+    }
+
+    /// Calls a routine: tag and bits of what it gives.
+    pub(super) fn call_of_routine(
+        &mut self,
+        routine: Routine,
+        arguments: &[ir::Value],
+    ) -> (ir::Value, ir::Value) {
+        let mut signature = Signature::new(CallConv::SystemV);
+        signature.params = vec![AbiParam::new(I64); arguments.len()];
+        signature.returns = vec![AbiParam::new(I64); 2];
+        let signature = self.b.import_signature(signature);
+        let routines = self.load_state(offset_of!(NativeState<'_>, routines));
+        let place = routine.place as i32;
+        let routine = self.b.ins().load(I64, MEMORY, routines, place);
+        let call = self.b.ins().call_indirect(signature, routine, arguments);
+        (self.b.inst_results(call)[0], self.b.inst_results(call)[1])
     }
 }

@@ -19,6 +19,7 @@ use super::site::{read, wrote};
 use crate::code_space::CodeSpace;
 use crate::fiber::Fiber;
 use crate::memo::{Memo, MemoSettings};
+use crate::reference;
 use crate::tier::{CompileError, Jit, JitCompiler, JitSettings};
 
 /// Entries of a loop or function before it is first observed.
@@ -460,9 +461,12 @@ impl Profile {
         let mut before = *site;
         let done = self.count(fiber, code, step);
         let (_, function_after, pc_after) = fiber.position();
+        let after = (fiber.depth(), function_after, pc_after);
+        let is_done = after == (depth, function, pc + 1);
+        before.raised |= !is_done && after != (depth, function, pc) && reference::can_try(&op);
         if fiber.depth() == depth && function_after == function {
             before.taken += u64::from(op.label() == Some(pc_after));
-            if pc_after == pc + 1 {
+            if is_done {
                 wrote(&mut before, fiber, &op);
             }
         }

@@ -7,9 +7,10 @@ use super::hot::{Hot, Stay};
 use super::{arith, compare, text};
 use crate::fiber::arena::{Arena, StorePlan, bytes_logical};
 use crate::heap::Heap;
+use crate::reference;
 use crate::value::Value;
 use pw_isa::op::{Float, Work};
-use pw_isa::{Kind, cost};
+use pw_isa::{ErrorKind, Kind, cost};
 
 /// The place of a float function in the library, if it is there.
 pub(crate) fn library_place(op: Float) -> Option<u32> {
@@ -55,6 +56,43 @@ impl<'a> Stay<'a> {
                 value
             }
             None => NOTHING,
+        }
+    }
+}
+
+impl Stay<'_> {
+    /// The Error that an instruction raises whose operands stand in the frame at `regs`, if it fails: its work is charged
+    /// with the gas. None, and nothing has happened, where it does not fail, where the gas or the room is not there,
+    /// and where the instruction would have to be done to know.
+    ///
+    /// # Safety
+    /// `regs` is the r0 of a frame of the function within the stack; the pc is one of the function's.
+    pub(crate) unsafe fn error_of(
+        &mut self,
+        function: u32,
+        pc: u32,
+        regs: *mut Value,
+        gas: &mut i64,
+    ) -> Value {
+        let code = self.code;
+        // SAFETY: as for this function.
+        let fiber = unsafe { self.stand_at(function, pc, regs, *gas) };
+        let error = reference::error_of(fiber, code);
+        let mut left = self.gas_left();
+        let made = error.filter(|_| left >= 0).map(|(kind, message)| {
+            self.operate(&mut left, |aside| {
+                let bytes = cost::ERROR_BYTES + cost::text_bytes(message.len() as u64);
+                aside.afford(0, bytes)?;
+                let message = aside.arena.new_text(Kind::String, &message);
+                Some(aside.arena.new_error(kind, message, Value::NIL))
+            })
+        });
+        match made {
+            Some(error) if error.tag != NOTHING.tag => {
+                *gas = left;
+                error
+            }
+            _ => NOTHING,
         }
     }
 }
@@ -266,6 +304,32 @@ pub(crate) fn map_keys(aside: &mut Aside<'_>, map: Value) -> Option<Value> {
         }
     }
     Some(list)
+}
+
+pub(crate) fn make_error(aside: &mut Aside<'_>, message: Value, values: Value) -> Option<Value> {
+    aside.string(message)?;
+    aside.afford(0, cost::ERROR_BYTES)?;
+    Some(aside.arena.new_error(ErrorKind::Error, message, values))
+}
+
+/// The parts of an Error.
+fn parts_of_error(aside: &Aside<'_>, error: Value) -> Option<(ErrorKind, Value, Value)> {
+    let heap: Heap<'_> = aside.heap();
+    heap.error(error)
+}
+
+pub(crate) fn error_kind(aside: &mut Aside<'_>, error: Value) -> Option<Value> {
+    let name = parts_of_error(aside, error)?.0.name();
+    aside.afford(0, cost::text_bytes(name.len() as u64))?;
+    Some(aside.arena.new_text(Kind::Symbol, name))
+}
+
+pub(crate) fn error_message(aside: &mut Aside<'_>, error: Value) -> Option<Value> {
+    parts_of_error(aside, error).map(|parts| parts.1)
+}
+
+pub(crate) fn error_values(aside: &mut Aside<'_>, error: Value) -> Option<Value> {
+    parts_of_error(aside, error).map(|parts| parts.2)
 }
 
 /// A part of a pair that may be a constant.

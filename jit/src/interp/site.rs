@@ -31,6 +31,8 @@ pub struct Site {
     pub elements: u8,
     /// The functions that its call entered.
     pub target: Target,
+    /// Whether it has failed, and something received its error.
+    pub raised: bool,
     /// What kinds and functions it sees may have changed: what is known of them holds until it is observed.
     pub is_stale: bool,
 }
@@ -41,6 +43,7 @@ impl Site {
         *self = Site {
             count: self.count,
             taken: self.taken,
+            raised: self.raised,
             ..Site::default()
         };
     }
@@ -54,6 +57,7 @@ impl Site {
         result: KindSet(0),
         elements: 0,
         target: Target::None,
+        raised: false,
         is_stale: false,
     };
 }

@@ -20,6 +20,8 @@ pub(crate) type OfThree =
     unsafe extern "C" fn(*mut NativeState<'_>, u64, Value, Value, Value) -> Value;
 /// The same of as many values in a row as the number says.
 pub(crate) type OfMany = unsafe extern "C" fn(*mut NativeState<'_>, u64, *const Value) -> Value;
+/// The same of an instruction, by its place, and the frame that it stands in.
+pub(crate) type OfFrame = unsafe extern "C" fn(*mut NativeState<'_>, u64, *mut Value) -> Value;
 
 /// Defines routines by name and type: whether one `makes` objects or only `reads` and writes those that
 /// there are, and the operation, done aside or as a handler does it.
@@ -31,6 +33,7 @@ macro_rules! routines {
         pub(crate) struct Routines {
             $(pub(crate) $name: $type,)*
             pub(crate) vector: OfMany,
+            pub(crate) error: OfFrame,
         }
 
         /// The routines of this process.
@@ -47,6 +50,7 @@ macro_rules! routines {
                 routine
             },)*
             vector,
+            error,
         };
     };
 }
@@ -79,6 +83,10 @@ routines! {
     map_has: OfTwo = reads handle |hot, place, map, key| operations::map_has(hot, place as u32, map, key);
     map_delete: OfTwo = reads handle |hot, place, map, key| operations::map_delete(hot, place as u32, map, key);
     map_keys: OfOne = makes operate |aside, _n, map| operations::map_keys(aside, map);
+    make_error: OfTwo = makes operate |aside, _n, message, values| operations::make_error(aside, message, values);
+    error_kind: OfOne = makes operate |aside, _n, error| operations::error_kind(aside, error);
+    error_message: OfOne = reads operate |aside, _n, error| operations::error_message(aside, error);
+    error_values: OfOne = reads operate |aside, _n, error| operations::error_values(aside, error);
     add: OfTwo = reads operate |_aside, _n, a, b| operations::add(a, b);
     sub: OfTwo = reads operate |_aside, _n, a, b| operations::sub(a, b);
     mul: OfTwo = reads operate |_aside, _n, a, b| operations::mul(a, b);
@@ -105,6 +113,16 @@ unsafe extern "C" fn vector(state: *mut NativeState<'_>, count: u64, first: *con
     // SAFETY: native code passes on what it was given.
     unsafe { &mut *state }
         .makes(|stay, gas| stay.operate(gas, |aside| operations::vector(aside, values)))
+}
+
+/// The Error of an instruction that fails.
+unsafe extern "C" fn error(state: *mut NativeState<'_>, place: u64, fp: *mut Value) -> Value {
+    let (function, pc) = ((place >> 32) as u32, place as u32);
+    // SAFETY: native code passes on what it was given.
+    unsafe { &mut *state }.makes(|stay, gas| {
+        // SAFETY: native code has written the operands to the frame.
+        unsafe { stay.error_of(function, pc, fp, gas) }
+    })
 }
 
 impl<'a> NativeState<'a> {
