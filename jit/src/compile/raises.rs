@@ -104,7 +104,7 @@ impl Evidence<'_> {
         match self.function.code[pc as usize] {
             _ if plan == Plan::Exit => false,
             Op::Control(Control::Raise { .. }) => true,
-            op => self.site(pc).raised && can_try(&op),
+            op => self.site(pc).raised > 0 && can_try(&op),
         }
     }
 }
@@ -203,12 +203,16 @@ impl<'a> Lowering<'a, '_> {
             self.now.clone_from(&failure.types);
             self.before = failure.types;
             self.here.clear();
-            let exit = self.exit(failure.reason);
+            let (exit, room) = (self.exit(failure.reason), self.exit(ExitReason::Room));
             let (tag, bits) = self.call_for_error();
-            let caught = self.b.create_block();
+            let (caught, other) = (self.b.create_block(), self.b.create_block());
             let nothing = NOTHING.tag as i64;
             let is_error = self.b.ins().icmp_imm_s(IntCC::NotEqual, tag, nothing);
-            self.b.ins().brif(is_error, caught, &[], exit, &[]);
+            self.b.ins().brif(is_error, caught, &[], other, &[]);
+            self.switch_to_sealed(other);
+            self.b.set_cold_block(other);
+            // What stands for an error that was not made has bits, and nothing has none.
+            self.b.ins().brif(bits, room, &[], exit, &[]);
             self.switch_to_sealed(caught);
             self.b.set_cold_block(caught);
             let gas = self.load_state(offset_of!(NativeState<'_>, gas));

@@ -42,11 +42,13 @@ pub enum ExitReason {
     Interpreter,
     /// A test has asked for it.
     Forced,
+    /// An instruction fails, and there is no gas or room to make its Error.
+    Room,
 }
 
 impl ExitReason {
     /// All reasons, in order.
-    pub const ALL: [ExitReason; 11] = [
+    pub const ALL: [ExitReason; 12] = [
         ExitReason::Gas,
         ExitReason::Kind,
         ExitReason::Number,
@@ -58,6 +60,7 @@ impl ExitReason {
         ExitReason::Uncompiled,
         ExitReason::Interpreter,
         ExitReason::Forced,
+        ExitReason::Room,
     ];
 
     /// Its name in reports.
@@ -74,6 +77,7 @@ impl ExitReason {
             ExitReason::Uncompiled => "uncompiled",
             ExitReason::Interpreter => "interpreter",
             ExitReason::Forced => "forced",
+            ExitReason::Room => "room",
         }
     }
 

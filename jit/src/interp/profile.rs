@@ -30,7 +30,7 @@ const INTERVAL_EAGER: u32 = 2;
 const INTERVAL_MAX: u32 = 1 << 18;
 /// Instructions that are observed in a burst: as many as were passed four times, within these bounds, so that
 /// the end of a long function is seen, too.
-pub(super) const BURST: u32 = 64;
+pub(crate) const BURST: u32 = 64;
 /// See [`BURST`].
 const BURST_MAX: u32 = 512;
 /// Entries between two looks for native code that has been asked for, or that is to be entered again.
@@ -463,7 +463,8 @@ impl Profile {
         let (_, function_after, pc_after) = fiber.position();
         let after = (fiber.depth(), function_after, pc_after);
         let is_done = after == (depth, function, pc + 1);
-        before.raised |= !is_done && after != (depth, function, pc) && reference::can_try(&op);
+        let is_raised = !is_done && after != (depth, function, pc);
+        before.raised += u64::from(is_raised && reference::can_try(&op));
         if fiber.depth() == depth && function_after == function {
             before.taken += u64::from(op.label() == Some(pc_after));
             if is_done {

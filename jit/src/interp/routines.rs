@@ -2,7 +2,7 @@
 //! Each does what the instruction does of which it has the name or, where that would fail, collect or
 //! reach a limit, nothing: then it has no value.
 
-use super::aside::{Aside, NOTHING};
+use super::aside::{Aside, FAILED, NOTHING};
 use super::hot::{Hot, Stay};
 use super::{arith, compare, text};
 use crate::fiber::arena::{Arena, StorePlan, bytes_logical};
@@ -62,8 +62,8 @@ impl<'a> Stay<'a> {
 
 impl Stay<'_> {
     /// The Error that an instruction raises whose operands stand in the frame at `regs`, if it fails: its work is charged
-    /// with the gas. None, and nothing has happened, where it does not fail, where the gas or the room is not there,
-    /// and where the instruction would have to be done to know.
+    /// with the gas. [`NOTHING`] where it does not fail or would have to be done to know, [`FAILED`] where gas or room is not
+    /// there; then nothing has happened.
     ///
     /// # Safety
     /// `regs` is the r0 of a frame of the function within the stack; the pc is one of the function's.
@@ -77,23 +77,22 @@ impl Stay<'_> {
         let code = self.code;
         // SAFETY: as for this function.
         let fiber = unsafe { self.stand_at(function, pc, regs, *gas) };
-        let error = reference::error_of(fiber, code);
+        let Some((kind, message)) = reference::error_of(fiber, code) else {
+            return NOTHING;
+        };
         let mut left = self.gas_left();
-        let made = error.filter(|_| left >= 0).map(|(kind, message)| {
-            self.operate(&mut left, |aside| {
-                let bytes = cost::ERROR_BYTES + cost::text_bytes(message.len() as u64);
-                aside.afford(0, bytes)?;
-                let message = aside.arena.new_text(Kind::String, &message);
-                Some(aside.arena.new_error(kind, message, Value::NIL))
-            })
+        let made = self.operate(&mut left, |aside| {
+            let bytes = cost::ERROR_BYTES + cost::text_bytes(message.len() as u64);
+            // Nor can it be where the work took more gas than there is.
+            aside.afford(0, bytes)?;
+            let message = aside.arena.new_text(Kind::String, &message);
+            Some(aside.arena.new_error(kind, message, Value::NIL))
         });
-        match made {
-            Some(error) if error.tag != NOTHING.tag => {
-                *gas = left;
-                error
-            }
-            _ => NOTHING,
+        if made.tag == NOTHING.tag {
+            return FAILED;
         }
+        *gas = left;
+        made
     }
 }
 

@@ -31,8 +31,8 @@ pub struct Site {
     pub elements: u8,
     /// The functions that its call entered.
     pub target: Target,
-    /// Whether it has failed, and something received its error.
-    pub raised: bool,
+    /// How often it failed, out of `count`, where a handler received the error.
+    pub raised: u64,
     /// What kinds and functions it sees may have changed: what is known of them holds until it is observed.
     pub is_stale: bool,
 }
@@ -57,7 +57,7 @@ impl Site {
         result: KindSet(0),
         elements: 0,
         target: Target::None,
-        raised: false,
+        raised: 0,
         is_stale: false,
     };
 }
