@@ -10,7 +10,7 @@
 //! | [`profile`] | where the gas and the time of a program go |
 //! | [`v2`] | the V2 machine and its world |
 //!
-//! The layers below are [`isa`] (what a program is) and [`jit`] (what runs it).
+//! The layers below are [`isa`] (what a program is), [`jit`] (what runs it) and [`runtime`] (worlds of actors).
 
 pub mod json;
 pub mod lang;
@@ -21,3 +21,5 @@ pub mod v2;
 
 pub use pw_isa as isa;
 pub use pw_jit as jit;
+pub use pw_runtime as runtime;
+pub use pw_runtime::{ActorId, Datum, World, WorldSettings};

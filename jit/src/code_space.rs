@@ -78,8 +78,8 @@ impl LoadedProgram {
     }
 }
 
-/// All programs that were loaded, by number.
-#[derive(Debug)]
+/// All programs that were loaded, by number. A clone is the same space, which may then have more programs.
+#[derive(Clone, Debug)]
 pub struct CodeSpace {
     /// No other space of this process has it, so that what was made with one is not used with another.
     pub(crate) id: u64,

@@ -8,6 +8,7 @@ use pw_isa::ErrorKind;
 
 use crate::code_space::CodeSpace;
 use crate::fiber::parcel::Parcel;
+use crate::fiber::start::Start;
 
 /// A capability as programs name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,10 +32,10 @@ impl CapabilityName {
 pub enum Effect {
     /// The address of this actor.
     SelfId,
-    /// Start an actor: a list of a function and its arguments.
+    /// Start an actor.
     Spawn {
-        /// Function and arguments.
-        values: Parcel,
+        /// Its function, arguments and globals.
+        start: Start,
     },
     /// End this actor's turn.
     Yield,
@@ -65,8 +66,8 @@ pub enum Effect {
     },
     /// Start a supervised actor.
     Supervise {
-        /// The function it runs.
-        function: Parcel,
+        /// The function it runs, without arguments.
+        start: Start,
         /// A list of alternating keys and values.
         options: Parcel,
     },

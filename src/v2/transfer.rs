@@ -209,7 +209,7 @@ impl Importer<'_> {
             Value::ActorId(id) => Register::actor(u64::from(*id)),
             Value::String(text) => self.arena.new_text(Kind::String, text),
             Value::Symbol(number) => self.arena.new_text(Kind::Symbol, &format!("#{number}")),
-            Value::Error(message) => self.arena.new_plain_error(message),
+            Value::Error(message) => self.arena.new_error_of(pw_isa::ErrorKind::Error, message),
             Value::Capability(capability) => {
                 let parameter = capability.parameter();
                 let parameter =

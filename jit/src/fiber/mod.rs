@@ -18,6 +18,7 @@ mod graph;
 pub(crate) mod hibernate;
 pub mod image;
 pub mod parcel;
+pub mod start;
 
 use pw_isa::{Function, cost};
 
@@ -211,6 +212,11 @@ impl Fiber {
     /// Gas used so far.
     pub fn gas_used(&self) -> u64 {
         self.gas_used
+    }
+
+    /// Counts gas that was used elsewhere: by another fiber whose place this one takes.
+    pub fn count_gas(&mut self, gas_used: u64) {
+        self.gas_used = self.gas_used.max(gas_used);
     }
 
     /// The limits.

@@ -44,34 +44,44 @@ impl Parcel {
         if !value.is_in_arena() {
             return Some(Parcel::Plain(value));
         }
-        Self::graph(heap, bytes_max, |encoder, out| encoder.value(out, value))
+        let mut encoder = Encoder::new(heap, ProgramTable::default());
+        Self::finish(&mut encoder, bytes_max, |encoder, out| {
+            encoder.value(out, value);
+        })
     }
 
     /// Packs a list of values as if it were one, so that what they share stays shared; bounded like
-    /// [`Parcel::pack_within`].
-    pub fn pack_list(heap: Heap<'_>, values: &[Value], bytes_max: u64) -> Option<Parcel> {
+    /// [`Parcel::pack_within`]. With it, which functions (program, function) it holds, some more than once.
+    pub fn pack_list(
+        heap: Heap<'_>,
+        values: &[Value],
+        bytes_max: u64,
+    ) -> Option<(Parcel, Vec<(u32, u32)>)> {
         if values.is_empty() {
-            return Some(Parcel::Plain(Value::NIL));
+            return Some((Parcel::Plain(Value::NIL), Vec::new()));
         }
-        Self::graph(heap, bytes_max, |encoder, out| encoder.list(out, values))
+        let mut encoder = Encoder::new(heap, ProgramTable::default());
+        let parcel = Self::finish(&mut encoder, bytes_max, |encoder, out| {
+            encoder.list(out, values);
+        })?;
+        Some((parcel, encoder.closures))
     }
 
-    fn graph<'a>(
-        heap: Heap<'a>,
+    fn finish<'a>(
+        encoder: &mut Encoder<'a>,
         bytes_max: u64,
         root: impl FnOnce(&mut Encoder<'a>, &mut Writer),
     ) -> Option<Parcel> {
-        let mut encoder = Encoder::new(heap, ProgramTable::default());
         encoder.limit(bytes_max);
         let mut value = Writer::default();
-        root(&mut encoder, &mut value);
+        root(encoder, &mut value);
         let mut out = Writer::default();
         if !encoder.objects(&mut out) {
             return None;
         }
         out.bytes.extend_from_slice(&value.bytes);
         Some(Parcel::Graph(Arc::new(Graph {
-            programs: encoder.programs.programs,
+            programs: std::mem::take(&mut encoder.programs.programs),
             bytes: out.bytes,
         })))
     }
@@ -104,6 +114,36 @@ impl Parcel {
             },
             list,
         )
+    }
+
+    /// Writes the value in its canonical form: the same for equal values in every process.
+    pub fn write(&self, code: &CodeSpace, out: &mut Writer) {
+        let packed;
+        let graph = match self {
+            Parcel::Graph(graph) => graph,
+            Parcel::Plain(value) => {
+                let arena = Arena::new();
+                let heap = Heap {
+                    arena: &arena,
+                    code,
+                };
+                let mut encoder = Encoder::new(heap, ProgramTable::default());
+                let mut bytes = Writer::default();
+                bytes.varint(0);
+                encoder.value(&mut bytes, *value);
+                packed = Arc::new(Graph {
+                    programs: encoder.programs.programs,
+                    bytes: bytes.bytes,
+                });
+                &packed
+            }
+        };
+        out.varint(graph.programs.len() as u64);
+        for program in &graph.programs {
+            out.bytes
+                .extend_from_slice(&code.program(*program).signature().0);
+        }
+        out.blob(&graph.bytes);
     }
 
     /// Bytes to charge for copying it.

@@ -1,11 +1,11 @@
 //! Actors: their lives and how they depend on each other.
 
-use pw_isa::Kind;
+use pw_isa::ErrorKind;
 use pw_isa::op::Actor;
 use pw_isa::operand::{Span, Use};
 
 use super::{Machine, Next, Step, Stop};
-use crate::fiber::parcel::Parcel;
+use crate::fiber::start::{Start, takes};
 use crate::host::{Answer, Effect};
 use crate::value::Value;
 
@@ -14,8 +14,8 @@ impl Machine<'_> {
         match *op {
             Actor::SelfId { .. } => self.effect(Effect::SelfId),
             Actor::Spawn { values, .. } => {
-                let values = self.pack_span(values)?;
-                self.effect(Effect::Spawn { values })
+                let start = self.pack_start(values)?;
+                self.effect(Effect::Spawn { start })
             }
             Actor::Yield {} => self.effect(Effect::Yield),
             Actor::Monitor { actor } => {
@@ -45,10 +45,13 @@ impl Machine<'_> {
             Actor::Supervise {
                 function, options, ..
             } => {
-                self.function_operand(self.get(function))?;
-                let function = self.pack(self.get(function))?;
+                let function = Span {
+                    first: function.0,
+                    count: 1,
+                };
+                let start = self.pack_start(function)?;
                 let options = self.pack(self.get(options))?;
-                self.effect(Effect::Supervise { function, options })
+                self.effect(Effect::Supervise { start, options })
             }
             Actor::SetMailbox { options } => {
                 let options = self.pack(self.get(options))?;
@@ -57,24 +60,26 @@ impl Machine<'_> {
         }
     }
 
-    fn function_operand(&self, value: Value) -> Result<(), Stop> {
-        if value.kind() == Kind::Closure {
-            Ok(())
-        } else {
-            Err(self.mismatch("a function", value))
-        }
-    }
-
-    /// A function and its arguments as one list, so that what they share stays shared.
-    fn pack_span(&mut self, values: Span) -> Result<Parcel, Stop> {
+    /// A function and its arguments, with all that a fiber of its own needs. Charged for.
+    fn pack_start(&mut self, values: Span) -> Result<Start, Stop> {
         if values.count == 0 {
             return Err(self.mismatch("a function", Value::NIL));
         }
-        self.function_operand(self.get(Use(values.first)))?;
         let list: Vec<Value> = (0..values.count)
             .map(|place| self.get(Use(values.first + place)))
             .collect();
-        let parcel = Parcel::pack_list(self.heap(), &list, self.affordable_work());
-        self.charge_parcel(parcel)
+        let Some((program, function)) = self.heap().closure(list[0]) else {
+            return Err(self.mismatch("a function", list[0]));
+        };
+        let arguments = list.len() - 1;
+        if !takes(self.code.program(program).function(function), arguments) {
+            return Err(self.arity((program, function), arguments as u64));
+        }
+        let bytes_max = self.affordable_work();
+        let Some(start) = Start::pack(self.fiber, self.code, &list, bytes_max) else {
+            return Err(Stop::Limit(ErrorKind::GasLimitExceeded));
+        };
+        self.charge(start.size_bytes())?;
+        Ok(start)
     }
 }

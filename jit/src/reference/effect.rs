@@ -56,13 +56,8 @@ impl Machine<'_> {
 
     /// Packs a value for the host, charging for the copy; what the gas limit cannot pay is not copied.
     pub(super) fn pack(&mut self, value: Value) -> Result<Parcel, Stop> {
-        let parcel = Parcel::pack_within(self.heap(), value, self.affordable_work());
-        self.charge_parcel(parcel)
-    }
-
-    /// Charges for a parcel that was made as far as the gas limit can pay.
-    pub(super) fn charge_parcel(&mut self, parcel: Option<Parcel>) -> Result<Parcel, Stop> {
-        let Some(parcel) = parcel else {
+        let bytes_max = self.affordable_work();
+        let Some(parcel) = Parcel::pack_within(self.heap(), value, bytes_max) else {
             return Err(Stop::Limit(ErrorKind::GasLimitExceeded));
         };
         self.charge(parcel.size_bytes())?;

@@ -132,7 +132,7 @@ impl Machine<'_> {
             .checked_sub(function.params)
             .filter(|spare| function.rest || *spare == 0);
         let Some(spare) = spare else {
-            return Err(self.arity(callee, u64::from(args)));
+            return Err(self.arity((callee.program, callee.function), u64::from(args)));
         };
         self.prepare(callee, u64::from(spare) * cost::PAIR_BYTES)?;
         let first = callee.window + 1;
@@ -167,7 +167,7 @@ impl Machine<'_> {
         self.charge(length)?;
         let params = u64::from(function.params);
         if length < params || (length > params && !function.rest) {
-            return Err(self.arity(&callee, length));
+            return Err(self.arity((callee.program, callee.function), length));
         }
         self.prepare(&callee, 0)?;
         let mut arguments = Vec::with_capacity(usize::from(function.params) + 1);
@@ -245,12 +245,12 @@ impl Machine<'_> {
         Ok(Next::Entered)
     }
 
-    pub(super) fn arity(&self, callee: &Callee, args: u64) -> Stop {
-        let program = self.code.program(callee.program).program();
-        let function = &program.functions[callee.function as usize];
+    pub(super) fn arity(&self, (program, number): (u32, u32), args: u64) -> Stop {
+        let program = self.code.program(program).program();
+        let function = &program.functions[number as usize];
         let least = if function.rest { "at least " } else { "" };
         let plural = if function.params == 1 { "" } else { "s" };
-        let name = program.function_name(callee.function);
+        let name = program.function_name(number);
         let message = format!(
             "{name} takes {least}{} argument{plural}, not {args}",
             function.params

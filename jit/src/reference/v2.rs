@@ -257,7 +257,7 @@ impl Machine<'_> {
         };
         let body = self.code.program(program).function(function);
         if body.params != 1 || body.rest {
-            return Err(self.arity(&callee, 1));
+            return Err(self.arity((callee.program, callee.function), 1));
         }
         let elements = Arena::common_elements(arguments.iter().copied());
         let bytes = Arena::vector_logical(elements, arguments.len() as u64);

@@ -29,6 +29,8 @@ pub(crate) struct Encoder<'a> {
     list: Vec<Value>,
     /// The most bytes that objects may take; beyond them writing stops.
     bytes_max: u64,
+    /// Programs and functions of all closures that were written.
+    pub(crate) closures: Vec<(u32, u32)>,
 }
 
 impl<'a> Encoder<'a> {
@@ -40,6 +42,7 @@ impl<'a> Encoder<'a> {
             queue: Vec::new(),
             bytes_max: u64::MAX,
             list: Vec::new(),
+            closures: Vec::new(),
         }
     }
 
@@ -61,6 +64,7 @@ impl<'a> Encoder<'a> {
             let Ok(position) = objects.binary_search_by_key(&offset, |(_, offset)| *offset) else {
                 unreachable!("a constant names an object of its program")
             };
+            self.closures.extend(self.heap.closure(value));
             out.u8(kind as u8 | CONSTANT_TAG);
             out.varint(self.program(program));
             out.varint(position as u64);
@@ -193,6 +197,7 @@ impl<'a> Encoder<'a> {
 
     fn closure(&mut self, out: &mut Writer, arena: &Arena, offset: u64) {
         let (program, function) = arena.closure_function(offset);
+        self.closures.push((program, function));
         let position = self.program(program);
         out.varint(position);
         out.varint(u64::from(function));

@@ -1,0 +1,91 @@
+//! What an actor did to others in its slice: it takes effect at the boundary.
+
+use pw_jit::fiber::parcel::Parcel;
+use pw_jit::fiber::start::Start;
+use pw_jit::host::CapabilityName;
+
+use super::{Actor, ActorId, Supervision};
+use crate::host::HostCall;
+use crate::message::RequestId;
+
+/// One thing that an actor did to others, or wants from the world.
+#[derive(Debug)]
+pub(crate) enum Deed {
+    /// It has taken effect.
+    Taken,
+    /// A message.
+    Send {
+        to: ActorId,
+        content: Parcel,
+        priority: u8,
+    },
+    /// A request; the actor waits for the reply.
+    Request {
+        to: ActorId,
+        content: Parcel,
+        request: RequestId,
+        timeout_ms: Option<u64>,
+    },
+    /// The reply to a request.
+    Reply {
+        to: ActorId,
+        content: Parcel,
+        request: RequestId,
+    },
+    /// A child that has its number.
+    Spawn(Box<Actor>),
+    /// A child without one: the lease was empty, and the actor waits for its number.
+    SpawnLater(Box<Start>),
+    /// A child that is supervised; the actor waits for its number.
+    Supervise(Box<Supervision>),
+    /// The actor waits for a message at most so long.
+    Timer { timeout_ms: u64, wait: u64 },
+    /// The actor wants to be told when another ends.
+    Monitor(ActorId),
+    /// The actor shares another's abnormal end, and the other way round.
+    Link(ActorId),
+    /// The actor ends another: a child of its own, or any if it may.
+    Kill { actor: ActorId, may_all: bool },
+    /// The actor wants the events of a topic.
+    Subscribe(String),
+    /// No longer.
+    Unsubscribe(String),
+    /// An event for all who want it.
+    Publish { topic: String, content: Parcel },
+    /// Something about capabilities; the actor waits for the answer.
+    Capability { wait: u64, deed: CapabilityDeed },
+    /// A call of a function of the embedder that happens outside.
+    Host(HostCall),
+}
+
+/// What an actor wants to do with capabilities.
+#[derive(Debug)]
+pub(crate) enum CapabilityDeed {
+    /// Get one.
+    Request {
+        capability: CapabilityName,
+        reason: String,
+    },
+    /// Give one.
+    Give(Gift),
+    /// Take one away.
+    Revoke {
+        of: ActorId,
+        capability: CapabilityName,
+    },
+    /// Vote on another's request.
+    Vote { request: Parcel, approve: bool },
+}
+
+/// A capability that one actor gives another.
+#[derive(Debug)]
+pub(crate) struct Gift {
+    pub(crate) to: ActorId,
+    pub(crate) capability: CapabilityName,
+    /// Uses that go with it.
+    pub(crate) budget: Option<u64>,
+    /// Milliseconds until it ends.
+    pub(crate) expires_ms: Option<u64>,
+    /// Whether it is given with limits.
+    pub(crate) is_delegated: bool,
+}

@@ -1,0 +1,110 @@
+//! How an actor ended.
+
+use pw_isa::Kind;
+use pw_jit::CodeSpace;
+use pw_jit::Value;
+use pw_jit::failure::Failure;
+use pw_jit::fiber::arena::Arena;
+use pw_jit::fiber::parcel::Parcel;
+use pw_jit::heap::Heap;
+
+use super::ActorId;
+
+/// How an actor ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Why.
+    pub reason: EndReason,
+    /// Gas that it used in all.
+    pub gas: u64,
+}
+
+/// Why an actor ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// It returned, or called `exit`, with this value.
+    Done(Parcel),
+    /// An error that it did not catch.
+    Failed(Box<Failure>),
+    /// Another actor ended it.
+    Killed,
+    /// An actor that it was linked to ended abnormally.
+    Linked {
+        /// Which one.
+        to: ActorId,
+        /// With this reason, as a value.
+        reason: Parcel,
+    },
+}
+
+/// A message that an actor failed on, with what is needed to see the failure again: the actor as it was before it.
+#[derive(Clone, Debug)]
+pub struct Quarantined {
+    /// Who failed.
+    pub actor: ActorId,
+    /// Who had sent the message.
+    pub from: ActorId,
+    /// The message.
+    pub message: Parcel,
+    /// How the actor failed.
+    pub failure: Box<Failure>,
+    /// The image of its fiber, which waits for the message.
+    pub image: Vec<u8>,
+    /// The tick in which it failed.
+    pub tick: u64,
+}
+
+impl EndReason {
+    /// Whether it ended as it was meant to.
+    pub fn is_normal(&self) -> bool {
+        matches!(self, EndReason::Done(_))
+    }
+
+    /// The reason as programs see it: `normal`, `killed`, or what was raised.
+    pub fn value(&self, code: &CodeSpace) -> Parcel {
+        match self {
+            EndReason::Done(_) => symbol(code, "normal"),
+            EndReason::Killed => symbol(code, "killed"),
+            EndReason::Linked { reason, .. } => reason.clone(),
+            EndReason::Failed(failure) => match &failure.value {
+                Some(value) => value.clone(),
+                None => {
+                    let mut arena = Arena::new();
+                    let error = arena.new_error_of(failure.kind, &failure.message);
+                    pack(code, &arena, error)
+                }
+            },
+        }
+    }
+}
+
+fn pack(code: &CodeSpace, arena: &Arena, value: Value) -> Parcel {
+    Parcel::pack(Heap { arena, code }, value)
+}
+
+/// A symbol.
+pub(crate) fn symbol(code: &CodeSpace, text: &str) -> Parcel {
+    let mut arena = Arena::new();
+    let value = arena.new_text(Kind::Symbol, text);
+    pack(code, &arena, value)
+}
+
+/// The message `(list 'what actor reason)`, or without a reason `(list 'what actor)`.
+pub(crate) fn notice(
+    code: &CodeSpace,
+    what: &str,
+    actor: ActorId,
+    reason: Option<&Parcel>,
+) -> Parcel {
+    let mut arena = Arena::new();
+    let mut parts = vec![
+        arena.new_text(Kind::Symbol, what),
+        Value::actor(actor.0),
+    ];
+    parts.extend(reason.map(|reason| reason.unpack(code, &mut arena)));
+    let list = parts
+        .into_iter()
+        .rev()
+        .fold(Value::NIL, |rest, part| arena.new_pair(part, rest));
+    pack(code, &arena, list)
+}

@@ -1,0 +1,151 @@
+//! One actor's turn: the answer it waits for, then its program, for at most its allowance of gas.
+
+use pw_jit::fiber::State;
+use pw_jit::fiber::parcel::Parcel;
+use pw_jit::interp::{self, profile::Profile};
+use pw_jit::reference::{self, Outcome};
+use pw_jit::{CodeSpace, Fiber, Value};
+
+use super::surroundings::Surroundings;
+use super::{Actor, Answered, Body, Deed, Due, End, EndReason, Saved, Status, Wait};
+use crate::WorldSettings;
+use crate::host::HostFunctions;
+
+/// What executes programs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Way {
+    /// The executable specification.
+    Reference,
+    /// The fast tiers, as the worker's profile has them.
+    Fast,
+}
+
+/// What all actors see while a tick runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Common<'a> {
+    pub(crate) code: &'a CodeSpace,
+    pub(crate) settings: &'a WorldSettings,
+    pub(crate) hosts: &'a HostFunctions,
+    pub(crate) way: Way,
+    /// The world's time.
+    pub(crate) now_ms: u64,
+}
+
+impl Body {
+    /// Whether it waits for a message that is there, so that it could be copied before it gets it.
+    fn has_message_for_rewinding(&self) -> bool {
+        matches!(self.status, Status::Waits(Wait::Message))
+            && !self.mailbox.is_empty()
+            && self.rewinds()
+    }
+}
+
+/// Runs an actor; what it does to others goes to the end of `deeds`.
+pub(crate) fn run_slice(
+    actor: &mut Actor,
+    common: Common<'_>,
+    profile: &mut Profile,
+    deeds: &mut Vec<Deed>,
+) {
+    let Actor { fiber, body, .. } = &mut *actor;
+    let before = fiber.gas_used();
+    let allowance = u64::from(body.allowance);
+    let paid = body.debt.min(allowance);
+    body.debt -= paid;
+    let slice_end = before.saturating_add(allowance - paid);
+    let due = match std::mem::replace(&mut body.status, Status::Ready) {
+        Status::Due(due) => Some(due),
+        Status::Ready => None,
+        other => unreachable!("an actor has a turn that is {other:?}"),
+    };
+    let mut outcome = go_on(actor, common, profile, deeds, due, slice_end);
+    while matches!(outcome, Outcome::Waiting)
+        && actor.body.has_message_for_rewinding()
+        && actor.fiber.gas_used() < slice_end
+    {
+        outcome = go_on(actor, common, profile, deeds, Some(Due::Message), slice_end);
+    }
+    let Actor { fiber, body, .. } = actor;
+    let reason = match outcome {
+        Outcome::Preempted | Outcome::Waiting => None,
+        Outcome::Done(value) => {
+            let value = Parcel::pack(fiber.heap(common.code), value);
+            Some(EndReason::Done(value))
+        }
+        Outcome::Failed(failure) => Some(EndReason::Failed(failure)),
+    };
+    if let Some(reason) = reason {
+        let gas = fiber.gas_used();
+        body.status = Status::Ended(Box::new(End { reason, gas }));
+        return;
+    }
+    settle(actor, slice_end, before, common.settings);
+}
+
+/// Gives an actor the answer that it waits for, if it waits, and runs it to the end of its slice.
+fn go_on(
+    actor: &mut Actor,
+    common: Common<'_>,
+    profile: &mut Profile,
+    deeds: &mut Vec<Deed>,
+    due: Option<Due>,
+    slice_end: u64,
+) -> Outcome {
+    let Actor { id, fiber, body } = actor;
+    let answer = due.map(|due| match due {
+        Due::Message => take_message(fiber, body),
+        Due::Nil => Ok(Parcel::Plain(Value::NIL)),
+        Due::Answer(answer) => *answer,
+    });
+    body.status = Status::Ready;
+    let mut surroundings = Surroundings {
+        id: *id,
+        body,
+        common,
+        deeds,
+    };
+    if let (Some(answer), State::Waiting) = (answer, fiber.state()) {
+        let answered = reference::answer(fiber, common.code, &mut surroundings, answer);
+        if let Err(failure) = answered {
+            return Outcome::Failed(failure);
+        }
+    }
+    let left = slice_end.saturating_sub(fiber.gas_used());
+    match common.way {
+        Way::Reference => reference::run(fiber, common.code, &mut surroundings, left),
+        Way::Fast => interp::run(fiber, common.code, &mut surroundings, profile, left),
+    }
+}
+
+/// The message that a waiting actor gets. It is there: nobody else takes from a mailbox.
+fn take_message(fiber: &Fiber, body: &mut Body) -> Answered {
+    let Some((message, _)) = body.mailbox.take() else {
+        unreachable!("the actor was woken for a message")
+    };
+    body.note_received(&message);
+    let supervision = body.rare.as_mut().and_then(|rare| rare.supervision.as_mut());
+    if let Some(supervision) = supervision.filter(|supervision| supervision.rewinds) {
+        supervision.saved = Some(Box::new(Saved {
+            fiber: fiber.clone(),
+            message: message.clone(),
+            children: Vec::new(),
+        }));
+    }
+    Ok(message.content)
+}
+
+/// What the slice used decides about the next one: twice as much where all was used, no less than was used
+/// otherwise. What it used beyond its end is to be paid.
+fn settle(actor: &mut Actor, slice_end: u64, before: u64, settings: &WorldSettings) {
+    let used_to = actor.fiber.gas_used();
+    let body = &mut actor.body;
+    body.debt += used_to.saturating_sub(slice_end);
+    let used = used_to - before;
+    let wanted = if matches!(body.status, Status::Ready) {
+        u64::from(body.allowance).saturating_mul(2)
+    } else {
+        used
+    };
+    let allowance = wanted.clamp(settings.quantum_min, settings.quantum);
+    body.allowance = u32::try_from(allowance).unwrap_or(u32::MAX);
+}

@@ -1,0 +1,141 @@
+//! What a supervisor wants to happen when an actor that it started ends.
+
+use std::collections::VecDeque;
+
+use pw_isa::wire::Writer;
+use pw_jit::fiber::arena::Arena;
+use pw_jit::fiber::parcel::Parcel;
+use pw_jit::fiber::start::Start;
+use pw_jit::heap::Heap;
+use pw_jit::text::{Style, value_text};
+use pw_jit::{CodeSpace, Fiber, Value};
+
+use super::{ActorId, EndReason};
+use crate::message::Message;
+
+/// When an actor is started again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Restart {
+    /// Whenever it ends, unless it is killed.
+    Always,
+    /// When it ends by an error.
+    OnFailure,
+    /// Never.
+    Never,
+}
+
+/// Restarts that are allowed within [`WITHIN_MS`] unless the supervisor says otherwise.
+const RESTARTS_MAX: u64 = 3;
+/// Milliseconds of world time in which restarts are counted unless the supervisor says otherwise.
+const WITHIN_MS: u64 = 5_000;
+
+/// What a supervisor wants of an actor.
+#[derive(Debug)]
+pub(crate) struct Supervision {
+    /// How it begins, each time.
+    pub(crate) start: Start,
+    pub(crate) restart: Restart,
+    /// Whether it goes back to before the message that it failed on, in place of its beginning.
+    pub(crate) rewinds: bool,
+    /// So many restarts …
+    restarts_max: u64,
+    /// … within so many milliseconds are too many.
+    within_ms: u64,
+    /// When it was restarted, as far as it still counts.
+    restarts: VecDeque<u64>,
+    /// The actor as it was before the message that it has now.
+    pub(crate) saved: Option<Box<Saved>>,
+}
+
+/// An actor before a message.
+#[derive(Debug)]
+pub(crate) struct Saved {
+    /// It waits for a message.
+    pub(crate) fiber: Fiber,
+    /// The message that it got then.
+    pub(crate) message: Message,
+    /// The children that it has started since.
+    pub(crate) children: Vec<ActorId>,
+}
+
+impl Supervision {
+    /// Reads the options of `supervise`: a list of alternating keys and values.
+    pub(crate) fn new(
+        code: &CodeSpace,
+        start: Start,
+        options: &Parcel,
+    ) -> Result<Supervision, String> {
+        let mut arena = Arena::new();
+        let list = options.unpack(code, &mut arena);
+        let heap = Heap {
+            arena: &arena,
+            code,
+        };
+        let parts: Vec<Value> = heap.list(list).flatten().collect();
+        let mut wanted = Supervision {
+            start,
+            restart: Restart::OnFailure,
+            rewinds: false,
+            restarts_max: RESTARTS_MAX,
+            within_ms: WITHIN_MS,
+            restarts: VecDeque::new(),
+            saved: None,
+        };
+        for pair in parts.chunks(2) {
+            let key = heap.symbol(pair[0]).unwrap_or("");
+            let value = pair.get(1).copied().unwrap_or(Value::NIL);
+            let number = value.as_int().and_then(|number| u64::try_from(number).ok());
+            match (key, heap.symbol(value), value.as_bool(), number) {
+                (":restart", Some("always"), ..) => wanted.restart = Restart::Always,
+                (":restart", Some("on-failure"), ..) => wanted.restart = Restart::OnFailure,
+                (":restart", Some("never"), ..) => wanted.restart = Restart::Never,
+                (":rewind", _, Some(rewinds), _) => wanted.rewinds = rewinds,
+                (":max", _, _, Some(max)) => wanted.restarts_max = max,
+                (":within", _, _, Some(ms)) => wanted.within_ms = ms,
+                _ => {
+                    let text = value_text(heap, list, Style::Quoted);
+                    return Err(format!(
+                        "supervise takes :restart 'always, 'on-failure or 'never, :rewind, :max and :within; found {text}"
+                    ));
+                }
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// Whether the actor is to go on after such an end, and may; a restart is counted.
+    pub(crate) fn allows_restart(&mut self, reason: &EndReason, now_ms: u64) -> bool {
+        let wanted = match reason {
+            EndReason::Killed => false,
+            EndReason::Done(_) => self.restart == Restart::Always,
+            EndReason::Failed(_) | EndReason::Linked { .. } => self.restart != Restart::Never,
+        };
+        let since = now_ms.saturating_sub(self.within_ms);
+        while self.restarts.front().is_some_and(|at| *at < since) {
+            self.restarts.pop_front();
+        }
+        let allowed = wanted && (self.restarts.len() as u64) < self.restarts_max;
+        if allowed {
+            self.restarts.push_back(now_ms);
+        }
+        allowed
+    }
+
+    pub(crate) fn write(&self, code: &CodeSpace, out: &mut Writer) {
+        self.start.write(code, out);
+        out.u8(self.restart as u8);
+        out.u8(u8::from(self.rewinds));
+        out.varint(self.restarts_max);
+        out.varint(self.within_ms);
+        out.varint(self.restarts.len() as u64);
+        self.restarts.iter().for_each(|at| out.varint(*at));
+        out.u8(u8::from(self.saved.is_some()));
+        if let Some(saved) = &self.saved {
+            out.bytes.extend_from_slice(&saved.fiber.state_hash(code).0);
+            super::state::write_message(&saved.message, code, out);
+            out.varint(saved.children.len() as u64);
+            saved.children.iter().for_each(|child| out.varint(child.0));
+        }
+    }
+}

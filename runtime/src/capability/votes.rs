@@ -1,0 +1,105 @@
+//! Requests that wait for a decision: of voters, or of the embedder.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pw_isa::wire::Writer;
+use pw_jit::CodeSpace;
+use pw_jit::host::CapabilityName;
+
+use super::holdings::write_capability;
+use crate::actor::ActorId;
+
+/// A request that waits for a decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ballot {
+    pub(crate) requester: ActorId,
+    /// The requester's wait.
+    pub(crate) wait: u64,
+    pub(crate) capability: CapabilityName,
+    pub(crate) reason: String,
+    /// Who may vote; empty when the embedder decides.
+    pub(crate) voters: BTreeSet<ActorId>,
+    /// Approvals that it needs.
+    pub(crate) needed: u64,
+    pub(crate) votes: BTreeMap<ActorId, bool>,
+    /// When it is denied if it is still open, in world time.
+    pub(crate) deadline_ms: u64,
+}
+
+/// What votes have come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    Approved,
+    Denied,
+    Open,
+}
+
+impl Ballot {
+    /// The share of voters, in percent, as a number of them: at least one.
+    pub(crate) fn needed(voters: usize, share: u8) -> u64 {
+        (voters as u64 * u64::from(share)).div_ceil(100).max(1)
+    }
+
+    /// Counts a vote; false when the actor may not vote, or has voted.
+    pub(crate) fn vote(&mut self, voter: ActorId, approve: bool) -> bool {
+        if !self.voters.contains(&voter) || self.votes.contains_key(&voter) {
+            return false;
+        }
+        self.votes.insert(voter, approve);
+        true
+    }
+
+    /// An actor cannot vote any more; its vote, if it has voted, stays.
+    pub(crate) fn leave(&mut self, voter: ActorId) {
+        if !self.votes.contains_key(&voter) {
+            self.voters.remove(&voter);
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> Outcome {
+        let approvals = self.votes.values().filter(|vote| **vote).count() as u64;
+        let open = (self.voters.len() - self.votes.len()) as u64;
+        if approvals >= self.needed {
+            Outcome::Approved
+        } else if approvals + open < self.needed {
+            Outcome::Denied
+        } else {
+            Outcome::Open
+        }
+    }
+}
+
+/// All requests that wait for a decision, by number.
+#[derive(Debug, Default)]
+pub(crate) struct Ballots {
+    made: u64,
+    pub(crate) open: BTreeMap<u64, Ballot>,
+}
+
+impl Ballots {
+    /// A new one; its number.
+    pub(crate) fn add(&mut self, ballot: Ballot) -> u64 {
+        self.made += 1;
+        self.open.insert(self.made, ballot);
+        self.made
+    }
+
+    pub(crate) fn write(&self, code: &CodeSpace, out: &mut Writer) {
+        out.varint(self.made);
+        out.varint(self.open.len() as u64);
+        for (number, ballot) in &self.open {
+            out.varint(*number);
+            out.varint(ballot.requester.0);
+            out.varint(ballot.wait);
+            write_capability(&ballot.capability, code, out);
+            out.text(&ballot.reason);
+            out.varint(ballot.needed);
+            out.varint(ballot.deadline_ms);
+            out.varint(ballot.voters.len() as u64);
+            for voter in &ballot.voters {
+                out.varint(voter.0);
+                out.u8(ballot.votes.get(voter).map_or(2, |vote| u8::from(*vote)));
+            }
+        }
+    }
+}

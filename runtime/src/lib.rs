@@ -1,0 +1,30 @@
+//! Actors: worlds, ticks, messages, capabilities and quotas.
+//!
+//! A [`World`] holds actors and moves in ticks. In a tick a list of actors that was fixed beforehand runs,
+//! each for at most a quantum of gas, and none sees another; what they do to each other takes effect between
+//! ticks, in an order that depends on nothing but the state. So the same inputs give the same
+//! trajectory on any number of threads, in every tier.
+//!
+//! | folder | what it holds |
+//! |---|---|
+//! | `world` | the embedding API, ticks, what happens between them |
+//! | `actor` | one actor, where actors are found, what an actor asks of its surroundings while it runs |
+//! | `capability` | powers: who holds which, who decides |
+//! | `message` | messages, mailboxes |
+//! | `schedule` | who runs next |
+//! | `host` | functions of the embedder, values as it sees them |
+//! | `settings` | every number that can be chosen |
+#![forbid(unsafe_code)]
+
+pub mod actor;
+pub mod capability;
+pub mod host;
+pub mod message;
+pub mod schedule;
+pub mod settings;
+pub mod world;
+
+pub use actor::ActorId;
+pub use host::Datum;
+pub use settings::WorldSettings;
+pub use world::World;

@@ -1,0 +1,100 @@
+//! What an actor has received and not yet taken, within limits.
+
+use serde::{Deserialize, Serialize};
+
+use super::letter::Message;
+use super::queue::PriorityMessageQueue;
+use crate::settings::WorldSettings;
+
+/// What happens to a message that finds its receiver's mailbox full. The receiver never notices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overflow {
+    /// It becomes a dead letter, and its sender gets the message `(list 'refused to)`.
+    Refuse,
+    /// The oldest message of the lowest priority makes room for it.
+    DropOldest,
+    /// Its sender waits until there is room.
+    Wait,
+}
+
+/// The limits of a mailbox that its actor has chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MailboxRules {
+    /// Messages that it holds.
+    pub messages_max: u64,
+    /// What happens to a message beyond them.
+    pub overflow: Overflow,
+}
+
+/// The limit that a message does not fit in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Full {
+    /// So many messages.
+    Messages(u64),
+    /// So many bytes.
+    Bytes(u64),
+}
+
+/// A mailbox. An actor that never gets a message has no queue.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mailbox {
+    queue: Option<Box<PriorityMessageQueue>>,
+}
+
+impl Mailbox {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.as_ref().is_none_or(|queue| queue.is_empty())
+    }
+
+    /// The messages in it.
+    pub(crate) fn queue(&self) -> Option<&PriorityMessageQueue> {
+        self.queue.as_deref()
+    }
+
+    /// Whether a message fits; the limit if not.
+    pub(crate) fn room(
+        &self,
+        message: &Message,
+        rules: MailboxRules,
+        settings: &WorldSettings,
+    ) -> Result<(), Full> {
+        let (count, bytes) = self
+            .queue
+            .as_ref()
+            .map_or((0, 0), |queue| (queue.len(), queue.bytes()));
+        if count >= rules.messages_max {
+            Err(Full::Messages(rules.messages_max))
+        } else if bytes + message.size_bytes() > settings.mailbox_bytes {
+            Err(Full::Bytes(settings.mailbox_bytes))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Adds a message for which there is room.
+    pub(crate) fn put(&mut self, message: Message, priority: u8) {
+        self.queue
+            .get_or_insert_default()
+            .enqueue_message(message, priority);
+    }
+
+    /// Takes the message whose turn it is; with it its level.
+    pub(crate) fn take(&mut self) -> Option<(Message, u8)> {
+        let queue = self.queue.as_mut()?;
+        let priority = queue.current_priority();
+        Some((queue.dequeue_message()?, priority))
+    }
+
+    /// Puts a message back that was taken last.
+    pub(crate) fn put_back(&mut self, message: Message, priority: u8) {
+        self.queue
+            .get_or_insert_default()
+            .put_back(message, priority);
+    }
+
+    /// Forgets the oldest message of the lowest level.
+    pub(crate) fn drop_oldest(&mut self) -> Option<Message> {
+        self.queue.as_mut()?.drop_oldest()
+    }
+}

@@ -1,0 +1,147 @@
+//! A mailbox: eight levels of priority with fair service.
+//!
+//! Each level has a weight: level `p` may be served `2^(7-p)` times in a round. The highest level that has both
+//! messages and service left is next; when no level has both, a new round begins. So level 0 gets about half
+//! of the service that is wanted, level 1 half of the rest, and level 7 is served at least once in
+//! 255 messages. Within a level, order is kept.
+
+use std::collections::VecDeque;
+
+use super::letter::{Message, PRIORITIES};
+
+/// Services of a level in one round.
+const WEIGHTS: [u8; PRIORITIES] = [128, 64, 32, 16, 8, 4, 2, 1];
+
+/// Messages of one level.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Level {
+    priority: u8,
+    messages: VecDeque<Message>,
+}
+
+/// Messages by priority. Levels that were never used take no memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PriorityMessageQueue {
+    /// Levels that have been used, the highest first.
+    levels: Vec<Level>,
+    /// What each level has been served in this round.
+    served: [u8; PRIORITIES],
+    count: u64,
+    bytes: u64,
+}
+
+impl PriorityMessageQueue {
+    /// An empty queue.
+    pub fn new() -> PriorityMessageQueue {
+        PriorityMessageQueue::default()
+    }
+
+    /// How many messages there are.
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether there is no message.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Bytes of all messages.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The level that is served next; 0 when there is no message.
+    pub fn current_priority(&self) -> u8 {
+        self.next_level()
+            .map_or(0, |(place, _)| self.levels[place].priority)
+    }
+
+    /// Adds a message at the end of a level; levels beyond 7 count as 7.
+    pub fn enqueue_message(&mut self, message: Message, priority: u8) {
+        let priority = priority.min(PRIORITIES as u8 - 1);
+        self.count += 1;
+        self.bytes += message.size_bytes();
+        let place = self
+            .levels
+            .binary_search_by_key(&priority, |level| level.priority)
+            .unwrap_or_else(|place| {
+                let messages = VecDeque::new();
+                self.levels.insert(place, Level { priority, messages });
+                place
+            });
+        self.levels[place].messages.push_back(message);
+    }
+
+    /// The message whose turn it is.
+    pub fn dequeue_message(&mut self) -> Option<Message> {
+        let (place, begins) = self.next_level()?;
+        if begins {
+            self.served = [0; PRIORITIES];
+        }
+        self.served[usize::from(self.levels[place].priority)] += 1;
+        self.take(place, VecDeque::pop_front)
+    }
+
+    /// Forgets the oldest message of the lowest level.
+    pub fn drop_oldest(&mut self) -> Option<Message> {
+        let place = self
+            .levels
+            .iter()
+            .rposition(|level| !level.messages.is_empty())?;
+        self.take(place, VecDeque::pop_front)
+    }
+
+    /// The messages with their levels, the highest level first, each level from the oldest on.
+    pub fn iter(&self) -> impl Iterator<Item = (u8, &Message)> {
+        self.levels.iter().flat_map(|level| {
+            let priority = level.priority;
+            level.messages.iter().map(move |message| (priority, message))
+        })
+    }
+
+    /// What each level has been served in the current round: part of the state.
+    pub(crate) fn served(&self) -> [u8; PRIORITIES] {
+        self.served
+    }
+
+    /// Puts a message back in front of its level that was taken out last.
+    pub(crate) fn put_back(&mut self, message: Message, priority: u8) {
+        self.enqueue_message(message, priority);
+        let place = self
+            .levels
+            .iter()
+            .position(|level| level.priority == priority);
+        if let Some(place) = place {
+            self.levels[place].messages.rotate_right(1);
+        }
+        let served = &mut self.served[usize::from(priority)];
+        *served = served.saturating_sub(1);
+    }
+
+    /// The place of the level that is next, and whether a new round begins with it.
+    fn next_level(&self) -> Option<(usize, bool)> {
+        let waiting = |level: &&Level| !level.messages.is_empty();
+        let left = |level: &Level| {
+            let priority = usize::from(level.priority);
+            self.served[priority] < WEIGHTS[priority]
+        };
+        let places = || (0..).zip(&self.levels).filter(|(_, level)| waiting(level));
+        let in_round = places().find(|(_, level)| left(level));
+        match in_round {
+            Some((place, _)) => Some((place, false)),
+            None => places().next().map(|(place, _)| (place, true)),
+        }
+    }
+
+    fn take(
+        &mut self,
+        place: usize,
+        pop: impl FnOnce(&mut VecDeque<Message>) -> Option<Message>,
+    ) -> Option<Message> {
+        let message = pop(&mut self.levels[place].messages)?;
+        self.count -= 1;
+        self.bytes -= message.size_bytes();
+        Some(message)
+    }
+}

@@ -1,0 +1,78 @@
+//! Every number of a world that can be chosen, with the value it has when nobody chooses.
+
+use pw_jit::Limits;
+use serde::{Deserialize, Serialize};
+
+use crate::message::Overflow;
+
+/// How a world is set up. None of it changes while the world runs, except by an input.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WorldSettings {
+    /// Gas that a tick has for all its actors together: about 2 ms of work.
+    pub tick_gas: u64,
+    /// The most gas that an actor uses in one tick.
+    pub quantum: u64,
+    /// The least gas that is reserved for an actor that has a turn.
+    pub quantum_min: u64,
+    /// Gas up to which a tick runs on the calling thread: below it waking another costs more than it helps.
+    pub alone_gas: u64,
+    /// Logical bytes that an actor may hold.
+    pub memory_bytes: u64,
+    /// Calls that may nest in an actor.
+    pub depth: u32,
+    /// Messages that a mailbox holds unless its actor says otherwise.
+    pub mailbox_messages: u64,
+    /// Bytes of messages that a mailbox holds.
+    pub mailbox_bytes: u64,
+    /// What happens to a message for a full mailbox unless its actor says otherwise.
+    pub overflow: Overflow,
+    /// Milliseconds after which a request for a capability that nobody has decided about is denied.
+    pub vote_ms: u64,
+    /// Logical bytes that requests for `resource-extra-memory` draw from.
+    pub extra_memory_bytes: u64,
+    /// Gas that requests for `resource-extra-time` draw from.
+    pub extra_gas: u64,
+    /// Milliseconds that a sender waits for room in a mailbox at most.
+    pub park_ms: u64,
+    /// Messages that actors failed on and that are kept, the newest.
+    pub quarantine_max: usize,
+    /// The numbers that an actor gets first for its children; each time it needs more it gets twice as many.
+    pub lease_first: u32,
+    /// The most numbers that it gets at once.
+    pub lease_max: u32,
+}
+
+impl Default for WorldSettings {
+    fn default() -> WorldSettings {
+        WorldSettings {
+            tick_gas: 2_000_000,
+            quantum: 50_000,
+            quantum_min: 1_000,
+            alone_gas: 20_000,
+            memory_bytes: 1 << 30,
+            depth: 1_000_000,
+            mailbox_messages: 65_536,
+            mailbox_bytes: 16 << 20,
+            overflow: Overflow::Refuse,
+            vote_ms: 10_000,
+            park_ms: 5_000,
+            quarantine_max: 1_024,
+            extra_memory_bytes: 0,
+            extra_gas: 0,
+            lease_first: 8,
+            lease_max: 65_536,
+        }
+    }
+}
+
+impl WorldSettings {
+    /// The limits that an actor begins with.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            memory_bytes: self.memory_bytes,
+            depth: self.depth,
+            ..Limits::default()
+        }
+    }
+}

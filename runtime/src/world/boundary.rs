@@ -1,0 +1,313 @@
+//! Between ticks: what actors did to each other takes effect.
+//!
+//! The order is that of the run list, begun one actor further on in each tick, so that nobody is first for ever; for
+//! each actor in the order of its deeds, its end last. It does not depend on threads, tiers or time.
+
+use pw_isa::ErrorKind;
+use pw_jit::Value;
+use pw_jit::fiber::parcel::Parcel;
+use pw_jit::fiber::start::Start;
+
+use super::time::Timer;
+use super::{Ran, World};
+use crate::actor::{Actor, ActorId, Deed, Due, Status, Wait, new_actor, notice};
+use crate::message::{Message, Overflow, PRIORITY_DEFAULT, RequestId};
+
+impl World {
+    /// Puts the actors of the run list back, and lets their deeds take effect.
+    pub(super) fn boundary(&mut self) {
+        let mut ran = std::mem::take(&mut self.scratch.ran);
+        let mut deeds = std::mem::take(&mut self.scratch.deeds);
+        let mut order = std::mem::take(&mut self.scratch.order);
+        let mut start = 0;
+        for Ran { actor, deeds_end } in ran.drain(..) {
+            order.push((actor.id, start..deeds_end));
+            start = deeds_end;
+            self.actors.put_back(actor);
+        }
+        let count = order.len();
+        for place in 0..count {
+            let place = (place as u64 + self.tick) as usize % count;
+            let (id, of_actor) = order[place].clone();
+            for deed in &mut deeds[of_actor] {
+                let deed = std::mem::replace(deed, Deed::Taken);
+                self.apply(id, deed);
+            }
+            self.after_turn(id);
+        }
+        order.clear();
+        deeds.clear();
+        self.scratch.ran = ran;
+        self.scratch.deeds = deeds;
+        self.scratch.order = order;
+    }
+
+    /// A message finds no room: its sender is told, or waits.
+    fn no_room(&mut self, to: ActorId, message: Message, priority: u8, overflow: Overflow) {
+        if overflow == Overflow::Wait && self.park(to, &message, priority) {
+            return;
+        }
+        self.statistics.dead_letters += 1;
+        self.tell_refused(&message, to);
+    }
+
+    /// An actor whose deeds have taken effect ends, waits, or can run again.
+    fn after_turn(&mut self, id: ActorId) {
+        let Some(body) = self.body(id) else {
+            // Another's deed has ended it meanwhile.
+            return;
+        };
+        match body.status {
+            // It has ended when everything that it sent has found room.
+            Status::Ended(_) if body.is_parked() => {}
+            Status::Ended(_) => self.finish(id),
+            Status::Ready | Status::Due(_) => {
+                self.let_senders_in(id);
+                self.enqueue(id);
+            }
+            Status::Waits(Wait::Message) => self.let_senders_in(id),
+            Status::Waits(_) => {}
+        }
+    }
+
+    /// An actor that can run gets its place among those, unless it has to pay first, or has it.
+    pub(super) fn enqueue(&mut self, id: ActorId) {
+        let (quantum, tick) = (self.settings.quantum, self.tick);
+        let Some(body) = self.body(id) else { return };
+        if body.debt >= quantum {
+            let until = tick + 1 + body.debt / quantum;
+            body.debt %= quantum;
+            let status = std::mem::replace(&mut body.status, Status::Ready);
+            body.status = Status::Waits(Wait::Debt(Box::new(status)));
+            self.debtors.entry(until).or_default().push(id);
+        } else if !body.is_queued && !body.is_parked() {
+            body.is_queued = true;
+            let tenant = body.tenant;
+            self.ready.push(id, tenant);
+        }
+    }
+
+    fn apply(&mut self, from: ActorId, deed: Deed) {
+        match deed {
+            Deed::Taken => unreachable!("a deed takes effect once"),
+            Deed::Send {
+                to,
+                content,
+                priority,
+            } => {
+                let message = Message {
+                    from,
+                    content,
+                    request: None,
+                };
+                self.deliver(to, message, priority);
+            }
+            Deed::Request {
+                to,
+                content,
+                request,
+                timeout_ms,
+            } => self.request(from, to, content, request, timeout_ms),
+            Deed::Reply {
+                to,
+                content,
+                request,
+            } => self.reply(from, to, content, request),
+            Deed::Spawn(child) => self.add_child(from, child),
+            Deed::Supervise(supervision) => self.supervise(from, supervision),
+            Deed::SpawnLater(start) => self.spawn_later(from, &start),
+            Deed::Timer { timeout_ms, wait } => {
+                let timer = Timer {
+                    actor: from,
+                    wait,
+                    is_park: false,
+                };
+                self.clock.set_timer(timeout_ms, timer);
+            }
+            Deed::Monitor(actor) => self.monitor(from, actor),
+            Deed::Link(actor) => self.link(from, actor),
+            Deed::Kill { actor, may_all } => self.kill_by(from, actor, may_all),
+            Deed::Capability { wait, deed } => self.capability_deed(from, wait, deed),
+            Deed::Subscribe(topic) => self.subscribe(from, topic),
+            Deed::Unsubscribe(topic) => self.unsubscribe(from, &topic),
+            Deed::Publish { topic, content } => self.publish(from, &topic, &content),
+            Deed::Host(call) => self.call_outside(from, call),
+        }
+    }
+
+    /// Brings a message to its receiver. One that finds no room, or nobody, is a dead letter.
+    pub(super) fn deliver(&mut self, to: ActorId, message: Message, priority: u8) {
+        let settings = self.settings;
+        let Some(body) = self.body(to) else {
+            self.statistics.dead_letters += 1;
+            if let Some(request) = message.request {
+                let text = format!("actor {to} has ended");
+                self.fail_request((message.from, request), ErrorKind::ActorEnded, text);
+            }
+            return;
+        };
+        let rules = body.rules(&settings);
+        let is_behind = rules.overflow == Overflow::Wait && self.is_behind(message.from, to);
+        let Some(body) = self.body(to) else { return };
+        let mut room = body.mailbox.room(&message, rules, &settings);
+        if is_behind {
+            return self.no_room(to, message, priority, rules.overflow);
+        }
+        if room.is_err() && rules.overflow == Overflow::DropOldest {
+            body.mailbox.drop_oldest();
+            room = body.mailbox.room(&message, rules, &settings);
+        }
+        if room.is_err() {
+            return self.no_room(to, message, priority, rules.overflow);
+        }
+        if let Some(request) = message.request {
+            body.rare_mut().askers.push((message.from, request));
+        }
+        body.mailbox.put(message, priority);
+        let waits = matches!(body.status, Status::Waits(Wait::Message));
+        self.statistics.delivered += 1;
+        if waits {
+            self.wake(to, Due::Message);
+        }
+    }
+
+    /// An actor gets what it waits for, and can run.
+    pub(super) fn wake(&mut self, id: ActorId, due: Due) {
+        if let Some(body) = self.body(id) {
+            body.status = Status::Due(due);
+            self.enqueue(id);
+        }
+    }
+
+    fn request(
+        &mut self,
+        from: ActorId,
+        to: ActorId,
+        content: Parcel,
+        request: RequestId,
+        timeout_ms: Option<u64>,
+    ) {
+        let message = Message {
+            from,
+            content,
+            request: Some(request),
+        };
+        self.deliver(to, message, PRIORITY_DEFAULT);
+        let waits = self.body(from).is_some_and(|body| body.awaits_reply(request));
+        if let (Some(timeout_ms), true) = (timeout_ms, waits) {
+            let timer = Timer {
+                actor: from,
+                wait: request.0,
+                is_park: false,
+            };
+            self.clock.set_timer(timeout_ms, timer);
+        }
+    }
+
+    fn reply(&mut self, from: ActorId, to: ActorId, content: Parcel, request: RequestId) {
+        self.forget_request(to, request.0, from);
+        if to == ActorId::OUTSIDE {
+            return self.answer_question(request, Ok(content));
+        }
+        let waits = self.body(to).is_some_and(|body| body.awaits_reply(request));
+        if waits {
+            self.wake(to, Due::Answer(Box::new(Ok(content))));
+        } else {
+            self.statistics.dead_letters += 1;
+        }
+    }
+
+    /// A request that was made of an actor is not open any more.
+    pub(super) fn forget_request(&mut self, asker: ActorId, request: u64, of: ActorId) {
+        let rare = self.body(of).and_then(|body| body.rare.as_mut());
+        if let Some(rare) = rare {
+            rare.askers
+                .retain(|open| *open != (asker, RequestId(request)));
+        }
+    }
+
+    /// Whoever asked gets an error instead of a reply.
+    pub(super) fn fail_request(
+        &mut self,
+        (asker, request): (ActorId, RequestId),
+        kind: ErrorKind,
+        message: String,
+    ) {
+        if asker == ActorId::OUTSIDE {
+            self.answer_question(request, Err((kind, message)));
+        } else if self.body(asker).is_some_and(|body| body.awaits_reply(request)) {
+            self.wake(asker, Due::Answer(Box::new(Err((kind, message)))));
+        }
+    }
+
+    fn spawn_later(&mut self, from: ActorId, start: &Start) {
+        let (first, max) = (self.settings.lease_first, self.settings.lease_max);
+        let mut next = self.next_id;
+        let Some(body) = self.body(from) else { return };
+        body.lease.refill(&mut next, first, max);
+        let family = (from, body.tenant);
+        let holdings = body.holdings.inherited();
+        let Some(id) = body.lease.take() else {
+            unreachable!("it has just been filled")
+        };
+        self.next_id = next;
+        let child = new_actor(id, family, holdings, start, self.common());
+        self.add_child(from, Box::new(child));
+        let address = Parcel::Plain(Value::actor(id.0));
+        self.wake(from, Due::Answer(Box::new(Ok(address))));
+    }
+
+    /// Adds an actor that another has started.
+    pub(super) fn add_child(&mut self, parent: ActorId, child: Box<Actor>) {
+        let rare = self.body(parent).and_then(|body| body.rare.as_mut());
+        let supervision = rare.and_then(|rare| rare.supervision.as_mut());
+        if let Some(saved) = supervision.and_then(|supervision| supervision.saved.as_mut()) {
+            saved.children.push(child.id);
+        }
+        self.add(child);
+    }
+
+    fn publish(&mut self, from: ActorId, topic: &str, content: &Parcel) {
+        let subscribers = self.topics.get(topic).cloned().unwrap_or_default();
+        for subscriber in subscribers {
+            let message = Message {
+                from,
+                content: content.clone(),
+                request: None,
+            };
+            self.deliver(subscriber, message, PRIORITY_DEFAULT);
+        }
+    }
+
+    /// The sender of a message that found no room is told.
+    pub(super) fn tell_refused(&mut self, message: &Message, to: ActorId) {
+        if let Some(request) = message.request {
+            let text = format!("the mailbox of actor {to} is full");
+            return self.fail_request((message.from, request), ErrorKind::MailboxFull, text);
+        }
+        let content = notice(&self.code, "refused", to, None);
+        self.tell(message.from, content);
+    }
+
+    /// The world itself tells an actor something. If there is no room for it, it is a dead letter, and nobody is told.
+    pub(super) fn tell(&mut self, to: ActorId, content: Parcel) {
+        let settings = self.settings;
+        let message = Message {
+            from: ActorId::OUTSIDE,
+            content,
+            request: None,
+        };
+        let Some(body) = self.body(to) else { return };
+        let rules = body.rules(&settings);
+        if body.mailbox.room(&message, rules, &settings).is_err() {
+            self.statistics.dead_letters += 1;
+            return;
+        }
+        body.mailbox.put(message, PRIORITY_DEFAULT);
+        let waits = matches!(body.status, Status::Waits(Wait::Message));
+        self.statistics.delivered += 1;
+        if waits {
+            self.wake(to, Due::Message);
+        }
+    }
+}

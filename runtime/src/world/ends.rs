@@ -1,0 +1,304 @@
+//! What follows from the end of an actor: who is told, who ends with it, who waits in vain.
+
+use pw_isa::ErrorKind;
+use pw_jit::fiber::parcel::Parcel;
+use pw_jit::{Fiber, Value};
+
+use super::World;
+use crate::capability::SYS_TERMINATE_ACTOR;
+use crate::actor::{
+    ActorId, Due, End, EndReason, Quarantined, Saved, Status, Supervision, Wait, new_actor, notice,
+    symbol,
+};
+
+impl World {
+    /// An actor has ended in its turn.
+    pub(super) fn finish(&mut self, id: ActorId) {
+        let Some(body) = self.body(id) else { return };
+        if let Status::Ended(end) = std::mem::replace(&mut body.status, Status::Ready) {
+            self.end(id, *end);
+        }
+    }
+
+    /// Another actor, or the embedder, ends an actor.
+    pub(super) fn kill(&mut self, id: ActorId) {
+        self.end_for(id, EndReason::Killed);
+    }
+
+    /// An actor ends another: one that descends from it, or any if it may. What it may not do is in the log.
+    pub(super) fn kill_by(&mut self, from: ActorId, actor: ActorId, may_all: bool) {
+        if may_all || self.descends(actor, from) {
+            self.kill(actor);
+        } else if self.actors.get(actor).is_some() {
+            self.note_forbidden(from, actor, SYS_TERMINATE_ACTOR);
+        }
+    }
+
+    fn end_for(&mut self, id: ActorId, reason: EndReason) {
+        if self.actors.get(id).is_some() {
+            let gas = self.gas_of(id);
+            self.end(id, End { reason, gas });
+        }
+    }
+
+    fn gas_of(&self, id: ActorId) -> u64 {
+        let actor = self.actors.get(id);
+        actor.map_or(0, |actor| actor.fiber.gas_used())
+    }
+
+    /// Ends an actor, and those that share its end: one after the other, however long the chain is.
+    fn end(&mut self, id: ActorId, end: End) {
+        let mut pending = vec![(id, end)];
+        while let Some((id, end)) = pending.pop() {
+            let Some(end) = self.restarted(id, end) else {
+                continue;
+            };
+            let Some(actor) = self.actors.remove(id) else {
+                continue;
+            };
+            let reason = end.reason.value(&self.code);
+            let is_normal = end.reason.is_normal();
+            self.count_end(&end.reason);
+            if let Some(queue) = actor.body.mailbox.queue() {
+                self.statistics.dead_letters += queue.len();
+            }
+            let parent = actor.body.parent;
+            self.note_gone(id, parent, actor.body.children);
+            self.forget_powers(id);
+            let mut is_supervised = false;
+            if let Some(rare) = actor.body.rare {
+                is_supervised = rare.supervision.is_some();
+                self.statistics.dead_letters += rare.outgoing.len() as u64;
+                self.refuse_waiting(id, &rare.waiting_senders);
+                for child in &rare.supervised {
+                    let gas = self.gas_of(*child);
+                    pending.push((*child, End { reason: EndReason::Killed, gas }));
+                }
+                for (asker, request) in &rare.askers {
+                    let text = format!("actor {id} has ended");
+                    self.fail_request((*asker, *request), ErrorKind::ActorEnded, text);
+                }
+                for topic in &rare.topics {
+                    self.unsubscribe(id, topic);
+                }
+                for monitor in &rare.monitors {
+                    let down = notice(&self.code, "down", id, Some(&reason));
+                    self.tell(*monitor, down);
+                }
+                for linked in rare.links.iter().rev() {
+                    let others = self.body(*linked).and_then(|body| body.rare.as_mut());
+                    let Some(others) = others else { continue };
+                    others.links.retain(|other| *other != id);
+                    if others.traps_exits {
+                        let down = notice(&self.code, "down", id, Some(&reason));
+                        self.tell(*linked, down);
+                    } else if !is_normal {
+                        let gas = self.gas_of(*linked);
+                        let reason = EndReason::Linked {
+                            to: id,
+                            reason: reason.clone(),
+                        };
+                        pending.push((*linked, End { reason, gas }));
+                    }
+                }
+            }
+            if is_supervised {
+                let down = notice(&self.code, "down", id, Some(&reason));
+                self.tell(parent, down);
+            }
+            if parent == ActorId::OUTSIDE {
+                self.ends.insert(id, end);
+            }
+        }
+    }
+
+    /// What becomes of an actor that has ended and has a supervisor; the end if it stays one.
+    fn restarted(&mut self, id: ActorId, end: End) -> Option<End> {
+        let now_ms = self.now_ms();
+        let Some(actor) = self.actors.get_mut(id) else {
+            return Some(end);
+        };
+        let gas = actor.fiber.gas_used();
+        let rare = actor.body.rare.as_mut();
+        let Some(supervision) = rare.and_then(|rare| rare.supervision.as_mut()) else {
+            return Some(end);
+        };
+        if !supervision.allows_restart(&end.reason, now_ms) {
+            return Some(end);
+        }
+        let saved = match end.reason {
+            EndReason::Failed(_) => supervision.saved.take(),
+            _ => None,
+        };
+        let start = supervision.start.clone();
+        self.drop_question(id);
+        self.statistics.restarts += 1;
+        match saved {
+            Some(saved) => self.rewind(id, *saved, end, gas),
+            None => {
+                let limits = self.settings.limits();
+                let fiber = Fiber::starting(&self.code, &start, limits);
+                self.put_fiber(id, fiber, gas);
+                if let Some(body) = self.body(id) {
+                    body.status = Status::Ready;
+                }
+                self.enqueue(id);
+            }
+        }
+        None
+    }
+
+    /// The actor goes back to before the message that it failed on, which is set aside with all that is needed to see
+    /// the failure again. What it used stays used, what it sent stays sent.
+    fn rewind(&mut self, id: ActorId, saved: Saved, end: End, gas: u64) {
+        let Saved {
+            fiber,
+            message,
+            children,
+        } = saved;
+        for child in children {
+            self.kill(child);
+        }
+        let image = fiber.to_image(&self.code);
+        self.put_fiber(id, fiber, gas);
+        if let EndReason::Failed(failure) = end.reason {
+            self.set_aside(Quarantined {
+                actor: id,
+                from: message.from,
+                message: message.content,
+                failure,
+                image,
+                tick: self.tick,
+            });
+        }
+        let Some(body) = self.body(id) else { return };
+        body.wait(Wait::Message);
+        if !body.mailbox.is_empty() {
+            self.wake(id, Due::Message);
+        }
+    }
+
+    /// A fiber takes the place of an actor's, and goes on counting gas where that one was.
+    fn put_fiber(&mut self, id: ActorId, mut fiber: Fiber, gas: u64) {
+        if let Some(actor) = self.actors.get_mut(id) {
+            let limits = actor.fiber.limits();
+            fiber.set_limits(limits);
+            fiber.count_gas(gas);
+            actor.fiber = fiber;
+        }
+    }
+
+    fn set_aside(&mut self, quarantined: Quarantined) {
+        if self.quarantine.len() == self.settings.quarantine_max {
+            self.quarantine.pop_front();
+        }
+        self.quarantine.push_back(quarantined);
+    }
+
+    /// Messages that actors failed on and that were set aside, the oldest first.
+    pub fn quarantine(&self) -> impl ExactSizeIterator<Item = &Quarantined> {
+        self.quarantine.iter()
+    }
+
+    /// Whoever asked what an actor was about to answer does not wait any longer.
+    fn drop_question(&mut self, id: ActorId) {
+        let rare = self.body(id).and_then(|body| body.rare.as_mut());
+        let Some(rare) = rare else { return };
+        let Some(question) = rare.question.take() else {
+            return;
+        };
+        rare.askers.retain(|open| *open != question);
+        let text = format!("actor {id} has failed and was restarted");
+        self.fail_request(question, ErrorKind::ActorEnded, text);
+    }
+
+    /// Starts an actor under supervision.
+    pub(super) fn supervise(&mut self, from: ActorId, supervision: Box<Supervision>) {
+        let Some(body) = self.body(from) else { return };
+        let family = (from, body.tenant);
+        let holdings = body.holdings.inherited();
+        let id = ActorId(self.next_id);
+        self.next_id += 1;
+        if let Some(body) = self.body(from) {
+            body.rare_mut().supervised.push(id);
+        }
+        let mut child = new_actor(id, family, holdings, &supervision.start, self.common());
+        child.body.rare_mut().supervision = Some(supervision);
+        self.add_child(from, Box::new(child));
+        let address = Parcel::Plain(Value::actor(id.0));
+        self.wake(from, Due::Answer(Box::new(Ok(address))));
+    }
+
+    fn count_end(&mut self, reason: &EndReason) {
+        self.statistics.ended += 1;
+        if let EndReason::Failed(_) = reason {
+            self.statistics.failed += 1;
+        }
+    }
+
+    pub(super) fn monitor(&mut self, from: ActorId, of: ActorId) {
+        match self.body(of) {
+            Some(body) => {
+                let monitors = &mut body.rare_mut().monitors;
+                if !monitors.contains(&from) {
+                    monitors.push(from);
+                }
+            }
+            None => self.tell_gone(from, of),
+        }
+    }
+
+    pub(super) fn link(&mut self, from: ActorId, to: ActorId) {
+        if self.body(to).is_none() {
+            return self.link_to_nobody(from, to);
+        }
+        for (one, other) in [(from, to), (to, from)] {
+            if let Some(body) = self.body(one) {
+                let links = &mut body.rare_mut().links;
+                if !links.contains(&other) {
+                    links.push(other);
+                }
+            }
+        }
+    }
+
+    /// A link to an actor that has ended: as if it ended now, for a reason that nobody knows any more.
+    fn link_to_nobody(&mut self, from: ActorId, to: ActorId) {
+        let rare = self.body(from).and_then(|body| body.rare.as_ref());
+        if rare.is_some_and(|rare| rare.traps_exits) {
+            return self.tell_gone(from, to);
+        }
+        let reason = EndReason::Linked {
+            to,
+            reason: symbol(&self.code, "gone"),
+        };
+        self.end_for(from, reason);
+    }
+
+    fn tell_gone(&mut self, to: ActorId, gone: ActorId) {
+        let reason = symbol(&self.code, "gone");
+        let down = notice(&self.code, "down", gone, Some(&reason));
+        self.tell(to, down);
+    }
+
+    pub(super) fn subscribe(&mut self, actor: ActorId, topic: String) {
+        let Some(body) = self.body(actor) else { return };
+        let topics = &mut body.rare_mut().topics;
+        if !topics.contains(&topic) {
+            topics.push(topic.clone());
+            self.topics.entry(topic).or_default().push(actor);
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, actor: ActorId, topic: &str) {
+        if let Some(rare) = self.body(actor).and_then(|body| body.rare.as_mut()) {
+            rare.topics.retain(|other| other != topic);
+        }
+        if let Some(subscribers) = self.topics.get_mut(topic) {
+            subscribers.retain(|subscriber| *subscriber != actor);
+            if subscribers.is_empty() {
+                self.topics.remove(topic);
+            }
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! What enters a world and leaves it: inputs from any thread, questions from outside, calls of the embedder's
+//! functions.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use pw_isa::ErrorKind;
+
+use super::World;
+use crate::actor::{ActorId, Answered, Due, Status, Wait};
+use crate::host::{Datum, HostCall, HostResult};
+use crate::message::{Message, PRIORITY_DEFAULT, RequestId};
+
+/// Something that enters a world, to take effect before a tick.
+#[derive(Debug)]
+enum Input {
+    /// A message.
+    Send {
+        to: ActorId,
+        content: Datum,
+        priority: u8,
+    },
+    /// A question.
+    Ask {
+        to: ActorId,
+        content: Datum,
+        reply: Reply,
+    },
+    /// What a function of the embedder answered.
+    HostAnswer {
+        actor: ActorId,
+        wait: u64,
+        result: HostResult,
+    },
+    /// The world's time.
+    Clock(u64),
+    /// An end of an actor.
+    Kill(ActorId),
+    /// The world stops running.
+    Stop,
+}
+
+/// Where an answer to a question from outside goes.
+type Reply = futures_channel::oneshot::Sender<Result<Datum, AskError>>;
+
+/// Why a question from outside has no answer.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AskError {
+    /// The actor has ended, or its mailbox is full.
+    #[error("{0}")]
+    Refused(String),
+    /// The world is idle, and no answer has come.
+    #[error("nobody can run any more, and actor {0} has not replied")]
+    Idle(ActorId),
+    /// The world is gone.
+    #[error("the world is gone")]
+    Gone,
+}
+
+/// Inputs on their way, shared with other threads.
+#[derive(Debug, Default)]
+struct Inbox {
+    inputs: Mutex<VecDeque<Input>>,
+    arrived: Condvar,
+    /// Whether there are inputs: looked at between ticks without the lock.
+    has_news: AtomicBool,
+}
+
+impl Inbox {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Input>> {
+        // Whoever panicked with the lock held has at most not added its input.
+        self.inputs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, input: Input) {
+        self.lock().push_back(input);
+        self.has_news.store(true, Ordering::Release);
+        self.arrived.notify_all();
+    }
+}
+
+/// A way into a world from any thread. What it sends takes effect before a tick of the world.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    inbox: Arc<Inbox>,
+}
+
+impl Handle {
+    /// Sends a message.
+    pub fn send(&self, to: ActorId, content: Datum) {
+        self.send_with_priority(to, content, PRIORITY_DEFAULT);
+    }
+
+    /// Sends a message with a priority from 0, the highest, to 7.
+    pub fn send_with_priority(&self, to: ActorId, content: Datum, priority: u8) {
+        self.inbox.push(Input::Send {
+            to,
+            content,
+            priority,
+        });
+    }
+
+    /// Asks an actor; the answer comes when it replies. Any executor can await it.
+    ///
+    /// # Errors
+    /// When the actor ends, its mailbox is full, or the world is dropped.
+    pub async fn ask(&self, to: ActorId, content: Datum) -> Result<Datum, AskError> {
+        let answer = self.question(to, content);
+        answer.await.unwrap_or(Err(AskError::Gone))
+    }
+
+    /// Asks an actor, and waits on this thread until it replies. Another thread must run the world.
+    ///
+    /// # Errors
+    /// When the actor ends, its mailbox is full, or the world is dropped.
+    pub fn ask_blocking(&self, to: ActorId, content: Datum) -> Result<Datum, AskError> {
+        let answer = self.question(to, content);
+        futures_executor::block_on(answer).unwrap_or(Err(AskError::Gone))
+    }
+
+    fn question(
+        &self,
+        to: ActorId,
+        content: Datum,
+    ) -> futures_channel::oneshot::Receiver<Result<Datum, AskError>> {
+        let (reply, answer) = futures_channel::oneshot::channel();
+        self.inbox.push(Input::Ask { to, content, reply });
+        answer
+    }
+
+    /// Ends an actor.
+    pub fn kill(&self, actor: ActorId) {
+        self.inbox.push(Input::Kill(actor));
+    }
+
+    /// Tells the world the time, in milliseconds; what is earlier than its time is ignored.
+    pub fn tell_time(&self, now_ms: u64) {
+        self.inbox.push(Input::Clock(now_ms));
+    }
+
+    /// Has [`World::serve`] return.
+    pub fn stop(&self) {
+        self.inbox.push(Input::Stop);
+    }
+}
+
+/// What is open between a world and the outside.
+#[derive(Debug, Default)]
+pub(super) struct Outside {
+    inbox: Arc<Inbox>,
+    /// Questions from outside so far.
+    asked: u64,
+    /// Those that wait for an answer.
+    questions: BTreeMap<RequestId, Question>,
+    /// Calls of the embedder's functions whose answer has not come.
+    open_calls: u64,
+    has_stopped: bool,
+}
+
+/// A question from outside.
+#[derive(Debug)]
+struct Question {
+    reply: Option<Reply>,
+    answer: Option<Answered>,
+}
+
+impl Outside {
+    pub(super) fn has_news(&self) -> bool {
+        self.inbox.has_news.load(Ordering::Acquire)
+    }
+
+    pub(super) fn open_calls(&self) -> u64 {
+        self.open_calls
+    }
+
+    /// Waits until an input is there.
+    pub(super) fn wait_for_news(&self) {
+        let mut inputs = self.inbox.lock();
+        while inputs.is_empty() {
+            inputs = self
+                .inbox
+                .arrived
+                .wait(inputs)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl World {
+    /// A way into the world from any thread.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            inbox: Arc::clone(&self.outside.inbox),
+        }
+    }
+
+    /// Lets what has come from outside take effect.
+    pub(super) fn take_inputs(&mut self) {
+        if !self.outside.has_news() {
+            return;
+        }
+        self.outside.inbox.has_news.store(false, Ordering::Release);
+        let inputs = std::mem::take(&mut *self.outside.inbox.lock());
+        for input in inputs {
+            self.take_input(input);
+        }
+    }
+
+    fn take_input(&mut self, input: Input) {
+        match input {
+            Input::Send {
+                to,
+                content,
+                priority,
+            } => {
+                self.send_with_priority(to, &content, priority);
+            }
+            Input::Ask { to, content, reply } => {
+                self.put_question(to, &content, Some(reply));
+            }
+            Input::HostAnswer {
+                actor,
+                wait,
+                result,
+            } => self.host_answer(actor, wait, result),
+            Input::Clock(now_ms) => {
+                self.clock.advance(now_ms);
+                self.fire_timers();
+            }
+            Input::Kill(actor) => self.kill(actor),
+            Input::Stop => self.outside.has_stopped = true,
+        }
+    }
+
+    fn put_question(&mut self, to: ActorId, content: &Datum, reply: Option<Reply>) -> RequestId {
+        self.outside.asked += 1;
+        let request = RequestId(self.outside.asked);
+        let question = Question {
+            reply,
+            answer: None,
+        };
+        self.outside.questions.insert(request, question);
+        let message = Message {
+            from: ActorId::OUTSIDE,
+            content: content.pack(&self.code),
+            request: Some(request),
+        };
+        self.deliver(to, message, PRIORITY_DEFAULT);
+        request
+    }
+
+    /// Asks an actor, and runs the world until it replies.
+    ///
+    /// # Errors
+    /// When the actor ends, its mailbox is full, or the world becomes idle without a reply.
+    pub fn ask(&mut self, to: ActorId, content: &Datum) -> Result<Datum, AskError> {
+        let request = self.put_question(to, content, None);
+        loop {
+            let question = self.outside.questions.get_mut(&request);
+            if let Some(answer) = question.and_then(|question| question.answer.take()) {
+                self.outside.questions.remove(&request);
+                return self.answer_datum(answer);
+            }
+            if !self.advance() {
+                self.outside.questions.remove(&request);
+                return Err(AskError::Idle(to));
+            }
+        }
+    }
+
+    fn answer_datum(&self, answer: Answered) -> Result<Datum, AskError> {
+        match answer {
+            Ok(content) => Ok(Datum::unpack(&self.code, &content)),
+            Err((_, message)) => Err(AskError::Refused(message)),
+        }
+    }
+
+    /// A question has its answer: it goes to who asked from another thread, or is kept for who runs the world.
+    pub(super) fn answer_question(&mut self, request: RequestId, answer: Answered) {
+        let Some(mut question) = self.outside.questions.remove(&request) else {
+            return;
+        };
+        match question.reply.take() {
+            Some(reply) => {
+                // Who asked may not wait any more.
+                let _ = reply.send(self.answer_datum(answer));
+            }
+            None => {
+                question.answer = Some(answer);
+                self.outside.questions.insert(request, question);
+            }
+        }
+    }
+
+    /// Carries out a call of a function of the embedder.
+    pub(super) fn call_outside(&mut self, from: ActorId, call: HostCall) {
+        let Some(wait) = call.wait else {
+            return call.release(&self.code, from);
+        };
+        let Some(question) = call.question(&self.code, from) else {
+            unreachable!("who waits has asked")
+        };
+        self.outside.open_calls += 1;
+        let inbox = Arc::clone(&self.outside.inbox);
+        let asked = std::thread::Builder::new()
+            .name("pw host call".to_owned())
+            .spawn(move || {
+                let result = question();
+                inbox.push(Input::HostAnswer {
+                    actor: from,
+                    wait,
+                    result,
+                });
+            });
+        if let Err(error) = asked {
+            let message = format!("there is no thread for the call: {error}");
+            self.host_answer(from, wait, Err(crate::host::HostError {
+                kind: ErrorKind::HostLost,
+                message,
+            }));
+        }
+    }
+
+    fn host_answer(&mut self, actor: ActorId, wait: u64, result: HostResult) {
+        self.outside.open_calls -= 1;
+        let answer: Answered = match result {
+            Ok(datum) => Ok(datum.pack(&self.code)),
+            Err(error) => Err((error.kind, error.message)),
+        };
+        let waits = self.body(actor).is_some_and(|body| {
+            body.waits == wait && matches!(body.status, Status::Waits(Wait::Host { .. }))
+        });
+        if waits {
+            self.wake(actor, Due::Answer(Box::new(answer)));
+        }
+    }
+
+    /// Runs the world until somebody stops it by [`Handle::stop`]: it sleeps while nobody can run.
+    pub fn serve(&mut self) {
+        loop {
+            if self.outside.has_stopped {
+                self.outside.has_stopped = false;
+                return;
+            }
+            if !self.advance() {
+                self.outside.wait_for_news();
+            }
+        }
+    }
+}

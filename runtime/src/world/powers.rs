@@ -1,0 +1,652 @@
+//! Decisions about capabilities, made between ticks in canonical order.
+
+use std::collections::BTreeSet;
+
+use pw_isa::ErrorKind;
+use pw_jit::Value;
+use pw_jit::fiber::arena::Arena;
+use pw_jit::fiber::parcel::Parcel;
+use pw_jit::heap::Heap;
+use pw_jit::host::CapabilityName;
+use pw_jit::text::{Style, value_text_within};
+
+use super::World;
+use super::time::Timer;
+use crate::actor::{ActorId, CapabilityDeed, Due, Gift, Status, Wait};
+use crate::capability::{
+    AuditEntry, AuditResult, Ballot, CapabilityOperation, CapabilityRule, FOR_CHILDREN_ONLY, Grant,
+    GrantId, Holding, META_GRANT, Outcome, RESOURCE_EXTRA_MEMORY, RESOURCE_EXTRA_TIME,
+};
+use crate::host::Datum;
+
+/// The longest text of a capability in the log, in bytes.
+const TEXT_BYTES: usize = 200;
+/// The most grants that one actor may have been given.
+const GRANTS_MAX: usize = 1024;
+
+/// A decision, for the log.
+struct Decision<'a> {
+    actor: ActorId,
+    subject: ActorId,
+    operation: CapabilityOperation,
+    capability: &'a CapabilityName,
+    result: AuditResult,
+    reason: &'a str,
+}
+
+impl World {
+    /// Carries out what an actor wanted to do with capabilities; it waits for the answer.
+    pub(super) fn capability_deed(&mut self, from: ActorId, wait: u64, deed: CapabilityDeed) {
+        match deed {
+            CapabilityDeed::Request { capability, reason } => {
+                if let Some(answer) = self.decide(from, wait, &capability, &reason) {
+                    self.answer_bool(from, wait, answer);
+                }
+            }
+            CapabilityDeed::Give(gift) => {
+                if gift.to != from && self.actors.get(gift.to).is_none() {
+                    return self.answer_ended(from, wait, gift.to);
+                }
+                let answer = self.give(from, &gift);
+                self.answer_bool(from, wait, answer);
+            }
+            CapabilityDeed::Revoke { of, capability } => {
+                if of != from && self.actors.get(of).is_none() {
+                    return self.answer_ended(from, wait, of);
+                }
+                let answer = self.revoke(from, of, &capability);
+                self.answer_bool(from, wait, answer);
+            }
+            CapabilityDeed::Vote { request, approve } => {
+                let answer = self.vote(from, &request, approve);
+                self.answer_bool(from, wait, answer);
+            }
+        }
+    }
+
+    fn answer_bool(&mut self, actor: ActorId, wait: u64, answer: bool) {
+        if self.body(actor).is_some_and(|body| body.waits == wait) {
+            let answer = Parcel::Plain(Value::bool(answer));
+            self.wake(actor, Due::Answer(Box::new(Ok(answer))));
+        }
+    }
+
+    fn answer_ended(&mut self, actor: ActorId, wait: u64, ended: ActorId) {
+        if self.body(actor).is_some_and(|body| body.waits == wait) {
+            let error = (
+                ErrorKind::ActorEnded,
+                format!("there is no actor {ended}"),
+            );
+            self.wake(actor, Due::Answer(Box::new(Err(error))));
+        }
+    }
+
+    fn record(&mut self, decision: &Decision<'_>) {
+        let entry = AuditEntry {
+            number: 0,
+            tick: self.tick,
+            actor: decision.actor,
+            subject: decision.subject,
+            operation: decision.operation,
+            capability: self.capability_text(decision.capability),
+            result: decision.result,
+            reason: decision.reason.to_owned(),
+            hash: [0; 32],
+        };
+        self.audit.add(entry);
+    }
+
+    fn capability_text(&self, capability: &CapabilityName) -> String {
+        let Some(parameter) = &capability.parameter else {
+            return capability.name.clone();
+        };
+        let mut arena = Arena::new();
+        let value = parameter.unpack(&self.code, &mut arena);
+        let heap = Heap {
+            arena: &arena,
+            code: &self.code,
+        };
+        let text = value_text_within(heap, value, Style::Quoted, TEXT_BYTES);
+        format!("({} {text})", capability.name)
+    }
+
+    /// Decides about a request; nothing when others do.
+    fn decide(
+        &mut self,
+        from: ActorId,
+        wait: u64,
+        capability: &CapabilityName,
+        reason: &str,
+    ) -> Option<bool> {
+        let rule = self.rules.of(&capability.name);
+        let parent = self.body(from)?.parent;
+        let granted = match rule {
+            CapabilityRule::Anybody => true,
+            CapabilityRule::Nobody => false,
+            CapabilityRule::WithParent => parent != ActorId::OUTSIDE,
+            CapabilityRule::WithReason => !reason.is_empty(),
+            CapabilityRule::Pool => self.draw_from_pool(from, capability),
+            CapabilityRule::Vote(share) => {
+                let voters = self.voters(from);
+                if voters.is_empty() {
+                    false
+                } else {
+                    self.open_ballot(from, wait, capability, reason, voters, share);
+                    return None;
+                }
+            }
+            CapabilityRule::Embedder => {
+                self.open_ballot(from, wait, capability, reason, BTreeSet::new(), 0);
+                return None;
+            }
+        };
+        let granted = granted && self.grants.of_holder(from).len() < GRANTS_MAX;
+        let result = if granted {
+            AuditResult::Granted
+        } else {
+            AuditResult::Denied
+        };
+        self.record_request(from, capability, result, reason);
+        if granted {
+            self.hold(from, ActorId::OUTSIDE, None, capability.clone(), (None, None), false);
+        }
+        Some(granted)
+    }
+
+    fn record_request(
+        &mut self,
+        from: ActorId,
+        capability: &CapabilityName,
+        result: AuditResult,
+        reason: &str,
+    ) {
+        self.record(&Decision {
+            actor: from,
+            subject: from,
+            operation: CapabilityOperation::Request,
+            capability,
+            result,
+            reason,
+        });
+    }
+
+    /// More memory or gas out of the world's pool, if it has as much.
+    fn draw_from_pool(&mut self, actor: ActorId, capability: &CapabilityName) -> bool {
+        let Some(Parcel::Plain(amount)) = &capability.parameter else {
+            return false;
+        };
+        let Some(amount) = amount.as_int().and_then(|amount| u64::try_from(amount).ok()) else {
+            return false;
+        };
+        let pool = match capability.name.as_str() {
+            RESOURCE_EXTRA_MEMORY => &mut self.settings.extra_memory_bytes,
+            RESOURCE_EXTRA_TIME => &mut self.settings.extra_gas,
+            _ => return false,
+        };
+        let Some(left) = pool.checked_sub(amount) else {
+            return false;
+        };
+        *pool = left;
+        if let Some(actor) = self.actors.get_mut(actor) {
+            let mut limits = actor.fiber.limits();
+            if capability.name == RESOURCE_EXTRA_MEMORY {
+                limits.memory_bytes = limits.memory_bytes.saturating_add(amount);
+            } else {
+                limits.gas = limits.gas.saturating_add(amount);
+            }
+            actor.fiber.set_limits(limits);
+        }
+        true
+    }
+
+    /// Who votes on a request: the holders of `meta-grant` but the requester.
+    fn voters(&self, requester: ActorId) -> BTreeSet<ActorId> {
+        let now_ms = self.now_ms();
+        let holders = self.grants.voters();
+        holders
+            .filter(|holder| *holder != requester)
+            .filter(|holder| {
+                let actor = self.actors.get(*holder);
+                actor.is_some_and(|actor| actor.body.holdings.holds_plain(META_GRANT, now_ms))
+            })
+            .collect()
+    }
+
+    fn open_ballot(
+        &mut self,
+        requester: ActorId,
+        wait: u64,
+        capability: &CapabilityName,
+        reason: &str,
+        voters: BTreeSet<ActorId>,
+        share: u8,
+    ) {
+        let ballot = Ballot {
+            requester,
+            wait,
+            capability: capability.clone(),
+            reason: reason.to_owned(),
+            needed: Ballot::needed(voters.len(), share),
+            voters: voters.clone(),
+            votes: Default::default(),
+            deadline_ms: self.now_ms().saturating_add(self.settings.vote_ms),
+        };
+        let number = self.ballots.add(ballot);
+        let timer = Timer {
+            actor: requester,
+            wait,
+            is_park: false,
+        };
+        self.clock.set_timer(self.settings.vote_ms, timer);
+        self.record_request(requester, capability, AuditResult::Pending, reason);
+        let parameter = capability.parameter.as_ref();
+        let named = match parameter {
+            Some(parameter) => Datum::List(vec![
+                Datum::symbol(&capability.name),
+                Datum::Opaque(parameter.clone()),
+            ]),
+            None => Datum::symbol(&capability.name),
+        };
+        let message = Datum::List(vec![
+            Datum::symbol("vote"),
+            Datum::Int(number as i64),
+            Datum::Actor(requester),
+            named,
+            Datum::String(reason.to_owned()),
+        ]);
+        let message = message.pack(&self.code);
+        for voter in voters {
+            self.tell(voter, message.clone());
+        }
+    }
+
+    fn vote(&mut self, voter: ActorId, request: &Parcel, approve: bool) -> bool {
+        let number = match request {
+            Parcel::Plain(number) => number.as_int().and_then(|number| u64::try_from(number).ok()),
+            Parcel::Graph(_) => None,
+        };
+        let Some(number) = number else { return false };
+        let Some(ballot) = self.ballots.open.get_mut(&number) else {
+            return false;
+        };
+        if !ballot.vote(voter, approve) {
+            return false;
+        }
+        let (subject, capability) = (ballot.requester, ballot.capability.clone());
+        let result = if approve {
+            AuditResult::Approved
+        } else {
+            AuditResult::Rejected
+        };
+        self.record(&Decision {
+            actor: voter,
+            subject,
+            operation: CapabilityOperation::Vote,
+            capability: &capability,
+            result,
+            reason: "",
+        });
+        self.count_votes(number);
+        true
+    }
+
+    /// Ends a ballot whose outcome is known.
+    fn count_votes(&mut self, number: u64) {
+        let outcome = self.ballots.open.get(&number).map(Ballot::outcome);
+        match outcome {
+            Some(Outcome::Approved) => self.close_ballot(number, true, "voted"),
+            Some(Outcome::Denied) => self.close_ballot(number, false, "voted"),
+            Some(Outcome::Open) | None => {}
+        }
+    }
+
+    fn close_ballot(&mut self, number: u64, approved: bool, why: &str) {
+        let Some(ballot) = self.ballots.open.remove(&number) else {
+            return;
+        };
+        let result = if approved {
+            AuditResult::Approved
+        } else {
+            AuditResult::Rejected
+        };
+        let waits = self
+            .body(ballot.requester)
+            .is_some_and(|body| body.waits == ballot.wait);
+        self.record_request(ballot.requester, &ballot.capability, result, why);
+        if !waits {
+            return;
+        }
+        if approved {
+            let by = ActorId::OUTSIDE;
+            self.hold(ballot.requester, by, None, ballot.capability, (None, None), false);
+        }
+        self.answer_bool(ballot.requester, ballot.wait, approved);
+    }
+
+    /// The time to decide about a request is up.
+    pub(super) fn ballot_is_late(&mut self, requester: ActorId, wait: u64) {
+        let open = self.ballots.open.iter();
+        let number = open
+            .filter(|(_, ballot)| (ballot.requester, ballot.wait) == (requester, wait))
+            .map(|(number, _)| *number)
+            .next();
+        if let Some(number) = number {
+            self.close_ballot(number, false, "nobody decided in time");
+        }
+    }
+
+    /// Requests that wait for the embedder: number, who asks, for what, why.
+    pub fn open_requests(&self) -> Vec<(u64, ActorId, String, String)> {
+        let open = self.ballots.open.iter();
+        open.filter(|(_, ballot)| ballot.voters.is_empty())
+            .map(|(number, ballot)| {
+                let capability = self.capability_text(&ballot.capability);
+                (*number, ballot.requester, capability, ballot.reason.clone())
+            })
+            .collect()
+    }
+
+    /// Decides about a request that waits for the embedder; false when there is none of that number.
+    pub fn decide_request(&mut self, number: u64, approve: bool) -> bool {
+        let is_open = self
+            .ballots
+            .open
+            .get(&number)
+            .is_some_and(|ballot| ballot.voters.is_empty());
+        if is_open {
+            self.close_ballot(number, approve, "the embedder decided");
+        }
+        is_open
+    }
+
+    /// An actor that holds `meta-grant` gives what it holds, or a part of it.
+    fn give(&mut self, from: ActorId, gift: &Gift) -> bool {
+        let refused = self.gift_fault(from, gift);
+        let operation = if gift.is_delegated {
+            CapabilityOperation::Delegate
+        } else {
+            CapabilityOperation::Grant
+        };
+        self.record(&Decision {
+            actor: from,
+            subject: gift.to,
+            operation,
+            capability: &gift.capability,
+            result: if refused.is_none() {
+                AuditResult::Granted
+            } else {
+                AuditResult::Denied
+            },
+            reason: refused.unwrap_or(""),
+        });
+        if refused.is_some() {
+            return false;
+        }
+        let now_ms = self.now_ms();
+        let own = self.body(from).and_then(|body| {
+            let own = body.holdings.find(&gift.capability, now_ms)?;
+            Some((own.grant, own.budget, own.expires_ms))
+        });
+        let Some((grant, budget, expires)) = own else {
+            return false;
+        };
+        // A budget is moved, not shared: without one of its own the gift takes all that is left.
+        let moved = gift.budget.or(budget);
+        if let (Some(uses), Some(body)) = (moved, self.body(from)) {
+            body.holdings.move_budget(grant, uses);
+        }
+        let until = gift.expires_ms.map(|ms| now_ms.saturating_add(ms));
+        let until = [until, expires].into_iter().flatten().min();
+        let limits = (moved, until);
+        self.hold(gift.to, from, Some(grant), gift.capability.clone(), limits, false);
+        true
+    }
+
+    /// Why an actor may not give a capability.
+    fn gift_fault(&mut self, from: ActorId, gift: &Gift) -> Option<&'static str> {
+        let now_ms = self.now_ms();
+        let is_child = self.body(gift.to).is_some_and(|body| body.parent == from);
+        let full = self.grants.of_holder(gift.to).len() >= GRANTS_MAX;
+        let Some(body) = self.body(from) else {
+            return Some("the giver has ended");
+        };
+        let Some(own) = body.holdings.find(&gift.capability, now_ms) else {
+            return Some("the giver does not hold it");
+        };
+        let uses = gift.budget.unwrap_or(0);
+        if own.budget.is_some_and(|budget| budget < uses) {
+            return Some("the giver has not as many uses left");
+        }
+        let may_give = body.holdings.holds_plain(META_GRANT, now_ms);
+        if !(may_give || gift.is_delegated && is_child) {
+            return Some("the giver does not hold meta-grant");
+        }
+        if FOR_CHILDREN_ONLY.contains(&gift.capability.name.as_str()) && !is_child {
+            return Some("it goes to children of the giver only");
+        }
+        full.then_some("the receiver has as many grants as an actor may have")
+    }
+
+    /// An actor takes a capability away, with all that was derived from it.
+    fn revoke(&mut self, from: ActorId, of: ActorId, capability: &CapabilityName) -> bool {
+        let now_ms = self.now_ms();
+        let parent = self.body(of).map(|body| body.parent);
+        let may_grant = self
+            .body(from)
+            .is_some_and(|body| body.holdings.holds_plain(META_GRANT, now_ms));
+        let grants: Vec<GrantId> = self.body(of).map_or(Vec::new(), |body| {
+            let all = body.holdings.iter();
+            all.filter(|holding| holding.capability == *capability)
+                .map(|holding| holding.grant)
+                .collect()
+        });
+        let gave = grants
+            .iter()
+            .any(|grant| self.grants.get(*grant).is_some_and(|grant| grant.by == from));
+        let is_allowed = from == of
+            || parent == Some(from)
+            || gave
+            || may_grant && capability.name != META_GRANT;
+        let has_worked = is_allowed && !grants.is_empty();
+        self.record(&Decision {
+            actor: from,
+            subject: of,
+            operation: CapabilityOperation::Revoke,
+            capability,
+            result: if is_allowed {
+                AuditResult::Granted
+            } else {
+                AuditResult::Denied
+            },
+            reason: if has_worked || !is_allowed {
+                ""
+            } else {
+                "it was not held"
+            },
+        });
+        if has_worked {
+            grants
+                .into_iter()
+                .for_each(|grant| self.revoke_grant(of, grant));
+        }
+        has_worked
+    }
+
+    /// Takes away what stands on a grant: from an actor that was given it, with all that was derived from it; or from one that
+    /// has it from its parent, and from those that have it from that actor.
+    fn revoke_grant(&mut self, of: ActorId, id: GrantId) {
+        if self.grants.get(id).is_some_and(|grant| grant.holder == of) {
+            for (id, grant) in self.grants.remove(id) {
+                self.strip(grant.holder, id, grant.is_inherited);
+            }
+            return;
+        }
+        let subtree = self.strip(of, id, true);
+        let derived: Vec<GrantId> = self
+            .grants
+            .derived_from(id)
+            .filter(|(_, grant)| subtree.contains(&grant.by))
+            .map(|(derived, _)| derived)
+            .collect();
+        for derived in derived {
+            for (id, grant) in self.grants.remove(derived) {
+                self.strip(grant.holder, id, grant.is_inherited);
+            }
+        }
+    }
+
+    /// An actor, and with it those that have it from that actor, do not hold a capability any more. Calls that needed it
+    /// and are still open fail.
+    fn strip(&mut self, of: ActorId, id: GrantId, is_inherited: bool) -> BTreeSet<ActorId> {
+        let actors = if is_inherited {
+            self.subtree(of)
+        } else {
+            BTreeSet::from([of])
+        };
+        for actor in &actors {
+            let Some(body) = self.body(*actor) else {
+                continue;
+            };
+            let held = body.holdings.iter().find(|holding| holding.grant == id);
+            let Some(name) = held.map(|holding| holding.capability.name.clone()) else {
+                continue;
+            };
+            body.holdings.remove(id);
+            let calls = match &body.status {
+                Status::Waits(Wait::Host { capability }) => capability.as_deref() == Some(&*name),
+                _ => false,
+            };
+            if calls && !self.holds(*actor, &name) {
+                let error = (
+                    ErrorKind::CapabilityDenied,
+                    format!("the capability {name} was revoked during the call"),
+                );
+                self.wake(*actor, Due::Answer(Box::new(Err(error))));
+            }
+        }
+        actors
+    }
+
+    /// An actor holds a capability from now on.
+    fn hold(
+        &mut self,
+        holder: ActorId,
+        by: ActorId,
+        from: Option<GrantId>,
+        capability: CapabilityName,
+        (budget, expires_ms): (Option<u64>, Option<u64>),
+        is_inherited: bool,
+    ) {
+        let grant = self.grants.add(
+            &capability.name,
+            Grant {
+                holder,
+                by,
+                from,
+                is_inherited,
+            },
+        );
+        if let Some(body) = self.body(holder) {
+            body.holdings.add(Holding {
+                capability,
+                grant,
+                budget,
+                expires_ms,
+                is_inherited,
+            });
+        }
+    }
+
+    /// The embedder gives an actor a capability; `is_inherited` says whether the children that it starts from now on hold it
+    /// too. False when there is no such actor.
+    pub fn grant(&mut self, to: ActorId, name: &str, is_inherited: bool) -> bool {
+        if self.actors.get(to).is_none() {
+            return false;
+        }
+        let capability = CapabilityName {
+            name: name.to_owned(),
+            parameter: None,
+        };
+        self.record(&Decision {
+            actor: ActorId::OUTSIDE,
+            subject: to,
+            operation: CapabilityOperation::Grant,
+            capability: &capability,
+            result: AuditResult::Granted,
+            reason: "",
+        });
+        self.hold(to, ActorId::OUTSIDE, None, capability, (None, None), is_inherited);
+        true
+    }
+
+    /// The embedder takes a capability away, with all that was derived from it; whether the actor held it.
+    pub fn revoke_from(&mut self, of: ActorId, name: &str) -> bool {
+        let capability = CapabilityName {
+            name: name.to_owned(),
+            parameter: None,
+        };
+        let grants: Vec<GrantId> = self.body(of).map_or(Vec::new(), |body| {
+            let all = body.holdings.iter();
+            all.filter(|holding| holding.capability == capability)
+                .map(|holding| holding.grant)
+                .collect()
+        });
+        self.record(&Decision {
+            actor: ActorId::OUTSIDE,
+            subject: of,
+            operation: CapabilityOperation::Revoke,
+            capability: &capability,
+            result: AuditResult::Granted,
+            reason: "",
+        });
+        let held = !grants.is_empty();
+        for grant in grants {
+            self.revoke_grant(of, grant);
+        }
+        held
+    }
+
+    /// An actor wanted to do to another what it may not.
+    pub(super) fn note_forbidden(&mut self, actor: ActorId, subject: ActorId, name: &str) {
+        let capability = CapabilityName {
+            name: name.to_owned(),
+            parameter: None,
+        };
+        self.record(&Decision {
+            actor,
+            subject,
+            operation: CapabilityOperation::Check,
+            capability: &capability,
+            result: AuditResult::Denied,
+            reason: "",
+        });
+    }
+
+    /// Whether an actor holds a capability without a parameter.
+    pub fn holds(&self, actor: ActorId, name: &str) -> bool {
+        let now_ms = self.now_ms();
+        let actor = self.actors.get(actor);
+        actor.is_some_and(|actor| actor.body.holdings.holds_plain(name, now_ms))
+    }
+
+    /// The log of all decisions about capabilities.
+    pub fn audit(&self) -> &crate::capability::AuditLog {
+        &self.audit
+    }
+
+    /// An actor has ended: what it was given is gone unless something was derived from it, and it does not vote.
+    pub(super) fn forget_powers(&mut self, actor: ActorId) {
+        for id in self.grants.of_holder(actor) {
+            self.grants.forget(id);
+        }
+        let numbers: Vec<u64> = self.ballots.open.keys().copied().collect();
+        for number in numbers {
+            if let Some(ballot) = self.ballots.open.get_mut(&number)
+                && ballot.voters.contains(&actor)
+            {
+                ballot.leave(actor);
+                self.count_votes(number);
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! One tick: inputs, the run list, slices, the boundary.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pw_jit::CodeSpace;
+use pw_jit::interp::profile::Profile;
+
+use super::{Pace, Ran, World};
+use crate::WorldSettings;
+use crate::actor::{Actor, ActorId, Common, Deed, Due, End, Status, Wait, Way, run_slice};
+use crate::host::HostFunctions;
+use crate::schedule::Work;
+
+/// Chunks of a run list for each thread: more of them share the work better, and each costs a little.
+const CHUNKS_EACH: usize = 8;
+/// The most actors in a chunk.
+const CHUNK_MAX: usize = 64;
+
+/// Why a world stopped running.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stopped {
+    /// Nobody can run, no timer is set, no call of an embedder's function is open.
+    Idle,
+    /// So many ticks have passed.
+    Ticks,
+    /// Somebody asked for it.
+    Asked,
+}
+
+impl World {
+    /// One tick. Whether anybody had a turn.
+    pub fn tick(&mut self) -> bool {
+        self.take_inputs();
+        self.let_debtors_run();
+        let mut list = std::mem::take(&mut self.scratch.list);
+        let reserved = self.ready.pick(&mut self.actors, &self.settings, &mut list);
+        let has_run = !list.is_empty();
+        self.statistics.slices += list.len() as u64;
+        if self.pool.threads() > 1 && list.len() > 1 && reserved > self.settings.alone_gas {
+            self.run_together(&list);
+        } else {
+            self.run_here(&list);
+        }
+        list.clear();
+        self.scratch.list = list;
+        self.boundary();
+        self.tick += 1;
+        self.note_trajectory();
+        has_run
+    }
+
+    /// Takes an actor of the run list out of the table.
+    fn take_out(&mut self, id: ActorId) -> Box<Actor> {
+        match self.actors.take_out(id) {
+            Some(actor) => actor,
+            None => unreachable!("an actor of the run list is there"),
+        }
+    }
+
+    /// Runs the actors of a list on this thread.
+    fn run_here(&mut self, list: &[ActorId]) {
+        let mut ran = std::mem::take(&mut self.scratch.ran);
+        let mut deeds = std::mem::take(&mut self.scratch.deeds);
+        for id in list {
+            let mut actor = self.take_out(*id);
+            let common = Common {
+                code: &self.code,
+                settings: &self.settings,
+                hosts: &self.hosts,
+                way: self.way,
+                now_ms: self.clock.now_ms(),
+            };
+            run_slice(&mut actor, common, &mut self.profile, &mut deeds);
+            ran.push(Ran {
+                actor,
+                deeds_end: deeds.len(),
+            });
+        }
+        self.scratch.ran = ran;
+        self.scratch.deeds = deeds;
+    }
+
+    /// Runs the actors of a list on all threads.
+    fn run_together(&mut self, list: &[ActorId]) {
+        let size = list
+            .len()
+            .div_ceil(self.pool.threads() * CHUNKS_EACH)
+            .clamp(1, CHUNK_MAX);
+        let chunks: Vec<Mutex<Chunk>> = list
+            .chunks(size)
+            .map(|ids| {
+                let actors = ids.iter().map(|id| self.take_out(*id)).collect();
+                Mutex::new(Chunk {
+                    waiting: actors,
+                    ran: Vec::new(),
+                    deeds: Vec::new(),
+                })
+            })
+            .collect();
+        let slices = Arc::new(Slices {
+            code: Arc::clone(&self.code),
+            settings: self.settings,
+            hosts: Arc::clone(&self.hosts),
+            way: self.way,
+            now_ms: self.clock.now_ms(),
+            chunks,
+        });
+        self.pool
+            .run(Box::new(Arc::clone(&slices)), &mut self.profile);
+        for chunk in &slices.chunks {
+            let mut chunk = lock(chunk);
+            let before = self.scratch.deeds.len();
+            let ran = chunk.ran.drain(..).map(|ran| Ran {
+                deeds_end: before + ran.deeds_end,
+                ..ran
+            });
+            self.scratch.ran.extend(ran);
+            self.scratch.deeds.append(&mut chunk.deeds);
+        }
+    }
+
+    /// Actors that have paid for what they used beyond their slices can run again.
+    fn let_debtors_run(&mut self) {
+        while let Some(entry) = self.debtors.first_entry() {
+            if *entry.key() > self.tick {
+                return;
+            }
+            for id in entry.remove() {
+                let Some(body) = self.body(id) else { continue };
+                let status = std::mem::replace(&mut body.status, Status::Ready);
+                match status {
+                    Status::Waits(Wait::Debt(status)) => {
+                        body.status = *status;
+                        self.enqueue(id);
+                    }
+                    other => body.status = other,
+                }
+            }
+        }
+    }
+
+    /// Runs ticks until nobody can run any more.
+    pub fn run_to_idle(&mut self) -> Stopped {
+        while self.advance() {}
+        Stopped::Idle
+    }
+
+    /// Runs so many ticks, or fewer if the world becomes idle.
+    pub fn run_ticks(&mut self, ticks: u64) -> Stopped {
+        for _ in 0..ticks {
+            if !self.advance() {
+                return Stopped::Idle;
+            }
+        }
+        Stopped::Ticks
+    }
+
+    /// Runs until an actor ends that was started from outside; nothing when the world becomes idle before.
+    pub fn run_until_end(&mut self, actor: ActorId) -> Option<End> {
+        loop {
+            if let Some(end) = self.take_end(actor) {
+                return Some(end);
+            }
+            if !self.advance() {
+                return None;
+            }
+        }
+    }
+
+    /// One tick if there is anything to do in it, now or when a timer ends or an answer arrives; false when the
+    /// world is idle.
+    pub(super) fn advance(&mut self) -> bool {
+        if self.ready.is_empty() && self.debtors.is_empty() && !self.outside.has_news() {
+            if self.outside.open_calls() > 0 {
+                self.outside.wait_for_news();
+            } else if let (Pace::Jumps, Some(at)) = (self.clock.pace, self.clock.next_ms()) {
+                self.clock.advance(at);
+                self.fire_timers();
+            } else {
+                return false;
+            }
+        }
+        self.tick();
+        true
+    }
+
+    /// Ends the waits whose time is up.
+    pub(super) fn fire_timers(&mut self) {
+        while let Some(timer) = self.clock.pop_due() {
+            if timer.is_park {
+                self.park_is_late(timer.actor, timer.wait);
+                continue;
+            }
+            let Some(body) = self.body(timer.actor) else {
+                continue;
+            };
+            if body.waits != timer.wait {
+                continue;
+            }
+            match &body.status {
+                Status::Waits(Wait::Message) => self.wake(timer.actor, Due::Nil),
+                Status::Waits(Wait::Reply { to }) => {
+                    let to = *to;
+                    self.forget_request(timer.actor, timer.wait, to);
+                    let error = (
+                        pw_isa::ErrorKind::Timeout,
+                        format!("actor {to} has not replied in time"),
+                    );
+                    self.wake(timer.actor, Due::Answer(Box::new(Err(error))));
+                }
+                Status::Waits(Wait::Boundary) => self.ballot_is_late(timer.actor, timer.wait),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A part of a run list.
+#[derive(Debug)]
+struct Chunk {
+    waiting: Vec<Box<Actor>>,
+    ran: Vec<Ran>,
+    deeds: Vec<Deed>,
+}
+
+/// The slices of a tick, for several threads.
+#[derive(Debug)]
+struct Slices {
+    code: Arc<CodeSpace>,
+    settings: WorldSettings,
+    hosts: Arc<HostFunctions>,
+    way: Way,
+    now_ms: u64,
+    chunks: Vec<Mutex<Chunk>>,
+}
+
+fn lock(chunk: &Mutex<Chunk>) -> MutexGuard<'_, Chunk> {
+    // A panic of a turn is passed on when the tick is over.
+    chunk.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Work for Arc<Slices> {
+    fn chunks(&self) -> usize {
+        self.chunks.len()
+    }
+
+    fn run(&self, chunk: usize, profile: &mut Profile) {
+        let mut chunk = lock(&self.chunks[chunk]);
+        let Chunk {
+            waiting,
+            ran,
+            deeds,
+        } = &mut *chunk;
+        for mut actor in waiting.drain(..) {
+            let common = Common {
+                code: &self.code,
+                settings: &self.settings,
+                hosts: &self.hosts,
+                way: self.way,
+                now_ms: self.now_ms,
+            };
+            run_slice(&mut actor, common, profile, deeds);
+            ran.push(Ran {
+                actor,
+                deeds_end: deeds.len(),
+            });
+        }
+    }
+}

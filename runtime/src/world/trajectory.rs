@@ -1,0 +1,133 @@
+//! The trajectory: a hash of the world after each tick, chained.
+//!
+//! Two runs with the same trajectory were in the same states all the way. The hash of the actors is a sum of hashes,
+//! one an actor, so that a tick costs what it touched and not how many actors there are. Nothing of it is
+//! computed unless somebody asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use pw_isa::wire::Writer;
+use pw_jit::CodeSpace;
+
+use super::World;
+use crate::actor::{Actor, ActorId};
+
+/// The hash of all states of a world so far.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TrajectoryHash(pub [u8; 32]);
+
+impl fmt::Display for TrajectoryHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for TrajectoryHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TrajectoryHash({self})")
+    }
+}
+
+/// Numbers that are added one by one, modulo 2^64.
+type Sum = [u64; 4];
+
+/// What is kept to know the trajectory.
+#[derive(Debug)]
+pub(super) struct Trajectory {
+    hash: TrajectoryHash,
+    /// Of all actors.
+    sum: Sum,
+    /// Of each actor, as it was added.
+    of_actor: BTreeMap<ActorId, Sum>,
+    /// Actors that may have changed since.
+    pub(super) touched: BTreeSet<ActorId>,
+}
+
+impl Trajectory {
+    /// A trajectory that begins with a world without actors.
+    pub(super) fn new() -> Trajectory {
+        Trajectory {
+            hash: TrajectoryHash([0; 32]),
+            sum: Sum::default(),
+            of_actor: BTreeMap::new(),
+            touched: BTreeSet::new(),
+        }
+    }
+
+    /// An actor is like this now, or has ended.
+    fn set(&mut self, id: ActorId, now: Option<Sum>) {
+        let before = match now {
+            Some(now) => self.of_actor.insert(id, now),
+            None => self.of_actor.remove(&id),
+        };
+        for place in 0..self.sum.len() {
+            let added = now.map_or(0, |now| now[place]);
+            let gone = before.map_or(0, |before| before[place]);
+            self.sum[place] = self.sum[place].wrapping_add(added).wrapping_sub(gone);
+        }
+    }
+}
+
+/// The hash of an actor.
+fn actor_sum(actor: &Actor, code: &CodeSpace) -> Sum {
+    let mut out = Writer::default();
+    actor.write(code, &mut out);
+    let hash = blake3::hash(&out.bytes);
+    let (words, _) = hash.as_bytes().as_chunks::<8>();
+    let mut sum = Sum::default();
+    for (to, word) in sum.iter_mut().zip(words) {
+        *to = u64::from_le_bytes(*word);
+    }
+    sum
+}
+
+impl World {
+    /// The hash of all states so far; nothing unless the world was built to know it.
+    pub fn trajectory(&self) -> Option<TrajectoryHash> {
+        self.trajectory.as_ref().map(|trajectory| trajectory.hash)
+    }
+
+    /// A tick is over.
+    pub(super) fn note_trajectory(&mut self) {
+        let Some(mut trajectory) = self.trajectory.take() else {
+            return;
+        };
+        for id in std::mem::take(&mut trajectory.touched) {
+            let now = self.actors.get(id);
+            trajectory.set(id, now.map(|actor| actor_sum(actor, &self.code)));
+        }
+        let mut out = Writer::default();
+        out.bytes.extend_from_slice(&trajectory.hash.0);
+        self.write_common(&mut out);
+        for word in trajectory.sum {
+            out.u64(word);
+        }
+        trajectory.hash = TrajectoryHash(*blake3::hash(&out.bytes).as_bytes());
+        self.trajectory = Some(trajectory);
+    }
+
+    /// The state of the world but for its actors.
+    fn write_common(&self, out: &mut Writer) {
+        out.varint(self.tick);
+        out.varint(self.next_id);
+        out.varint(u64::from(self.tenants));
+        self.ready.state().for_each(|part| out.varint(part));
+        self.clock.state().for_each(|part| out.varint(part));
+        for (tick, debtors) in &self.debtors {
+            out.varint(*tick);
+            debtors.iter().for_each(|debtor| out.varint(debtor.0));
+        }
+        self.ancestors.state().for_each(|part| out.varint(part));
+        self.grants.write(out);
+        self.ballots.write(&self.code, out);
+        out.bytes.extend_from_slice(&self.audit.head());
+        out.varint(self.settings.extra_memory_bytes);
+        out.varint(self.settings.extra_gas);
+        for (topic, subscribers) in &self.topics {
+            out.text(topic);
+            out.varint(subscribers.len() as u64);
+            subscribers.iter().for_each(|actor| out.varint(actor.0));
+        }
+    }
+}

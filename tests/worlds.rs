@@ -1,0 +1,293 @@
+//! Programs of many actors that state what comes of them, run in every mode: one program, one truth.
+//!
+//! A program is a file below `tests/worlds`, with a head like those of `tests/programs`; what it states is about its first
+//! actor, and about the world:
+//!
+//! ```text
+//! ;> prints hello              one for each printed line
+//! ;> result (1 2 3)            the value of the first actor …
+//! ;> error Kind: message       … or its error, or `waits` when the world became idle before it ended
+//! ;> gas 1234                  gas that it used
+//! ;> ticks 17                  ticks that the world took
+//! ```
+//!
+//! Each runs with the settings by default and with slices so short that everything is cut in the middle; in each, all modes
+//! have the trajectory of the reference interpreter on one thread.
+//!
+//! | command | what it does |
+//! |---|---|
+//! | `PW_PROGRAM=ring cargo test --test worlds` | programs whose names contain this |
+//! | `PW_BLESS=1 cargo test --test worlds` | writes what was observed into the files. Read the difference before you commit it |
+
+mod support;
+
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use physics_world::isa::verify::verify;
+use physics_world::jit::fiber::arena::Arena;
+use physics_world::jit::heap::Heap;
+use physics_world::jit::optimize::PerformanceSettings;
+use physics_world::jit::text::{Style, value_text};
+use physics_world::jit::tier::JitSettings;
+use physics_world::runtime::actor::{End, EndReason};
+use physics_world::runtime::host::HostFunction;
+use physics_world::runtime::world::WorldBuilder;
+use physics_world::{Datum, World, WorldSettings};
+use support::program_file::{self, Case, ProgramFile};
+
+/// Ticks after which a world counts as one that never ends.
+const TICKS_MAX: u64 = 1_000_000;
+
+/// A way to run a world.
+#[derive(Clone, Copy)]
+struct Mode {
+    name: &'static str,
+    jit: Option<fn() -> JitSettings>,
+    reference: bool,
+    threads: usize,
+    /// Ticks between which fibers are replaced by their images; 0 for never.
+    images: u64,
+}
+
+const REFERENCE: Mode = Mode {
+    name: "reference",
+    jit: None,
+    reference: true,
+    threads: 1,
+    images: 0,
+};
+const INTERPRETER: Mode = Mode {
+    name: "interpreter",
+    reference: false,
+    ..REFERENCE
+};
+
+fn eager() -> JitSettings {
+    JitSettings::default().made_eager()
+}
+
+/// Everything but the reference on one thread.
+const MODES: [Mode; 8] = [
+    INTERPRETER,
+    Mode {
+        name: "interpreter, 2 threads",
+        threads: 2,
+        ..INTERPRETER
+    },
+    Mode {
+        name: "reference, 4 threads, images",
+        threads: 4,
+        images: 3,
+        ..REFERENCE
+    },
+    Mode {
+        name: "interpreter, 8 threads",
+        threads: 8,
+        ..INTERPRETER
+    },
+    Mode {
+        name: "interpreter, images",
+        images: 1,
+        ..INTERPRETER
+    },
+    Mode {
+        name: "native",
+        jit: Some(eager),
+        ..INTERPRETER
+    },
+    Mode {
+        name: "native, 2 threads, images",
+        jit: Some(eager),
+        threads: 2,
+        images: 5,
+        ..INTERPRETER
+    },
+    Mode {
+        name: "native in background, 4 threads",
+        jit: Some(JitSettings::default),
+        threads: 4,
+        ..INTERPRETER
+    },
+];
+
+/// Settings by default, and such that everything is cut in the middle.
+fn settings() -> [WorldSettings; 2] {
+    let settings = WorldSettings {
+        alone_gas: 0,
+        ..WorldSettings::default()
+    };
+    let cut = WorldSettings {
+        quantum: 97,
+        quantum_min: 13,
+        tick_gas: 1_009,
+        lease_first: 1,
+        ..settings
+    };
+    [settings, cut]
+}
+
+/// What a run showed.
+#[derive(PartialEq, Eq)]
+struct Observed {
+    lines: Vec<String>,
+    trajectory: String,
+}
+
+static PROGRAMS: LazyLock<Vec<ProgramFile>> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/worlds");
+    let filter = std::env::var("PW_PROGRAM").unwrap_or_default();
+    program_file::find(&folder, &filter)
+});
+
+fn builder(mode: Mode, settings: WorldSettings, printed: &Arc<Mutex<Vec<String>>>) -> WorldBuilder {
+    let printed = Arc::clone(printed);
+    let builder = World::builder()
+        .settings(settings)
+        .trajectory()
+        .performance(PerformanceSettings {
+            jit: mode.jit.map(|settings| settings()),
+            threads: mode.threads,
+            ..PerformanceSettings::default()
+        })
+        .host(
+            HostFunction::output("print", move |call| {
+                printed.lock().unwrap().push(call.text());
+            })
+            .needing("io-console"),
+        )
+        .host(HostFunction::pure("double", |arguments| {
+            match arguments {
+                [Datum::Int(value)] => Ok(Datum::Int(value * 2)),
+                _ => panic!("double takes one number"),
+            }
+        }))
+        .host(
+            HostFunction::call("ask-outside", |_, arguments| {
+                Ok(Datum::List(vec![
+                    Datum::symbol("answer"),
+                    arguments.into_iter().next().unwrap_or(Datum::Nil),
+                ]))
+            })
+            .needing("io-network"),
+        );
+    if mode.reference {
+        builder.reference()
+    } else {
+        builder
+    }
+}
+
+fn run(file: &ProgramFile, case: &Case, mode: Mode, settings: WorldSettings) -> Observed {
+    let printed = Arc::default();
+    let mut world = builder(mode, settings, &printed).build().unwrap();
+    let program = verify(file.program.clone()).unwrap();
+    let program = world.load(program);
+    let arguments: Vec<Datum> = case.arguments.iter().map(|text| argument(text)).collect();
+    let first = world.spawn(program, &arguments).unwrap();
+    let mut end = None;
+    while end.is_none() && world.ticks() < TICKS_MAX {
+        if mode.images > 0 && world.ticks().is_multiple_of(mode.images) {
+            world.renew_from_images().unwrap();
+        }
+        if world.run_ticks(1) == physics_world::runtime::world::Stopped::Idle {
+            break;
+        }
+        end = world.take_end(first);
+    }
+    assert!(world.ticks() < TICKS_MAX, "{} does not end", file.name);
+    let mut lines: Vec<String> = printed
+        .lock()
+        .unwrap()
+        .iter()
+        .flat_map(|text| text.split('\n'))
+        .map(|line| format!("prints {line}"))
+        .collect();
+    lines.extend(shown(&world, end.as_ref()));
+    lines.push(format!("ticks {}", world.ticks()));
+    Observed {
+        lines,
+        trajectory: world.trajectory().unwrap().to_string(),
+    }
+}
+
+fn argument(text: &str) -> Datum {
+    text.parse().map_or_else(|_| Datum::from(text), Datum::Int)
+}
+
+fn shown(world: &World, end: Option<&End>) -> Vec<String> {
+    let Some(end) = end else {
+        return vec!["waits".to_owned()];
+    };
+    let outcome = match &end.reason {
+        EndReason::Done(value) => {
+            let mut arena = Arena::new();
+            let value = value.unpack(world.code(), &mut arena);
+            let heap = Heap {
+                arena: &arena,
+                code: world.code(),
+            };
+            format!("result {}", value_text(heap, value, Style::Quoted))
+        }
+        EndReason::Failed(failure) => {
+            format!("error {}: {}", failure.kind.name(), failure.message)
+        }
+        EndReason::Killed => "killed".to_owned(),
+        EndReason::Linked { to, .. } => format!("ended with actor {to}"),
+    };
+    vec![outcome, format!("gas {}", end.gas)]
+}
+
+#[test]
+fn worlds_do_what_they_state() {
+    let bless = std::env::var("PW_BLESS").is_ok();
+    let mut wrong = Vec::new();
+    for file in PROGRAMS.iter() {
+        let found: Vec<Vec<String>> = file
+            .cases
+            .iter()
+            .map(|case| run(file, case, REFERENCE, settings()[0]).lines)
+            .collect();
+        if bless {
+            file.bless(&found);
+            continue;
+        }
+        for (case, found) in file.cases.iter().zip(found) {
+            if case.expected != found {
+                let (stated, found) = (case.expected.join("\n"), found.join("\n"));
+                wrong.push(format!("{}\n-- stated\n{stated}\n-- found\n{found}", file.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_mode_has_the_same_trajectory() {
+    let mut wrong = Vec::new();
+    for file in PROGRAMS.iter() {
+        for (case, settings) in file
+            .cases
+            .iter()
+            .flat_map(|case| settings().map(|settings| (case, settings)))
+        {
+            let known = run(file, case, REFERENCE, settings);
+            for mode in MODES {
+                let found = run(file, case, mode, settings);
+                if found != known {
+                    wrong.push(format!(
+                        "{} in mode `{}`, quantum {}\n-- reference\n{}\n{}\n-- found\n{}\n{}",
+                        file.name,
+                        mode.name,
+                        settings.quantum,
+                        known.lines.join("\n"),
+                        known.trajectory,
+                        found.lines.join("\n"),
+                        found.trajectory,
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
