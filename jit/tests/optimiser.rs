@@ -470,3 +470,22 @@ fn what_has_not_failed_has_no_way_to_its_handler() {
     let form = Form::of(&calling(100, "1", &catching("    vector-ref x v i")), WORK);
     assert_eq!((form.count(" ushr"), form.count("call_indirect")), (0, 0));
 }
+
+#[test]
+fn lists_of_arguments_are_spread_and_made_by_routines() {
+    // The routine, and the function by the code table.
+    let calls = |call: &str| {
+        let body = each(&format!("{call}\n    add sum sum r10"));
+        let taking =
+            "\nfunc two(a b)\n    add a a b\n    return a\n\nfunc some(a rest...)\n    return a\n";
+        Form::of(&(calling(100, "1", &body) + taking), WORK).in_loops("call_indirect")
+    };
+    let list = "    nil r11\n    cons r11 one r11\n    cons r11 i r11\n";
+    let applied = format!("{list}    const r10 @two\n    apply r10 args=1");
+    assert_eq!(
+        calls(&applied),
+        calls(&format!("{list}    move r10 one")) + 2
+    );
+    let rest = "    move r11 one\n    move r12 i\n    move r13 i\n    call r10 args=3 @some";
+    assert_eq!(calls(rest), 2);
+}

@@ -15,7 +15,7 @@
 //! | `parts`, `scope` | what is inlined where; the frames of it |
 //! | `lower`, `ways` | from blocks to Cranelift's form: entries, edges, gas, operations aside; ways in and out |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
-//! | `numbers`, `mixed`, `objects`, `alloc`, `bytes`, `maps`, `texts`, `globals`, `calls` | instructions |
+//! | `numbers`, `mixed`, `objects`, `alloc`, `bytes`, `maps`, `texts`, `globals`, `calls`, `apply` | instructions |
 //! | `raises` | what is raised and caught in the same body |
 //! | `routines` | operations that are done by routines of the runtime |
 //! | `check` | an independent check of exits, where the engine checks itself |
@@ -31,6 +31,7 @@
 //! without native code is run by the interpreter, called under the same protocol.
 
 mod alloc;
+mod apply;
 mod blocks;
 mod bytes;
 mod calls;

@@ -234,7 +234,11 @@ impl Evidence<'_> {
                     None => Plan::AnyClosure,
                 }
             }
-            Call::Apply { .. } | Call::TailApply { .. } | Call::CaptureSet { .. } => Plan::Exit,
+            Call::Apply { .. } | Call::TailApply { .. } => match site.target {
+                Target::None => Plan::Exit,
+                _ => Plan::AnyClosure,
+            },
+            Call::CaptureSet { .. } => Plan::Exit,
             Call::Capture { .. } => Plan::Object(Kind::Closure),
             Call::CellGet { .. } | Call::CellSet { .. } => Plan::Object(Kind::Cell),
             Call::Closure { .. } | Call::Cell { .. } => Plan::Plain,

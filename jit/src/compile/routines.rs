@@ -34,6 +34,18 @@ impl Routine {
         moves: true,
     };
 
+    /// Spreads the arguments of a call.
+    pub(super) const SPREAD: Routine = Routine {
+        place: offset_of!(Routines, spread),
+        moves: false,
+    };
+
+    /// Makes a list of values in a row.
+    pub(super) const LIST: Routine = Routine {
+        place: offset_of!(Routines, list),
+        moves: true,
+    };
+
     /// The routine for an instruction.
     pub(super) fn of(op: &Op) -> Option<Routine> {
         macro_rules! routine {

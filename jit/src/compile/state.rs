@@ -137,8 +137,8 @@ const _: () = {
     assert!(ExitReason::ALL.len() <= 16);
 };
 
-/// The number of an entry, in the lower half of the way that a body is given: a call, a tail call, and from
-/// then on the loops in order.
+/// The number of an entry, in the lower half of the way that a body is given: a call, a call that cannot be taken back
+/// like a tail call, and from then on the loops in order.
 pub(crate) const BY_CALL: u32 = 0;
 /// See [`BY_CALL`].
 pub(crate) const BY_TAIL_CALL: u32 = 1;

@@ -11,6 +11,7 @@ use crate::reference;
 use crate::value::Value;
 use pw_isa::op::{Float, Work};
 use pw_isa::{ErrorKind, Kind, cost};
+use smallvec::SmallVec;
 
 /// The place of a float function in the library, if it is there.
 pub(crate) fn library_place(op: Float) -> Option<u32> {
@@ -175,6 +176,16 @@ pub(crate) fn vector(aside: &mut Aside<'_>, values: &[Value]) -> Option<Value> {
     Some(vector)
 }
 
+/// A list of values that stand in a row.
+pub(crate) fn list(aside: &mut Aside<'_>, values: &[Value]) -> Option<Value> {
+    aside.afford(0, values.len() as u64 * cost::PAIR_BYTES)?;
+    let mut list = Value::NIL;
+    for value in values.iter().rev() {
+        list = aside.arena.new_pair(*value, list);
+    }
+    Some(list)
+}
+
 pub(crate) fn make_vector(aside: &mut Aside<'_>, count: Value, value: Value) -> Option<Value> {
     let count = length(count)?;
     let elements = Arena::filled_elements(count, value);
@@ -303,6 +314,50 @@ pub(crate) fn map_keys(aside: &mut Aside<'_>, map: Value) -> Option<Value> {
         }
     }
     Some(list)
+}
+
+/// Spreads a list of arguments from `to` on, with what else the function finds in its frame, for which there must
+/// be room before `end`. The number of the function, which is one of this program.
+///
+/// # Safety
+/// `to` and `end` are in the stack, and nothing between them is needed.
+pub(crate) unsafe fn spread(
+    aside: &mut Aside<'_>,
+    program: u32,
+    (to, end): (*mut Value, *mut Value),
+    closure: Value,
+    list: Value,
+) -> Option<Value> {
+    let heap = aside.heap();
+    let (_, number) = heap.closure(closure).filter(|of| of.0 == program)?;
+    let function = aside.code.program(program).function(number);
+    let mut length = 0;
+    for element in heap.list(list) {
+        element?;
+        length += 1;
+    }
+    let params = usize::from(function.params);
+    let fits = length == params || length > params && function.rest;
+    // One slot more, for the closure.
+    let slots = usize::from(function.registers) + 1;
+    if !fits || to.wrapping_add(slots) > end {
+        return None;
+    }
+    let mut arguments = SmallVec::<[Value; 8]>::new();
+    let mut rest = list;
+    for _ in 0..params {
+        let (car, cdr) = heap.pair(rest)?;
+        arguments.push(car);
+        rest = cdr;
+    }
+    arguments.extend(function.rest.then_some(rest));
+    arguments.extend((function.captures > 0).then_some(closure));
+    aside.pay(cost::work_gas(Work::Elements, length as u64))?;
+    for (place, argument) in arguments.into_iter().enumerate() {
+        // SAFETY: the arguments are fewer than these slots, which are in the stack.
+        unsafe { *to.wrapping_add(place) = argument };
+    }
+    Some(Value::int(number.into()))
 }
 
 pub(crate) fn make_error(aside: &mut Aside<'_>, message: Value, values: Value) -> Option<Value> {

@@ -139,7 +139,12 @@ pub(super) fn read(site: &mut Site, fiber: &Fiber, code: &CodeSpace, op: &Op) {
             }
         }
     });
-    if let Op::Function(Call::CallClosure { window } | Call::TailCallClosure { window }) = op
+    if let Op::Function(
+        Call::CallClosure { window }
+        | Call::TailCallClosure { window }
+        | Call::Apply { window }
+        | Call::TailApply { window },
+    ) = op
         && let closure = fiber.register(&frame, window.base)
         && let Some((program, function)) = fiber.heap(code).closure(closure)
     {

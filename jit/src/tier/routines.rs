@@ -23,6 +23,10 @@ pub(crate) type OfMany = unsafe extern "C" fn(*mut NativeState<'_>, u64, *const 
 /// The same of an instruction, by its place, and the frame that it stands in.
 pub(crate) type OfFrame = unsafe extern "C" fn(*mut NativeState<'_>, u64, *mut Value) -> Value;
 
+/// The same of a function and a list, and where they are spread to.
+pub(crate) type Spread =
+    unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, Value, Value) -> Value;
+
 /// Defines routines by name and type: whether one `makes` objects or only `reads` and writes those that
 /// there are, and the operation, done aside or as a handler does it.
 macro_rules! routines {
@@ -33,7 +37,9 @@ macro_rules! routines {
         pub(crate) struct Routines {
             $(pub(crate) $name: $type,)*
             pub(crate) vector: OfMany,
+            pub(crate) list: OfMany,
             pub(crate) error: OfFrame,
+            pub(crate) spread: Spread,
         }
 
         /// The routines of this process.
@@ -50,7 +56,9 @@ macro_rules! routines {
                 routine
             },)*
             vector,
+            list,
             error,
+            spread,
         };
     };
 }
@@ -115,6 +123,14 @@ unsafe extern "C" fn vector(state: *mut NativeState<'_>, count: u64, first: *con
         .makes(|stay, gas| stay.operate(gas, |aside| operations::vector(aside, values)))
 }
 
+unsafe extern "C" fn list(state: *mut NativeState<'_>, count: u64, first: *const Value) -> Value {
+    // SAFETY: native code has written that many values there, in the frame.
+    let values = unsafe { std::slice::from_raw_parts(first, count as usize) };
+    // SAFETY: native code passes on what it was given.
+    unsafe { &mut *state }
+        .makes(|stay, gas| stay.operate(gas, |aside| operations::list(aside, values)))
+}
+
 /// The Error of an instruction that fails.
 unsafe extern "C" fn error(state: *mut NativeState<'_>, place: u64, fp: *mut Value) -> Value {
     let (function, pc) = ((place >> 32) as u32, place as u32);
@@ -122,6 +138,24 @@ unsafe extern "C" fn error(state: *mut NativeState<'_>, place: u64, fp: *mut Val
     unsafe { &mut *state }.makes(|stay, gas| {
         // SAFETY: native code has written the operands to the frame.
         unsafe { stay.error_of(function, pc, fp, gas) }
+    })
+}
+
+/// Spreads the arguments of a call to where the frame of the function is to be; its number.
+unsafe extern "C" fn spread(
+    state: *mut NativeState<'_>,
+    to: *mut Value,
+    closure: Value,
+    list: Value,
+) -> Value {
+    // SAFETY: native code passes on what it was given.
+    let state = unsafe { &mut *state };
+    let (end, program) = (state.stack_end, (state.program_bits >> 32) as u32);
+    state.reads(|stay, gas| {
+        stay.operate(gas, |aside| {
+            // SAFETY: a frame of native code begins there, or is to begin; its registers are elsewhere.
+            unsafe { operations::spread(aside, program, (to, end), closure, list) }
+        })
     })
 }
 

@@ -97,10 +97,7 @@ pub(crate) fn notice(
     reason: Option<&Parcel>,
 ) -> Parcel {
     let mut arena = Arena::new();
-    let mut parts = vec![
-        arena.new_text(Kind::Symbol, what),
-        Value::actor(actor.0),
-    ];
+    let mut parts = vec![arena.new_text(Kind::Symbol, what), Value::actor(actor.0)];
     parts.extend(reason.map(|reason| reason.unpack(code, &mut arena)));
     let list = parts
         .into_iter()

@@ -123,7 +123,10 @@ fn take_message(fiber: &Fiber, body: &mut Body) -> Answered {
         unreachable!("the actor was woken for a message")
     };
     body.note_received(&message);
-    let supervision = body.rare.as_mut().and_then(|rare| rare.supervision.as_mut());
+    let supervision = body
+        .rare
+        .as_mut()
+        .and_then(|rare| rare.supervision.as_mut());
     if let Some(supervision) = supervision.filter(|supervision| supervision.rewinds) {
         supervision.saved = Some(Box::new(Saved {
             fiber: fiber.clone(),

@@ -193,7 +193,9 @@ impl World {
             request: Some(request),
         };
         self.deliver(to, message, PRIORITY_DEFAULT);
-        let waits = self.body(from).is_some_and(|body| body.awaits_reply(request));
+        let waits = self
+            .body(from)
+            .is_some_and(|body| body.awaits_reply(request));
         if let (Some(timeout_ms), true) = (timeout_ms, waits) {
             let timer = Timer {
                 actor: from,
@@ -235,7 +237,10 @@ impl World {
     ) {
         if asker == ActorId::OUTSIDE {
             self.answer_question(request, Err((kind, message)));
-        } else if self.body(asker).is_some_and(|body| body.awaits_reply(request)) {
+        } else if self
+            .body(asker)
+            .is_some_and(|body| body.awaits_reply(request))
+        {
             self.wake(asker, Due::Answer(Box::new(Err((kind, message)))));
         }
     }

@@ -5,11 +5,11 @@ use pw_jit::fiber::parcel::Parcel;
 use pw_jit::{Fiber, Value};
 
 use super::World;
-use crate::capability::SYS_TERMINATE_ACTOR;
 use crate::actor::{
     ActorId, Due, End, EndReason, Quarantined, Saved, Status, Supervision, Wait, new_actor, notice,
     symbol,
 };
+use crate::capability::SYS_TERMINATE_ACTOR;
 
 impl World {
     /// An actor has ended in its turn.
@@ -72,7 +72,13 @@ impl World {
                 self.refuse_waiting(id, &rare.waiting_senders);
                 for child in &rare.supervised {
                     let gas = self.gas_of(*child);
-                    pending.push((*child, End { reason: EndReason::Killed, gas }));
+                    pending.push((
+                        *child,
+                        End {
+                            reason: EndReason::Killed,
+                            gas,
+                        },
+                    ));
                 }
                 for (asker, request) in &rare.askers {
                     let text = format!("actor {id} has ended");

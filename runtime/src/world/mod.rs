@@ -38,8 +38,8 @@ use pw_jit::tier::CompileError;
 
 use crate::actor::{Actor, ActorId, ActorTable, Body, Common, Deed, End, Quarantined, Way};
 use crate::capability::{
-    AuditLog, Ballots, CapabilityRule, CapabilityRules, Grant, Grants, Holding, Holdings, IO_CONSOLE,
-    SYS_CREATE_ACTOR,
+    AuditLog, Ballots, CapabilityRule, CapabilityRules, Grant, Grants, Holding, Holdings,
+    IO_CONSOLE, SYS_CREATE_ACTOR,
 };
 use crate::host::{Datum, HostFunction, HostFunctions};
 use crate::message::{Message, PRIORITY_DEFAULT};
@@ -169,7 +169,9 @@ impl WorldBuilder {
         } else {
             Way::Fast
         };
-        let profiles = (1..optimizer.threads()).map(|_| optimizer.worker()).collect();
+        let profiles = (1..optimizer.threads())
+            .map(|_| optimizer.worker())
+            .collect();
         let mut grants = Grants::default();
         let first_holdings = self.first_holds.iter().map(|name| {
             let grant = Grant {
