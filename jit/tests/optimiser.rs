@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pw_jit::interp::profile::Profile;
 use pw_jit::reference::{self, Outcome};
-use pw_jit::tier::{JitSettings, Optimizations};
+use pw_jit::tier::{Explanation, JitSettings, Optimizations};
 use pw_jit::{CodeSpace, Fiber, Limits, interp};
 use testkit::fibers::{Surroundings, load};
 
@@ -16,33 +16,38 @@ struct Form {
     next: BTreeMap<String, BTreeSet<String>>,
 }
 
+/// How a function is compiled once the program has run; in native code it ends like in the reference.
+fn explained(optimizations: Optimizations, source: &str, function: u32) -> Explanation {
+    let mut code = CodeSpace::default();
+    let number = load(&mut code, source);
+    let settings = JitSettings {
+        background: false,
+        optimizations,
+        ..JitSettings::default()
+    };
+    let mut profile = Profile::with_native(settings).expect("a machine with native code");
+    let mut fast = Fiber::new(&code, number, Limits::default());
+    let mut slow = fast.clone();
+    let expected = reference::run(&mut slow, &code, &mut Surroundings, u64::MAX);
+    assert!(matches!(expected, Outcome::Done(_)), "{expected:?}");
+    let outcome = interp::run(&mut fast, &code, &mut Surroundings, &mut profile, u64::MAX);
+    assert_eq!(outcome, expected);
+    assert_eq!(fast.gas_used(), slow.gas_used());
+    let jit = profile.native().expect("it has one");
+    assert!(jit.statistics().entries > 0, "nothing is hot");
+    let explanation = jit.compiler().explain(&code, &profile, number, function);
+    explanation.expect("code")
+}
+
 impl Form {
-    /// What a function becomes once the program has run; in native code it ends like in the reference.
+    /// What a function becomes.
     fn of(source: &str, function: u32) -> Form {
         Form::made_with(Optimizations::default(), source, function)
     }
 
     /// The same with some optimisations left out.
     fn made_with(optimizations: Optimizations, source: &str, function: u32) -> Form {
-        let mut code = CodeSpace::default();
-        let number = load(&mut code, source);
-        let settings = JitSettings {
-            background: false,
-            optimizations,
-            ..JitSettings::default()
-        };
-        let mut profile = Profile::with_native(settings).expect("a machine with native code");
-        let mut fast = Fiber::new(&code, number, Limits::default());
-        let mut slow = fast.clone();
-        let expected = reference::run(&mut slow, &code, &mut Surroundings, u64::MAX);
-        assert!(matches!(expected, Outcome::Done(_)), "{expected:?}");
-        let outcome = interp::run(&mut fast, &code, &mut Surroundings, &mut profile, u64::MAX);
-        assert_eq!(outcome, expected);
-        assert_eq!(fast.gas_used(), slow.gas_used());
-        let jit = profile.native().expect("it has one");
-        assert!(jit.statistics().entries > 0, "nothing is hot");
-        let explanation = jit.compiler().explain(&code, &profile, number, function);
-        Form::read(&explanation.expect("code").ir)
+        Form::read(&explained(optimizations, source, function).ir)
     }
 
     fn read(text: &str) -> Form {
@@ -488,4 +493,36 @@ fn lists_of_arguments_are_spread_and_made_by_routines() {
     );
     let rest = "    move r11 one\n    move r12 i\n    move r13 i\n    call r10 args=3 @some";
     assert_eq!(calls(rest), 2);
+}
+
+#[test]
+fn floats_keep_their_machine_registers_where_a_call_is_seldom_made() {
+    // Machine instructions that move Floats to the native stack or back.
+    let moves = |body: &str| {
+        let body = format!(
+            "    int i 0
+    int one 1
+    float sum 0.0
+    float r7 0.5
+L:
+    loop
+    lt t i n
+    branch-unless t LEnd
+{body}
+    mul r7 r7 r7
+    add sum sum r7
+    add i i one
+    jump L
+LEnd:
+    return sum
+"
+        );
+        let source = calling(100, "1", &body);
+        let assembly = explained(Optimizations::default(), &source, WORK).assembly;
+        let lines = assembly.lines().filter(|line| line.contains("%xmm"));
+        lines.filter(|line| line.contains("(%rsp)")).count()
+    };
+    // A pair for which there is no room is made by a call; so is a text, each time.
+    assert_eq!(moves("    cons x i one"), 0);
+    assert!(moves("    number-to-string x i") > 0);
 }

@@ -327,6 +327,18 @@ impl Compiler {
         self.finish()
     }
 
+    /// The ways to call the engine that leave all machine registers as they are.
+    pub(crate) fn sparing(&mut self) -> Result<[Vec<u8>; 2], CompileError> {
+        let mut made = [Vec::new(), Vec::new()];
+        for (made, words) in made.iter_mut().zip(ways::SPARING) {
+            self.context.clear();
+            let config = self.isa.frontend_config();
+            ways::sparing(&mut self.context.func, &mut self.frontend, config, words);
+            *made = self.finish()?;
+        }
+        Ok(made)
+    }
+
     fn finish(&mut self) -> Result<Vec<u8>, CompileError> {
         let compiled = self
             .context

@@ -6,14 +6,13 @@ use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature};
-use cranelift_codegen::isa::CallConv;
+use cranelift_codegen::ir::{self, InstBuilder};
 use pw_isa::op::{Access, Arith, Compare, Data, Float, Op, Text};
 
 use super::lower::{Lowering, MEMORY, SLOT};
 use super::plans::reads;
 use super::state::{ExitReason, NativeState};
-use super::ways::helper_signature;
+use super::ways::{SPARING, routine_signature, sparing_signature};
 use crate::interp::NOTHING;
 use crate::interp::routines::library_place;
 use crate::tier::routines::Routines;
@@ -171,12 +170,10 @@ impl Lowering<'_, '_> {
         }
         let gas = self.b.use_var(self.gas);
         self.store_state(offset_of!(NativeState<'_>, gas), gas);
-        let signature = self.b.import_signature(helper_signature());
         let handler = self.load_state(offset_of!(NativeState<'_>, aside));
         let place = self.place(self.pc);
         let arguments = [self.state, self.scope.fp, place];
-        let call = self.b.ins().call_indirect(signature, handler, &arguments);
-        let done = self.b.inst_results(call)[0];
+        let (done, _) = self.call_engine(handler, &arguments);
         let gas = self.load_state(offset_of!(NativeState<'_>, gas));
         self.b.def_var(self.gas, gas);
         self.go_on_only_if(done, ExitReason::Aside);
@@ -222,14 +219,39 @@ impl Lowering<'_, '_> {
         routine: Routine,
         arguments: &[ir::Value],
     ) -> (ir::Value, ir::Value) {
-        let mut signature = Signature::new(CallConv::SystemV);
-        signature.params = vec![AbiParam::new(I64); arguments.len()];
-        signature.returns = vec![AbiParam::new(I64); 2];
-        let signature = self.b.import_signature(signature);
         let routines = self.load_state(offset_of!(NativeState<'_>, routines));
         let place = routine.place as i32;
         let routine = self.b.ins().load(I64, MEMORY, routines, place);
-        let call = self.b.ins().call_indirect(signature, routine, arguments);
-        (self.b.inst_results(call)[0], self.b.inst_results(call)[1])
+        self.call_engine(routine, arguments)
+    }
+
+    /// Calls something in the engine: the two words that it gives. On a path that is seldom taken the call leaves all
+    /// machine registers as they are, so that values keep theirs on all others.
+    fn call_engine(
+        &mut self,
+        called: ir::Value,
+        arguments: &[ir::Value],
+    ) -> (ir::Value, ir::Value) {
+        let block = self.b.current_block();
+        let is_seldom = block.is_some_and(|block| self.b.func.layout.is_cold(block));
+        if !is_seldom {
+            let signature = self.b.import_signature(routine_signature(arguments.len()));
+            let call = self.b.ins().call_indirect(signature, called, arguments);
+            return (self.b.inst_results(call)[0], self.b.inst_results(call)[1]);
+        }
+        self.store_state(offset_of!(NativeState<'_>, called), called);
+        // Words in machine registers need not all be given; those in memory must.
+        let many = usize::from(arguments.len() > SPARING[0]);
+        let mut arguments = arguments.to_vec();
+        if many == 1 {
+            arguments.resize(SPARING[1], self.state);
+        }
+        let signature = self.b.import_signature(sparing_signature(arguments.len()));
+        let way = self.load_state(offset_of!(NativeState<'_>, sparing) + 8 * many);
+        self.b.ins().call_indirect(signature, way, &arguments);
+        (
+            self.load_state(offset_of!(NativeState<'_>, result_tag)),
+            self.load_state(offset_of!(NativeState<'_>, result_bits)),
+        )
     }
 }

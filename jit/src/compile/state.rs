@@ -202,6 +202,9 @@ pub(crate) struct NativeState<'a> {
     pub(crate) aside: unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, u64) -> u64,
     /// What does operations on values.
     pub(crate) routines: &'static Routines,
+    /// What a sparing call is to call, and the ways to make one, by how many words they pass on.
+    pub(crate) called: *const u8,
+    pub(crate) sparing: [*const u8; 2],
     /// Runs a function without native code.
     pub(crate) interpret: unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, u64) -> u64,
     /// The frame that was entered from the engine or the interpreter, whose header is in place.

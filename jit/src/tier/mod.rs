@@ -280,6 +280,7 @@ impl Jit {
         }
         let code = native::Code {
             entrance: ways.entrance.start(),
+            sparing: ways.sparing.each_ref().map(|way| way.start()),
             table: &state.table,
             shapes: &state.shapes,
             entries: state,
