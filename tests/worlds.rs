@@ -156,9 +156,11 @@ fn builder(mode: Mode, settings: WorldSettings, printed: &Arc<Mutex<Vec<String>>
             })
             .needing("io-console"),
         )
-        .host(HostFunction::pure("double", |arguments| match arguments {
-            [Datum::Int(value)] => Ok(Datum::Int(value * 2)),
-            _ => panic!("double takes one number"),
+        .host(HostFunction::pure("double", |arguments| {
+            match arguments {
+                [Datum::Int(value)] => Ok(Datum::Int(value * 2)),
+                _ => panic!("double takes one number"),
+            }
         }))
         .host(
             HostFunction::call("ask-outside", |_, arguments| {
@@ -253,10 +255,7 @@ fn worlds_do_what_they_state() {
         for (case, found) in file.cases.iter().zip(found) {
             if case.expected != found {
                 let (stated, found) = (case.expected.join("\n"), found.join("\n"));
-                wrong.push(format!(
-                    "{}\n-- stated\n{stated}\n-- found\n{found}",
-                    file.name
-                ));
+                wrong.push(format!("{}\n-- stated\n{stated}\n-- found\n{found}", file.name));
             }
         }
     }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use pw_isa::ErrorKind;
 
+use crate::code_space::CodeSpace;
+use crate::fiber::FrameView;
 use crate::fiber::parcel::Parcel;
 
 /// An error that nobody caught.
@@ -43,6 +45,22 @@ pub struct Place {
     pub file: Option<String>,
     /// The source line, if known.
     pub line: Option<u32>,
+}
+
+impl Place {
+    /// Where a frame stands.
+    pub fn of(code: &CodeSpace, frame: &FrameView) -> Place {
+        let program = code.program(frame.program).program();
+        let file = &program.debug.file;
+        let line = program.line_at(frame.function, frame.pc);
+        Place {
+            function: program.function_name(frame.function),
+            pc: frame.pc,
+            // Code without lines is not the file's, but of a library that was linked in.
+            file: (!file.is_empty() && line.is_some()).then(|| file.clone()),
+            line,
+        }
+    }
 }
 
 impl fmt::Display for Place {

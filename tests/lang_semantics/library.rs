@@ -327,7 +327,7 @@ fn actors_and_the_host_from_one_actor() {
             "CapabilityDenied",
         ),
         (
-            "(try (supervise car :restart 'always :rewind true) (catch e (error-kind e)))",
+            "(try (supervise (lambda () 1) :restart 'always :rewind true) (catch e (error-kind e)))",
             "CapabilityDenied",
         ),
         (

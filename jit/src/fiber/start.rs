@@ -129,6 +129,20 @@ impl Start {
         }
     }
 
+    /// The function and its arguments as one list.
+    pub fn call(&self, code: &CodeSpace) -> Parcel {
+        let mut arena = Arena::new();
+        let values = self.unpack(code, &mut arena);
+        let heap = Heap {
+            arena: &arena,
+            code,
+        };
+        match Parcel::pack_list(heap, &values[..=self.arguments], u64::MAX) {
+            Some((parcel, _)) => parcel,
+            None => unreachable!("there is no bound"),
+        }
+    }
+
     /// The function that it calls: program and number.
     pub fn function(&self, code: &CodeSpace) -> (u32, u32) {
         let mut arena = Arena::new();

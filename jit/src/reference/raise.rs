@@ -196,16 +196,7 @@ impl Machine<'_> {
     }
 
     fn place(&self, frame: &FrameView) -> Place {
-        let program = self.code.program(frame.program).program();
-        let file = &program.debug.file;
-        let line = program.line_at(frame.function, frame.pc);
-        Place {
-            function: program.function_name(frame.function),
-            pc: frame.pc,
-            // Code without lines is not the file's, but of a library that was linked in.
-            file: (!file.is_empty() && line.is_some()).then(|| file.clone()),
-            line,
-        }
+        Place::of(self.code, frame)
     }
 
     /// The instruction's mnemonic and the registers it read, under their variables' names.

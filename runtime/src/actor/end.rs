@@ -4,11 +4,11 @@ use pw_isa::Kind;
 use pw_jit::CodeSpace;
 use pw_jit::Value;
 use pw_jit::failure::Failure;
-use pw_jit::fiber::arena::Arena;
+use pw_jit::fiber::arena::{Arena, Statistics};
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::heap::Heap;
 
-use super::ActorId;
+use super::{Actor, ActorId};
 
 /// How an actor ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct End {
     pub reason: EndReason,
     /// Gas that it used in all.
     pub gas: u64,
+    /// What happened to its memory.
+    pub memory: Statistics,
 }
 
 /// Why an actor ended.
@@ -37,6 +39,19 @@ pub enum EndReason {
     },
 }
 
+impl std::fmt::Display for EndReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            EndReason::Done(_) => write!(f, "done"),
+            EndReason::Failed(failure) => {
+                write!(f, "{}: {}", failure.kind.name(), failure.message)
+            }
+            EndReason::Killed => write!(f, "killed"),
+            EndReason::Linked { to, .. } => write!(f, "linked to actor {to}"),
+        }
+    }
+}
+
 /// A message that an actor failed on, with what is needed to see the failure again: the actor as it was before it.
 #[derive(Clone, Debug)]
 pub struct Quarantined {
@@ -52,6 +67,17 @@ pub struct Quarantined {
     pub image: Vec<u8>,
     /// The tick in which it failed.
     pub tick: u64,
+}
+
+impl End {
+    /// The end of an actor that is here, for this reason.
+    pub(crate) fn of(actor: &Actor, reason: EndReason) -> End {
+        End {
+            reason,
+            gas: actor.fiber.gas_used(),
+            memory: actor.fiber.arena().statistics(),
+        }
+    }
 }
 
 impl EndReason {
@@ -97,7 +123,10 @@ pub(crate) fn notice(
     reason: Option<&Parcel>,
 ) -> Parcel {
     let mut arena = Arena::new();
-    let mut parts = vec![arena.new_text(Kind::Symbol, what), Value::actor(actor.0)];
+    let mut parts = vec![
+        arena.new_text(Kind::Symbol, what),
+        Value::actor(actor.0),
+    ];
     parts.extend(reason.map(|reason| reason.unpack(code, &mut arena)));
     let list = parts
         .into_iter()

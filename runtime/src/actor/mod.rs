@@ -22,9 +22,9 @@ pub use end::{End, EndReason, Quarantined};
 pub(crate) use end::{notice, symbol};
 pub use id::ActorId;
 pub(crate) use id::Lease;
-pub(crate) use slice::{Common, Way, run_slice};
-pub(crate) use supervision::{Saved, Supervision};
 pub(crate) use surroundings::new_actor;
+pub(crate) use supervision::{Saved, Supervision};
+pub(crate) use slice::{Common, Way, run_slice};
 pub(crate) use table::ActorTable;
 
 /// An actor. Boxed: workers pass it on without copying it.
@@ -178,10 +178,7 @@ impl Body {
 
     /// Whether it goes back to before a message that it fails on.
     pub(crate) fn rewinds(&self) -> bool {
-        let supervision = self
-            .rare
-            .as_ref()
-            .and_then(|rare| rare.supervision.as_ref());
+        let supervision = self.rare.as_ref().and_then(|rare| rare.supervision.as_ref());
         supervision.is_some_and(|supervision| supervision.rewinds)
     }
 

@@ -40,16 +40,17 @@ impl Body {
     }
 }
 
-/// Runs an actor; what it does to others goes to the end of `deeds`.
+/// Runs an actor for `stretch` times its allowance; what it does to others goes to the end of `deeds`.
 pub(crate) fn run_slice(
     actor: &mut Actor,
     common: Common<'_>,
     profile: &mut Profile,
     deeds: &mut Vec<Deed>,
+    stretch: u64,
 ) {
     let Actor { fiber, body, .. } = &mut *actor;
     let before = fiber.gas_used();
-    let allowance = u64::from(body.allowance);
+    let allowance = u64::from(body.allowance) * stretch;
     let paid = body.debt.min(allowance);
     body.debt -= paid;
     let slice_end = before.saturating_add(allowance - paid);
@@ -65,7 +66,7 @@ pub(crate) fn run_slice(
     {
         outcome = go_on(actor, common, profile, deeds, Some(Due::Message), slice_end);
     }
-    let Actor { fiber, body, .. } = actor;
+    let fiber = &actor.fiber;
     let reason = match outcome {
         Outcome::Preempted | Outcome::Waiting => None,
         Outcome::Done(value) => {
@@ -75,8 +76,8 @@ pub(crate) fn run_slice(
         Outcome::Failed(failure) => Some(EndReason::Failed(failure)),
     };
     if let Some(reason) = reason {
-        let gas = fiber.gas_used();
-        body.status = Status::Ended(Box::new(End { reason, gas }));
+        let end = End::of(actor, reason);
+        actor.body.status = Status::Ended(Box::new(end));
         return;
     }
     settle(actor, slice_end, before, common.settings);
@@ -123,10 +124,7 @@ fn take_message(fiber: &Fiber, body: &mut Body) -> Answered {
         unreachable!("the actor was woken for a message")
     };
     body.note_received(&message);
-    let supervision = body
-        .rare
-        .as_mut()
-        .and_then(|rare| rare.supervision.as_mut());
+    let supervision = body.rare.as_mut().and_then(|rare| rare.supervision.as_mut());
     if let Some(supervision) = supervision.filter(|supervision| supervision.rewinds) {
         supervision.saved = Some(Box::new(Saved {
             fiber: fiber.clone(),

@@ -27,10 +27,7 @@ impl Body {
         out.varint(self.sender.map_or(0, |sender| sender.0));
         out.varint(u64::from(self.children));
         self.holdings.write(code, out);
-        self.lease
-            .state()
-            .into_iter()
-            .for_each(|part| out.varint(part));
+        self.lease.state().into_iter().for_each(|part| out.varint(part));
         match self.mailbox.queue() {
             Some(queue) => {
                 out.varint(queue.len());
@@ -42,8 +39,7 @@ impl Body {
             }
             None => {
                 out.varint(0);
-                out.bytes
-                    .extend_from_slice(&[0; crate::message::PRIORITIES]);
+                out.bytes.extend_from_slice(&[0; crate::message::PRIORITIES]);
             }
         }
         // What most actors do not have counts as having nothing in it.
@@ -90,9 +86,7 @@ impl Rare {
             write_message(&outgoing.message, code, out);
         }
         out.varint(self.waiting_senders.len() as u64);
-        self.waiting_senders
-            .iter()
-            .for_each(|actor| out.varint(actor.0));
+        self.waiting_senders.iter().for_each(|actor| out.varint(actor.0));
     }
 }
 

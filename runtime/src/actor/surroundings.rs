@@ -157,13 +157,7 @@ impl Surroundings<'_> {
             return Answer::Pending;
         };
         let holdings = self.body.holdings.inherited();
-        let child = new_actor(
-            id,
-            (self.id, self.body.tenant),
-            holdings,
-            &start,
-            self.common,
-        );
+        let child = new_actor(id, (self.id, self.body.tenant), holdings, &start, self.common);
         self.deeds.push(Deed::Spawn(Box::new(child)));
         Answer::Done(address(id))
     }
@@ -240,10 +234,7 @@ impl Surroundings<'_> {
         if actor == self.id {
             return Answer::error("an actor ends itself with exit");
         }
-        let may_all = self
-            .body
-            .holdings
-            .holds_plain(SYS_TERMINATE_ACTOR, self.common.now_ms);
+        let may_all = self.body.holdings.holds_plain(SYS_TERMINATE_ACTOR, self.common.now_ms);
         self.done(Deed::Kill { actor, may_all })
     }
 }
@@ -299,9 +290,7 @@ impl Host for Surroundings<'_> {
             } => self.send(ActorId(to), value, priority),
             Effect::Receive { timeout_ms } => self.receive(timeout_ms),
             Effect::ReceiveAll => self.receive_all(code),
-            Effect::Sender => {
-                Answer::Done(self.body.sender.map_or(Parcel::Plain(Value::NIL), address))
-            }
+            Effect::Sender => Answer::Done(self.body.sender.map_or(Parcel::Plain(Value::NIL), address)),
             Effect::Request {
                 to,
                 value,

@@ -101,8 +101,8 @@ fn chain(before: &[u8; 32], entry: &AuditEntry) -> [u8; 32] {
 }
 
 impl AuditLog {
-    /// Adds a decision; its number and hash are set here.
-    pub(crate) fn add(&mut self, mut entry: AuditEntry) {
+    /// Adds a decision; its number and hash are set here, as the one that is returned shows.
+    pub(crate) fn add(&mut self, mut entry: AuditEntry) -> AuditEntry {
         entry.number = self.length;
         entry.hash = chain(&self.head, &entry);
         self.head = entry.hash;
@@ -110,7 +110,8 @@ impl AuditLog {
         if self.entries.len() == ENTRIES_MAX {
             self.entries.pop_front();
         }
-        self.entries.push_back(entry);
+        self.entries.push_back(entry.clone());
+        entry
     }
 
     /// How many decisions there were.

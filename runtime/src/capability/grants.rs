@@ -86,10 +86,7 @@ impl Grants {
 
     /// Removes a grant that nothing was derived from and nobody shares.
     pub(crate) fn forget(&mut self, id: GrantId) {
-        let is_base = self
-            .derived
-            .get(&id)
-            .is_some_and(|derived| !derived.is_empty());
+        let is_base = self.derived.get(&id).is_some_and(|derived| !derived.is_empty());
         let is_shared = self.all.get(&id).is_some_and(|grant| grant.is_inherited);
         if !is_base && !is_shared {
             self.remove(id);

@@ -96,10 +96,7 @@ impl PriorityMessageQueue {
     pub fn iter(&self) -> impl Iterator<Item = (u8, &Message)> {
         self.levels.iter().flat_map(|level| {
             let priority = level.priority;
-            level
-                .messages
-                .iter()
-                .map(move |message| (priority, message))
+            level.messages.iter().map(move |message| (priority, message))
         })
     }
 

@@ -114,7 +114,8 @@ impl ReadyQueue {
             let actors = of.queue.iter().map(|id| id.0);
             let head = [u64::from(*tenant), of.credit, u64::from(of.is_in_turn)];
             let head = head.into_iter().chain([of.queue.len() as u64]);
-            head.chain(actors)
+            head
+                .chain(actors)
         })
     }
 }

@@ -9,7 +9,7 @@ use pw_jit::fiber::parcel::Parcel;
 use pw_jit::fiber::start::Start;
 
 use super::time::Timer;
-use super::{Ran, World};
+use super::{Ran, World, WorldEvent};
 use crate::actor::{Actor, ActorId, Deed, Due, Status, Wait, new_actor, notice};
 use crate::message::{Message, Overflow, PRIORITY_DEFAULT, RequestId};
 
@@ -47,7 +47,7 @@ impl World {
         if overflow == Overflow::Wait && self.park(to, &message, priority) {
             return;
         }
-        self.statistics.dead_letters += 1;
+        self.dead_letter(message.from, to);
         self.tell_refused(&message, to);
     }
 
@@ -138,14 +138,15 @@ impl World {
     /// Brings a message to its receiver. One that finds no room, or nobody, is a dead letter.
     pub(super) fn deliver(&mut self, to: ActorId, message: Message, priority: u8) {
         let settings = self.settings;
-        let Some(body) = self.body(to) else {
-            self.statistics.dead_letters += 1;
+        if self.body(to).is_none() {
+            self.dead_letter(message.from, to);
             if let Some(request) = message.request {
                 let text = format!("actor {to} has ended");
                 self.fail_request((message.from, request), ErrorKind::ActorEnded, text);
             }
             return;
-        };
+        }
+        let Some(body) = self.body(to) else { return };
         let rules = body.rules(&settings);
         let is_behind = rules.overflow == Overflow::Wait && self.is_behind(message.from, to);
         let Some(body) = self.body(to) else { return };
@@ -163,11 +164,33 @@ impl World {
         if let Some(request) = message.request {
             body.rare_mut().askers.push((message.from, request));
         }
+        self.put(to, message, priority);
+    }
+
+    /// Puts a message for which there is room into a mailbox.
+    pub(super) fn put(&mut self, to: ActorId, message: Message, priority: u8) {
+        if self.is_observed() {
+            self.tell_event(&WorldEvent::Delivered {
+                from: message.from,
+                to,
+                priority,
+                bytes: message.size_bytes(),
+            });
+        }
+        let Some(body) = self.body(to) else { return };
         body.mailbox.put(message, priority);
         let waits = matches!(body.status, Status::Waits(Wait::Message));
         self.statistics.delivered += 1;
         if waits {
             self.wake(to, Due::Message);
+        }
+    }
+
+    /// A message has found nobody, or no room.
+    pub(super) fn dead_letter(&mut self, from: ActorId, to: ActorId) {
+        self.statistics.dead_letters += 1;
+        if self.is_observed() {
+            self.tell_event(&WorldEvent::DeadLetter { from, to });
         }
     }
 
@@ -193,9 +216,7 @@ impl World {
             request: Some(request),
         };
         self.deliver(to, message, PRIORITY_DEFAULT);
-        let waits = self
-            .body(from)
-            .is_some_and(|body| body.awaits_reply(request));
+        let waits = self.body(from).is_some_and(|body| body.awaits_reply(request));
         if let (Some(timeout_ms), true) = (timeout_ms, waits) {
             let timer = Timer {
                 actor: from,
@@ -215,7 +236,7 @@ impl World {
         if waits {
             self.wake(to, Due::Answer(Box::new(Ok(content))));
         } else {
-            self.statistics.dead_letters += 1;
+            self.dead_letter(from, to);
         }
     }
 
@@ -237,10 +258,7 @@ impl World {
     ) {
         if asker == ActorId::OUTSIDE {
             self.answer_question(request, Err((kind, message)));
-        } else if self
-            .body(asker)
-            .is_some_and(|body| body.awaits_reply(request))
-        {
+        } else if self.body(asker).is_some_and(|body| body.awaits_reply(request)) {
             self.wake(asker, Due::Answer(Box::new(Err((kind, message)))));
         }
     }
@@ -274,6 +292,13 @@ impl World {
 
     fn publish(&mut self, from: ActorId, topic: &str, content: &Parcel) {
         let subscribers = self.topics.get(topic).cloned().unwrap_or_default();
+        if self.is_observed() {
+            self.tell_event(&WorldEvent::Published {
+                from,
+                topic,
+                subscribers: subscribers.len(),
+            });
+        }
         for subscriber in subscribers {
             let message = Message {
                 from,
@@ -305,14 +330,8 @@ impl World {
         let Some(body) = self.body(to) else { return };
         let rules = body.rules(&settings);
         if body.mailbox.room(&message, rules, &settings).is_err() {
-            self.statistics.dead_letters += 1;
-            return;
+            return self.dead_letter(ActorId::OUTSIDE, to);
         }
-        body.mailbox.put(message, PRIORITY_DEFAULT);
-        let waits = matches!(body.status, Status::Waits(Wait::Message));
-        self.statistics.delivered += 1;
-        if waits {
-            self.wake(to, Due::Message);
-        }
+        self.put(to, message, PRIORITY_DEFAULT);
     }
 }

@@ -4,12 +4,12 @@ use pw_isa::ErrorKind;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::{Fiber, Value};
 
-use super::World;
+use super::{World, WorldEvent};
+use crate::capability::SYS_TERMINATE_ACTOR;
 use crate::actor::{
     ActorId, Due, End, EndReason, Quarantined, Saved, Status, Supervision, Wait, new_actor, notice,
     symbol,
 };
-use crate::capability::SYS_TERMINATE_ACTOR;
 
 impl World {
     /// An actor has ended in its turn.
@@ -35,15 +35,10 @@ impl World {
     }
 
     fn end_for(&mut self, id: ActorId, reason: EndReason) {
-        if self.actors.get(id).is_some() {
-            let gas = self.gas_of(id);
-            self.end(id, End { reason, gas });
+        if let Some(actor) = self.actors.get(id) {
+            let end = End::of(actor, reason);
+            self.end(id, end);
         }
-    }
-
-    fn gas_of(&self, id: ActorId) -> u64 {
-        let actor = self.actors.get(id);
-        actor.map_or(0, |actor| actor.fiber.gas_used())
     }
 
     /// Ends an actor, and those that share its end: one after the other, however long the chain is.
@@ -58,6 +53,13 @@ impl World {
             };
             let reason = end.reason.value(&self.code);
             let is_normal = end.reason.is_normal();
+            if self.is_observed() {
+                self.tell_event(&WorldEvent::Ended {
+                    actor: id,
+                    reason: &end.reason,
+                    gas: end.gas,
+                });
+            }
             self.count_end(&end.reason);
             if let Some(queue) = actor.body.mailbox.queue() {
                 self.statistics.dead_letters += queue.len();
@@ -71,14 +73,8 @@ impl World {
                 self.statistics.dead_letters += rare.outgoing.len() as u64;
                 self.refuse_waiting(id, &rare.waiting_senders);
                 for child in &rare.supervised {
-                    let gas = self.gas_of(*child);
-                    pending.push((
-                        *child,
-                        End {
-                            reason: EndReason::Killed,
-                            gas,
-                        },
-                    ));
+                    let end = self.actors.get(*child).map(|child| End::of(child, EndReason::Killed));
+                    pending.extend(end.map(|end| (*child, end)));
                 }
                 for (asker, request) in &rare.askers {
                     let text = format!("actor {id} has ended");
@@ -99,12 +95,12 @@ impl World {
                         let down = notice(&self.code, "down", id, Some(&reason));
                         self.tell(*linked, down);
                     } else if !is_normal {
-                        let gas = self.gas_of(*linked);
                         let reason = EndReason::Linked {
                             to: id,
                             reason: reason.clone(),
                         };
-                        pending.push((*linked, End { reason, gas }));
+                        let end = self.actors.get(*linked).map(|actor| End::of(actor, reason));
+                        pending.extend(end.map(|end| (*linked, end)));
                     }
                 }
             }
@@ -139,6 +135,12 @@ impl World {
         let start = supervision.start.clone();
         self.drop_question(id);
         self.statistics.restarts += 1;
+        if self.is_observed() {
+            self.tell_event(&WorldEvent::Restarted {
+                actor: id,
+                rewound: saved.is_some(),
+            });
+        }
         match saved {
             Some(saved) => self.rewind(id, *saved, end, gas),
             None => {

@@ -6,6 +6,7 @@
 //! | `tick` | one tick: inputs, the run list, slices |
 //! | `boundary` | what actors did to each other takes effect |
 //! | `ends` | what follows from the end of an actor |
+//! | `events` | what happens, for who wants to see it |
 //! | `family` | who descends from whom |
 //! | `powers` | decisions about capabilities |
 //! | `room` | senders that wait for room in a mailbox |
@@ -15,6 +16,7 @@
 
 mod boundary;
 mod ends;
+mod events;
 mod family;
 mod outside;
 mod powers;
@@ -28,7 +30,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use pw_isa::verify::Verified;
-use pw_jit::CodeSpace;
+use pw_jit::{CodeSpace, Limits};
+use pw_jit::failure::Place;
 use pw_jit::fiber::arena::Arena;
 use pw_jit::fiber::start::Start;
 use pw_jit::host::CapabilityName;
@@ -38,13 +41,15 @@ use pw_jit::tier::CompileError;
 
 use crate::actor::{Actor, ActorId, ActorTable, Body, Common, Deed, End, Quarantined, Way};
 use crate::capability::{
-    AuditLog, Ballots, CapabilityRule, CapabilityRules, Grant, Grants, Holding, Holdings,
-    IO_CONSOLE, SYS_CREATE_ACTOR,
+    AuditLog, Ballots, CapabilityRule, CapabilityRules, Grant, Grants, Holding, Holdings, IO_CONSOLE,
+    SYS_CREATE_ACTOR,
 };
 use crate::host::{Datum, HostFunction, HostFunctions};
 use crate::message::{Message, PRIORITY_DEFAULT};
 use crate::schedule::{ParallelExecutionPool, ReadyQueue};
 use crate::settings::WorldSettings;
+pub use events::WorldEvent;
+use events::Observers;
 use family::Ancestors;
 use outside::Outside;
 pub use outside::{AskError, Handle};
@@ -169,9 +174,7 @@ impl WorldBuilder {
         } else {
             Way::Fast
         };
-        let profiles = (1..optimizer.threads())
-            .map(|_| optimizer.worker())
-            .collect();
+        let profiles = (1..optimizer.threads()).map(|_| optimizer.worker()).collect();
         let mut grants = Grants::default();
         let first_holdings = self.first_holds.iter().map(|name| {
             let grant = Grant {
@@ -218,6 +221,7 @@ impl WorldBuilder {
             statistics: WorldStatistics::default(),
             ends: BTreeMap::new(),
             outside: Outside::default(),
+            observers: Observers::default(),
             trajectory: self.trajectory.then(Trajectory::new),
             scratch: Scratch::default(),
         }
@@ -276,6 +280,7 @@ pub struct World {
     /// How actors ended that were started from outside.
     ends: BTreeMap<ActorId, End>,
     outside: Outside,
+    observers: Observers,
     trajectory: Option<Trajectory>,
     scratch: Scratch,
 }
@@ -439,6 +444,9 @@ impl World {
         let (id, parent) = (actor.id, actor.body.parent);
         self.actors.insert(actor);
         self.note_child(parent);
+        if self.is_observed() {
+            self.tell_event(&WorldEvent::Started { actor: id, parent });
+        }
         self.enqueue(id);
     }
 
@@ -468,6 +476,25 @@ impl World {
         let is_there = self.actors.get(to).is_some();
         self.deliver(to, message, priority);
         is_there
+    }
+
+    /// Where an actor stands; nothing when there is none.
+    pub fn place_of(&self, actor: ActorId) -> Option<Place> {
+        let actor = self.actors.get(actor)?;
+        let frame = actor.fiber.frames().next()?;
+        Some(Place::of(&self.code, &frame))
+    }
+
+    /// The limits of an actor; nothing when there is none.
+    pub fn limits(&self, actor: ActorId) -> Option<Limits> {
+        self.actors.get(actor).map(|actor| actor.fiber.limits())
+    }
+
+    /// Changes the limits of an actor; false when there is none.
+    pub fn set_limits(&mut self, actor: ActorId, limits: Limits) -> bool {
+        self.body(actor);
+        let actor = self.actors.get_mut(actor);
+        actor.map(|actor| actor.fiber.set_limits(limits)).is_some()
     }
 
     /// Replaces every actor's fiber by one made from its image. Nothing can tell them apart.

@@ -315,14 +315,10 @@ impl World {
             });
         if let Err(error) = asked {
             let message = format!("there is no thread for the call: {error}");
-            self.host_answer(
-                from,
-                wait,
-                Err(crate::host::HostError {
-                    kind: ErrorKind::HostLost,
-                    message,
-                }),
-            );
+            self.host_answer(from, wait, Err(crate::host::HostError {
+                kind: ErrorKind::HostLost,
+                message,
+            }));
         }
     }
 

@@ -10,7 +10,7 @@ use pw_jit::heap::Heap;
 use pw_jit::host::CapabilityName;
 use pw_jit::text::{Style, value_text_within};
 
-use super::World;
+use super::{World, WorldEvent};
 use super::time::Timer;
 use crate::actor::{ActorId, CapabilityDeed, Due, Gift, Status, Wait};
 use crate::capability::{
@@ -73,7 +73,10 @@ impl World {
 
     fn answer_ended(&mut self, actor: ActorId, wait: u64, ended: ActorId) {
         if self.body(actor).is_some_and(|body| body.waits == wait) {
-            let error = (ErrorKind::ActorEnded, format!("there is no actor {ended}"));
+            let error = (
+                ErrorKind::ActorEnded,
+                format!("there is no actor {ended}"),
+            );
             self.wake(actor, Due::Answer(Box::new(Err(error))));
         }
     }
@@ -90,7 +93,10 @@ impl World {
             reason: decision.reason.to_owned(),
             hash: [0; 32],
         };
-        self.audit.add(entry);
+        let entry = self.audit.add(entry);
+        if self.is_observed() {
+            self.tell_event(&WorldEvent::Decided(&entry));
+        }
     }
 
     fn capability_text(&self, capability: &CapabilityName) -> String {
@@ -145,14 +151,7 @@ impl World {
         };
         self.record_request(from, capability, result, reason);
         if granted {
-            self.hold(
-                from,
-                ActorId::OUTSIDE,
-                None,
-                capability.clone(),
-                (None, None),
-                false,
-            );
+            self.hold(from, ActorId::OUTSIDE, None, capability.clone(), (None, None), false);
         }
         Some(granted)
     }
@@ -179,10 +178,7 @@ impl World {
         let Some(Parcel::Plain(amount)) = &capability.parameter else {
             return false;
         };
-        let Some(amount) = amount
-            .as_int()
-            .and_then(|amount| u64::try_from(amount).ok())
-        else {
+        let Some(amount) = amount.as_int().and_then(|amount| u64::try_from(amount).ok()) else {
             return false;
         };
         let pool = match capability.name.as_str() {
@@ -269,9 +265,7 @@ impl World {
 
     fn vote(&mut self, voter: ActorId, request: &Parcel, approve: bool) -> bool {
         let number = match request {
-            Parcel::Plain(number) => number
-                .as_int()
-                .and_then(|number| u64::try_from(number).ok()),
+            Parcel::Plain(number) => number.as_int().and_then(|number| u64::try_from(number).ok()),
             Parcel::Graph(_) => None,
         };
         let Some(number) = number else { return false };
@@ -327,14 +321,7 @@ impl World {
         }
         if approved {
             let by = ActorId::OUTSIDE;
-            self.hold(
-                ballot.requester,
-                by,
-                None,
-                ballot.capability,
-                (None, None),
-                false,
-            );
+            self.hold(ballot.requester, by, None, ballot.capability, (None, None), false);
         }
         self.answer_bool(ballot.requester, ballot.wait, approved);
     }
@@ -414,14 +401,7 @@ impl World {
         let until = gift.expires_ms.map(|ms| now_ms.saturating_add(ms));
         let until = [until, expires].into_iter().flatten().min();
         let limits = (moved, until);
-        self.hold(
-            gift.to,
-            from,
-            Some(grant),
-            gift.capability.clone(),
-            limits,
-            false,
-        );
+        self.hold(gift.to, from, Some(grant), gift.capability.clone(), limits, false);
         true
     }
 
@@ -463,11 +443,9 @@ impl World {
                 .map(|holding| holding.grant)
                 .collect()
         });
-        let gave = grants.iter().any(|grant| {
-            self.grants
-                .get(*grant)
-                .is_some_and(|grant| grant.by == from)
-        });
+        let gave = grants
+            .iter()
+            .any(|grant| self.grants.get(*grant).is_some_and(|grant| grant.by == from));
         let is_allowed = from == of
             || parent == Some(from)
             || gave
@@ -600,14 +578,7 @@ impl World {
             result: AuditResult::Granted,
             reason: "",
         });
-        self.hold(
-            to,
-            ActorId::OUTSIDE,
-            None,
-            capability,
-            (None, None),
-            is_inherited,
-        );
+        self.hold(to, ActorId::OUTSIDE, None, capability, (None, None), is_inherited);
         true
     }
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use super::World;
 use super::time::Timer;
-use crate::actor::{ActorId, Due, Outgoing, Status, Wait};
+use crate::actor::{ActorId, Outgoing, Status};
 use crate::message::Message;
 
 impl World {
@@ -75,14 +75,7 @@ impl World {
                 }
                 return;
             }
-            if let Some(body) = self.body(id) {
-                body.mailbox.put(outgoing.message, outgoing.priority);
-                let waits = matches!(body.status, Status::Waits(Wait::Message));
-                self.statistics.delivered += 1;
-                if waits {
-                    self.wake(id, Due::Message);
-                }
-            }
+            self.put(id, outgoing.message, outgoing.priority);
             // Senders take turns.
             self.forget_sender(id, from);
             if self.is_behind(from, id)
@@ -130,7 +123,7 @@ impl World {
         }
         let outgoing = std::mem::take(&mut rare.outgoing);
         for Outgoing { to, message, .. } in outgoing {
-            self.statistics.dead_letters += 1;
+            self.dead_letter(id, to);
             self.forget_sender(to, id);
             self.tell_refused(&message, to);
         }
@@ -141,7 +134,7 @@ impl World {
     pub(super) fn refuse_waiting(&mut self, ended: ActorId, senders: &VecDeque<ActorId>) {
         for sender in senders {
             while self.take_outgoing(*sender, ended).is_some() {
-                self.statistics.dead_letters += 1;
+                self.dead_letter(*sender, ended);
             }
             self.unpark(*sender);
         }

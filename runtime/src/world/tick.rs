@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pw_jit::CodeSpace;
 use pw_jit::interp::profile::Profile;
 
-use super::{Pace, Ran, World};
+use super::{Pace, Ran, World, WorldEvent};
 use crate::WorldSettings;
 use crate::actor::{Actor, ActorId, Common, Deed, Due, End, Status, Wait, Way, run_slice};
 use crate::host::HostFunctions;
@@ -34,19 +34,29 @@ impl World {
         self.let_debtors_run();
         let mut list = std::mem::take(&mut self.scratch.list);
         let reserved = self.ready.pick(&mut self.actors, &self.settings, &mut list);
-        let has_run = !list.is_empty();
+        let turns = list.len();
         self.statistics.slices += list.len() as u64;
-        if self.pool.threads() > 1 && list.len() > 1 && reserved > self.settings.alone_gas {
-            self.run_together(&list);
+        // When all that can run has a turn, what is left of the tick's gas is theirs too.
+        let stretch = if self.ready.is_empty() {
+            (self.settings.tick_gas / reserved.max(1)).max(1)
         } else {
-            self.run_here(&list);
+            1
+        };
+        if self.pool.threads() > 1 && list.len() > 1 && reserved > self.settings.alone_gas {
+            self.run_together(&list, stretch);
+        } else {
+            self.run_here(&list, stretch);
         }
         list.clear();
         self.scratch.list = list;
         self.boundary();
+        if self.is_observed() {
+            let number = self.tick;
+            self.tell_event(&WorldEvent::Tick { number, turns });
+        }
         self.tick += 1;
         self.note_trajectory();
-        has_run
+        turns > 0
     }
 
     /// Takes an actor of the run list out of the table.
@@ -58,7 +68,7 @@ impl World {
     }
 
     /// Runs the actors of a list on this thread.
-    fn run_here(&mut self, list: &[ActorId]) {
+    fn run_here(&mut self, list: &[ActorId], stretch: u64) {
         let mut ran = std::mem::take(&mut self.scratch.ran);
         let mut deeds = std::mem::take(&mut self.scratch.deeds);
         for id in list {
@@ -70,7 +80,7 @@ impl World {
                 way: self.way,
                 now_ms: self.clock.now_ms(),
             };
-            run_slice(&mut actor, common, &mut self.profile, &mut deeds);
+            run_slice(&mut actor, common, &mut self.profile, &mut deeds, stretch);
             ran.push(Ran {
                 actor,
                 deeds_end: deeds.len(),
@@ -81,7 +91,7 @@ impl World {
     }
 
     /// Runs the actors of a list on all threads.
-    fn run_together(&mut self, list: &[ActorId]) {
+    fn run_together(&mut self, list: &[ActorId], stretch: u64) {
         let size = list
             .len()
             .div_ceil(self.pool.threads() * CHUNKS_EACH)
@@ -103,6 +113,7 @@ impl World {
             hosts: Arc::clone(&self.hosts),
             way: self.way,
             now_ms: self.clock.now_ms(),
+            stretch,
             chunks,
         });
         self.pool
@@ -231,6 +242,7 @@ struct Slices {
     hosts: Arc<HostFunctions>,
     way: Way,
     now_ms: u64,
+    stretch: u64,
     chunks: Vec<Mutex<Chunk>>,
 }
 
@@ -259,7 +271,7 @@ impl Work for Arc<Slices> {
                 way: self.way,
                 now_ms: self.now_ms,
             };
-            run_slice(&mut actor, common, profile, deeds);
+            run_slice(&mut actor, common, profile, deeds, self.stretch);
             ran.push(Ran {
                 actor,
                 deeds_end: deeds.len(),

@@ -68,15 +68,7 @@ impl Clock {
     /// What is part of the state.
     pub(super) fn state(&self) -> impl Iterator<Item = u64> + '_ {
         let timers = self.timers.iter();
-        let timers = timers.flat_map(|((at, set), timer)| {
-            [
-                *at,
-                *set,
-                timer.actor.0,
-                timer.wait,
-                u64::from(timer.is_park),
-            ]
-        });
+        let timers = timers.flat_map(|((at, set), timer)| [*at, *set, timer.actor.0, timer.wait, u64::from(timer.is_park)]);
         [self.now_ms, self.set].into_iter().chain(timers)
     }
 }

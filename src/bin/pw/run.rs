@@ -2,22 +2,26 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use physics_world::jit::failure::{Failure, Place};
-use physics_world::jit::fiber::arena::Statistics;
-use physics_world::jit::host::Host;
-use physics_world::jit::interp::{self, profile::Profile};
+use physics_world::jit::fiber::arena::{Arena, Statistics};
+use physics_world::jit::fiber::parcel::Parcel;
+use physics_world::jit::heap::Heap;
 use physics_world::jit::memo::{Memo, MemoSettings, MemoStatistics};
-use physics_world::jit::optimize::PerformanceSettings;
-use physics_world::jit::reference::{self, Outcome};
+use physics_world::jit::optimize::{PerformanceOptimizer, PerformanceSettings};
 use physics_world::jit::text::{Style, value_text};
 use physics_world::jit::tier::{Jit, JitSettings, JitStatistics};
-use physics_world::jit::{CodeSpace, Fiber, Value};
+use physics_world::jit::{CodeSpace, Limits, Value};
 use physics_world::json::{text_json, value_json};
-use physics_world::solo::Solo;
-use physics_world::source::{BadInput, FileKind};
+use physics_world::runtime::actor::{End, EndReason};
+use physics_world::runtime::host::HostFunction;
+use physics_world::runtime::world::{SpawnError, Stopped};
+use physics_world::source::{BadInput, FileKind, load_program};
+use physics_world::{ActorId, Datum, World, WorldSettings};
 use serde_json::json;
 
 use crate::native::{NativeOptions, milliseconds, statistics_json, statistics_text};
@@ -26,8 +30,11 @@ use crate::{input, vector};
 
 /// Run a program. The last line of stdout is its value in Jue's notation.
 ///
+/// The program is the first actor of a world: it may start others, and the world ends with it.
+///
 /// Examples:
 ///   pw run examples/fib.jue 25
+///   pw run --threads 2 --trace examples/actors.jue
 ///   pw run --stats --jit-log program.jue
 ///   pw run --stats --memo program.jue, where pure functions are called again and again
 ///   perf record pw run --perf map program.jue, and then: perf report
@@ -41,6 +48,21 @@ pub(crate) struct Run {
     tier: Tier,
     #[command(flatten)]
     native: NativeOptions,
+    /// Threads that run actors; without this, one. What the world does is the same with any number.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+    /// Stop after so many ticks.
+    #[arg(long, value_name = "N")]
+    ticks: Option<u64>,
+    /// The most gas that an actor uses in one tick while others wait for their turn.
+    #[arg(long, value_name = "GAS", value_parser = clap::value_parser!(u64).range(1..))]
+    quantum: Option<u64>,
+    /// Say on stderr what happens in the world: actors started and ended, messages, decisions, ticks.
+    #[arg(long)]
+    trace: bool,
+    /// Print the hash of everything that happened: equal for equal runs, with any number of threads, in every tier.
+    #[arg(long)]
+    trajectory: bool,
     /// Do not run calls of pure functions again that were made before with the same numbers, truth values
     /// and constant texts. Results, gas and limits stay the same; it pays where such calls take long and
     /// come again. Functions for which it does not pay are left alone.
@@ -50,8 +72,8 @@ pub(crate) struct Run {
     /// default. `{"jit": {"threshold": 100}, "memo": {"max_cache_size": 1000}}`
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// Report gas, time, allocations, collections, peak memory and what the native tier and memoisation did
-    /// on stderr.
+    /// Report gas, time, allocations, collections, peak memory of the first actor, what the world did, and what the
+    /// native tier and memoisation did, on stderr.
     #[arg(long)]
     stats: bool,
     /// Print one JSON object on stdout; what the program prints goes to stderr.
@@ -74,12 +96,18 @@ enum Tier {
 
 /// A program that has run.
 struct Finished {
-    outcome: Result<Value, Box<Failure>>,
-    fiber: Fiber,
-    code: CodeSpace,
+    outcome: Outcome,
+    world: World,
     time: Duration,
     native: Option<JitStatistics>,
     memo: Option<Memoised>,
+}
+
+/// What came of the first actor.
+enum Outcome {
+    Ended(End),
+    /// It has not ended, for this reason; where it waits, if it does.
+    Stopped(String, Option<Place>),
 }
 
 /// What memoisation did.
@@ -106,11 +134,9 @@ impl Run {
         match self.run(kind, &bytes) {
             Ok(finished) => {
                 self.report(&finished, &bytes);
-                let failed = finished.outcome.is_err();
-                if failed {
-                    ExitCode::from(input::PROGRAM_FAILED)
-                } else {
-                    ExitCode::SUCCESS
+                match finished.outcome {
+                    Outcome::Ended(end) if end.reason.is_normal() => ExitCode::SUCCESS,
+                    _ => ExitCode::from(input::PROGRAM_FAILED),
                 }
             }
             Err(bad) => input::refuse(&bad, self.json),
@@ -118,29 +144,77 @@ impl Run {
     }
 
     fn run(&self, kind: FileKind, bytes: &[u8]) -> Result<Finished, BadInput> {
-        let mut profile = self.profile()?;
-        let (code, mut fiber) = self.subject.begin(kind, bytes)?;
-        let start = Instant::now();
-        let outcome = if self.json {
-            let host = &mut Solo::new(std::io::stderr());
-            self.finish(&mut fiber, &code, host, &mut profile)
-        } else {
-            let host = &mut Solo::new(std::io::stdout());
-            self.finish(&mut fiber, &code, host, &mut profile)
+        let mut world = self.world()?;
+        let verified = load_program(&self.subject.name(), kind, bytes)?;
+        let program = world.load(verified);
+        let arguments: Vec<Datum> = self.subject.arguments.iter().map(|text| argument(text)).collect();
+        let first = world.spawn(program, &arguments).map_err(|error| match error {
+            SpawnError::Arity { takes, given, .. } => BadInput::new(format!(
+                "{}: the program takes {takes} arguments, not {given}",
+                self.subject.name()
+            )),
+            SpawnError::NoFunction(_) => unreachable!("a program has a beginning"),
+        })?;
+        let limits = Limits {
+            gas: self.subject.gas.unwrap_or(u64::MAX),
+            memory_bytes: self.subject.memory.unwrap_or(Limits::default().memory_bytes),
+            ..Limits::default()
         };
+        world.set_limits(first, limits);
+        let start = Instant::now();
+        let outcome = self.finish(&mut world, first);
         let time = start.elapsed();
         Ok(Finished {
-            native: profile.native().map(Jit::statistics),
-            memo: profile.memo().map(|memo| memoised(memo, &code)),
+            native: world.profile().native().map(Jit::statistics),
+            memo: world.profile().memo().map(|memo| memoised(memo, world.code())),
             outcome,
-            fiber,
-            code,
+            world,
             time,
         })
     }
 
-    /// What the tier learns with.
-    fn profile(&self) -> Result<Profile, BadInput> {
+    /// The world that the program runs in.
+    fn world(&self) -> Result<World, BadInput> {
+        let settings = WorldSettings {
+            quantum: self.quantum.unwrap_or(WorldSettings::default().quantum),
+            quantum_min: self
+                .quantum
+                .map_or(WorldSettings::default().quantum_min, |quantum| {
+                    quantum.min(WorldSettings::default().quantum_min)
+                }),
+            ..WorldSettings::default()
+        };
+        let to_stderr = self.json;
+        let print = HostFunction::output("print", move |call| {
+            let text = format!("{}\n", call.text());
+            if to_stderr {
+                eprint!("{text}");
+            } else {
+                input::say(&text);
+            }
+        });
+        let builder = World::builder()
+            .settings(settings)
+            .host(print.needing("io-console"));
+        let builder = if self.trajectory {
+            builder.trajectory()
+        } else {
+            builder
+        };
+        let builder = if self.tier == Tier::Reference {
+            builder.reference()
+        } else {
+            builder
+        };
+        let mut world = builder.build_with(self.optimizer()?);
+        if self.trace {
+            world.observe(|event| eprintln!("{event}"));
+        }
+        Ok(world)
+    }
+
+    /// What makes programs fast.
+    fn optimizer(&self) -> Result<PerformanceOptimizer, BadInput> {
         let given = self.given_settings()?;
         let jit = given.jit.unwrap_or_default();
         let jit = match self.tier {
@@ -167,9 +241,10 @@ impl Run {
                 ..jit
             }),
             memo: given.memo.or(self.memo.then(MemoSettings::default)),
+            threads: usize::from(self.threads),
             ..given
         };
-        Ok(self.native.optimizer(settings)?.worker())
+        self.native.optimizer(settings)
     }
 
     /// The settings of the file, or those by default.
@@ -187,94 +262,182 @@ impl Run {
         })
     }
 
-    fn finish(
-        &self,
-        fiber: &mut Fiber,
-        code: &CodeSpace,
-        host: &mut impl Host,
-        profile: &mut Profile,
-    ) -> Result<Value, Box<Failure>> {
-        let outcome = match self.tier {
-            Tier::Reference => reference::run(fiber, code, host, u64::MAX),
-            Tier::Interp | Tier::Auto | Tier::Jit => {
-                interp::run(fiber, code, host, profile, u64::MAX)
+    /// Runs the world until its first actor ends.
+    fn finish(&self, world: &mut World, first: ActorId) -> Outcome {
+        let interrupted = Arc::new(AtomicBool::new(false));
+        if self.trace || self.trajectory || self.ticks.is_some() {
+            // What was asked for is told also when the run is interrupted.
+            let _ = signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&interrupted));
+        }
+        let mut stopped = Stopped::Ticks;
+        while stopped != Stopped::Idle {
+            if let Some(end) = world.take_end(first) {
+                return Outcome::Ended(end);
             }
-        };
-        match outcome {
-            Outcome::Done(value) => Ok(value),
-            Outcome::Failed(failure) => Err(failure),
-            Outcome::Preempted | Outcome::Waiting => {
-                unreachable!("the slice has no end, and the host answers at once")
+            if self.ticks.is_some_and(|ticks| world.ticks() >= ticks) {
+                let reason = format!("it has not ended after {} ticks", world.ticks());
+                return Outcome::Stopped(reason, world.place_of(first));
             }
+            if interrupted.load(Ordering::Relaxed) {
+                return Outcome::Stopped("it was interrupted".to_owned(), world.place_of(first));
+            }
+            stopped = world.run_ticks(1);
+        }
+        match world.take_end(first) {
+            Some(end) => Outcome::Ended(end),
+            None => Outcome::Stopped(
+                "it waits, and nobody can run who could wake it".to_owned(),
+                world.place_of(first),
+            ),
         }
     }
 
     fn report(&self, finished: &Finished, source: &[u8]) {
-        let heap = finished.fiber.heap(&finished.code);
+        let code = finished.world.code();
         match &finished.outcome {
-            Ok(value) if self.json => {
-                let value = value_json(heap, *value);
-                input::say(&format!(
-                    "{{\"result\":{value},\"gas\":{}{}}}\n",
-                    finished.fiber.gas_used(),
-                    self.stats_json(finished)
-                ));
-            }
-            Ok(value) => {
-                input::say(&format!("{}\n", value_text(heap, *value, Style::Quoted)));
-            }
-            Err(failure) if self.json => {
-                let error = failure_json(failure);
-                input::say(&format!(
-                    "{{\"error\":{error},\"gas\":{}{}}}\n",
-                    failure.gas,
-                    self.stats_json(finished)
-                ));
-            }
-            Err(failure) => complain(failure, source),
+            Outcome::Ended(end) => match &end.reason {
+                EndReason::Done(value) if self.json => {
+                    let value = with_value(code, value, value_json);
+                    input::say(&format!(
+                        "{{\"result\":{value},\"gas\":{}{}}}\n",
+                        end.gas,
+                        self.extra_json(finished, end)
+                    ));
+                }
+                EndReason::Done(value) => {
+                    let text = with_value(code, value, |heap, value| {
+                        value_text(heap, value, Style::Quoted)
+                    });
+                    input::say(&format!("{text}\n"));
+                }
+                EndReason::Failed(failure) if self.json => {
+                    let error = failure_json(failure);
+                    input::say(&format!(
+                        "{{\"error\":{error},\"gas\":{}{}}}\n",
+                        failure.gas,
+                        self.extra_json(finished, end)
+                    ));
+                }
+                EndReason::Failed(failure) => complain(failure, source),
+                EndReason::Killed | EndReason::Linked { .. } => {
+                    self.report_stopped(&format!("it ended: {}", end.reason), None);
+                }
+            },
+            Outcome::Stopped(reason, place) => self.report_stopped(reason, place.as_ref()),
         }
         if self.stats && !self.json {
             eprint!("{}", stats_text(finished));
         }
+        if let (Some(hash), false) = (finished.world.trajectory(), self.json) {
+            eprintln!("trajectory   {hash}");
+        }
     }
 
-    fn stats_json(&self, finished: &Finished) -> String {
+    /// The first actor has neither a value nor an error.
+    fn report_stopped(&self, reason: &str, place: Option<&Place>) {
+        let message = format!("the first actor has no value: {reason}");
+        if self.json {
+            let place = place.map_or(String::new(), |place| format!(",{}", place_json(place)));
+            let message = text_json(&message);
+            input::say(&format!(
+                "{{\"error\":{{\"kind\":\"Stopped\",\"message\":{message}{place}}}}}\n"
+            ));
+            return;
+        }
+        eprintln!("Stopped: {message}");
+        if let Some(place) = place {
+            eprintln!("  in {place}");
+        }
+    }
+
+    /// What was asked for beside the result.
+    fn extra_json(&self, finished: &Finished, end: &End) -> String {
+        let trajectory = finished.world.trajectory();
+        let trajectory =
+            trajectory.map_or(String::new(), |hash| format!(",\"trajectory\":\"{hash}\""));
         if !self.stats {
-            return String::new();
+            return trajectory;
         }
         let Statistics {
             allocations,
             allocated_bytes,
             collections,
             peak_bytes,
-        } = finished.fiber.arena().statistics();
+        } = end.memory;
         let native = finished.native.as_ref().map_or(String::new(), |native| {
             format!(",\"native\":{}", statistics_json(native, finished.time))
         });
         let memo = finished.memo.as_ref();
         let memo = memo.map_or(String::new(), |memo| format!(",\"memo\":{}", memo.json()));
+        let of_world = finished.world.statistics();
+        let of_world = json!({
+            "ticks": finished.world.ticks(),
+            "turns": of_world.slices,
+            "started": of_world.started,
+            "ended": of_world.ended,
+            "delivered": of_world.delivered,
+            "dead_letters": of_world.dead_letters,
+        });
         format!(
-            ",\"stats\":{{\"time_ms\":{:.3},\"allocations\":{allocations},\"allocated_bytes\":{allocated_bytes},\
-             \"collections\":{collections},\"peak_bytes\":{peak_bytes}{native}{memo}}}",
+            "{trajectory},\"stats\":{{\"time_ms\":{:.3},\"allocations\":{allocations},\"allocated_bytes\":{allocated_bytes},\
+             \"collections\":{collections},\"peak_bytes\":{peak_bytes},\"world\":{of_world}{native}{memo}}}",
             milliseconds(finished.time)
         )
     }
 }
 
+/// An argument of the command line: a number if it reads as one.
+fn argument(text: &str) -> Datum {
+    match physics_world::jit::text::parse_number(text) {
+        Some(number) => match (number.as_int(), number.as_float()) {
+            (Some(number), _) => Datum::Int(number),
+            (None, Some(number)) => Datum::Float(number),
+            (None, None) => unreachable!("a number is an Int or a Float"),
+        },
+        None => Datum::from(text),
+    }
+}
+
+/// What a function makes of a value that has left its actor.
+fn with_value(
+    code: &CodeSpace,
+    value: &Parcel,
+    make: impl FnOnce(Heap<'_>, Value) -> String,
+) -> String {
+    let mut arena = Arena::new();
+    let value = value.unpack(code, &mut arena);
+    let heap = Heap {
+        arena: &arena,
+        code,
+    };
+    make(heap, value)
+}
+
 fn stats_text(finished: &Finished) -> String {
-    let statistics = finished.fiber.arena().statistics();
     let native = finished.native.as_ref().map_or(String::new(), |native| {
         statistics_text(native, finished.time)
     });
     let memo = finished.memo.as_ref().map_or(String::new(), Memoised::text);
+    let first = match &finished.outcome {
+        Outcome::Ended(end) => format!(
+            "gas          {}\nallocations  {}, {} bytes\ncollections  {}\npeak memory  {} bytes\n",
+            end.gas,
+            end.memory.allocations,
+            end.memory.allocated_bytes,
+            end.memory.collections,
+            end.memory.peak_bytes
+        ),
+        Outcome::Stopped(..) => String::new(),
+    };
+    let of_world = finished.world.statistics();
     format!(
-        "gas          {}\ntime         {:.3} ms\nallocations  {}, {} bytes\ncollections  {}\npeak memory  {} bytes\n{native}{memo}",
-        finished.fiber.gas_used(),
+        "{first}time         {:.3} ms\nworld        {} ticks, {} turns, {} actors started, {} messages, {} dead letters\n{native}{memo}",
         milliseconds(finished.time),
-        statistics.allocations,
-        statistics.allocated_bytes,
-        statistics.collections,
-        statistics.peak_bytes
+        finished.world.ticks(),
+        of_world.slices,
+        of_world.started,
+        of_world.delivered,
+        of_world.dead_letters,
     )
 }
 

@@ -86,10 +86,10 @@ pub fn start(code: &CodeSpace, name: &str) -> Fiber {
 pub struct Surroundings;
 
 impl Host for Surroundings {
-    fn effect(&mut self, _: &CodeSpace, effect: Effect) -> Answer {
+    fn effect(&mut self, code: &CodeSpace, effect: Effect) -> Answer {
         match effect {
             Effect::SelfId => Answer::Done(Parcel::Plain(Value::actor(1))),
-            Effect::Spawn { .. } => Answer::Done(Parcel::Plain(Value::actor(2))),
+            Effect::Spawn { start } => Answer::Done(start.call(code)),
             Effect::Receive { .. } | Effect::Request { .. } | Effect::Yield => Answer::Pending,
             Effect::HostCall { name, .. } => Answer::Refused {
                 kind: ErrorKind::CapabilityDenied,

@@ -1,0 +1,143 @@
+//! What happens in a world, for who wants to see it.
+
+use std::fmt;
+
+use super::World;
+use crate::actor::{ActorId, EndReason};
+
+/// Something that happened between ticks.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum WorldEvent<'a> {
+    /// An actor was started.
+    Started {
+        /// Which.
+        actor: ActorId,
+        /// By whom.
+        parent: ActorId,
+    },
+    /// An actor has ended.
+    Ended {
+        /// Which.
+        actor: ActorId,
+        /// Why.
+        reason: &'a EndReason,
+        /// Gas that it used.
+        gas: u64,
+    },
+    /// An actor goes on after an end, by the will of its supervisor.
+    Restarted {
+        /// Which.
+        actor: ActorId,
+        /// Whether it went back to before the message that it failed on.
+        rewound: bool,
+    },
+    /// A message reached a mailbox.
+    Delivered {
+        /// From whom.
+        from: ActorId,
+        /// To whom.
+        to: ActorId,
+        /// With which priority.
+        priority: u8,
+        /// Bytes of it.
+        bytes: u64,
+    },
+    /// A message found nobody, or no room.
+    DeadLetter {
+        /// From whom.
+        from: ActorId,
+        /// To whom.
+        to: ActorId,
+    },
+    /// An event of a topic.
+    Published {
+        /// By whom.
+        from: ActorId,
+        /// Of which topic.
+        topic: &'a str,
+        /// To how many.
+        subscribers: usize,
+    },
+    /// A decision about capabilities.
+    Decided(&'a crate::capability::AuditEntry),
+    /// A tick is over.
+    Tick {
+        /// Its number.
+        number: u64,
+        /// How many actors had a turn.
+        turns: usize,
+    },
+}
+
+/// Who sees what happens.
+pub(super) type Observer = Box<dyn FnMut(&WorldEvent<'_>) + Send>;
+
+/// All who see what happens.
+#[derive(Default)]
+pub(super) struct Observers(Vec<Observer>);
+
+impl fmt::Debug for Observers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} observers", self.0.len())
+    }
+}
+
+impl World {
+    /// Has a function see everything that happens, on the thread that runs the world. It cannot change anything.
+    pub fn observe(&mut self, observer: impl FnMut(&WorldEvent<'_>) + Send + 'static) {
+        self.observers.0.push(Box::new(observer));
+    }
+
+    /// Whether anybody wants to see what happens.
+    pub(super) fn is_observed(&self) -> bool {
+        !self.observers.0.is_empty()
+    }
+
+    /// Tells all who want to see it.
+    pub(super) fn tell_event(&mut self, event: &WorldEvent<'_>) {
+        for observer in &mut self.observers.0 {
+            observer(event);
+        }
+    }
+}
+
+impl fmt::Display for WorldEvent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WorldEvent::Started { actor, parent } => {
+                write!(f, "actor {actor} started by {parent}")
+            }
+            WorldEvent::Ended { actor, reason, gas } => {
+                write!(f, "actor {actor} ended: {reason}, gas {gas}")
+            }
+            WorldEvent::Restarted { actor, rewound } => {
+                let how = if *rewound { "rewound" } else { "restarted" };
+                write!(f, "actor {actor} {how}")
+            }
+            WorldEvent::Delivered {
+                from,
+                to,
+                priority,
+                bytes,
+            } => write!(f, "{from} -> {to}: {bytes} bytes, priority {priority}"),
+            WorldEvent::DeadLetter { from, to } => write!(f, "{from} -> {to}: dead letter"),
+            WorldEvent::Published {
+                from,
+                topic,
+                subscribers,
+            } => write!(f, "{from} published {topic} to {subscribers}"),
+            WorldEvent::Decided(entry) => write!(
+                f,
+                "{:?} {} for {} by {}: {:?} {}",
+                entry.operation,
+                entry.capability,
+                entry.subject,
+                entry.actor,
+                entry.result,
+                entry.reason
+            ),
+            WorldEvent::Tick { number, turns } => write!(f, "tick {number}: {turns} turns"),
+        }
+    }
+}
