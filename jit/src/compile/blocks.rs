@@ -1,11 +1,14 @@
 //! The blocks of a function as native code has them: straight runs of instructions that nothing enters
 //! in the middle, and the gas that running on from each of them takes.
 //!
-//! A call ends a block, since what comes behind it is entered by a return. Handlers are reached only by
-//! way of the interpreter, and are compiled only when control also comes to them otherwise.
+//! A call ends a block, since what comes behind it is entered by a return. What an instruction raises goes on
+//! to its handler from the middle of a block, and what has not run of it is given back.
+
+use std::collections::BTreeSet;
 
 use pw_isa::Function;
 use pw_isa::op::{Control, Effects, Op};
+use pw_isa::program::Handler;
 
 /// One block: the instructions from `start` to before `end`.
 #[derive(Clone, Debug)]
@@ -14,8 +17,12 @@ pub(super) struct Block {
     pub(super) end: u32,
     /// Blocks that it can go on to, by number.
     pub(super) next: Vec<usize>,
+    /// The handlers that what is raised in it can go on to.
+    pub(super) handlers: Vec<usize>,
     /// It begins with `loop`.
     pub(super) is_header: bool,
+    /// What was raised goes on there.
+    pub(super) is_handler: bool,
     /// It is entered by a return.
     pub(super) is_behind_call: bool,
     /// Gas of its instructions.
@@ -27,7 +34,12 @@ pub(super) struct Block {
 impl Block {
     /// Whether gas is checked at its start.
     pub(super) fn checks_gas(&self) -> bool {
-        self.is_header || self.is_behind_call
+        self.is_header || self.is_behind_call || self.is_handler
+    }
+
+    /// Blocks that it can go on to, also by raising.
+    pub(super) fn ways(&self) -> impl Iterator<Item = usize> + '_ {
+        self.next.iter().chain(&self.handlers).copied()
     }
 }
 
@@ -49,7 +61,9 @@ impl Blocks {
                     start: pc as u32,
                     end: pc as u32 + 1,
                     next: Vec::new(),
+                    handlers: Vec::new(),
                     is_header: matches!(function.code[pc], Op::Control(Control::Loop {})),
+                    is_handler: false,
                     is_behind_call: pc > 0 && is_call(&function.code[pc - 1]),
                     gas: 0,
                     need: 0,
@@ -75,12 +89,21 @@ impl Blocks {
 
     fn link(&mut self, function: &Function) {
         for number in 0..self.all.len() {
-            let last = &function.code[self.all[number].end as usize - 1];
+            let (start, end) = (self.all[number].start, self.all[number].end);
+            let last = &function.code[end as usize - 1];
             let mut next: Vec<usize> = last.label().map(|to| self.at(to)).into_iter().collect();
             if !last.info().effects.has(Effects::END) {
-                next.push(self.at(self.all[number].end));
+                next.push(self.at(end));
             }
             self.all[number].next = next;
+            let handlers: BTreeSet<usize> = (start..end)
+                .filter_map(|pc| handler(function, pc))
+                .map(|handler| self.at(handler.target))
+                .collect();
+            for handler in &handlers {
+                self.all[*handler].is_handler = true;
+            }
+            self.all[number].handlers = handlers.into_iter().collect();
         }
     }
 
@@ -117,7 +140,7 @@ impl Blocks {
     pub(super) fn last_ways(&self) -> Vec<Option<usize>> {
         let mut last = vec![None; self.all.len()];
         for (number, block) in self.all.iter().enumerate() {
-            block.next.iter().for_each(|to| last[*to] = Some(number));
+            block.ways().for_each(|to| last[to] = Some(number));
         }
         last
     }
@@ -132,18 +155,21 @@ impl Blocks {
     fn backwards(&self, mut open: Vec<usize>, mut reached: Vec<bool>) -> Vec<bool> {
         while let Some(number) = open.pop() {
             if !std::mem::replace(&mut reached[number], true) {
-                open.extend((0..self.all.len()).filter(|b| self.all[*b].next.contains(&number)));
+                open.extend((0..self.all.len()).filter(|from| self.leads(*from, number)));
             }
         }
         reached
+    }
+
+    fn leads(&self, from: usize, to: usize) -> bool {
+        self.all[from].ways().any(|way| way == to)
     }
 
     /// The blocks of the loop with this header.
     pub(super) fn of_loop(&self, header: usize) -> Vec<usize> {
         let mut inside = vec![false; self.all.len()];
         inside[header] = true;
-        let back =
-            (header..self.all.len()).filter(|number| self.all[*number].next.contains(&header));
+        let back = (header..self.all.len()).filter(|number| self.leads(*number, header));
         let inside = self.backwards(back.collect(), inside);
         (0..self.all.len())
             .filter(|number| inside[*number])
@@ -155,6 +181,12 @@ impl Blocks {
 pub(super) fn is_call(op: &Op) -> bool {
     let effects = op.info().effects;
     effects.has(Effects::CALL) && !effects.has(Effects::END)
+}
+
+/// The handler of what an instruction can raise in this function.
+pub(super) fn handler(function: &Function, pc: u32) -> Option<&Handler> {
+    let can_raise = function.code[pc as usize].info().effects.has(Effects::TRAP);
+    can_raise.then(|| function.handler_at(pc))?
 }
 
 /// For every pc whether a block starts there; `None` where control does not come.
@@ -175,6 +207,9 @@ fn starts(function: &Function) -> Vec<Option<bool>> {
         }
         if let Some(to) = op.label() {
             open.push((to as usize, true));
+        }
+        if let Some(handler) = handler(function, pc as u32) {
+            open.push((handler.target as usize, true));
         }
     }
     reached

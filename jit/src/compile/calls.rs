@@ -22,12 +22,11 @@ impl<'a> Lowering<'a, '_> {
             (_, Plan::OneOf) => self.call_one_of(op),
             (Call::Call { window, function }, _) => {
                 let callee = self.scope.evidence.linked(function.0);
-                self.call_function(callee, window.base, window.args)
+                self.call_function(callee, window.base, window.args, false)
             }
             (Call::CallClosure { window }, Plan::Known(callee)) => {
                 self.is_closure_of(window.base, callee);
-                self.give_closure(callee, window.base, window.base + 1 + window.args);
-                self.call_function(callee, window.base, window.args)
+                self.call_known(callee, window.base, window.args)
             }
             (Call::CallClosure { window }, Plan::AnyClosure) => {
                 let callee = self.closure_callee(window.base, window.args);
@@ -46,6 +45,14 @@ impl<'a> Lowering<'a, '_> {
                 false
             }
             (Call::Capture { dst, .. }, _) if self.read_field(&op.into(), dst.0) => true,
+            (Call::Apply { window }, _) => {
+                self.apply(window.base);
+                true
+            }
+            (Call::TailApply { window }, _) => {
+                self.tail_apply(window.base);
+                false
+            }
             (
                 Call::Capture {
                     dst,
@@ -136,7 +143,7 @@ impl<'a> Lowering<'a, '_> {
         let (base, args) = window(&op);
         let is_tail_call = matches!(op, Call::TailCallClosure { .. });
         let evidence = &self.scope.evidence;
-        let result = evidence.outcome_of_cases(self.pc, &self.now).0;
+        let result = evidence.outcome_of_cases(self.pc, &self.now).result;
         let cases = evidence.cases(self.pc, &self.now);
         let callee = self.function_of_closure(base);
         let behind = self.b.create_block();
@@ -166,8 +173,7 @@ impl<'a> Lowering<'a, '_> {
                     self.tail_call(function, base, args, true);
                 }
                 (false, false) => {
-                    self.give_closure(function, base, base + 1 + args);
-                    self.call_function(function, base, args);
+                    self.call_known(function, base, args);
                     self.b.ins().jump(behind, &NONE);
                 }
             }
@@ -254,7 +260,7 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// Exits unless the slot of a register is within the stack: it may be the first behind this frame.
-    fn has_slot(&mut self, register: u16) {
+    pub(super) fn has_slot(&mut self, register: u16) {
         let end = i64::from(register + 1) * i64::from(SLOT);
         let end = self.b.ins().iadd_imm_s(self.scope.fp, end);
         let stack_end = self.load_state(offset_of!(NativeState<'_>, stack_end));
@@ -348,7 +354,20 @@ impl<'a> Lowering<'a, '_> {
         self.b.ins().bor_imm_s(way, i64::from(entry))
     }
 
-    fn call_function(&mut self, callee: u32, base: u16, args: u16) -> bool {
+    /// Calls the function that a closure in a window's base is of.
+    fn call_known(&mut self, callee: u32, base: u16, args: u16) -> bool {
+        if self.is_plain(callee, args) {
+            self.give_closure(callee, base, base + 1 + args);
+        }
+        self.call_function(callee, base, args, true)
+    }
+
+    fn call_function(&mut self, callee: u32, base: u16, args: u16, is_closure: bool) -> bool {
+        let target = self.planner.program.function(callee);
+        if target.rest && args >= target.params {
+            self.call_with_rest(callee, base, args, is_closure);
+            return true;
+        }
         if !self.is_plain(callee, args) {
             let exit = self.exit(ExitReason::Uncompiled);
             self.b.ins().jump(exit, &NONE);
@@ -364,12 +383,18 @@ impl<'a> Lowering<'a, '_> {
         }
         let gas = self.b.use_var(self.gas);
         self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        self.enter_code(callee, base, BY_CALL);
+        true
+    }
+
+    /// Enters a function whose arguments stand in a window.
+    pub(super) fn enter_code(&mut self, callee: ir::Value, base: u16, entry: u32) {
         let code = self.code_of(callee);
         let window = self
             .b
             .ins()
             .iadd_imm_s(self.scope.fp, i64::from(base + 1) * i64::from(SLOT));
-        let way = self.way(callee, BY_CALL);
+        let way = self.way(callee, entry);
         let arguments = [self.state, window, way];
         let call = self.b.ins().call_indirect(self.body, code, &arguments);
         let (tag, bits) = self.value_of(call, |lowering, tag| {
@@ -377,7 +402,6 @@ impl<'a> Lowering<'a, '_> {
         });
         self.now[usize::from(base)..].fill(Type::Any);
         self.set_any(base, tag, bits);
-        true
     }
 
     /// The value that a call has returned; `leave` is what happens when, as the tag says, it has not.
@@ -471,6 +495,11 @@ impl<'a> Lowering<'a, '_> {
         }
         let gas = self.b.use_var(self.gas);
         self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        self.go_on_in(callee);
+    }
+
+    /// Goes on in another function, whose arguments stand at the front of this frame.
+    pub(super) fn go_on_in(&mut self, callee: ir::Value) {
         let way = self.way(callee, BY_TAIL_CALL);
         let code = self.code_of(callee);
         let arguments = [self.state, self.scope.fp, way];

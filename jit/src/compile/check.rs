@@ -399,7 +399,7 @@ impl<'a> Checker<'a> {
         }
         let base = match &self.program.function(function).code[pc as usize] {
             Op::Function(Call::Call { window, .. }) => window.base,
-            Op::Function(Call::CallClosure { window }) => window.base,
+            Op::Function(Call::CallClosure { window } | Call::Apply { window }) => window.base,
             other => return Err(format!("{other:?} at {pc} of {function} is no call")),
         };
         let caller = frame - delta * SLOT;

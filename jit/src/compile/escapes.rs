@@ -54,12 +54,14 @@ impl Evidence<'_> {
             }
             for pc in (block.start..block.end).rev() {
                 by_pc[pc as usize] = self.step_back(pc, &mut escaping);
+                if let Some(handler) = self.handler(pc) {
+                    handler.let_escape(&at_start[handler.block], &mut escaping);
+                }
             }
             if at_start[number] != escaping {
                 at_start[number] = escaping;
-                open.extend(
-                    (0..blocks.len()).filter(|before| blocks[*before].next.contains(&number)),
-                );
+                let before = |from: &usize| blocks[*from].ways().any(|to| to == number);
+                open.extend((0..blocks.len()).filter(before));
             }
         }
         by_pc
@@ -82,6 +84,7 @@ impl Evidence<'_> {
         });
         let lets_escape = match op {
             Op::Control(Control::Return { .. }) => self.place.returns_escape,
+            Op::Control(Control::Raise { .. }) => self.site(pc).count > 0,
             Op::Control(_)
             | Op::Data(Data::Car { .. } | Data::Cdr { .. })
             | Op::Function(Call::Capture { .. })

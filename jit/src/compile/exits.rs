@@ -58,6 +58,9 @@ impl<'a> Lowering<'a, '_> {
         let block = self.b.create_block();
         self.b.set_cold_block(block);
         self.here.push((reason, block));
+        if self.fails(reason, block) {
+            return block;
+        }
         self.exits.push(Exit {
             scope: Rc::clone(&self.scope),
             block,

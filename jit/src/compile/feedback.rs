@@ -68,7 +68,8 @@ impl FunctionFeedback {
                 .chain(functions.into_iter().map(u64::from));
             let kinds = [site.kinds, site.result].into_iter().chain(site.operands);
             let kinds = kinds.map(|set| u64::from(set.0));
-            let counts = [pc as u64, site.count, site.taken, u64::from(site.elements)];
+            let seen = u64::from(site.elements) | site.raised << 8;
+            let counts = [pc as u64, site.count, site.taken, seen];
             let all = counts.into_iter().chain(target).chain(kinds);
             all.for_each(|value| word(out, value));
         }
@@ -93,6 +94,7 @@ fn rounded(site: &Site) -> Site {
     Site {
         count,
         taken,
+        raised: site.raised.min(1),
         is_stale: false,
         ..*site
     }

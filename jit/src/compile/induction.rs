@@ -48,6 +48,8 @@ impl Evidence<'_> {
         let way = Compiled {
             types: &part.types,
             effects: part.effects(self),
+            raises_at: &part.raises_at,
+            moves_at: &part.moves_at,
             memo: RefCell::new(vec![Vec::new(); self.place.blocks.all.len()]),
         };
         let free = self.solve_ranges(&way, entry, &[], |_| true);
@@ -167,7 +169,17 @@ impl Evidence<'_> {
     fn leave(&self, number: usize, from: &Ranges, way: &Compiled<'_>) -> Rc<[Leaving]> {
         let block = &self.place.blocks.all[number];
         let mut known = from.clone();
+        let mut raised: BTreeMap<usize, Ranges> = BTreeMap::new();
         for pc in block.start..block.end {
+            if way.raises_at[pc as usize]
+                && let Some(handler) = self.handler(pc)
+            {
+                let mut leaving = known.clone();
+                let moves = way.moves_at[pc as usize];
+                handler.receive_ranges(&mut leaving, self.changes_before_raising(pc, moves));
+                let joined = raised.get(&handler.block).map(|known| known.join(&leaving));
+                raised.insert(handler.block, joined.unwrap_or(leaving));
+            }
             way.effects.step(pc, &mut known);
         }
         let branch = match self.function.code[block.end as usize - 1] {
@@ -182,7 +194,10 @@ impl Evidence<'_> {
             }
             (*to, Rc::new(self.at_block(*to, leaving, way)))
         });
-        ways.collect()
+        let raised = raised
+            .into_iter()
+            .map(|(to, leaving)| (to, Rc::new(self.at_block(to, leaving, way))));
+        ways.chain(raised).collect()
     }
 
     /// The tests in these blocks that what is known does not make unnecessary, by pc.
@@ -365,6 +380,9 @@ impl Evidence<'_> {
 struct Compiled<'a> {
     types: &'a Types,
     effects: &'a Effects,
+    /// By pc: whether native code raises there, and objects may move.
+    raises_at: &'a [bool],
+    moves_at: &'a [bool],
     /// By block.
     memo: RefCell<Vec<Vec<Remembered>>>,
 }

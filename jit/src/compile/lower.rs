@@ -18,6 +18,7 @@ use super::exits::Exit;
 use super::facts::{Fact, Term};
 use super::parts::Planner;
 use super::plans::guarded;
+use super::raises::{Catch, Failure, Raised};
 use super::ranges::Ranges;
 use super::registers::Register;
 use super::scope::Scope;
@@ -69,6 +70,10 @@ pub(super) struct Lowering<'a, 'b> {
     pub(super) here: Vec<(ExitReason, ir::Block)>,
     /// Whether nothing has been done yet since the body was entered.
     pub(super) is_way_in: bool,
+    /// Where the error of the instruction being lowered goes on, if it has been seen to fail.
+    pub(super) catch: Option<Rc<Catch<'a>>>,
+    /// Where instructions of the block have failed: still to be written.
+    pub(super) failures: Vec<Failure<'a>>,
 }
 
 /// What comes of lowering.
@@ -112,7 +117,8 @@ pub(super) fn lower(
     let gas = b.declare_var(I64);
     let body = b.import_signature(body_signature());
     let ranges = Ranges::default();
-    let scope = Scope::new(&mut b, &planner, root, &ranges, (fp, 0), None);
+    let ways = (None, Raised::Out);
+    let scope = Scope::new(&mut b, &planner, root, &ranges, (fp, 0), ways);
     let scope = Rc::new(scope);
     let mut lowering = Lowering {
         b,
@@ -138,6 +144,8 @@ pub(super) fn lower(
         refund: 0,
         here: Vec::new(),
         is_way_in: false,
+        catch: None,
+        failures: Vec::new(),
     };
     let loops = lowering.entries(way);
     lowering.part();
@@ -332,19 +340,27 @@ impl<'a> Lowering<'a, '_> {
             self.here.clear();
             let plan = self.scope.part.types.plans[pc as usize];
             self.instructions += 1;
+            self.catch = self.catch_of_error(plan);
             let goes_on = self.instruction(number, pc, plan);
+            self.catch = None;
             let effects = part.effects(&self.scope.evidence);
             effects.step(pc, &mut self.ranges);
             gas_behind -= self.scope.function.fixed_gas(pc as usize);
             if !goes_on {
-                return;
+                return self.write_failures();
             }
         }
-        self.pc = block.end;
+        self.leave_for(block.next[0]);
+        self.write_failures();
+    }
+
+    /// Leaves a block for another: exits on the way stand there.
+    pub(super) fn leave_for(&mut self, number: usize) {
+        self.pc = self.scope.part.place.blocks.all[number].start;
         self.before.clone_from(&self.now);
         self.refund = 0;
         self.here.clear();
-        self.go_to(block.next[0]);
+        self.go_to(number);
     }
 
     /// Checks and charges the gas of a block.
@@ -431,7 +447,7 @@ impl<'a> Lowering<'a, '_> {
             Control::BranchIf { test, .. } => self.branch(number, test.0, true),
             Control::BranchUnless { test, .. } => self.branch(number, test.0, false),
             Control::Return { value } => self.give_back(value.0),
-            Control::Raise { .. } => unreachable!("not compiled"),
+            Control::Raise { value } => self.raise(value.0),
         }
         false
     }
@@ -452,11 +468,7 @@ impl<'a> Lowering<'a, '_> {
             self.now.clone_from(&now);
             self.ranges.clone_from(&ranges);
             self.ranges.branch(test, holds);
-            self.pc = self.scope.part.place.blocks.all[to].start;
-            self.before.clone_from(&now);
-            self.refund = 0;
-            self.here.clear();
-            self.go_to(to);
+            self.leave_for(to);
         }
     }
 

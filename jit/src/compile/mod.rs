@@ -16,7 +16,8 @@
 //! | `lower`, `ways` | from blocks to Cranelift's form: entries, edges, gas, operations aside; ways in and out |
 //! | `shapes`, `escapes`, `virtuals` | objects that are made only where they must stand in the arena |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
-//! | `numbers`, `mixed`, `objects`, `alloc`, `bytes`, `maps`, `texts`, `globals`, `calls` | instructions |
+//! | `numbers`, `mixed`, `objects`, `alloc`, `bytes`, `maps`, `texts`, `globals`, `calls`, `apply` | instructions |
+//! | `raises` | what is raised and caught in the same body |
 //! | `routines` | operations that are done by routines of the runtime |
 //! | `check` | an independent check of exits, where the engine checks itself |
 //! | `table` | small maps |
@@ -31,6 +32,7 @@
 //! without native code is run by the interpreter, called under the same protocol.
 
 mod alloc;
+mod apply;
 mod blocks;
 mod bytes;
 mod calls;
@@ -51,6 +53,7 @@ mod numbers;
 mod objects;
 mod parts;
 mod plans;
+mod raises;
 mod ranges;
 mod registers;
 mod routines;
@@ -327,6 +330,18 @@ impl Compiler {
         let config = self.isa.frontend_config();
         ways::interpreted(&mut self.context.func, &mut self.frontend, config);
         self.finish()
+    }
+
+    /// The ways to call the engine that leave all machine registers as they are.
+    pub(crate) fn sparing(&mut self) -> Result<[Vec<u8>; 2], CompileError> {
+        let mut made = [Vec::new(), Vec::new()];
+        for (made, words) in made.iter_mut().zip(ways::SPARING) {
+            self.context.clear();
+            let config = self.isa.frontend_config();
+            ways::sparing(&mut self.context.func, &mut self.frontend, config, words);
+            *made = self.finish()?;
+        }
+        Ok(made)
     }
 
     fn finish(&mut self) -> Result<Vec<u8>, CompileError> {

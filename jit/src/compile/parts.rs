@@ -17,7 +17,7 @@ use super::effects::Effects;
 use super::feedback::{Feedback, FunctionFeedback};
 use super::ranges::Ranges;
 use super::shapes::Shapes;
-use super::types::{Evidence, Made, Plan, Type, Types};
+use super::types::{Evidence, Made, Outcome, Plan, Type, Types};
 use crate::code_space::LoadedProgram;
 use crate::tier::Optimizations;
 use crate::value::CONSTANT;
@@ -60,11 +60,10 @@ pub(super) type AtStarts = Rc<[Rc<Ranges>]>;
 pub(super) struct Part {
     pub(super) place: Rc<PartPlace>,
     pub(super) types: Types,
-    /// What is known about what it returns.
-    pub(super) result: Type,
-    /// Objects may move while it runs, and by pc: while this instruction does.
-    pub(super) moves: bool,
+    pub(super) outcome: Outcome,
+    /// By pc: objects may move while this instruction runs, and native code raises there.
     pub(super) moves_at: Vec<bool>,
+    pub(super) raises_at: Vec<bool>,
     effects: OnceCell<Effects>,
     /// What is known about Ints and vectors at the start of its blocks, by what is known when it is entered.
     ranges: RefCell<Vec<(Ranges, AtStarts)>>,
@@ -234,13 +233,21 @@ impl Evidence<'_> {
         cases.collect()
     }
 
-    /// What the results of such a call have in common, and whether objects may move in one of them.
-    pub(super) fn outcome_of_cases(&self, pc: u32, types: &[Type]) -> (Type, bool) {
+    /// What comes of such a call.
+    pub(super) fn outcome_of_cases(&self, pc: u32, types: &[Type]) -> Outcome {
+        let called = Outcome {
+            result: Type::Any,
+            moves: true,
+            raises: false,
+        };
         let cases = self.cases(pc, types).into_iter();
-        let outcomes =
-            cases.map(|(_, part)| part.map_or((Type::Any, true), |p| (p.result, p.moves)));
-        let all = outcomes.reduce(|a, b| (self.planner.join(a.0, b.0), a.1 || b.1));
-        all.unwrap_or((Type::Any, false))
+        let outcomes = cases.map(|(_, part)| part.map_or(called, |part| part.outcome));
+        let all = outcomes.reduce(|a, b| Outcome {
+            result: self.planner.join(a.result, b.result),
+            moves: a.moves || b.moves,
+            raises: a.raises || b.raises,
+        });
+        all.unwrap_or(called)
     }
 
     fn can_inline(&self, pc: u32, callee: u32, args: u16) -> bool {
@@ -297,30 +304,33 @@ impl Evidence<'_> {
     }
 
     /// The part of these types: what all values that the function returns have in common, and where objects may
-    /// move in it. Behind an exit no instruction has a plan any more.
+    /// move in it and native code raises. Behind an exit no instruction has a plan any more.
     fn part(&self, mut types: Types) -> Part {
         let mut result: Option<Type> = None;
         let mut add = |value: Type| {
             result = Some(result.map_or(value, |known| self.planner.join(known, value)));
         };
         let mut moves_at = vec![false; self.function.code.len()];
+        let (mut raises_at, mut raises) = (moves_at.clone(), false);
         for (block, at_start) in self.place.blocks.all.iter().zip(&types.at_start) {
             let Some(mut now) = at_start.clone() else {
                 continue;
             };
             for pc in block.start..block.end {
-                let step = self.step(pc, &mut now);
-                if step.plan == Plan::Exit {
+                let (plan, outcome) = self.step(pc, &mut now);
+                if plan == Plan::Exit {
                     types.plans[pc as usize..block.end as usize].fill(Plan::Exit);
                     break;
                 }
-                moves_at[pc as usize] = step.moves;
+                moves_at[pc as usize] = outcome.moves;
+                raises_at[pc as usize] = outcome.raises;
+                raises |= outcome.raises && self.handler(pc).is_none();
                 match &self.function.code[pc as usize] {
                     Op::Control(Control::Return { value }) => {
                         add(now[usize::from(value.0)].moved());
                     }
-                    Op::Function(call) if is_tail_call(call) => add(match step.plan {
-                        Plan::Inline(_) | Plan::OneOf => step.result,
+                    Op::Function(call) if is_tail_call(call) => add(match plan {
+                        Plan::Inline(_) | Plan::OneOf => outcome.result,
                         _ => Type::Any,
                     }),
                     _ => {}
@@ -330,9 +340,13 @@ impl Evidence<'_> {
         Part {
             place: Rc::clone(&self.place),
             types,
-            result: result.unwrap_or(Type::Any),
-            moves: moves_at.contains(&true),
+            outcome: Outcome {
+                result: result.unwrap_or(Type::Any),
+                moves: moves_at.contains(&true),
+                raises,
+            },
             moves_at,
+            raises_at,
             effects: OnceCell::new(),
             ranges: RefCell::default(),
         }

@@ -62,7 +62,7 @@ impl Evidence<'_> {
             {
                 Plan::Virtual
             }
-            Op::Control(Control::Raise { .. }) => Plan::Exit,
+            Op::Control(Control::Raise { .. }) if site.count == 0 => Plan::Exit,
             Op::Control(_) => Plan::Plain,
             Op::Data(Data::MapGet { map, .. } | Data::MapSet { map, .. }) => {
                 match self.hinted_key(pc, op, types) {
@@ -259,7 +259,11 @@ impl Evidence<'_> {
                     None => Plan::AnyClosure,
                 }
             }
-            Call::Apply { .. } | Call::TailApply { .. } | Call::CaptureSet { .. } => Plan::Exit,
+            Call::Apply { .. } | Call::TailApply { .. } => match site.target {
+                Target::None => Plan::Exit,
+                _ => Plan::AnyClosure,
+            },
+            Call::CaptureSet { .. } => Plan::Exit,
             Call::Capture { .. } => Plan::Object(Kind::Closure),
             Call::CellGet { .. } | Call::CellSet { .. } => Plan::Object(Kind::Cell),
             Call::Closure { .. } | Call::Cell { .. } => Plan::Plain,

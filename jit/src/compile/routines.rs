@@ -6,14 +6,13 @@ use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
-use cranelift_codegen::ir::{self, AbiParam, InstBuilder, Signature};
-use cranelift_codegen::isa::CallConv;
+use cranelift_codegen::ir::{self, InstBuilder};
 use pw_isa::op::{Access, Arith, Compare, Data, Float, Op, Text};
 
 use super::lower::{Lowering, MEMORY, SLOT};
 use super::plans::reads;
 use super::state::{ExitReason, NativeState};
-use super::ways::helper_signature;
+use super::ways::{SPARING, routine_signature, sparing_signature};
 use crate::interp::NOTHING;
 use crate::interp::routines::library_place;
 use crate::tier::routines::Routines;
@@ -28,6 +27,24 @@ pub(super) struct Routine {
 }
 
 impl Routine {
+    /// Makes the Error of an instruction that fails.
+    pub(super) const ERROR: Routine = Routine {
+        place: offset_of!(Routines, error),
+        moves: true,
+    };
+
+    /// Spreads the arguments of a call.
+    pub(super) const SPREAD: Routine = Routine {
+        place: offset_of!(Routines, spread),
+        moves: false,
+    };
+
+    /// Makes a list of values in a row.
+    pub(super) const LIST: Routine = Routine {
+        place: offset_of!(Routines, list),
+        moves: true,
+    };
+
     /// The routine for an instruction.
     pub(super) fn of(op: &Op) -> Option<Routine> {
         macro_rules! routine {
@@ -101,6 +118,10 @@ impl Routine {
                 Data::MapHas { .. } => routine!(map_has),
                 Data::MapDelete { .. } => routine!(map_delete),
                 Data::MapKeys { .. } => routine!(map_keys moves),
+                Data::MakeError { .. } => routine!(make_error moves),
+                Data::ErrorKind { .. } => routine!(error_kind moves),
+                Data::ErrorMessage { .. } => routine!(error_message),
+                Data::ErrorValues { .. } => routine!(error_values),
                 _ => return None,
             },
             _ => return None,
@@ -149,12 +170,10 @@ impl Lowering<'_, '_> {
         }
         let gas = self.b.use_var(self.gas);
         self.store_state(offset_of!(NativeState<'_>, gas), gas);
-        let signature = self.b.import_signature(helper_signature());
         let handler = self.load_state(offset_of!(NativeState<'_>, aside));
         let place = self.place(self.pc);
         let arguments = [self.state, self.scope.fp, place];
-        let call = self.b.ins().call_indirect(signature, handler, &arguments);
-        let done = self.b.inst_results(call)[0];
+        let (done, _) = self.call_engine(handler, &arguments);
         let gas = self.load_state(offset_of!(NativeState<'_>, gas));
         self.b.def_var(self.gas, gas);
         self.go_on_only_if(done, ExitReason::Aside);
@@ -181,17 +200,9 @@ impl Lowering<'_, '_> {
                 arguments.extend([tag, bits]);
             }
         }
-        let mut signature = Signature::new(CallConv::SystemV);
-        signature.params = vec![AbiParam::new(I64); arguments.len()];
-        signature.returns = vec![AbiParam::new(I64); 2];
-        let signature = self.b.import_signature(signature);
         let gas = self.b.use_var(self.gas);
         self.store_state(offset_of!(NativeState<'_>, gas), gas);
-        let routines = self.load_state(offset_of!(NativeState<'_>, routines));
-        let place = routine.place as i32;
-        let routine = self.b.ins().load(I64, MEMORY, routines, place);
-        let call = self.b.ins().call_indirect(signature, routine, &arguments);
-        let (tag, bits) = (self.b.inst_results(call)[0], self.b.inst_results(call)[1]);
+        let (tag, bits) = self.call_of_routine(routine, &arguments);
         if op.info().work != pw_isa::op::Work::None {
             let gas = self.load_state(offset_of!(NativeState<'_>, gas));
             self.b.def_var(self.gas, gas);
@@ -200,5 +211,47 @@ impl Lowering<'_, '_> {
         let done = self.b.ins().icmp_imm_s(IntCC::NotEqual, tag, nothing);
         self.go_on_only_if(done, ExitReason::Aside);
         (tag, bits)
+    }
+
+    /// Calls a routine: tag and bits of what it gives.
+    pub(super) fn call_of_routine(
+        &mut self,
+        routine: Routine,
+        arguments: &[ir::Value],
+    ) -> (ir::Value, ir::Value) {
+        let routines = self.load_state(offset_of!(NativeState<'_>, routines));
+        let place = routine.place as i32;
+        let routine = self.b.ins().load(I64, MEMORY, routines, place);
+        self.call_engine(routine, arguments)
+    }
+
+    /// Calls something in the engine: the two words that it gives. On a path that is seldom taken the call leaves all
+    /// machine registers as they are, so that values keep theirs on all others.
+    fn call_engine(
+        &mut self,
+        called: ir::Value,
+        arguments: &[ir::Value],
+    ) -> (ir::Value, ir::Value) {
+        let block = self.b.current_block();
+        let is_seldom = block.is_some_and(|block| self.b.func.layout.is_cold(block));
+        if !is_seldom {
+            let signature = self.b.import_signature(routine_signature(arguments.len()));
+            let call = self.b.ins().call_indirect(signature, called, arguments);
+            return (self.b.inst_results(call)[0], self.b.inst_results(call)[1]);
+        }
+        self.store_state(offset_of!(NativeState<'_>, called), called);
+        // Words in machine registers need not all be given; those in memory must.
+        let many = usize::from(arguments.len() > SPARING[0]);
+        let mut arguments = arguments.to_vec();
+        if many == 1 {
+            arguments.resize(SPARING[1], self.state);
+        }
+        let signature = self.b.import_signature(sparing_signature(arguments.len()));
+        let way = self.load_state(offset_of!(NativeState<'_>, sparing) + 8 * many);
+        self.b.ins().call_indirect(signature, way, &arguments);
+        (
+            self.load_state(offset_of!(NativeState<'_>, result_tag)),
+            self.load_state(offset_of!(NativeState<'_>, result_bits)),
+        )
     }
 }

@@ -13,6 +13,7 @@ use pw_isa::verify::LiveTable;
 use super::exits::{Shared, Sources};
 use super::lower::{Lowering, NONE, SLOT};
 use super::parts::{AtStarts, Part, Planner};
+use super::raises::Raised;
 use super::ranges::Ranges;
 use super::registers::Register;
 use super::state::ExitReason;
@@ -36,6 +37,8 @@ pub(super) struct Scope<'a> {
     pub(super) shared: Shared,
     /// Where it returns to; none for a frame in the root's place.
     pub(super) caller: Option<Caller<'a>>,
+    /// Where what is raised in it goes on that it does not catch itself.
+    pub(super) raised: Raised<'a>,
 }
 
 /// The call that an inlined function returns from.
@@ -58,7 +61,7 @@ impl<'a> Scope<'a> {
         part: Rc<Part>,
         at_entry: &Ranges,
         (fp, slot): (ir::Value, u32),
-        caller: Option<Caller<'a>>,
+        (caller, raised): (Option<Caller<'a>>, Raised<'a>),
     ) -> Scope<'a> {
         let number = part.place.number();
         let evidence = planner.evidence(&part.place);
@@ -82,6 +85,7 @@ impl<'a> Scope<'a> {
             slot,
             shared: Shared::default(),
             caller,
+            raised,
         }
     }
 
@@ -94,7 +98,7 @@ impl<'a> Scope<'a> {
 impl<'a> Lowering<'a, '_> {
     /// The code of a function in place of its call; its arguments stand in the window. Goes on behind it.
     pub(super) fn inline(&mut self, callee: u32, window: u16, args: u16) {
-        let result = self.inlined_part(callee).result;
+        let result = self.inlined_part(callee).outcome.result;
         let behind = self.b.create_block();
         self.inline_to(callee, window, args, (result, behind));
         self.returned(window, result, behind);
@@ -133,7 +137,8 @@ impl<'a> Lowering<'a, '_> {
             .iadd_imm_s(self.scope.fp, i64::from(slots) * i64::from(SLOT));
         let slot = self.scope.slot + slots;
         let at = (fp, slot);
-        self.lower_inside(part, at, Some(caller), window, args);
+        let raised = self.raised_here();
+        self.lower_inside(part, at, (Some(caller), raised), window, args);
     }
 
     /// The code of a function in place of a tail call: its frame takes the place of this one.
@@ -141,8 +146,8 @@ impl<'a> Lowering<'a, '_> {
         let part = self.inlined_part(callee);
         self.can_pay(&part);
         let at = (self.scope.fp, self.scope.slot);
-        let caller = self.scope.caller.clone();
-        self.lower_inside(part, at, caller, window, args);
+        let ways = (self.scope.caller.clone(), self.scope.raised.clone());
+        self.lower_inside(part, at, ways, window, args);
     }
 
     fn inlined_part(&self, callee: u32) -> Rc<Part> {
@@ -163,12 +168,12 @@ impl<'a> Lowering<'a, '_> {
         &mut self,
         part: Rc<Part>,
         at: (ir::Value, u32),
-        caller: Option<Caller<'a>>,
+        ways: (Option<Caller<'a>>, Raised<'a>),
         window: u16,
         args: u16,
     ) {
         let ranges = self.ranges.passed(window, args);
-        let inner = Scope::new(&mut self.b, self.planner, part, &ranges, at, caller);
+        let inner = Scope::new(&mut self.b, self.planner, part, &ranges, at, ways);
         self.reach = self.reach.max(inner.end());
         let inner = Rc::new(inner);
         let mut types = vec![Type::Any; inner.registers.len()];
@@ -178,26 +183,41 @@ impl<'a> Lowering<'a, '_> {
         if inner.function.captures > 0 {
             types[usize::from(args)] = self.pass(&inner, window, args);
         }
-        let outer = (
-            std::mem::replace(&mut self.scope, inner),
+        self.elsewhere(inner, types, ranges, |lowering| {
+            lowering.leave_for(0);
+            lowering.part();
+        });
+    }
+
+    /// Lowers something in a part where this is known about its registers, and comes back.
+    pub(super) fn elsewhere(
+        &mut self,
+        scope: Rc<Scope<'a>>,
+        types: Vec<Type>,
+        ranges: Ranges,
+        lower: impl FnOnce(&mut Self),
+    ) {
+        let here = (
+            std::mem::replace(&mut self.scope, scope),
             std::mem::replace(&mut self.now, types),
             std::mem::replace(&mut self.ranges, ranges),
             std::mem::take(&mut self.before),
             std::mem::take(&mut self.here),
+            std::mem::take(&mut self.failures),
+            self.catch.take(),
             (self.pc, self.refund, self.block),
         );
-        self.before.clone_from(&self.now);
-        (self.pc, self.refund) = (0, 0);
-        self.go_to(0);
-        self.part();
+        lower(self);
         (
             self.scope,
             self.now,
             self.ranges,
             self.before,
             self.here,
+            self.failures,
+            self.catch,
             (self.pc, self.refund, self.block),
-        ) = outer;
+        ) = here;
     }
 
     /// Copies a register to one of an inner part; its type.

@@ -42,11 +42,13 @@ pub enum ExitReason {
     Interpreter,
     /// A test has asked for it.
     Forced,
+    /// An instruction fails, and there is no gas or room to make its Error.
+    Room,
 }
 
 impl ExitReason {
     /// All reasons, in order.
-    pub const ALL: [ExitReason; 11] = [
+    pub const ALL: [ExitReason; 12] = [
         ExitReason::Gas,
         ExitReason::Kind,
         ExitReason::Number,
@@ -58,6 +60,7 @@ impl ExitReason {
         ExitReason::Uncompiled,
         ExitReason::Interpreter,
         ExitReason::Forced,
+        ExitReason::Room,
     ];
 
     /// Its name in reports.
@@ -74,6 +77,7 @@ impl ExitReason {
             ExitReason::Uncompiled => "uncompiled",
             ExitReason::Interpreter => "interpreter",
             ExitReason::Forced => "forced",
+            ExitReason::Room => "room",
         }
     }
 
@@ -133,8 +137,8 @@ const _: () = {
     assert!(ExitReason::ALL.len() <= 16);
 };
 
-/// The number of an entry, in the lower half of the way that a body is given: a call, a tail call, and from
-/// then on the loops in order.
+/// The number of an entry, in the lower half of the way that a body is given: a call, a call that cannot be taken back
+/// like a tail call, and from then on the loops in order.
 pub(crate) const BY_CALL: u32 = 0;
 /// See [`BY_CALL`].
 pub(crate) const BY_TAIL_CALL: u32 = 1;
@@ -200,6 +204,9 @@ pub(crate) struct NativeState<'a> {
     pub(crate) aside: unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, u64) -> u64,
     /// What does operations on values.
     pub(crate) routines: &'static Routines,
+    /// What a sparing call is to call, and the ways to make one, by how many words they pass on.
+    pub(crate) called: *const u8,
+    pub(crate) sparing: [*const u8; 2],
     /// Runs a function without native code.
     pub(crate) interpret: unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, u64) -> u64,
     /// The frame that was entered from the engine or the interpreter, whose header is in place.

@@ -234,14 +234,15 @@ pub(super) struct Evidence<'a> {
     pub(super) feedback: Option<&'a FunctionFeedback>,
 }
 
-/// What comes of an instruction.
-pub(super) struct Step {
-    /// How it is compiled.
-    pub(super) plan: Plan,
+/// What comes of an instruction or a function.
+#[derive(Clone, Copy)]
+pub(super) struct Outcome {
     /// What is known about what it writes or returns.
     pub(super) result: Type,
     /// Whether objects may move, or vectors change their kind, length or place, while it runs.
     pub(super) moves: bool,
+    /// Whether native code raises there what it does not catch itself.
+    pub(super) raises: bool,
 }
 
 impl<'a> Evidence<'a> {
@@ -309,29 +310,48 @@ impl<'a> Evidence<'a> {
             let block = &self.place.blocks.all[number];
             let mut goes_on = true;
             for pc in block.start..block.end {
-                let plan = self.step(pc, &mut types).plan;
+                let handler = self.handler(pc);
+                let raised = handler.map(|handler| (handler, types.clone()));
+                let (plan, outcome) = self.step(pc, &mut types);
                 plans[pc as usize] = plan;
                 if plan == Plan::Exit {
                     goes_on = false;
                     break;
                 }
+                if let Some((handler, mut types)) = raised.filter(|_| outcome.raises) {
+                    let has_changed = self.changes_before_raising(pc, outcome.moves);
+                    handler.receive(&mut types, has_changed);
+                    self.go_on_with(&types, handler.block, assumed, at_start, &mut open);
+                }
             }
             for next in block.next.iter().filter(|_| goes_on) {
-                let joined = match &at_start[*next] {
-                    _ if self.is_open(*next) => vec![Type::Any; types.len()],
-                    None => types.clone(),
-                    Some(known) => {
-                        let pairs = known.iter().zip(&types);
-                        pairs.map(|(a, b)| self.planner.join(*a, *b)).collect()
-                    }
-                };
-                if at_start[*next].as_ref() != Some(&joined) {
-                    let before = at_start[*next].replace(joined);
-                    assume(assumed, *next, at_start);
-                    if at_start[*next] != before {
-                        open.push(*next);
-                    }
-                }
+                self.go_on_with(&types, *next, assumed, at_start, &mut open);
+            }
+        }
+    }
+
+    /// Control comes to a block with these types, which is looked at again where less is known then.
+    fn go_on_with(
+        &self,
+        types: &[Type],
+        next: usize,
+        assumed: &[(usize, u16, Type)],
+        at_start: &mut [Option<Vec<Type>>],
+        open: &mut Vec<usize>,
+    ) {
+        let joined = match &at_start[next] {
+            _ if self.is_open(next) => vec![Type::Any; types.len()],
+            None => types.to_vec(),
+            Some(known) => {
+                let pairs = known.iter().zip(types);
+                pairs.map(|(a, b)| self.planner.join(*a, *b)).collect()
+            }
+        };
+        if at_start[next].as_ref() != Some(&joined) {
+            let before = at_start[next].replace(joined);
+            assume(assumed, next, at_start);
+            if at_start[next] != before {
+                open.push(next);
             }
         }
     }
@@ -398,10 +418,10 @@ impl<'a> Evidence<'a> {
                         _ => Some(None),
                     };
                 }
-                let step = self.step(pc, &mut known);
+                let (_, outcome) = self.step(pc, &mut known);
                 has_moved |= match plan {
                     Plan::Exit => moves(op, plan),
-                    _ => step.moves,
+                    _ => outcome.moves,
                 };
                 op.accesses(|access| match access {
                     Access::Write(register) => wanted[usize::from(register)] = Some(None),
@@ -419,33 +439,30 @@ impl<'a> Evidence<'a> {
     }
 
     /// What an instruction does to the types, and how it is compiled.
-    pub(super) fn step(&self, pc: u32, types: &mut [Type]) -> Step {
+    pub(super) fn step(&self, pc: u32, types: &mut [Type]) -> (Plan, Outcome) {
         let op = &self.function.code[pc as usize];
         let plan = self.plan(pc, op, types);
         for (register, guess) in guarded(op, plan, types, self.site(pc)) {
             types[usize::from(register)] = guess;
         }
-        let (result, moves) = match plan {
-            Plan::Inline(callee) => {
-                let part = self.inlined(pc, callee, types);
-                (part.result, part.moves)
-            }
+        let outcome = match plan {
+            Plan::Inline(callee) => self.inlined(pc, callee, types).outcome,
             Plan::OneOf => self.outcome_of_cases(pc, types),
-            _ => (self.result_of(op, plan, types), moves(op, plan)),
+            _ => Outcome {
+                result: self.result_of(op, plan, types),
+                moves: moves(op, plan),
+                raises: self.raises_itself(pc, plan),
+            },
         };
-        if moves {
+        if outcome.moves {
             types.iter_mut().for_each(|known| *known = known.moved());
         }
         op.accesses(|access| match access {
-            Access::Write(register) => types[usize::from(register)] = result,
+            Access::Write(register) => types[usize::from(register)] = outcome.result,
             Access::Clobber(first) => types[usize::from(first)..].fill(Type::Any),
             Access::Read { .. } => {}
         });
-        Step {
-            plan,
-            result,
-            moves,
-        }
+        (plan, outcome)
     }
 }
 

@@ -76,6 +76,55 @@ pub(super) fn interpreted(
     b.finalize(config);
 }
 
+/// The most words that each of the ways to call the engine sparingly passes on.
+pub(super) const SPARING: [usize; 2] = [6, 8];
+
+/// A way to call the engine that leaves all machine registers as they are: it calls what the state says, and what
+/// that gives is in the state. Where it stands on a path that is seldom taken, values need not leave
+/// machine registers for it on the others.
+pub(super) fn sparing(
+    into: &mut ir::Function,
+    frontend: &mut FunctionBuilderContext,
+    config: TargetFrontendConfig,
+    words: usize,
+) {
+    into.signature = sparing_signature(words);
+    let mut b = FunctionBuilder::new(into, frontend);
+    let entry = b.create_block();
+    b.append_block_params_for_function_params(entry);
+    b.switch_to_block(entry);
+    let params = b.block_params(entry).to_vec();
+    let signature = b.import_signature(routine_signature(words));
+    let offset = offset_of!(NativeState<'_>, called) as i32;
+    let called = b.ins().load(I64, MEMORY, params[0], offset);
+    let call = b.ins().call_indirect(signature, called, &params);
+    let (tag, bits) = (b.inst_results(call)[0], b.inst_results(call)[1]);
+    let (of_tag, of_bits) = (
+        offset_of!(NativeState<'_>, result_tag) as i32,
+        offset_of!(NativeState<'_>, result_bits) as i32,
+    );
+    b.ins().store(MEMORY, tag, params[0], of_tag);
+    b.ins().store(MEMORY, bits, params[0], of_bits);
+    b.ins().return_(&[]);
+    b.seal_all_blocks();
+    b.finalize(config);
+}
+
+/// The signature of a sparing call of so many words.
+pub(super) fn sparing_signature(words: usize) -> Signature {
+    let mut signature = Signature::new(CallConv::PreserveAll);
+    signature.params = vec![AbiParam::new(I64); words];
+    signature
+}
+
+/// The signature of routines of so many words.
+pub(super) fn routine_signature(words: usize) -> Signature {
+    let mut signature = Signature::new(CallConv::SystemV);
+    signature.params = vec![AbiParam::new(I64); words];
+    signature.returns = vec![AbiParam::new(I64); 2];
+    signature
+}
+
 /// The signature of what native code calls in the engine: state, frame, and a place or way.
 pub(super) fn helper_signature() -> Signature {
     let mut signature = Signature::new(CallConv::SystemV);

@@ -18,6 +18,11 @@ pub(crate) const NOTHING: Value = Value {
     bits: 0,
 };
 
+/// Stands for no value where there is an error that was not made.
+pub(crate) const FAILED: Value = Value { bits: 1, ..NOTHING };
+
+const _: () = assert!(NOTHING.bits == 0 && FAILED.bits != 0);
+
 /// What an operation works with.
 pub(crate) struct Aside<'a> {
     pub(super) arena: &'a mut Arena,

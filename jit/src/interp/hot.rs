@@ -238,7 +238,7 @@ impl<'a> Stay<'a> {
     /// # Safety
     /// `regs` is the r0 of the newest frame, and the headers below it are in place.
     pub(crate) unsafe fn leave_native(
-        self,
+        mut self,
         function: u32,
         pc: u32,
         regs: *mut Value,
@@ -246,14 +246,36 @@ impl<'a> Stay<'a> {
         gas: i64,
     ) {
         let depth = self.depth() + frames;
+        // SAFETY: the same as for this function.
+        unsafe { self.stand_at(function, pc, regs, gas) }.depth = depth;
+    }
+
+    /// The fiber, standing before an instruction of a function whose frame is at `regs`, with this gas left.
+    ///
+    /// # Safety
+    /// `regs` is the r0 of a frame of the function within the stack; the pc is one of the function's.
+    pub(super) unsafe fn stand_at(
+        &mut self,
+        function: u32,
+        pc: u32,
+        regs: *mut Value,
+        gas: i64,
+    ) -> &mut Fiber {
         // SAFETY: 5 of the module's head.
         let fiber = unsafe { &mut *self.fiber };
         fiber.function = function;
         fiber.pc = pc;
         // SAFETY: the frame is in the stack, which did not move.
         fiber.base = unsafe { regs.offset_from(fiber.stack.as_mut_ptr()) } as usize;
-        fiber.depth = depth;
         fiber.gas_used = self.gas_end - gas as u64;
+        fiber
+    }
+
+    /// The gas that is left where the fiber stands itself; below 0 where it has used more than there was.
+    pub(super) fn gas_left(&self) -> i64 {
+        // SAFETY: 5 of the module's head.
+        let used = unsafe { &*self.fiber }.gas_used;
+        self.gas_end.wrapping_sub(used) as i64
     }
 
     /// How many frames there are.

@@ -221,8 +221,8 @@ fn run_with(
             }
             // One step further at least: what made it leave would make it leave again.
             Native::Refused => 0,
-            Native::Left(false) => profile.due(fiber, code, false),
-            Native::Left(true) => profile::BURST,
+            Native::Left(0) => profile.due(fiber, code, false),
+            Native::Left(instructions) => instructions,
             Native::Returned(value) => {
                 has_entered = false;
                 let leave = |fiber: &mut Fiber| reference::leave(fiber, code, host, value);

@@ -19,6 +19,7 @@ use super::site::{read, wrote};
 use crate::code_space::CodeSpace;
 use crate::fiber::Fiber;
 use crate::memo::{Memo, MemoSettings};
+use crate::reference;
 use crate::tier::{CompileError, Jit, JitCompiler, JitSettings};
 
 /// Entries of a loop or function before it is first observed.
@@ -29,7 +30,7 @@ const INTERVAL_EAGER: u32 = 2;
 const INTERVAL_MAX: u32 = 1 << 18;
 /// Instructions that are observed in a burst: as many as were passed four times, within these bounds, so that
 /// the end of a long function is seen, too.
-pub(super) const BURST: u32 = 64;
+pub(crate) const BURST: u32 = 64;
 /// See [`BURST`].
 const BURST_MAX: u32 = 512;
 /// Entries between two looks for native code that has been asked for, or that is to be entered again.
@@ -460,9 +461,13 @@ impl Profile {
         let mut before = *site;
         let done = self.count(fiber, code, step);
         let (_, function_after, pc_after) = fiber.position();
+        let after = (fiber.depth(), function_after, pc_after);
+        let is_done = after == (depth, function, pc + 1);
+        let is_raised = !is_done && after != (depth, function, pc);
+        before.raised += u64::from(is_raised && reference::can_try(&op));
         if fiber.depth() == depth && function_after == function {
             before.taken += u64::from(op.label() == Some(pc_after));
-            if pc_after == pc + 1 {
+            if is_done {
                 wrote(&mut before, fiber, &op);
             }
         }

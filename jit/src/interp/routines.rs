@@ -2,14 +2,16 @@
 //! Each does what the instruction does of which it has the name or, where that would fail, collect or
 //! reach a limit, nothing: then it has no value.
 
-use super::aside::{Aside, NOTHING};
+use super::aside::{Aside, FAILED, NOTHING};
 use super::hot::{Hot, Stay};
 use super::{arith, compare, text};
 use crate::fiber::arena::{Arena, StorePlan, bytes_logical};
 use crate::heap::Heap;
+use crate::reference;
 use crate::value::Value;
 use pw_isa::op::{Float, Work};
-use pw_isa::{Kind, cost};
+use pw_isa::{ErrorKind, Kind, cost};
+use smallvec::SmallVec;
 
 /// The place of a float function in the library, if it is there.
 pub(crate) fn library_place(op: Float) -> Option<u32> {
@@ -56,6 +58,42 @@ impl<'a> Stay<'a> {
             }
             None => NOTHING,
         }
+    }
+}
+
+impl Stay<'_> {
+    /// The Error that an instruction raises whose operands stand in the frame at `regs`, if it fails: its work is charged
+    /// with the gas. [`NOTHING`] where it does not fail or would have to be done to know, [`FAILED`] where gas or room is not
+    /// there; then nothing has happened.
+    ///
+    /// # Safety
+    /// `regs` is the r0 of a frame of the function within the stack; the pc is one of the function's.
+    pub(crate) unsafe fn error_of(
+        &mut self,
+        function: u32,
+        pc: u32,
+        regs: *mut Value,
+        gas: &mut i64,
+    ) -> Value {
+        let code = self.code;
+        // SAFETY: as for this function.
+        let fiber = unsafe { self.stand_at(function, pc, regs, *gas) };
+        let Some((kind, message)) = reference::error_of(fiber, code) else {
+            return NOTHING;
+        };
+        let mut left = self.gas_left();
+        let made = self.operate(&mut left, |aside| {
+            let bytes = cost::ERROR_BYTES + cost::text_bytes(message.len() as u64);
+            // Nor can it be where the work took more gas than there is.
+            aside.afford(0, bytes)?;
+            let message = aside.arena.new_text(Kind::String, &message);
+            Some(aside.arena.new_error(kind, message, Value::NIL))
+        });
+        if made.tag == NOTHING.tag {
+            return FAILED;
+        }
+        *gas = left;
+        made
     }
 }
 
@@ -136,6 +174,16 @@ pub(crate) fn vector(aside: &mut Aside<'_>, values: &[Value]) -> Option<Value> {
         aside.arena.vector_set(vector.bits, place as u32, *value);
     }
     Some(vector)
+}
+
+/// A list of values that stand in a row.
+pub(crate) fn list(aside: &mut Aside<'_>, values: &[Value]) -> Option<Value> {
+    aside.afford(0, values.len() as u64 * cost::PAIR_BYTES)?;
+    let mut list = Value::NIL;
+    for value in values.iter().rev() {
+        list = aside.arena.new_pair(*value, list);
+    }
+    Some(list)
 }
 
 pub(crate) fn make_vector(aside: &mut Aside<'_>, count: Value, value: Value) -> Option<Value> {
@@ -266,6 +314,76 @@ pub(crate) fn map_keys(aside: &mut Aside<'_>, map: Value) -> Option<Value> {
         }
     }
     Some(list)
+}
+
+/// Spreads a list of arguments from `to` on, with what else the function finds in its frame, for which there must
+/// be room before `end`. The number of the function, which is one of this program.
+///
+/// # Safety
+/// `to` and `end` are in the stack, and nothing between them is needed.
+pub(crate) unsafe fn spread(
+    aside: &mut Aside<'_>,
+    program: u32,
+    (to, end): (*mut Value, *mut Value),
+    closure: Value,
+    list: Value,
+) -> Option<Value> {
+    let heap = aside.heap();
+    let (_, number) = heap.closure(closure).filter(|of| of.0 == program)?;
+    let function = aside.code.program(program).function(number);
+    let mut length = 0;
+    for element in heap.list(list) {
+        element?;
+        length += 1;
+    }
+    let params = usize::from(function.params);
+    let fits = length == params || length > params && function.rest;
+    // One slot more, for the closure.
+    let slots = usize::from(function.registers) + 1;
+    if !fits || to.wrapping_add(slots) > end {
+        return None;
+    }
+    let mut arguments = SmallVec::<[Value; 8]>::new();
+    let mut rest = list;
+    for _ in 0..params {
+        let (car, cdr) = heap.pair(rest)?;
+        arguments.push(car);
+        rest = cdr;
+    }
+    arguments.extend(function.rest.then_some(rest));
+    arguments.extend((function.captures > 0).then_some(closure));
+    aside.pay(cost::work_gas(Work::Elements, length as u64))?;
+    for (place, argument) in arguments.into_iter().enumerate() {
+        // SAFETY: the arguments are fewer than these slots, which are in the stack.
+        unsafe { *to.wrapping_add(place) = argument };
+    }
+    Some(Value::int(number.into()))
+}
+
+pub(crate) fn make_error(aside: &mut Aside<'_>, message: Value, values: Value) -> Option<Value> {
+    aside.string(message)?;
+    aside.afford(0, cost::ERROR_BYTES)?;
+    Some(aside.arena.new_error(ErrorKind::Error, message, values))
+}
+
+/// The parts of an Error.
+fn parts_of_error(aside: &Aside<'_>, error: Value) -> Option<(ErrorKind, Value, Value)> {
+    let heap: Heap<'_> = aside.heap();
+    heap.error(error)
+}
+
+pub(crate) fn error_kind(aside: &mut Aside<'_>, error: Value) -> Option<Value> {
+    let name = parts_of_error(aside, error)?.0.name();
+    aside.afford(0, cost::text_bytes(name.len() as u64))?;
+    Some(aside.arena.new_text(Kind::Symbol, name))
+}
+
+pub(crate) fn error_message(aside: &mut Aside<'_>, error: Value) -> Option<Value> {
+    parts_of_error(aside, error).map(|parts| parts.1)
+}
+
+pub(crate) fn error_values(aside: &mut Aside<'_>, error: Value) -> Option<Value> {
+    parts_of_error(aside, error).map(|parts| parts.2)
 }
 
 /// A part of a pair that may be a constant.

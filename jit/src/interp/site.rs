@@ -31,6 +31,8 @@ pub struct Site {
     pub elements: u8,
     /// The functions that its call entered.
     pub target: Target,
+    /// How often it failed, out of `count`, where a handler received the error.
+    pub raised: u64,
     /// What kinds and functions it sees may have changed: what is known of them holds until it is observed.
     pub is_stale: bool,
 }
@@ -41,6 +43,7 @@ impl Site {
         *self = Site {
             count: self.count,
             taken: self.taken,
+            raised: self.raised,
             ..Site::default()
         };
     }
@@ -54,6 +57,7 @@ impl Site {
         result: KindSet(0),
         elements: 0,
         target: Target::None,
+        raised: 0,
         is_stale: false,
     };
 }
@@ -135,7 +139,12 @@ pub(super) fn read(site: &mut Site, fiber: &Fiber, code: &CodeSpace, op: &Op) {
             }
         }
     });
-    if let Op::Function(Call::CallClosure { window } | Call::TailCallClosure { window }) = op
+    if let Op::Function(
+        Call::CallClosure { window }
+        | Call::TailCallClosure { window }
+        | Call::Apply { window }
+        | Call::TailApply { window },
+    ) = op
         && let closure = fiber.register(&frame, window.base)
         && let Some((program, function)) = fiber.heap(code).closure(closure)
     {

@@ -26,6 +26,8 @@ mod sandbox;
 mod text;
 mod v2;
 
+pub(crate) use raise::{can_try, error_of};
+
 use pw_isa::op::{Op, Work};
 use pw_isa::operand::{Def, Use};
 use pw_isa::{ErrorKind, Kind, cost};
@@ -210,6 +212,8 @@ struct Machine<'a> {
     charged: u64,
     /// What the current instruction's work counts.
     work: Work,
+    /// The instruction is only tried: nothing is to be made.
+    is_trial: bool,
 }
 
 impl<'a> Machine<'a> {
@@ -220,6 +224,7 @@ impl<'a> Machine<'a> {
             host,
             charged: 0,
             work: Work::None,
+            is_trial: false,
         }
     }
 
@@ -305,6 +310,9 @@ impl<'a> Machine<'a> {
 
     /// Makes sure that objects of `bytes` logical bytes can be made.
     fn reserve(&mut self, bytes: u64) -> Result<(), Stop> {
+        if self.is_trial {
+            return Err(Stop::Limit(ErrorKind::MemoryLimitExceeded));
+        }
         let stack_bytes = self.fiber.stack_bytes(self.code);
         Ok(self.fiber.reserve(self.code, bytes, stack_bytes)?)
     }

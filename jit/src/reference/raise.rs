@@ -1,13 +1,15 @@
 //! What happens when an instruction does not complete: a handler takes over, or the program fails.
 
-use pw_isa::op::Access;
+use pw_isa::op::{Access, Data, Effects, Op};
 use pw_isa::program::Handler;
 use pw_isa::{ErrorKind, cost};
 
 use super::{Machine, Stop};
+use crate::code_space::CodeSpace;
 use crate::failure::{BACKTRACE_HALF, Failure, Place};
-use crate::fiber::FrameView;
 use crate::fiber::parcel::Parcel;
+use crate::fiber::{Fiber, FrameView};
+use crate::host::{Answer, Effect, Host};
 use crate::text::{Style, value_text_within};
 use crate::value::Value;
 
@@ -15,6 +17,48 @@ use crate::value::Value;
 const MESSAGE_MAX: usize = 64 << 10;
 /// The longest text of an operand in a failure, in bytes.
 const OPERAND_TEXT_MAX: usize = 200;
+
+/// Whether an instruction can be tried: it changes nothing but its own register before it has reserved what it makes,
+/// asks nobody and calls nothing.
+pub(crate) fn can_try(op: &Op) -> bool {
+    let effects = op.info().effects;
+    let acts = [Effects::CALL, Effects::END, Effects::HOST, Effects::SUSPEND];
+    let writes_first = effects.has(Effects::WRITE) && !effects.has(Effects::ALLOCATE)
+        || matches!(op, Op::Data(Data::MapSet { .. }));
+    let is_v2 = matches!(op, Op::V2(_));
+    effects.has(Effects::TRAP)
+        && !is_v2
+        && !writes_first
+        && !acts.into_iter().any(|act| effects.has(act))
+}
+
+/// The error that the instruction raises before which a fiber stands, its fixed gas charged: then its work is charged, too.
+/// None where it does not fail, and where it would make something: that was not done.
+pub(crate) fn error_of(fiber: &mut Fiber, code: &CodeSpace) -> Option<(ErrorKind, String)> {
+    let (_, function) = fiber.current(code);
+    let op = &function.code[fiber.pc as usize];
+    assert!(can_try(op), "{op:?} cannot be tried");
+    let host = &mut Nobody;
+    let mut machine = Machine::new(fiber, code, host);
+    machine.work = op.info().work;
+    machine.is_trial = true;
+    machine.fiber.arena.allow(Some(0));
+    let step = machine.execute(op);
+    machine.fiber.arena.allow(None);
+    match step {
+        Err(Stop::Error(kind, message)) => Some((kind, message)),
+        _ => None,
+    }
+}
+
+/// The host of what asks for nothing.
+struct Nobody;
+
+impl Host for Nobody {
+    fn effect(&mut self, _: &CodeSpace, effect: Effect) -> Answer {
+        unreachable!("{effect:?} of an instruction that asks nobody")
+    }
+}
 
 impl Machine<'_> {
     /// Goes on at the innermost handler, or fails.

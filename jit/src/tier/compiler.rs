@@ -78,6 +78,8 @@ pub(super) struct Ways {
     pub(super) entrance: CodeMemory,
     /// What stands in the code table for a function without native code.
     pub(super) interpreted: CodeMemory,
+    /// How the engine is called on paths that are seldom taken.
+    pub(super) sparing: [CodeMemory; 2],
 }
 
 #[derive(Default)]
@@ -431,7 +433,13 @@ impl Shared {
     /// Makes the code that all functions need, unless it is there.
     fn make_ways(&self, compiler: &mut Compiler) -> Result<(), CompileError> {
         if self.ways.get().is_none() {
+            let [few, many] = compiler.sparing()?;
+            let sparing = [
+                CodeMemory::new(&few, &self.meter)?,
+                CodeMemory::new(&many, &self.meter)?,
+            ];
             let ways = Ways {
+                sparing,
                 entrance: CodeMemory::new(&compiler.entrance()?, &self.meter)?,
                 interpreted: CodeMemory::new(&compiler.interpreted()?, &self.meter)?,
             };

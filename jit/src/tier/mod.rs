@@ -40,7 +40,7 @@ use crate::compile::state::Entries;
 pub use crate::compile::state::ExitReason;
 pub use crate::compile::{CompileError, CompiledCode, Explanation};
 use crate::fiber::Fiber;
-use crate::interp::profile::{Pace, Profile};
+use crate::interp::profile::{BURST, Pace, Profile};
 use crate::memo::Memo;
 use crate::value::Value;
 pub use compiler::{CompilerStatistics, JitCompiler};
@@ -111,8 +111,8 @@ pub(crate) enum Native {
     Refused,
     /// The newest frame is done, with a value.
     Returned(Value),
-    /// The fiber stands somewhere else; whether what comes next is to be learnt from.
-    Left(bool),
+    /// The fiber stands somewhere else; how many of the instructions that come next are to be learnt from.
+    Left(u32),
 }
 
 impl std::fmt::Debug for Jit {
@@ -280,6 +280,7 @@ impl Jit {
         }
         let code = native::Code {
             entrance: ways.entrance.start(),
+            sparing: ways.sparing.each_ref().map(|way| way.start()),
             table: &state.table,
             shapes: &state.shapes,
             entries: state,
@@ -353,23 +354,27 @@ impl Jit {
     }
 
     /// Counts an exit from a function's body, and what it says about guesses: the instruction may be one
-    /// of a function inlined there. Whether something is to be learnt from it: not while the body is
-    /// being compiled again, for it goes on failing until then.
+    /// of a function inlined there. How many instructions are to be learnt from: none while the body is being
+    /// compiled again, for it goes on failing until then; where one may have failed, only whether it has.
     fn note_exit(
         &mut self,
         profile: &mut Profile,
         (program, function, pc): (u32, u32, u32),
         reason: ExitReason,
         body: u32,
-    ) -> bool {
+    ) -> u32 {
         let Some(state) = self.programs.get_mut(&program) else {
-            return false;
+            return 0;
         };
+        let site = profile.function(program, function).get(pc as usize);
+        let raised = site.map_or(0, |site| site.raised);
+        let has_raised = reason == ExitReason::Aside
+            && state.functions[function as usize].note_raised(pc, raised);
         let of_body = &mut state.functions[body as usize];
         if let Some(native) = &of_body.native {
             native.see(self.compiler.clock());
         }
-        let teaches = reason.is_wrong_guess() && !of_body.is_pending;
+        let teaches = (reason.is_wrong_guess() || has_raised) && !of_body.is_pending;
         let is_of_kind = matches!(reason, ExitReason::Kind | ExitReason::Callee);
         if teaches && is_of_kind && of_body.begin_phase(self.gas) {
             for number in [function, body] {
@@ -387,7 +392,10 @@ impl Jit {
         if teaches {
             of_function.note_failure(pc);
         }
-        teaches
+        match teaches {
+            true => BURST,
+            false => u32::from(reason == ExitReason::Aside),
+        }
     }
 
     /// The function whose body a wrong guess has left, once.

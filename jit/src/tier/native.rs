@@ -58,6 +58,7 @@ type Entrance = unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, u64, *con
 /// What of the compiler's work a stay needs.
 pub(super) struct Code<'a> {
     pub(super) entrance: *const u8,
+    pub(super) sparing: [*const u8; 2],
     pub(super) table: &'a [usize],
     pub(super) shapes: &'a [[u32; 2]],
     pub(super) entries: &'a dyn Entries,
@@ -115,6 +116,8 @@ pub(super) fn enter(
         result_bits: 0,
         aside,
         routines: &ROUTINES,
+        called: std::ptr::null(),
+        sparing: code.sparing,
         interpret,
         entry_fp: fp,
         first_fp: fp,

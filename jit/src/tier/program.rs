@@ -49,6 +49,8 @@ pub(super) struct FunctionState {
     pub(super) gave_up: bool,
     /// Failed guesses about its instructions, by pc.
     failures: BTreeMap<u32, u32>,
+    /// How often instructions had been seen to fail when its code was last left there for an operation aside, by pc.
+    raised: BTreeMap<u32, u64>,
     /// Failed guesses in its body since it was last compiled, by function, pc and reason.
     pub(super) failed: BTreeMap<(u32, u32, ExitReason), u64>,
     /// Instructions about which nothing is guessed, in ascending order.
@@ -81,6 +83,14 @@ impl FunctionState {
         if let Err(place) = self.generic.binary_search(&pc) {
             self.generic.insert(place, pc);
         }
+    }
+
+    /// Its code is left before an instruction that has been seen to fail so often. Whether it has failed since it was left
+    /// there the last time, which code that expects it need not be left for.
+    pub(super) fn note_raised(&mut self, pc: u32, raised: u64) -> bool {
+        let before = self.raised.insert(pc, raised);
+        let is_generic = self.generic.binary_search(&pc).is_ok();
+        before.is_some_and(|before| before < raised) && !is_generic
     }
 
     /// Its code was taken into use, when native code had used so much gas.

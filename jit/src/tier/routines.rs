@@ -20,6 +20,12 @@ pub(crate) type OfThree =
     unsafe extern "C" fn(*mut NativeState<'_>, u64, Value, Value, Value) -> Value;
 /// The same of as many values in a row as the number says.
 pub(crate) type OfMany = unsafe extern "C" fn(*mut NativeState<'_>, u64, *const Value) -> Value;
+/// The same of an instruction, by its place, and the frame that it stands in.
+pub(crate) type OfFrame = unsafe extern "C" fn(*mut NativeState<'_>, u64, *mut Value) -> Value;
+
+/// The same of a function and a list, and where they are spread to.
+pub(crate) type Spread =
+    unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, Value, Value) -> Value;
 
 /// Defines routines by name and type: whether one `makes` objects or only `reads` and writes those that
 /// there are, and the operation, done aside or as a handler does it.
@@ -31,6 +37,9 @@ macro_rules! routines {
         pub(crate) struct Routines {
             $(pub(crate) $name: $type,)*
             pub(crate) vector: OfMany,
+            pub(crate) list: OfMany,
+            pub(crate) error: OfFrame,
+            pub(crate) spread: Spread,
         }
 
         /// The routines of this process.
@@ -47,6 +56,9 @@ macro_rules! routines {
                 routine
             },)*
             vector,
+            list,
+            error,
+            spread,
         };
     };
 }
@@ -79,6 +91,10 @@ routines! {
     map_has: OfTwo = reads handle |hot, place, map, key| operations::map_has(hot, place as u32, map, key);
     map_delete: OfTwo = reads handle |hot, place, map, key| operations::map_delete(hot, place as u32, map, key);
     map_keys: OfOne = makes operate |aside, _n, map| operations::map_keys(aside, map);
+    make_error: OfTwo = makes operate |aside, _n, message, values| operations::make_error(aside, message, values);
+    error_kind: OfOne = makes operate |aside, _n, error| operations::error_kind(aside, error);
+    error_message: OfOne = reads operate |aside, _n, error| operations::error_message(aside, error);
+    error_values: OfOne = reads operate |aside, _n, error| operations::error_values(aside, error);
     add: OfTwo = reads operate |_aside, _n, a, b| operations::add(a, b);
     sub: OfTwo = reads operate |_aside, _n, a, b| operations::sub(a, b);
     mul: OfTwo = reads operate |_aside, _n, a, b| operations::mul(a, b);
@@ -105,6 +121,42 @@ unsafe extern "C" fn vector(state: *mut NativeState<'_>, count: u64, first: *con
     // SAFETY: native code passes on what it was given.
     unsafe { &mut *state }
         .makes(|stay, gas| stay.operate(gas, |aside| operations::vector(aside, values)))
+}
+
+unsafe extern "C" fn list(state: *mut NativeState<'_>, count: u64, first: *const Value) -> Value {
+    // SAFETY: native code has written that many values there, in the frame.
+    let values = unsafe { std::slice::from_raw_parts(first, count as usize) };
+    // SAFETY: native code passes on what it was given.
+    unsafe { &mut *state }
+        .makes(|stay, gas| stay.operate(gas, |aside| operations::list(aside, values)))
+}
+
+/// The Error of an instruction that fails.
+unsafe extern "C" fn error(state: *mut NativeState<'_>, place: u64, fp: *mut Value) -> Value {
+    let (function, pc) = ((place >> 32) as u32, place as u32);
+    // SAFETY: native code passes on what it was given.
+    unsafe { &mut *state }.makes(|stay, gas| {
+        // SAFETY: native code has written the operands to the frame.
+        unsafe { stay.error_of(function, pc, fp, gas) }
+    })
+}
+
+/// Spreads the arguments of a call to where the frame of the function is to be; its number.
+unsafe extern "C" fn spread(
+    state: *mut NativeState<'_>,
+    to: *mut Value,
+    closure: Value,
+    list: Value,
+) -> Value {
+    // SAFETY: native code passes on what it was given.
+    let state = unsafe { &mut *state };
+    let (end, program) = (state.stack_end, (state.program_bits >> 32) as u32);
+    state.reads(|stay, gas| {
+        stay.operate(gas, |aside| {
+            // SAFETY: a frame of native code begins there, or is to begin; its registers are elsewhere.
+            unsafe { operations::spread(aside, program, (to, end), closure, list) }
+        })
+    })
 }
 
 impl<'a> NativeState<'a> {
