@@ -34,7 +34,7 @@ use crate::{input, vector};
 ///
 /// Examples:
 ///   pw run examples/fib.jue 25
-///   pw run --threads 2 --trace examples/actors.jue
+///   pw run --threads 2 --trace examples/14-actors.jue 6
 ///   pw run --stats --jit-log program.jue
 ///   pw run --stats --memo program.jue, where pure functions are called again and again
 ///   perf record pw run --perf map program.jue, and then: perf report
