@@ -677,3 +677,34 @@ fn a_world_that_serves_keeps_the_time_of_the_machine() {
     handle.stop();
     assert!(server.join().unwrap() >= 60);
 }
+
+#[test]
+fn waits_that_end_early_leave_no_timer_behind() {
+    let mut world = world();
+    let program = load(
+        &mut world,
+        "(defn echo [] (let loop () (let ((m (receive :timeout 1000000000))) (when m (send! (sender) m) (loop)))))
+         (defn main [n] (let ((e (spawn echo))) (let loop ((i 0)) (if (< i n) (begin (send! e i) (receive :timeout 2000000000) (loop (+ i 1))) (send! e nil)))))",
+    );
+    let first = world.spawn(program, &[Datum::Int(500)]).unwrap();
+    world.run_until_end(first).unwrap();
+    assert!(world.timer_count() <= 1, "only the echo may wait");
+}
+
+#[test]
+fn a_long_chain_of_senders_that_wait_for_each_other_ends_one_by_one() {
+    // Without a trajectory, which would look at all timers in every tick.
+    let mut world = World::builder().build().unwrap();
+    let program = load(
+        &mut world,
+        "(defn link-of-chain [next] (set-mailbox! :limit 1 :policy 'wait) (receive) (send! next 1) (send! next 2))
+         (defn main [n]
+           (set-mailbox! :limit 1 :policy 'wait)
+           (let loop ((i 0) (next (self)))
+             (if (< i n) (loop (+ i 1) (spawn link-of-chain next))
+                 (begin (send! next 0) (receive) (receive)))))",
+    );
+    let first = world.spawn(program, &[Datum::Int(20_000)]).unwrap();
+    let end = world.run_until_end(first).unwrap();
+    assert_eq!(value(&world, &end), Datum::Int(2));
+}

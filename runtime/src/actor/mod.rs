@@ -9,7 +9,7 @@ mod supervision;
 mod surroundings;
 mod table;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use pw_isa::ErrorKind;
 use pw_jit::fiber::parcel::Parcel;
@@ -76,13 +76,17 @@ pub(crate) struct Rare {
     /// The request last received, until it is answered.
     pub(crate) question: Option<(ActorId, RequestId)>,
     /// Requests that it has received or will receive, and has not answered: who asked.
-    pub(crate) askers: Vec<(ActorId, RequestId)>,
+    pub(crate) askers: BTreeSet<(ActorId, RequestId)>,
     /// Rules of its mailbox that it has chosen.
     pub(crate) rules: Option<MailboxRules>,
     /// Who is told of its end.
-    pub(crate) monitors: Vec<ActorId>,
+    pub(crate) monitors: BTreeSet<ActorId>,
     /// Whose end it shares.
-    pub(crate) links: Vec<ActorId>,
+    pub(crate) links: BTreeSet<ActorId>,
+    /// The timer of its wait.
+    pub(crate) timer: Option<TimerKey>,
+    /// The timer of its wait for room.
+    pub(crate) park_timer: Option<TimerKey>,
     /// Whose events it wants.
     pub(crate) topics: Vec<String>,
     /// Whether ends of linked actors arrive as messages.
@@ -147,6 +151,9 @@ pub(crate) struct QuotaLease {
     /// Its own limits, which are narrower in this turn.
     pub(crate) limits: Limits,
 }
+
+/// What names a timer: when it ends, and its number.
+pub(crate) type TimerKey = (u64, u64);
 
 /// A message that found no room.
 #[derive(Debug)]

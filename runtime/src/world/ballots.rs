@@ -51,7 +51,8 @@ impl World {
             wait,
             is_park: false,
         };
-        self.clock.set_timer(self.settings.vote_ms, timer);
+        let vote_ms = self.settings.vote_ms;
+        self.set_wait_timer(requester, vote_ms, timer);
         self.record_request(requester, capability, AuditResult::Pending, reason);
         let parameter = capability.parameter.as_ref();
         let named = match parameter {

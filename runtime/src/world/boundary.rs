@@ -41,6 +41,7 @@ impl World {
             }
             self.after_turn(id);
         }
+        self.finish_late_ends();
         order.clear();
         deeds.clear();
         self.scratch.ran = ran;
@@ -131,7 +132,7 @@ impl World {
                     wait,
                     is_park: false,
                 };
-                self.clock.set_timer(timeout_ms, timer);
+                self.set_wait_timer(from, timeout_ms, timer);
             }
             Deed::Monitor(actor) => self.monitor(from, actor),
             Deed::Link(actor) => self.link(from, actor),
@@ -171,7 +172,7 @@ impl World {
             return self.no_room(to, message, priority, rules.overflow);
         }
         if let Some(request) = message.request {
-            body.rare_mut().askers.push((message.from, request));
+            body.rare_mut().askers.insert((message.from, request));
         }
         self.put(to, message, priority);
     }
@@ -207,8 +208,26 @@ impl World {
     pub(super) fn wake(&mut self, id: ActorId, due: Due) {
         if let Some(body) = self.body(id) {
             body.status = Status::Due(due);
+            let timer = body.rare.as_mut().and_then(|rare| rare.timer.take());
+            self.clock.cancel(timer);
             self.enqueue(id);
         }
+    }
+
+    /// Sets the timer of an actor's wait.
+    pub(super) fn set_wait_timer(&mut self, actor: ActorId, after_ms: u64, timer: Timer) {
+        // What it waits for may have come already, from an actor that is earlier in the order.
+        let waits = self.body(actor).is_some_and(|body| {
+            body.waits == timer.wait && matches!(body.status, Status::Waits(_))
+        });
+        if !waits {
+            return;
+        }
+        let key = self.clock.set_timer(after_ms, timer);
+        let before = self
+            .body(actor)
+            .and_then(|body| body.rare_mut().timer.replace(key));
+        self.clock.cancel(before);
     }
 
     fn request(
@@ -234,7 +253,7 @@ impl World {
                 wait: request.0,
                 is_park: false,
             };
-            self.clock.set_timer(timeout_ms, timer);
+            self.set_wait_timer(from, timeout_ms, timer);
         }
     }
 
@@ -263,8 +282,7 @@ impl World {
     pub(super) fn forget_request(&mut self, asker: ActorId, request: u64, of: ActorId) {
         let rare = self.body(of).and_then(|body| body.rare.as_mut());
         if let Some(rare) = rare {
-            rare.askers
-                .retain(|open| *open != (asker, RequestId(request)));
+            rare.askers.remove(&(asker, RequestId(request)));
         }
     }
 

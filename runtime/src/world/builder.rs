@@ -165,6 +165,7 @@ impl WorldBuilder {
             pools: Pools::default(),
             waiting_for_pool: Vec::new(),
             short_of_memory: Vec::new(),
+            late_ends: VecDeque::new(),
             quarantine: VecDeque::new(),
             first_holdings: Holdings::new(first_holdings),
             statistics: WorldStatistics::default(),

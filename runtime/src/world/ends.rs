@@ -20,6 +20,13 @@ impl World {
         }
     }
 
+    /// Actors end that had ended but for messages that waited for room. One after the other: the end of one may set the next free.
+    pub(super) fn finish_late_ends(&mut self) {
+        while let Some(id) = self.late_ends.pop_front() {
+            self.finish(id);
+        }
+    }
+
     /// Another actor, or the embedder, ends an actor.
     pub(crate) fn kill(&mut self, id: ActorId) {
         self.end_for(id, EndReason::Killed);
@@ -74,6 +81,8 @@ impl World {
             let mut is_supervised = false;
             if let Some(rare) = actor.body.rare {
                 is_supervised = rare.supervision.is_some();
+                self.clock.cancel(rare.timer);
+                self.clock.cancel(rare.park_timer);
                 self.statistics.dead_letters += rare.outgoing.len() as u64;
                 self.refuse_waiting(id, &rare.waiting_senders);
                 for child in &rare.supervised {
@@ -97,7 +106,7 @@ impl World {
                 for linked in rare.links.iter().rev() {
                     let others = self.body(*linked).and_then(|body| body.rare.as_mut());
                     let Some(others) = others else { continue };
-                    others.links.retain(|other| *other != id);
+                    others.links.remove(&id);
                     if others.traps_exits {
                         let down = notice(&self.code, "down", id, Some(&reason));
                         self.tell(*linked, down);
@@ -222,7 +231,7 @@ impl World {
         let Some(question) = rare.question.take() else {
             return;
         };
-        rare.askers.retain(|open| *open != question);
+        rare.askers.remove(&question);
         let text = format!("actor {id} has failed and was restarted");
         self.fail_request(question, ErrorKind::ActorEnded, text);
     }
@@ -255,9 +264,7 @@ impl World {
         match self.body(of) {
             Some(body) => {
                 let monitors = &mut body.rare_mut().monitors;
-                if !monitors.contains(&from) {
-                    monitors.push(from);
-                }
+                monitors.insert(from);
             }
             None => self.tell_gone(from, of),
         }
@@ -270,9 +277,7 @@ impl World {
         for (one, other) in [(from, to), (to, from)] {
             if let Some(body) = self.body(one) {
                 let links = &mut body.rare_mut().links;
-                if !links.contains(&other) {
-                    links.push(other);
-                }
+                links.insert(other);
             }
         }
     }

@@ -136,6 +136,8 @@ pub struct World {
     waiting_for_pool: Vec<ActorId>,
     /// Actors that hit the memory of their leases in this tick, with what these were.
     short_of_memory: Vec<(ActorId, u64)>,
+    /// Actors that have ended and whose last messages have found room now.
+    late_ends: VecDeque<ActorId>,
     quarantine: VecDeque<Quarantined>,
     /// What actors hold that were started from outside.
     first_holdings: Holdings,
@@ -215,6 +217,11 @@ impl World {
     /// Says who moves the world's time.
     pub fn set_pace(&mut self, pace: Pace) {
         self.clock.pace = pace;
+    }
+
+    /// How many waits end at some time.
+    pub fn timer_count(&self) -> usize {
+        self.clock.timer_count()
     }
 
     /// How many actors live.

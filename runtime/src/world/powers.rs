@@ -19,6 +19,8 @@ use crate::capability::{
 
 /// The longest text of a capability in the log, in bytes.
 const TEXT_BYTES: usize = 200;
+/// Characters of a reason that stay in the log.
+const REASON_MAX: usize = 500;
 /// The most grants that one actor may have been given.
 const GRANTS_MAX: usize = 1024;
 
@@ -85,7 +87,7 @@ impl World {
             operation: decision.operation,
             capability: self.capability_text(decision.capability),
             result: decision.result,
-            reason: decision.reason.to_owned(),
+            reason: decision.reason.chars().take(REASON_MAX).collect(),
             hash: [0; 32],
         };
         let entry = self.audit.add(entry);

@@ -34,7 +34,10 @@ impl World {
                 wait: parks,
                 is_park: true,
             };
-            self.clock.set_timer(park_ms, timer);
+            let key = self.clock.set_timer(park_ms, timer);
+            if let Some(body) = self.body(from) {
+                body.rare_mut().park_timer = Some(key);
+            }
         }
         if let Some(body) = self.body(to) {
             let waiting = &mut body.rare_mut().waiting_senders;
@@ -106,9 +109,12 @@ impl World {
         if body.is_parked() {
             return;
         }
+        let timer = body.rare.as_mut().and_then(|rare| rare.park_timer.take());
+        self.clock.cancel(timer);
+        let Some(body) = self.body(id) else { return };
         match body.status {
             Status::Ready | Status::Due(_) => self.enqueue(id),
-            Status::Ended(_) => self.finish(id),
+            Status::Ended(_) => self.late_ends.push_back(id),
             Status::Waits(_) => {}
         }
     }

@@ -227,6 +227,7 @@ impl World {
                 _ => {}
             }
         }
+        self.finish_late_ends();
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::actor::ActorId;
+use crate::actor::{ActorId, TimerKey};
 
 /// Who moves the world's time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -42,11 +42,23 @@ impl Clock {
         self.now_ms
     }
 
-    /// Sets a timer.
-    pub(super) fn set_timer(&mut self, after_ms: u64, timer: Timer) {
+    /// Sets a timer; what names it.
+    pub(super) fn set_timer(&mut self, after_ms: u64, timer: Timer) -> TimerKey {
         self.set += 1;
         let at = self.now_ms.saturating_add(after_ms);
         self.timers.insert((at, self.set), timer);
+        (at, self.set)
+    }
+
+    /// Forgets a timer, if there is one: what it would end has ended.
+    pub(super) fn cancel(&mut self, key: Option<TimerKey>) {
+        if let Some(key) = key {
+            self.timers.remove(&key);
+        }
+    }
+
+    pub(super) fn timer_count(&self) -> usize {
+        self.timers.len()
     }
 
     /// When the next timer ends.
