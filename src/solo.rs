@@ -12,8 +12,9 @@ use pw_jit::fiber::arena::Arena;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::heap::Heap;
 use pw_jit::host::{Answer, CapabilityName, Effect, Host};
-use pw_jit::text::{Style, TEXT_MAX, value_text, value_text_within};
+use pw_jit::text::{Style, TEXT_MAX, value_text_within};
 use pw_jit::{CodeSpace, Value};
+use pw_runtime::message::{MailboxRules, Overflow};
 
 /// The address of the only actor.
 pub const ACTOR: u64 = 1;
@@ -37,12 +38,11 @@ type Letter = (Parcel, Option<u64>);
 pub struct Solo<W> {
     out: W,
     mailbox: [VecDeque<Letter>; PRIORITIES],
-    mailbox_max: u64,
+    rules: MailboxRules,
     mailbox_bytes: u64,
     /// What the last effect took out of the mailbox, by level: it goes back if it cannot be delivered.
     taken: Vec<(usize, Letter)>,
     held: BTreeSet<String>,
-    drop_oldest: bool,
     topics: BTreeSet<String>,
     sender: Option<u64>,
 }
@@ -53,11 +53,14 @@ impl<W: Write> Solo<W> {
         Solo {
             out,
             mailbox: Default::default(),
-            mailbox_max: MAILBOX_MESSAGES,
+            rules: MailboxRules {
+                messages_max: MAILBOX_MESSAGES,
+                bytes_max: MAILBOX_BYTES,
+                overflow: Overflow::Refuse,
+            },
             mailbox_bytes: 0,
             taken: Vec::new(),
             held: HELD.into_iter().map(str::to_owned).collect(),
-            drop_oldest: false,
             topics: BTreeSet::new(),
             sender: None,
         }
@@ -97,17 +100,17 @@ impl<W: Write> Solo<W> {
 
     fn send_to_self(&mut self, value: Parcel, priority: u8) -> Answer {
         let queued: usize = self.mailbox.iter().map(VecDeque::len).sum();
-        if queued as u64 >= self.mailbox_max {
+        if queued as u64 >= self.rules.messages_max {
             let lowest = self.mailbox.iter().rposition(|queue| !queue.is_empty());
             match lowest {
-                Some(level) if self.drop_oldest => {
+                Some(level) if self.rules.overflow == Overflow::DropOldest => {
                     self.take(level);
                 }
-                _ => return full(format!("{} messages", self.mailbox_max)),
+                _ => return full(format!("{} messages", self.rules.messages_max)),
             }
         }
-        if self.mailbox_bytes + value.size_bytes() > MAILBOX_BYTES {
-            return full(format!("{MAILBOX_BYTES} bytes"));
+        if self.mailbox_bytes + value.size_bytes() > self.rules.bytes_max {
+            return full(format!("{} bytes", self.rules.bytes_max));
         }
         self.put(usize::from(priority), (value, Some(ACTOR)));
         Answer::NIL
@@ -176,31 +179,13 @@ impl<W: Write> Solo<W> {
     }
 
     fn set_mailbox(&mut self, code: &CodeSpace, options: &Parcel) -> Answer {
-        let mut arena = Arena::new();
-        let list = options.unpack(code, &mut arena);
-        let heap = Heap {
-            arena: &arena,
-            code,
-        };
-        let parts: Vec<Value> = heap.list(list).flatten().collect();
-        let (mut limit_wanted, mut drop_wanted) = (self.mailbox_max, self.drop_oldest);
-        for pair in parts.chunks(2) {
-            let key = heap.symbol(pair[0]).unwrap_or("");
-            let value = pair.get(1).copied().unwrap_or(Value::NIL);
-            match (key, value.as_int(), heap.symbol(value)) {
-                (":limit", Some(limit), _) if limit >= 0 => limit_wanted = limit as u64,
-                (":policy", _, Some("drop-oldest")) => drop_wanted = true,
-                (":policy", _, Some("refuse" | "wait")) => drop_wanted = false,
-                _ => {
-                    let text = value_text(heap, list, Style::Quoted);
-                    return Answer::error(format!(
-                        "set-mailbox! does not know these options: {text}"
-                    ));
-                }
+        match self.rules.changed_by(code, options) {
+            Ok(rules) => {
+                self.rules = rules;
+                Answer::NIL
             }
+            Err(message) => Answer::error(message),
         }
-        (self.mailbox_max, self.drop_oldest) = (limit_wanted, drop_wanted);
-        Answer::NIL
     }
 }
 

@@ -1,49 +1,18 @@
-//! Worlds as an embedder uses them: what is said from outside, from other threads, and about subtrees.
+//! Worlds as an embedder uses them: what is said from outside and from other threads.
+
+#[path = "support/worlds.rs"]
+mod worlds;
 
 use std::sync::{Arc, Mutex};
 
+use physics_world::jit::Fiber;
 use physics_world::jit::optimize::PerformanceSettings;
-use physics_world::runtime::actor::{End, EndReason};
-use physics_world::runtime::capability::{
-    AuditLog, AuditResult, CapabilityOperation, CapabilityRule,
-};
+use physics_world::jit::reference::{self, Outcome};
+use physics_world::runtime::actor::EndReason;
 use physics_world::runtime::host::HostFunction;
-use physics_world::runtime::quota::Quota;
-use physics_world::runtime::world::{AskError, Pace, ProgramId, SpawnError, Stopped, WorldEvent};
-use physics_world::source::{FileKind, load_program};
+use physics_world::runtime::world::{AskError, Pace, SpawnError, Stopped, WorldEvent};
 use physics_world::{ActorId, Datum, World};
-
-/// Loads a program from Jue source.
-fn load(world: &mut World, source: &str) -> ProgramId {
-    let program = load_program("test.jue", FileKind::Jue, source.as_bytes());
-    world.load(program.unwrap_or_else(|bad| panic!("{bad}")))
-}
-
-fn world() -> World {
-    World::builder()
-        .performance(PerformanceSettings {
-            jit: None,
-            threads: 1,
-            ..PerformanceSettings::default()
-        })
-        .trajectory()
-        .build()
-        .unwrap()
-}
-
-fn value(world: &World, end: &End) -> Datum {
-    match &end.reason {
-        EndReason::Done(value) => world.datum(value),
-        other => panic!("{other}"),
-    }
-}
-
-fn error(end: &End) -> &str {
-    match &end.reason {
-        EndReason::Failed(failure) => failure.kind.name(),
-        other => panic!("{other}"),
-    }
-}
+use worlds::{error, load, value, world};
 
 #[test]
 fn actors_are_started_asked_and_ended_from_outside() {
@@ -223,331 +192,6 @@ fn functions_of_the_embedder_may_take_their_time_and_may_panic() {
 }
 
 #[test]
-fn holders_of_meta_grant_vote_and_three_quarters_of_them_decide() {
-    let mut world = world();
-    let program = load(
-        &mut world,
-        "(defn voter [answer]
-           (let loop () (let ((m (receive))) (when (pair? m) (vote-capability (nth m 1) answer) (vote-capability (nth m 1) (not answer))) (loop))))
-         (defn asker [] (let loop () (receive) (reply (request-capability 'sys-terminate-actor \"please\")) (loop)))
-         0",
-    );
-    let spawn = |world: &mut World, answer| {
-        let voter = world
-            .spawn_function(program, "voter", &[Datum::Bool(answer)])
-            .unwrap();
-        assert!(world.grant(voter, "meta-grant", false));
-        voter
-    };
-    let asker = world.spawn_function(program, "asker", &[]).unwrap();
-    let ask = |world: &mut World| world.ask(asker, &Datum::Nil).unwrap();
-    assert_eq!(ask(&mut world), Datum::Bool(false), "nobody may vote");
-    let against = spawn(&mut world, false);
-    for _ in 0..2 {
-        spawn(&mut world, true);
-    }
-    assert_eq!(
-        ask(&mut world),
-        Datum::Bool(false),
-        "two of three are not enough"
-    );
-    spawn(&mut world, true);
-    assert_eq!(ask(&mut world), Datum::Bool(true), "three of four are");
-    assert!(world.holds(asker, "sys-terminate-actor"));
-    assert!(world.revoke_from(asker, "sys-terminate-actor"));
-    assert!(!world.holds(asker, "sys-terminate-actor"));
-    assert!(world.revoke_from(against, "meta-grant"));
-    assert_eq!(ask(&mut world), Datum::Bool(true));
-    let entries: Vec<_> = world.audit().entries().cloned().collect();
-    assert_eq!(AuditLog::first_break([0; 32], &entries), None);
-    let votes = entries
-        .iter()
-        .filter(|entry| entry.operation == CapabilityOperation::Vote);
-    assert!(
-        votes.clone().count() >= 7 && votes.clone().count() < 20,
-        "nobody votes twice"
-    );
-    let mut forged = entries.clone();
-    forged[1].result = AuditResult::Denied;
-    assert_eq!(AuditLog::first_break([0; 32], &forged), Some(1));
-    let mut shortened = entries;
-    shortened.remove(2);
-    assert!(AuditLog::first_break([0; 32], &shortened).is_some());
-}
-
-#[test]
-fn a_vote_that_nobody_casts_ends_at_its_deadline() {
-    let mut world = world();
-    let program = load(
-        &mut world,
-        "(defn deaf [] (let loop () (receive) (loop)))
-         (defn main [] (request-capability 'meta-grant \"please\"))",
-    );
-    let deaf = world.spawn_function(program, "deaf", &[]).unwrap();
-    world.grant(deaf, "meta-grant", false);
-    let first = world.spawn(program, &[]).unwrap();
-    let end = world.run_until_end(first).unwrap();
-    assert_eq!(value(&world, &end), Datum::Bool(false));
-    assert_eq!(world.now_ms(), world.settings().vote_ms);
-}
-
-#[test]
-fn the_embedder_decides_where_it_wants_to() {
-    let mut world = World::builder()
-        .rule("shop", CapabilityRule::Embedder)
-        .host(HostFunction::pure("buy", |_| Ok(Datum::symbol("bought"))).needing("shop"))
-        .build()
-        .unwrap();
-    let program = load(
-        &mut world,
-        "(defn main []
-           (list (try (host-call 'buy) (catch e (error-kind e)))
-                 (request-capability 'shop \"hungry\") (host-call 'buy)
-                 (request-capability '(shop 5) \"greedy\")))",
-    );
-    let first = world.spawn(program, &[]).unwrap();
-    world.run_ticks(2);
-    let open = world.open_requests();
-    assert_eq!(open.len(), 1);
-    assert_eq!(
-        (open[0].1, &*open[0].2, &*open[0].3),
-        (first, "shop", "hungry")
-    );
-    assert!(world.decide_request(open[0].0, true));
-    assert!(!world.decide_request(open[0].0, true));
-    world.run_ticks(2);
-    let open = world.open_requests();
-    assert_eq!(&*open[0].2, "(shop 5)");
-    assert!(world.decide_request(open[0].0, false));
-    let end = world.run_until_end(first).unwrap();
-    let expected = Datum::List(vec![
-        Datum::symbol("CapabilityDenied"),
-        Datum::Bool(true),
-        Datum::symbol("bought"),
-        Datum::Bool(false),
-    ]);
-    assert_eq!(value(&world, &end), expected);
-}
-
-#[test]
-fn what_descends_from_a_revoked_capability_is_gone_too() {
-    let mut world = world();
-    let program = load(
-        &mut world,
-        "(defn keeper [] (let loop () (let ((m (receive)))
-            (cond ((eq? m 'child) (reply (spawn keeper)))
-                  ((eq? m 'holds) (reply (has-capability? 'io-network)))
-                  ((eq? m 'prints) (reply (has-capability? 'io-console)))
-                  (else (reply (delegate-capability m 'io-network :expires 1000))))
-            (loop))))
-         0",
-    );
-    let ask =
-        |world: &mut World, actor, text: &str| world.ask(actor, &Datum::symbol(text)).unwrap();
-    let root = world.spawn_function(program, "keeper", &[]).unwrap();
-    world.grant(root, "io-network", false);
-    let mut chain = vec![root];
-    for _ in 0..3 {
-        let last = *chain.last().unwrap();
-        let Datum::Actor(child) = ask(&mut world, last, "child") else {
-            panic!("no child")
-        };
-        assert_eq!(world.ask(last, &Datum::Actor(child)), Ok(Datum::Bool(true)));
-        chain.push(child);
-    }
-    for actor in &chain {
-        assert_eq!(ask(&mut world, *actor, "holds"), Datum::Bool(true));
-    }
-    assert!(world.revoke_from(chain[1], "io-network"));
-    let holds: Vec<Datum> = chain
-        .iter()
-        .map(|actor| ask(&mut world, *actor, "holds"))
-        .collect();
-    assert_eq!(holds, [true, false, false, false].map(Datum::Bool));
-    // What is inherited is taken from a subtree, its dead members in between or not.
-    world.handle().kill(chain[2]);
-    world.run_ticks(1);
-    assert!(world.revoke_from(chain[1], "io-console"));
-    assert_eq!(ask(&mut world, chain[0], "prints"), Datum::Bool(true));
-    assert_eq!(ask(&mut world, chain[1], "prints"), Datum::Bool(false));
-    assert_eq!(ask(&mut world, chain[3], "prints"), Datum::Bool(false));
-}
-
-#[test]
-fn only_ancestors_and_holders_of_the_power_end_others() {
-    let mut world = world();
-    let program = load(
-        &mut world,
-        "(defn idle [] (receive))
-         (defn killer [] (let loop () (let ((m (receive))) (kill m) (reply 'done) (loop))))
-         (defn parent [] (receive) (let ((child (spawn idle))) (reply child) (receive) (kill child) (receive)))
-         0",
-    );
-    let killer = world.spawn_function(program, "killer", &[]).unwrap();
-    let parent = world.spawn_function(program, "parent", &[]).unwrap();
-    let Ok(Datum::Actor(child)) = world.ask(parent, &Datum::Nil) else {
-        panic!("no child")
-    };
-    world.ask(killer, &Datum::Actor(child)).unwrap();
-    assert_eq!(world.actor_count(), 3);
-    let last = world.audit().entries().last().unwrap();
-    assert_eq!(
-        (last.operation, last.result),
-        (CapabilityOperation::Check, AuditResult::Denied)
-    );
-    world.send(parent, &Datum::Nil);
-    world.run_to_idle();
-    assert_eq!(world.actor_count(), 2);
-    world.grant(killer, "sys-terminate-actor", false);
-    world.ask(killer, &Datum::Actor(parent)).unwrap();
-    world.run_to_idle();
-    assert_eq!(world.actor_count(), 1);
-}
-
-#[test]
-fn a_subtree_uses_no_more_than_its_quota() {
-    let spin = "(defn spin [] (let loop () (loop)))
-         (defn main [n] (let loop ((i 0)) (when (< i n) (spawn spin) (loop (+ i 1)))) (receive))";
-    let mut world = world();
-    let program = load(&mut world, spin);
-    let root = world.spawn(program, &[Datum::Int(5)]).unwrap();
-    world.set_quota(
-        root,
-        Quota {
-            gas: Some(300_000),
-            gas_per_tick: Some(10_000),
-            ..Quota::default()
-        },
-    );
-    world.run_ticks(10);
-    let usage = world.usage(root).unwrap();
-    assert!(usage.gas > 50_000 && usage.gas <= 101_000, "{usage:?}");
-    assert_eq!(usage.children, 5);
-    assert!(!world.contention().is_empty());
-    assert!(!world.usage_history(root).is_empty());
-    world.run_ticks(60);
-    let usage = world.usage(root);
-    assert!(usage.is_none_or(|usage| usage.gas <= 301_000), "{usage:?}");
-    assert_eq!(
-        world.statistics().failed,
-        5,
-        "those that want to run have ended"
-    );
-}
-
-#[test]
-fn quotas_of_children_host_calls_and_messages() {
-    let calls = Arc::new(Mutex::new(0));
-    let count = Arc::clone(&calls);
-    let mut world = World::builder()
-        .host(HostFunction::output("tell", move |_| {
-            *count.lock().unwrap() += 1
-        }))
-        .build()
-        .unwrap();
-    let program = load(
-        &mut world,
-        "(defn idle [] (receive))
-         (defn attempts [f] (let loop ((i 0)) (let ((r (try (f) (catch e (error-kind e))))) (if (eq? r 'QuotaExceeded) i (if (= i 200) i (loop (+ i 1)))))))
-         (defn flood [to n] (let loop ((i 0)) (if (= i n) i (begin (send! to i) (loop (+ i 1))))))
-         (defn main []
-           (list (attempts (lambda () (spawn idle)))
-                 (attempts (lambda () (host-call 'tell 1)))
-                 (flood (spawn-or-self) 100)))
-         (define (spawn-or-self) (try (spawn idle) (catch e (receive :timeout 1) other)))
-         (define other 0)",
-    );
-    let sink = load(
-        &mut world,
-        "(set-mailbox! :limit 5) (let loop () (receive) (loop))",
-    );
-    let sink = world.spawn(sink, &[]).unwrap();
-    let root = world.spawn(program, &[]).unwrap();
-    world.set_quota(
-        root,
-        Quota {
-            children: Some(20),
-            host_calls: Some(30),
-            messages_per_tick: Some(10),
-            ..Quota::default()
-        },
-    );
-    let _ = sink;
-    let end = world.run_until_end(root);
-    let end = end.map(|end| match end.reason {
-        EndReason::Failed(failure) => failure.kind.name().to_owned(),
-        other => format!("{other}"),
-    });
-    // `other` is no actor: the flood ends there, after both quotas were met.
-    assert_eq!(end.as_deref(), Some("TypeMismatch"));
-    assert_eq!(*calls.lock().unwrap(), 30);
-    let program = load(
-        &mut world,
-        "(defn main [to n] (let loop ((i 0)) (if (= i n) i (begin (send! to i) (loop (+ i 1))))))",
-    );
-    let before = world.ticks();
-    let flood = world
-        .spawn(program, &[Datum::Actor(sink), Datum::Int(100)])
-        .unwrap();
-    world.set_quota(
-        flood,
-        Quota {
-            messages_per_tick: Some(10),
-            ..Quota::default()
-        },
-    );
-    let end = world.run_until_end(flood).unwrap();
-    assert_eq!(value(&world, &end), Datum::Int(100));
-    let ticks = world.ticks() - before;
-    assert!((10..=12).contains(&ticks), "{ticks}");
-}
-
-#[test]
-fn memory_of_a_subtree_is_shared_out_and_an_empty_pool_is_an_error() {
-    let source = "(defn hoard [bytes] (let loop ((all nil) (left bytes)) (if (< left 0) (length all) (loop (cons (make-bytes 1000) all) (- left 1000)))))
-         (defn main [n each] (let loop ((i 0)) (when (< i n) (spawn hoard each) (loop (+ i 1)))) (receive :timeout 1) 'through)";
-    for (each, failed) in [(200_000, 0), (600_000, 1)] {
-        let mut world = world();
-        let program = load(&mut world, source);
-        let root = world
-            .spawn(program, &[Datum::Int(2), Datum::Int(each)])
-            .unwrap();
-        world.set_quota(
-            root,
-            Quota {
-                memory_bytes: Some(1_000_000),
-                ..Quota::default()
-            },
-        );
-        let end = world.run_until_end(root).unwrap();
-        assert_eq!(value(&world, &end), Datum::symbol("through"));
-        assert_eq!(world.statistics().failed, failed, "{each}");
-    }
-}
-
-#[test]
-fn a_subtree_of_many_busy_actors_gets_no_more_time_than_one_of_a_single_one() {
-    let mut world = world();
-    let program = load(
-        &mut world,
-        "(defn spin [] (let loop () (loop)))
-         (defn crowd [n] (let loop ((i 0)) (when (< i n) (spawn spin) (loop (+ i 1)))) (spin))
-         0",
-    );
-    let crowd = world
-        .spawn_function(program, "crowd", &[Datum::Int(500)])
-        .unwrap();
-    let single = world.spawn_function(program, "spin", &[]).unwrap();
-    for actor in [crowd, single] {
-        world.set_quota(actor, Quota::default());
-    }
-    world.run_ticks(200);
-    let [crowd, single] = [crowd, single].map(|actor| world.usage(actor).unwrap());
-    assert!(crowd.children > 100, "{crowd:?}");
-    assert!(single.gas * 3 > crowd.gas, "{single:?} {crowd:?}");
-}
-
-#[test]
 fn time_is_told_by_the_embedder_if_it_wants() {
     let mut world = world();
     world.set_pace(Pace::Told);
@@ -609,18 +253,17 @@ fn a_failed_message_is_set_aside_with_what_is_needed_to_see_it_again() {
         (first, "DivisionByZero")
     );
     assert_eq!(world.datum(&failed.message), Datum::Int(0));
-    let mut fiber =
-        physics_world::jit::Fiber::from_image(world.code(), &failed.image, 1 << 20).unwrap();
+    let mut fiber = Fiber::from_image(world.code(), &failed.image, 1 << 20).unwrap();
     let mut host = physics_world::solo::Solo::new(Vec::new());
-    let again = physics_world::jit::reference::answer(
+    let again = reference::answer(
         &mut fiber,
         world.code(),
         &mut host,
         Ok(failed.message.clone()),
     );
     assert!(again.is_ok());
-    let outcome = physics_world::jit::reference::run(&mut fiber, world.code(), &mut host, 1_000);
-    let physics_world::jit::reference::Outcome::Failed(failure) = outcome else {
+    let outcome = reference::run(&mut fiber, world.code(), &mut host, 1_000);
+    let Outcome::Failed(failure) = outcome else {
         panic!("{outcome:?}")
     };
     assert_eq!(failure.place, failed.failure.place);
@@ -707,4 +350,121 @@ fn a_long_chain_of_senders_that_wait_for_each_other_ends_one_by_one() {
     let first = world.spawn(program, &[Datum::Int(20_000)]).unwrap();
     let end = world.run_until_end(first).unwrap();
     assert_eq!(value(&world, &end), Datum::Int(2));
+}
+
+#[test]
+fn an_actor_that_was_started_anew_does_not_go_back_to_its_life_before() {
+    let mut world = world();
+    let program = load(
+        &mut world,
+        "(define lives 0)
+         (defn partner [] (receive) (car 1))
+         (defn fragile [parent]
+           (send! parent 'begins)
+           (let ((m (receive))) (link m) (send! parent 'linked) (receive)))
+         (defn main []
+           (let* ((me (self)) (p (spawn partner)) (f (supervise (lambda () (fragile me)) :rewind true :max 5)))
+             (receive)
+             (send! f p) (receive)
+             (send! p 'fail)
+             (list (receive) (begin (send! f 5) (receive :timeout 10)))))",
+    );
+    let first = world.spawn(program, &[]).unwrap();
+    let end = world.run_until_end(first).unwrap();
+    // It ended by its link and began anew; then it failed on a number and went back to before that.
+    let expected = Datum::List(vec![Datum::symbol("begins"), Datum::Nil]);
+    assert_eq!(value(&world, &end), expected);
+    let set_aside: Vec<Datum> = world
+        .quarantine()
+        .map(|message| world.datum(&message.message))
+        .collect();
+    assert_eq!(set_aside, [Datum::Int(5)]);
+}
+
+#[test]
+fn an_actor_that_is_started_anew_and_fails_at_once_begins_again() {
+    let mut world = world();
+    let program = load(
+        &mut world,
+        "(defn partner [] (receive) (car 1))
+         (defn fragile [parent]
+           (send! parent 'begins)
+           (when (has-capability? 'io-console) (let ((m (receive))) (link m) (send! parent 'linked) (receive)))
+           (car 'fails))
+         (defn main []
+           (let* ((me (self)) (p (spawn partner)) (f (supervise (lambda () (fragile me)) :rewind true :max 3)))
+             (receive)
+             (send! f p) (receive)
+             (revoke-capability f 'io-console)
+             (monitor f)
+             (send! p 'fail)
+             (let loop ((seen nil)) (let ((m (receive :timeout 10))) (if (nil? m) (reverse seen) (loop (cons (if (pair? m) (car m) m) seen)))))))",
+    );
+    let first = world.spawn(program, &[]).unwrap();
+    let end = world.run_until_end(first).unwrap();
+    let seen = ["begins", "begins", "begins", "down", "down"].map(Datum::symbol);
+    assert_eq!(value(&world, &end), Datum::List(seen.to_vec()));
+    assert_eq!(world.quarantine().count(), 0, "it failed on no message");
+}
+
+#[test]
+fn calls_that_happen_outside_wait_for_their_turn_when_there_are_many() {
+    let running = Arc::new(Mutex::new((0usize, 0usize)));
+    let seen = Arc::clone(&running);
+    let mut world = World::builder()
+        .settings(physics_world::WorldSettings {
+            host_threads_max: 3,
+            ..Default::default()
+        })
+        .host(HostFunction::call("slow", move |_, arguments| {
+            {
+                let mut counts = seen.lock().unwrap();
+                counts.0 += 1;
+                counts.1 = counts.1.max(counts.0);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            seen.lock().unwrap().0 -= 1;
+            Ok(arguments.into_iter().next().unwrap_or(Datum::Nil))
+        }))
+        .build()
+        .unwrap();
+    let program = load(
+        &mut world,
+        "(defn caller [parent n] (send! parent (host-call 'slow n)))
+         (defn main [n]
+           (let loop ((i 0)) (when (< i n) (spawn caller (self) i) (loop (+ i 1))))
+           (let loop ((i 0) (sum 0)) (if (= i n) sum (loop (+ i 1) (+ sum (receive))))))",
+    );
+    let first = world.spawn(program, &[Datum::Int(20)]).unwrap();
+    let end = world.run_until_end(first).unwrap();
+    assert_eq!(value(&world, &end), Datum::Int(190));
+    assert!(running.lock().unwrap().1 <= 3);
+}
+
+#[test]
+fn an_actor_wants_the_events_of_so_many_topics_at_most() {
+    let mut world = World::builder()
+        .settings(physics_world::WorldSettings {
+            topics_max: 5,
+            ..Default::default()
+        })
+        .build()
+        .unwrap();
+    let program = load(
+        &mut world,
+        "(defn topic [n] (string->symbol (number->string n)))
+         (defn main []
+           (let loop ((i 0)) (when (< i 8) (subscribe (topic i)) (loop (+ i 1))))
+           (yield)
+           (subscribe (topic 0))
+           (let ((refused (try (subscribe 'more) (catch e (error-kind e)))))
+             (unsubscribe (topic 1)) (yield)
+             (subscribe 'more) (yield)
+             (publish 'more 1) (publish (topic 7) 2)
+             (list refused (receive) (receive :timeout 1))))",
+    );
+    let first = world.spawn(program, &[]).unwrap();
+    let end = world.run_until_end(first).unwrap();
+    let expected = vec![Datum::symbol("QuotaExceeded"), Datum::Int(1), Datum::Nil];
+    assert_eq!(value(&world, &end), Datum::List(expected));
 }

@@ -20,6 +20,14 @@ pub struct CapabilityName {
 }
 
 impl CapabilityName {
+    /// A capability without a parameter.
+    pub fn plain(name: &str) -> CapabilityName {
+        CapabilityName {
+            name: name.to_owned(),
+            parameter: None,
+        }
+    }
+
     /// Bytes to charge for copying it.
     pub fn size_bytes(&self) -> u64 {
         let parameter = self.parameter.as_ref().map_or(0, Parcel::size_bytes);

@@ -16,6 +16,7 @@
 //! | `host` | functions of the embedder, values as it sees them |
 //! | `inspect` | looking at actors, and stopping them |
 //! | `monitor` | what goes wrong, and metrics |
+//! | `options` | options as programs give them |
 //! | `settings` | every number that can be chosen |
 #![forbid(unsafe_code)]
 
@@ -25,6 +26,7 @@ pub mod host;
 pub mod inspect;
 pub mod message;
 pub mod monitor;
+mod options;
 pub mod quota;
 pub mod schedule;
 pub mod settings;

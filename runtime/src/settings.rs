@@ -35,6 +35,10 @@ pub struct WorldSettings {
     pub extra_gas: u64,
     /// Milliseconds that a sender waits for room in a mailbox at most.
     pub park_ms: u64,
+    /// Calls of the embedder's functions that happen outside at the same time; others wait for their turn.
+    pub host_threads_max: usize,
+    /// Topics that an actor may want the events of.
+    pub topics_max: usize,
     /// Published events that are remembered, the newest.
     pub events_max: usize,
     /// Messages that actors failed on and that are kept, the newest.
@@ -59,6 +63,8 @@ impl Default for WorldSettings {
             overflow: Overflow::Refuse,
             vote_ms: 10_000,
             park_ms: 5_000,
+            host_threads_max: 64,
+            topics_max: 1_024,
             events_max: 256,
             quarantine_max: 1_024,
             extra_memory_bytes: 0,

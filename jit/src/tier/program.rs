@@ -33,7 +33,7 @@ const INSTRUCTIONS_OF_THRESHOLD: u64 = 32;
 #[derive(Debug, Default)]
 pub(super) struct FunctionState {
     pub(super) native: Option<Arc<CompiledFunction>>,
-    /// The engine does not enter its native code for now: the stays there were too short.
+    /// The engine does not enter its native code until it is much hotter: the stays there were too short.
     pub(super) rests: bool,
     rests_so_far: u32,
     /// Gas that stays in its native code have used more than they are worth.

@@ -88,7 +88,7 @@ pub(crate) struct Rare {
     /// The timer of its wait for room.
     pub(crate) park_timer: Option<TimerKey>,
     /// Whose events it wants.
-    pub(crate) topics: Vec<String>,
+    pub(crate) topics: BTreeSet<String>,
     /// Whether ends of linked actors arrive as messages.
     pub(crate) traps_exits: bool,
     /// What its supervisor wants.
@@ -107,12 +107,12 @@ pub(crate) struct Rare {
     pub(crate) lease: Option<QuotaLease>,
     /// What the boundary has found used up for good, to be told to the program.
     pub(crate) refused_by_quota: Option<QuotaKind>,
+    /// The answer that did not fit in the memory leased for its turn, up to the boundary.
+    pub(crate) undelivered: Option<Answered>,
     /// Logical bytes that its pools count it with.
     pub(crate) counted_bytes: u64,
     /// Times that the memory leased for a turn did not suffice.
     pub(crate) memory_doublings: u32,
-    /// What the last receive took out, to be put back if it could not be delivered.
-    pub(crate) taken: Option<(Message, u8)>,
 }
 
 /// Where an actor belongs.
@@ -259,9 +259,12 @@ impl Body {
 
     /// One that has failed for want of leased memory goes on where it stands, with twice as much.
     pub(crate) fn go_on_with_more_memory(&mut self) {
-        self.status = Status::Ready;
-        let doublings = &mut self.rare_mut().memory_doublings;
-        *doublings = (*doublings + 1).min(MEMORY_DOUBLINGS_MAX);
+        let rare = self.rare_mut();
+        rare.memory_doublings = (rare.memory_doublings + 1).min(MEMORY_DOUBLINGS_MAX);
+        self.status = match rare.undelivered.take() {
+            Some(answer) => Status::Due(Due::Answer(Box::new(answer))),
+            None => Status::Ready,
+        };
     }
 
     /// Whether it waits for room in another's mailbox.

@@ -3,15 +3,13 @@
 use std::collections::VecDeque;
 
 use pw_isa::wire::Writer;
-use pw_jit::fiber::arena::Arena;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::fiber::start::Start;
-use pw_jit::heap::Heap;
-use pw_jit::text::{Style, value_text};
-use pw_jit::{CodeSpace, Fiber, Value};
+use pw_jit::{CodeSpace, Fiber};
 
 use super::{ActorId, EndReason};
 use crate::message::Message;
+use crate::options;
 
 /// When an actor is started again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,13 +64,6 @@ impl Supervision {
         start: Start,
         options: &Parcel,
     ) -> Result<Supervision, String> {
-        let mut arena = Arena::new();
-        let list = options.unpack(code, &mut arena);
-        let heap = Heap {
-            arena: &arena,
-            code,
-        };
-        let parts: Vec<Value> = heap.list(list).flatten().collect();
         let mut wanted = Supervision {
             start,
             restart: Restart::OnFailure,
@@ -82,26 +73,23 @@ impl Supervision {
             restarts: VecDeque::new(),
             saved: None,
         };
-        for pair in parts.chunks(2) {
-            let key = heap.symbol(pair[0]).unwrap_or("");
-            let value = pair.get(1).copied().unwrap_or(Value::NIL);
-            let number = value.as_int().and_then(|number| u64::try_from(number).ok());
-            match (key, heap.symbol(value), value.as_bool(), number) {
+        let taken = options::read(code, options, |key, value| {
+            match (key, value.symbol, value.truth, value.number) {
                 (":restart", Some("always"), ..) => wanted.restart = Restart::Always,
                 (":restart", Some("on-failure"), ..) => wanted.restart = Restart::OnFailure,
                 (":restart", Some("never"), ..) => wanted.restart = Restart::Never,
                 (":rewind", _, Some(rewinds), _) => wanted.rewinds = rewinds,
                 (":max", _, _, Some(max)) => wanted.restarts_max = max,
                 (":within", _, _, Some(ms)) => wanted.within_ms = ms,
-                _ => {
-                    let text = value_text(heap, list, Style::Quoted);
-                    return Err(format!(
-                        "supervise takes :restart 'always, 'on-failure or 'never, :rewind, :max and :within; found {text}"
-                    ));
-                }
+                _ => return false,
             }
-        }
-        Ok(wanted)
+            true
+        });
+        let usage =
+            "supervise takes :restart 'always, 'on-failure or 'never, :rewind, :max and :within";
+        taken
+            .map(|()| wanted)
+            .map_err(|text| format!("{usage}; found {text}"))
     }
 
     /// Whether the actor is to go on after such an end, and may; a restart is counted.

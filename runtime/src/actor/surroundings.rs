@@ -4,12 +4,9 @@
 //! here can see another actor.
 
 use pw_isa::ErrorKind;
-use pw_jit::fiber::arena::Arena;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::fiber::start::Start;
-use pw_jit::heap::Heap;
 use pw_jit::host::{Answer, Effect, Host};
-use pw_jit::text::{Style, value_text};
 use pw_jit::{CodeSpace, Fiber, Value};
 
 use super::slice::Common;
@@ -27,6 +24,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) body: &'a mut Body,
     pub(super) common: Common<'a>,
     pub(super) deeds: &'a mut Vec<Deed>,
+    /// What the last receive took out, to be put back if it cannot be delivered.
+    pub(super) taken: Option<(Message, u8)>,
 }
 
 fn truth(value: bool) -> Answer {
@@ -124,9 +123,7 @@ impl Surroundings<'_> {
         if let Some((message, priority)) = self.body.mailbox.take() {
             self.body.note_received(&message);
             let content = message.content.clone();
-            if matches!(content, Parcel::Graph(_)) {
-                self.body.rare_mut().taken = Some((message, priority));
-            }
+            self.taken = Some((message, priority));
             return Answer::Done(content);
         }
         match timeout_ms {
@@ -165,7 +162,7 @@ impl Surroundings<'_> {
     }
 
     /// What is left of what the actor may use in this turn, if its subtree has a quota.
-    fn lease(&mut self) -> Option<&mut QuotaLease> {
+    pub(super) fn lease(&mut self) -> Option<&mut QuotaLease> {
         self.body.rare.as_mut()?.lease.as_mut()
     }
 
@@ -235,6 +232,19 @@ impl Surroundings<'_> {
         Answer::Done(address(id))
     }
 
+    fn subscribe(&mut self, topic: String) -> Answer {
+        let topics_max = self.common.settings.topics_max;
+        let rare = self.body.rare.as_ref();
+        if rare.is_some_and(|rare| rare.topics.len() >= topics_max && !rare.topics.contains(&topic))
+        {
+            return Answer::Refused {
+                kind: ErrorKind::QuotaExceeded,
+                message: format!("an actor subscribes to at most {topics_max} topics"),
+            };
+        }
+        self.done(Deed::Subscribe(topic))
+    }
+
     fn supervise(&mut self, code: &CodeSpace, start: Start, options: &Parcel) -> Answer {
         let supervision = match Supervision::new(code, start, options) {
             Ok(supervision) => supervision,
@@ -278,30 +288,11 @@ impl Surroundings<'_> {
     }
 
     fn set_mailbox(&mut self, code: &CodeSpace, options: &Parcel) -> Answer {
-        let mut arena = Arena::new();
-        let list = options.unpack(code, &mut arena);
-        let heap = Heap {
-            arena: &arena,
-            code,
+        let rules = self.body.rules(self.common.settings.mailbox_rules());
+        let rules = match rules.changed_by(code, options) {
+            Ok(rules) => rules,
+            Err(message) => return Answer::error(message),
         };
-        let parts: Vec<Value> = heap.list(list).flatten().collect();
-        let mut rules = self.body.rules(self.common.settings.mailbox_rules());
-        for pair in parts.chunks(2) {
-            let key = heap.symbol(pair[0]).unwrap_or("");
-            let value = pair.get(1).copied().unwrap_or(Value::NIL);
-            match (key, value.as_int(), heap.symbol(value)) {
-                (":limit", Some(limit), _) if limit >= 0 => rules.messages_max = limit as u64,
-                (":policy", _, Some("drop-oldest")) => rules.overflow = Overflow::DropOldest,
-                (":policy", _, Some("refuse")) => rules.overflow = Overflow::Refuse,
-                (":policy", _, Some("wait")) => rules.overflow = Overflow::Wait,
-                _ => {
-                    let text = value_text(heap, list, Style::Quoted);
-                    return Answer::error(format!(
-                        "set-mailbox! does not know these options: {text}"
-                    ));
-                }
-            }
-        }
         self.body.rare_mut().rules = Some(rules);
         Answer::NIL
     }
@@ -360,8 +351,7 @@ pub(crate) fn new_actor(
 
 impl Host for Surroundings<'_> {
     fn take_back(&mut self, _: Parcel) {
-        let taken = self.body.rare.as_mut().and_then(|rare| rare.taken.take());
-        if let Some((message, priority)) = taken {
+        if let Some((message, priority)) = self.taken.take() {
             self.body.mailbox.put_back(message, priority);
         }
     }
@@ -400,7 +390,7 @@ impl Host for Surroundings<'_> {
             } => self.request(ActorId(to), value, timeout_ms),
             Effect::Reply { value } => self.reply(value),
             Effect::Broadcast { actors, value } => self.broadcast(&actors, &value),
-            Effect::Subscribe { topic } => self.done(Deed::Subscribe(topic)),
+            Effect::Subscribe { topic } => self.subscribe(topic),
             Effect::Unsubscribe { topic } => self.done(Deed::Unsubscribe(topic)),
             Effect::Publish { topic, value } => match self.count_messages(1) {
                 Err(again) => again,
@@ -460,14 +450,14 @@ impl Host for Surroundings<'_> {
 
 impl Surroundings<'_> {
     fn host_call(&mut self, code: &CodeSpace, name: String, arguments: Vec<Parcel>) -> Answer {
-        let Some(function) = self.common.hosts.get(&name) else {
-            let known: Vec<&str> = self.common.hosts.names().collect();
+        let common = self.common;
+        let Some(function) = common.hosts.get(&name) else {
+            let known: Vec<&str> = common.hosts.names().collect();
             let known = known.join(", ");
             return Answer::error(format!(
                 "there is no host function `{name}`; there is {known}"
             ));
         };
-        let (function, name) = (function.clone(), name.as_str());
         if let Some(lease) = self.lease() {
             let Some(left) = lease.left.host_calls.checked_sub(1) else {
                 self.deeds.push(Deed::WantsHostCalls);
@@ -476,7 +466,7 @@ impl Surroundings<'_> {
             lease.left.host_calls = left;
         }
         if let Some(capability) = function.capability()
-            && let Err(refused) = self.need(capability, name)
+            && let Err(refused) = self.need(capability, &name)
         {
             return refused;
         }

@@ -17,7 +17,9 @@ pub(crate) struct Ballot {
     pub(crate) wait: u64,
     pub(crate) capability: CapabilityName,
     pub(crate) reason: String,
-    /// Who may vote; empty when the embedder decides.
+    /// Whether the embedder decides.
+    pub(crate) is_for_embedder: bool,
+    /// Who may vote.
     pub(crate) voters: BTreeSet<ActorId>,
     /// Approvals that it needs.
     pub(crate) needed: u64,
@@ -50,7 +52,7 @@ impl Ballot {
     }
 
     /// An actor cannot vote any more; its vote, if it has voted, stays.
-    pub(crate) fn leave(&mut self, voter: ActorId) {
+    fn leave(&mut self, voter: ActorId) {
         if !self.votes.contains_key(&voter) {
             self.voters.remove(&voter);
         }
@@ -73,15 +75,75 @@ impl Ballot {
 #[derive(Debug, Default)]
 pub(crate) struct Ballots {
     made: u64,
-    pub(crate) open: BTreeMap<u64, Ballot>,
+    open: BTreeMap<u64, Ballot>,
+    /// Ballots by those who may vote in them, and by those who wait for them.
+    of_voter: BTreeSet<(ActorId, u64)>,
+    of_requester: BTreeMap<ActorId, u64>,
+    /// How many wait for the embedder.
+    for_embedder: usize,
 }
 
 impl Ballots {
     /// A new one; its number.
     pub(crate) fn add(&mut self, ballot: Ballot) -> u64 {
         self.made += 1;
+        let voters = ballot.voters.iter();
+        self.of_voter
+            .extend(voters.map(|voter| (*voter, self.made)));
+        self.of_requester.insert(ballot.requester, self.made);
+        self.for_embedder += usize::from(ballot.is_for_embedder);
         self.open.insert(self.made, ballot);
         self.made
+    }
+
+    /// It is decided.
+    pub(crate) fn remove(&mut self, number: u64) -> Option<Ballot> {
+        let ballot = self.open.remove(&number)?;
+        for voter in &ballot.voters {
+            self.of_voter.remove(&(*voter, number));
+        }
+        if self.of_requester.get(&ballot.requester) == Some(&number) {
+            self.of_requester.remove(&ballot.requester);
+        }
+        self.for_embedder -= usize::from(ballot.is_for_embedder);
+        Some(ballot)
+    }
+
+    pub(crate) fn get(&self, number: u64) -> Option<&Ballot> {
+        self.open.get(&number)
+    }
+
+    pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut Ballot> {
+        self.open.get_mut(&number)
+    }
+
+    /// The one that an actor waits for, since this wait.
+    pub(crate) fn of_requester(&self, requester: ActorId, wait: u64) -> Option<u64> {
+        let number = *self.of_requester.get(&requester)?;
+        (self.open.get(&number)?.wait == wait).then_some(number)
+    }
+
+    /// Whether any waits for the embedder.
+    pub(crate) fn has_for_embedder(&self) -> bool {
+        self.for_embedder > 0
+    }
+
+    /// All of them, by number.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &Ballot)> {
+        self.open.iter().map(|(number, ballot)| (*number, ballot))
+    }
+
+    /// An actor cannot vote any more; its votes stay. The ballots whose outcome may be another now.
+    pub(crate) fn leave(&mut self, voter: ActorId) -> Vec<u64> {
+        let of_voter = self.of_voter.range((voter, 0)..=(voter, u64::MAX));
+        let numbers: Vec<u64> = of_voter.map(|(_, number)| *number).collect();
+        for number in &numbers {
+            if let Some(ballot) = self.open.get_mut(number) {
+                ballot.leave(voter);
+            }
+            self.of_voter.remove(&(voter, *number));
+        }
+        numbers
     }
 
     pub(crate) fn write(&self, code: &CodeSpace, out: &mut Writer) {
@@ -93,6 +155,7 @@ impl Ballots {
             out.varint(ballot.wait);
             write_capability(&ballot.capability, code, out);
             out.text(&ballot.reason);
+            out.u8(u8::from(ballot.is_for_embedder));
             out.varint(ballot.needed);
             out.varint(ballot.deadline_ms);
             out.varint(ballot.voters.len() as u64);

@@ -1,6 +1,6 @@
 //! Publish and subscribe: who wants the events of which type, and the last events.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pw_isa::wire::Writer;
 use pw_jit::fiber::parcel::Parcel;
@@ -23,8 +23,8 @@ pub struct BroadcastEvent {
 /// Who wants which events.
 #[derive(Clone, Debug)]
 pub struct BroadcastSystem {
-    /// Actors by topic, in the order in which they subscribed.
-    subscriptions: BTreeMap<String, Vec<ActorId>>,
+    /// Actors by topic, by their addresses.
+    subscriptions: BTreeMap<String, BTreeSet<ActorId>>,
     history: VecDeque<BroadcastEvent>,
     history_max: usize,
 }
@@ -41,12 +41,10 @@ impl BroadcastSystem {
 
     /// An actor wants the events of a type from now on; false if it had them already.
     pub fn subscribe(&mut self, actor: ActorId, event_type: String) -> bool {
-        let subscribers = self.subscriptions.entry(event_type).or_default();
-        let is_new = !subscribers.contains(&actor);
-        if is_new {
-            subscribers.push(actor);
-        }
-        is_new
+        self.subscriptions
+            .entry(event_type)
+            .or_default()
+            .insert(actor)
     }
 
     /// An actor does not want them any more; whether it had them.
@@ -54,24 +52,24 @@ impl BroadcastSystem {
         let Some(subscribers) = self.subscriptions.get_mut(event_type) else {
             return false;
         };
-        let before = subscribers.len();
-        subscribers.retain(|subscriber| *subscriber != actor);
-        let had = subscribers.len() < before;
+        let had = subscribers.remove(&actor);
         if subscribers.is_empty() {
             self.subscriptions.remove(event_type);
         }
         had
     }
 
-    /// Who wants the events of a type.
-    pub fn subscribers(&self, event_type: &str) -> &[ActorId] {
+    /// Who wants the events of a type, by rising address.
+    pub fn subscribers(&self, event_type: &str) -> Vec<ActorId> {
         let subscribers = self.subscriptions.get(event_type);
-        subscribers.map_or(&[], Vec::as_slice)
+        subscribers.map_or(Vec::new(), |subscribers| {
+            subscribers.iter().copied().collect()
+        })
     }
 
     /// Takes note of an event; who is to get it.
     pub fn broadcast_event(&mut self, event: BroadcastEvent) -> Vec<ActorId> {
-        let receivers = self.subscribers(&event.event_type).to_vec();
+        let receivers = self.subscribers(&event.event_type);
         if self.history_max > 0 {
             if self.history.len() == self.history_max {
                 self.history.pop_front();

@@ -1,9 +1,12 @@
 //! What an actor has received and not yet taken, within limits.
 
+use pw_jit::CodeSpace;
+use pw_jit::fiber::parcel::Parcel;
 use serde::{Deserialize, Serialize};
 
 use super::letter::Message;
 use super::queue::PriorityMessageQueue;
+use crate::options;
 
 /// What happens to a message that finds its receiver's mailbox full. The receiver never notices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -26,6 +29,33 @@ pub struct MailboxRules {
     pub bytes_max: u64,
     /// What happens to a message beyond them.
     pub overflow: Overflow,
+}
+
+impl MailboxRules {
+    /// These rules with the options of `set-mailbox!`: `:limit`, from 0 on, and `:policy`, one of `refuse`, `drop-oldest` and
+    /// `wait`.
+    ///
+    /// # Errors
+    /// What is to be told to the program, when there are other options; then none of them holds.
+    pub fn changed_by(
+        mut self,
+        code: &CodeSpace,
+        options: &Parcel,
+    ) -> Result<MailboxRules, String> {
+        let taken = options::read(code, options, |key, value| {
+            match (key, value.number, value.symbol) {
+                (":limit", Some(limit), _) => self.messages_max = limit,
+                (":policy", _, Some("drop-oldest")) => self.overflow = Overflow::DropOldest,
+                (":policy", _, Some("refuse")) => self.overflow = Overflow::Refuse,
+                (":policy", _, Some("wait")) => self.overflow = Overflow::Wait,
+                _ => return false,
+            }
+            true
+        });
+        taken
+            .map(|()| self)
+            .map_err(|text| format!("set-mailbox! does not know these options: {text}"))
+    }
 }
 
 /// The limit that a message does not fit in.

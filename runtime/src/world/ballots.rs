@@ -26,16 +26,19 @@ impl World {
             .collect()
     }
 
+    /// Has others decide about a request: voters, a share of whom in percent, or the embedder.
     pub(super) fn open_ballot(
         &mut self,
         requester: ActorId,
         wait: u64,
         capability: &CapabilityName,
         reason: &str,
-        voters: BTreeSet<ActorId>,
-        share: u8,
+        electorate: Option<(BTreeSet<ActorId>, u8)>,
     ) {
+        let is_for_embedder = electorate.is_none();
+        let (voters, share) = electorate.unwrap_or_default();
         let ballot = Ballot {
+            is_for_embedder,
             requester,
             wait,
             capability: capability.clone(),
@@ -83,7 +86,7 @@ impl World {
             Parcel::Graph(_) => None,
         };
         let Some(number) = number else { return false };
-        let Some(ballot) = self.ballots.open.get_mut(&number) else {
+        let Some(ballot) = self.ballots.get_mut(number) else {
             return false;
         };
         if !ballot.vote(voter, approve) {
@@ -109,7 +112,7 @@ impl World {
 
     /// Ends a ballot whose outcome is known.
     pub(super) fn count_votes(&mut self, number: u64) {
-        let outcome = self.ballots.open.get(&number).map(Ballot::outcome);
+        let outcome = self.ballots.get(number).map(Ballot::outcome);
         match outcome {
             Some(Outcome::Approved) => self.close_ballot(number, true, "voted"),
             Some(Outcome::Denied) => self.close_ballot(number, false, "voted"),
@@ -118,7 +121,7 @@ impl World {
     }
 
     fn close_ballot(&mut self, number: u64, approved: bool, why: &str) {
-        let Some(ballot) = self.ballots.open.remove(&number) else {
+        let Some(ballot) = self.ballots.remove(number) else {
             return;
         };
         let result = if approved {
@@ -149,40 +152,41 @@ impl World {
 
     /// The time to decide about a request is up.
     pub(super) fn ballot_is_late(&mut self, requester: ActorId, wait: u64) {
-        let open = self.ballots.open.iter();
-        let number = open
-            .filter(|(_, ballot)| (ballot.requester, ballot.wait) == (requester, wait))
-            .map(|(number, _)| *number)
-            .next();
-        if let Some(number) = number {
+        if let Some(number) = self.ballots.of_requester(requester, wait) {
             self.close_ballot(number, false, "nobody decided in time");
+        }
+    }
+
+    /// An actor has ended that may have asked, or may have voted.
+    pub(super) fn leave_ballots(&mut self, actor: ActorId, last_wait: u64) {
+        if let Some(number) = self.ballots.of_requester(actor, last_wait) {
+            self.close_ballot(number, false, "the requester has ended");
+        }
+        for number in self.ballots.leave(actor) {
+            self.count_votes(number);
         }
     }
 
     /// Requests that wait for the embedder: number, who asks, for what, why.
     pub fn open_requests(&self) -> Vec<(u64, ActorId, String, String)> {
-        let open = self.ballots.open.iter();
-        open.filter(|(_, ballot)| ballot.voters.is_empty())
+        let open = self.ballots.iter();
+        open.filter(|(_, ballot)| ballot.is_for_embedder)
             .map(|(number, ballot)| {
                 let capability = self.capability_text(&ballot.capability);
-                (*number, ballot.requester, capability, ballot.reason.clone())
+                (number, ballot.requester, capability, ballot.reason.clone())
             })
             .collect()
     }
 
     /// Whether a request waits for the embedder.
     pub(super) fn has_open_requests(&self) -> bool {
-        let mut open = self.ballots.open.values();
-        open.any(|ballot| ballot.voters.is_empty())
+        self.ballots.has_for_embedder()
     }
 
     /// Decides about a request that waits for the embedder; false when there is none of that number.
     pub fn decide_request(&mut self, number: u64, approve: bool) -> bool {
-        let is_open = self
-            .ballots
-            .open
-            .get(&number)
-            .is_some_and(|ballot| ballot.voters.is_empty());
+        let ballot = self.ballots.get(number);
+        let is_open = ballot.is_some_and(|ballot| ballot.is_for_embedder);
         if is_open {
             self.close_ballot(number, approve, "the embedder decided");
         }

@@ -148,22 +148,16 @@ impl World {
     /// Brings a message to its receiver. One that finds no room, or nobody, is a dead letter.
     pub(super) fn deliver(&mut self, to: ActorId, message: Message, priority: u8) {
         let usual = self.settings.mailbox_rules();
-        if self.body(to).is_none() {
-            self.dead_letter(message.from, to);
-            if let Some(request) = message.request {
-                let text = format!("actor {to} has ended");
-                self.fail_request((message.from, request), ErrorKind::ActorEnded, text);
-            }
-            return;
-        }
-        let Some(body) = self.body(to) else { return };
+        let Some(body) = self.body(to) else {
+            return self.nobody(&message, to);
+        };
         let rules = body.rules(usual);
-        let is_behind = rules.overflow == Overflow::Wait && self.is_behind(message.from, to);
-        let Some(body) = self.body(to) else { return };
-        let mut room = body.mailbox.room(&message, rules);
-        if is_behind {
-            return self.no_room(to, message, priority, rules.overflow);
+        let waiting = body.rare.as_ref().map(|rare| &rare.waiting_senders);
+        if waiting.is_some_and(|waiting| waiting.contains(&message.from)) {
+            // What the sender has sent before comes first.
+            return self.no_room(to, message, priority, Overflow::Wait);
         }
+        let mut room = body.mailbox.room(&message, rules);
         if room.is_err() && rules.overflow == Overflow::DropOldest {
             body.mailbox.drop_oldest();
             room = body.mailbox.room(&message, rules);
@@ -175,6 +169,15 @@ impl World {
             body.rare_mut().askers.insert((message.from, request));
         }
         self.put(to, message, priority);
+    }
+
+    /// A message is for an actor that there is not.
+    fn nobody(&mut self, message: &Message, to: ActorId) {
+        self.dead_letter(message.from, to);
+        if let Some(request) = message.request {
+            let text = format!("actor {to} has ended");
+            self.fail_request((message.from, request), ErrorKind::ActorEnded, text);
+        }
     }
 
     /// Puts a message for which there is room into a mailbox.
@@ -328,8 +331,12 @@ impl World {
         }
     }
 
-    /// Adds an actor that another has started.
+    /// Adds an actor that another has started. One that has been ended meanwhile starts nobody: its subtree, with what that may
+    /// use, may be gone.
     pub(super) fn add_child(&mut self, parent: ActorId, child: Box<Actor>) {
+        if self.body(parent).is_none() {
+            return;
+        }
         let rare = self.body(parent).and_then(|body| body.rare.as_mut());
         let supervision = rare.and_then(|rare| rare.supervision.as_mut());
         if let Some(saved) = supervision.and_then(|supervision| supervision.saved.as_mut()) {

@@ -130,10 +130,7 @@ impl WorldBuilder {
                 is_inherited: true,
             };
             Holding {
-                capability: CapabilityName {
-                    name: name.clone(),
-                    parameter: None,
-                },
+                capability: CapabilityName::plain(name),
                 grant: grants.add(name, grant),
                 budget: None,
                 expires_ms: None,

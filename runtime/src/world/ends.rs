@@ -78,6 +78,7 @@ impl World {
             }
             self.note_gone(id, parent, actor.body.children);
             self.forget_powers(id);
+            self.leave_ballots(id, actor.body.waits);
             let mut is_supervised = false;
             if let Some(rare) = actor.body.rare {
                 is_supervised = rare.supervision.is_some();
@@ -144,11 +145,11 @@ impl World {
         if !supervision.allows_restart(&end.reason, now_ms) {
             return Some(end);
         }
-        let saved = match end.reason {
-            EndReason::Failed(_) => supervision.saved.take(),
-            _ => None,
-        };
+        // Whatever it does next, it does not go back to before a message of this life.
+        let saved = supervision.saved.take();
+        let saved = saved.filter(|_| matches!(end.reason, EndReason::Failed(_)));
         let start = supervision.start.clone();
+        actor.body.rare_mut().undelivered = None;
         self.drop_question(id);
         self.statistics.restarts += 1;
         if self.is_observed() {
@@ -302,17 +303,18 @@ impl World {
     }
 
     pub(super) fn subscribe(&mut self, actor: ActorId, topic: String) {
+        let topics_max = self.settings.topics_max;
         let Some(body) = self.body(actor) else { return };
         let topics = &mut body.rare_mut().topics;
-        if !topics.contains(&topic) {
-            topics.push(topic.clone());
+        // A program that wants more is told so when it asks next.
+        if topics.len() < topics_max && topics.insert(topic.clone()) {
             self.topics.subscribe(actor, topic);
         }
     }
 
     pub(super) fn unsubscribe(&mut self, actor: ActorId, topic: &str) {
         if let Some(rare) = self.body(actor).and_then(|body| body.rare.as_mut()) {
-            rare.topics.retain(|other| other != topic);
+            rare.topics.remove(topic);
         }
         self.topics.unsubscribe(actor, topic);
     }

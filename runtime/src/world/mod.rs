@@ -12,7 +12,8 @@
 //! | `powers`, `ballots` | decisions about capabilities; those that others make |
 //! | `quotas` | what subtrees may use |
 //! | `room` | senders that wait for room in a mailbox |
-//! | `outside` | inputs from any thread, questions from outside, calls of the embedder's functions |
+//! | `host_calls` | calls of the embedder's functions that happen outside |
+//! | `outside` | inputs from any thread, questions from outside |
 //! | `time` | the world's clock and its timers |
 //! | `trajectory` | the hash of everything that happened |
 
@@ -22,6 +23,7 @@ mod builder;
 mod ends;
 mod events;
 mod family;
+mod host_calls;
 mod outside;
 mod powers;
 mod quotas;

@@ -6,17 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use pw_isa::ErrorKind;
-
 use super::World;
-use crate::actor::{ActorId, Answered, Due, Status, Wait};
-use crate::host::{Datum, HostCall, HostResult};
+use super::host_calls::HostCalls;
+use crate::actor::{ActorId, Answered};
+use crate::host::{Datum, HostResult};
 use crate::inspect::Intervention;
 use crate::message::{Message, PRIORITY_DEFAULT, RequestId};
 
 /// Something that enters a world, to take effect before a tick.
 #[derive(Debug)]
-enum Input {
+pub(super) enum Input {
     /// A message.
     Send {
         to: ActorId,
@@ -64,7 +63,7 @@ pub enum AskError {
 
 /// Inputs on their way, shared with other threads.
 #[derive(Debug, Default)]
-struct Inbox {
+pub(super) struct Inbox {
     inputs: Mutex<VecDeque<Input>>,
     arrived: Condvar,
     /// Whether there are inputs: looked at between ticks without the lock.
@@ -79,15 +78,22 @@ impl Inbox {
         self.inputs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, input: Input) {
+    /// All that is there.
+    fn take(&self) -> VecDeque<Input> {
+        let mut inputs = self.lock();
+        self.has_news.store(false, Ordering::Release);
+        std::mem::take(&mut *inputs)
+    }
+
+    pub(super) fn push(&self, input: Input) {
         let mut inputs = self.lock();
         if self.is_closed.load(Ordering::Relaxed) {
             // Who waits for an answer learns by the loss of the input that there will be none.
             return;
         }
         inputs.push_back(input);
-        drop(inputs);
         self.has_news.store(true, Ordering::Release);
+        drop(inputs);
         self.arrived.notify_all();
     }
 }
@@ -165,13 +171,12 @@ impl Handle {
 /// What is open between a world and the outside.
 #[derive(Debug, Default)]
 pub(super) struct Outside {
-    inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox>,
     /// Questions from outside so far.
     asked: u64,
     /// Those that wait for an answer.
     questions: BTreeMap<RequestId, Question>,
-    /// Calls of the embedder's functions whose answer has not come.
-    open_calls: u64,
+    pub(super) calls: HostCalls,
     has_stopped: bool,
 }
 
@@ -197,10 +202,6 @@ impl Outside {
         self.inbox.has_news.load(Ordering::Acquire)
     }
 
-    pub(super) fn open_calls(&self) -> u64 {
-        self.open_calls
-    }
-
     /// Waits until an input is there.
     pub(super) fn wait_for_news(&self) {
         let mut inputs = self.inbox.lock();
@@ -212,9 +213,7 @@ impl Outside {
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
-}
 
-impl Outside {
     /// Waits until an input is there, or that much time has passed.
     fn sleep(&self, most: Option<Duration>) {
         let Some(most) = most else {
@@ -241,8 +240,7 @@ impl World {
         if !self.outside.has_news() {
             return;
         }
-        self.outside.inbox.has_news.store(false, Ordering::Release);
-        let inputs = std::mem::take(&mut *self.outside.inbox.lock());
+        let inputs = self.outside.inbox.take();
         for input in inputs {
             self.take_input(input);
         }
@@ -335,53 +333,6 @@ impl World {
                 question.answer = Some(answer);
                 self.outside.questions.insert(request, question);
             }
-        }
-    }
-
-    /// Carries out a call of a function of the embedder.
-    pub(super) fn call_outside(&mut self, from: ActorId, call: HostCall) {
-        let Some(wait) = call.wait else {
-            return call.release(&self.code, from);
-        };
-        let Some(question) = call.question(&self.code, from) else {
-            unreachable!("who waits has asked")
-        };
-        self.outside.open_calls += 1;
-        let inbox = Arc::clone(&self.outside.inbox);
-        let asked = std::thread::Builder::new()
-            .name("pw host call".to_owned())
-            .spawn(move || {
-                let result = question();
-                inbox.push(Input::HostAnswer {
-                    actor: from,
-                    wait,
-                    result,
-                });
-            });
-        if let Err(error) = asked {
-            let message = format!("there is no thread for the call: {error}");
-            self.host_answer(
-                from,
-                wait,
-                Err(crate::host::HostError {
-                    kind: ErrorKind::HostLost,
-                    message,
-                }),
-            );
-        }
-    }
-
-    fn host_answer(&mut self, actor: ActorId, wait: u64, result: HostResult) {
-        self.outside.open_calls -= 1;
-        let answer: Answered = match result {
-            Ok(datum) => Ok(datum.pack(&self.code)),
-            Err(error) => Err((error.kind, error.message)),
-        };
-        let waits = self.body(actor).is_some_and(|body| {
-            body.waits == wait && matches!(body.status, Status::Waits(Wait::Host { .. }))
-        });
-        if waits {
-            self.wake(actor, Due::Answer(Box::new(answer)));
         }
     }
 

@@ -131,12 +131,13 @@ impl World {
                 if voters.is_empty() {
                     false
                 } else {
-                    self.open_ballot(from, wait, capability, reason, voters, share);
+                    let electorate = Some((voters, share));
+                    self.open_ballot(from, wait, capability, reason, electorate);
                     return None;
                 }
             }
             CapabilityRule::Embedder => {
-                self.open_ballot(from, wait, capability, reason, BTreeSet::new(), 0);
+                self.open_ballot(from, wait, capability, reason, None);
                 return None;
             }
         };
@@ -291,12 +292,7 @@ impl World {
         let may_grant = self
             .body(from)
             .is_some_and(|body| body.holdings.holds_plain(META_GRANT, now_ms));
-        let grants: Vec<GrantId> = self.body(of).map_or(Vec::new(), |body| {
-            let all = body.holdings.iter();
-            all.filter(|holding| holding.capability == *capability)
-                .map(|holding| holding.grant)
-                .collect()
-        });
+        let grants = self.grants_of(of, capability);
         let gave = grants.iter().any(|grant| {
             self.grants
                 .get(*grant)
@@ -329,6 +325,16 @@ impl World {
                 .for_each(|grant| self.revoke_grant(of, grant));
         }
         has_worked
+    }
+
+    /// The grants by which an actor holds a capability.
+    fn grants_of(&self, of: ActorId, capability: &CapabilityName) -> Vec<GrantId> {
+        let Some(actor) = self.actors.get(of) else {
+            return Vec::new();
+        };
+        let holdings = actor.body.holdings.iter();
+        let named = holdings.filter(|holding| holding.capability == *capability);
+        named.map(|holding| holding.grant).collect()
     }
 
     /// Takes away what stands on a grant: from an actor that was given it, with all that was derived from it; or from one that
@@ -422,10 +428,7 @@ impl World {
         if self.actors.get(to).is_none() {
             return false;
         }
-        let capability = CapabilityName {
-            name: name.to_owned(),
-            parameter: None,
-        };
+        let capability = CapabilityName::plain(name);
         self.record(&Decision {
             actor: ActorId::OUTSIDE,
             subject: to,
@@ -447,16 +450,8 @@ impl World {
 
     /// The embedder takes a capability away, with all that was derived from it; whether the actor held it.
     pub fn revoke_from(&mut self, of: ActorId, name: &str) -> bool {
-        let capability = CapabilityName {
-            name: name.to_owned(),
-            parameter: None,
-        };
-        let grants: Vec<GrantId> = self.body(of).map_or(Vec::new(), |body| {
-            let all = body.holdings.iter();
-            all.filter(|holding| holding.capability == capability)
-                .map(|holding| holding.grant)
-                .collect()
-        });
+        let capability = CapabilityName::plain(name);
+        let grants = self.grants_of(of, &capability);
         self.record(&Decision {
             actor: ActorId::OUTSIDE,
             subject: of,
@@ -474,10 +469,7 @@ impl World {
 
     /// An actor wanted to do to another what it may not.
     pub(super) fn note_forbidden(&mut self, actor: ActorId, subject: ActorId, name: &str) {
-        let capability = CapabilityName {
-            name: name.to_owned(),
-            parameter: None,
-        };
+        let capability = CapabilityName::plain(name);
         self.record(&Decision {
             actor,
             subject,
@@ -504,15 +496,6 @@ impl World {
     pub(super) fn forget_powers(&mut self, actor: ActorId) {
         for id in self.grants.of_holder(actor) {
             self.grants.forget(id);
-        }
-        let numbers: Vec<u64> = self.ballots.open.keys().copied().collect();
-        for number in numbers {
-            if let Some(ballot) = self.ballots.open.get_mut(&number)
-                && ballot.voters.contains(&actor)
-            {
-                ballot.leave(actor);
-                self.count_votes(number);
-            }
         }
     }
 }

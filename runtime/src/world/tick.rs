@@ -23,8 +23,6 @@ pub enum Stopped {
     Idle,
     /// So many ticks have passed.
     Ticks,
-    /// Somebody asked for it.
-    Asked,
 }
 
 impl World {
@@ -184,7 +182,7 @@ impl World {
     /// world is idle.
     pub(super) fn advance(&mut self) -> bool {
         if !self.can_tick() {
-            if self.outside.open_calls() > 0 {
+            if self.outside.calls.is_open() {
                 self.outside.wait_for_news();
             } else if self.has_open_requests() {
                 return false;

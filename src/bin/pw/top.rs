@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use clap::Args;
 use physics_world::source::BadInput;
+use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use ratatui::{DefaultTerminal, Terminal, backend::TestBackend};
 
 use crate::input;
 use crate::subject::Subject;
@@ -98,16 +98,8 @@ impl Top {
             return Ok(());
         }
         let (width, height) = ONCE_SIZE;
-        let Ok(mut terminal) = Terminal::new(TestBackend::new(width, height));
-        let Ok(frame) = terminal.draw(|frame| screen.draw(frame));
-        let cells: Vec<&str> = frame
-            .buffer
-            .content()
-            .iter()
-            .map(|cell| cell.symbol())
-            .collect();
-        for line in cells.chunks(usize::from(width)) {
-            input::say(&format!("{}\n", line.concat().trim_end()));
+        for line in screen.as_text(width, height) {
+            input::say(&format!("{line}\n"));
         }
         Ok(())
     }

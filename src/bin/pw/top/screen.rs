@@ -4,11 +4,12 @@ use std::cmp::Reverse;
 
 use physics_world::ActorId;
 use physics_world::runtime::inspect::{ActorView, Doing};
-use ratatui::Frame;
+use ratatui::backend::TestBackend;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph, Row, Table};
+use ratatui::{Frame, Terminal};
 
 use super::snapshot::{Snapshot, capability_text, frame_text};
 use crate::table::place_text;
@@ -105,6 +106,18 @@ impl Screen {
         let mut actors = self.snapshot.actors.iter();
         let place = actors.position(|actor| Some(actor.id) == self.selected);
         place.unwrap_or(0)
+    }
+
+    /// Everything as lines of text, for whom there is no terminal.
+    pub(super) fn as_text(&self, width: u16, height: u16) -> Vec<String> {
+        let Ok(mut terminal) = Terminal::new(TestBackend::new(width, height));
+        let Ok(frame) = terminal.draw(|frame| self.draw(frame));
+        let cells = frame.buffer.content().iter().map(|cell| cell.symbol());
+        let cells: Vec<&str> = cells.collect();
+        let lines = cells.chunks(usize::from(width));
+        lines
+            .map(|line| line.concat().trim_end().to_owned())
+            .collect()
     }
 
     /// Draws everything.
@@ -281,22 +294,12 @@ mod tests {
     use std::time::Duration;
 
     use physics_world::ActorId;
-    use ratatui::Terminal;
-    use ratatui::backend::TestBackend;
 
     use super::{Screen, Sort};
     use crate::top::snapshot::tests::snapshot;
 
     fn drawn(screen: &Screen, height: u16) -> Vec<String> {
-        let mut terminal = Terminal::new(TestBackend::new(140, height)).unwrap();
-        let frame = terminal.draw(|frame| screen.draw(frame)).unwrap();
-        let cells: Vec<&str> = frame
-            .buffer
-            .content()
-            .iter()
-            .map(|cell| cell.symbol())
-            .collect();
-        cells.chunks(140).map(|line| line.concat()).collect()
+        screen.as_text(140, height)
     }
 
     fn screen() -> Screen {

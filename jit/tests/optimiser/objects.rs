@@ -1,0 +1,152 @@
+//! Pairs and closures that do not escape.
+
+use pw_jit::tier::Optimizations;
+
+use super::{Form, WORK, calling, each};
+
+/// What a loop does with objects of its rounds: words that it reads, and words that it writes.
+pub(super) fn traffic(form: &Form) -> (usize, usize) {
+    (form.in_loops("load"), form.in_loops("store"))
+}
+
+/// Taking an object's room reads where it is and where it ends, and writes where the next is and that there is a gap.
+pub(super) const ROOM: (usize, usize) = (2, 2);
+
+#[test]
+fn a_pair_that_does_not_escape_is_not_made() {
+    let with = |optimizations: Optimizations, body: &str| {
+        let form = Form::made_with(optimizations, &calling(100, "1", &each(body)), WORK);
+        (traffic(&form), form.in_loops("call"))
+    };
+    let made = "    cons x i one\n    car t x\n    cdr x x\n    add sum sum t\n    add sum sum x";
+    assert_eq!(with(Optimizations::default(), made), (ROOM, 0));
+    // Made, it is three words, and counted; where there is no room, a routine makes it, which the state says to a sparing call.
+    let elide = false;
+    let without = Optimizations {
+        elide,
+        ..Optimizations::default()
+    };
+    let ((_, written), calls) = with(without, made);
+    assert_eq!((written, calls), (7, 1));
+    // In another pair that does not escape either; and told from others by where it would stand.
+    let nested = "    cons x i one\n    cons x x one\n    car t x\n    car x x\n    eq x x t\n    is x t pair\n    car t t\n    add sum sum t";
+    assert_eq!(with(Optimizations::default(), nested), ((4, 4), 0));
+}
+
+#[test]
+fn a_pair_that_escapes_is_made() {
+    let made = |body: &str| {
+        let form = Form::of(&calling(100, "\"text\"", &each(body)), WORK);
+        form.in_loops("store")
+    };
+    let escaping = [
+        // It is held by a vector.
+        "    cons x i one\n    vector-set v i x\n    car t x",
+        // It is seen by a routine.
+        "    cons x i one\n    equal t x x\n    car t x",
+        // It is in a pair that is held by a vector.
+        "    cons x i one\n    cons t x one\n    vector-set v i t\n    car t x",
+        // The next round holds it, and returns it.
+        "    cons sum i sum\n    car t sum",
+    ];
+    for body in escaping {
+        assert!(made(body) >= ROOM.1 + 3, "{body}");
+    }
+    // On a way that was never taken it is made where it escapes.
+    let rarely = "    cons x i one\n    gt t i n\n    branch-unless t LKept\n    vector-set v i x\nLKept:\n    car t x\n    add sum i t";
+    assert_eq!(made(rarely), ROOM.1);
+}
+
+#[test]
+fn a_pair_that_a_loop_carries_is_in_registers() {
+    let carried = |step: &str, returned: &str| {
+        let body = format!(
+            "    int i 0
+    int one 1
+    float sum 0.5
+    cons x sum sum
+L:
+    loop
+    lt t i n
+    branch-unless t LEnd
+{step}
+    add i i one
+    jump L
+LEnd:
+{returned}
+    return x
+"
+        );
+        Form::of(&calling(100, "1", &body), WORK)
+    };
+    let step = "    car t x\n    cdr x x\n    add t t sum\n    cons x x t";
+    let form = carried(step, "    car x x");
+    assert_eq!(traffic(&form), ROOM);
+    assert_eq!((form.in_loops("fadd"), form.in_loops("bitcast")), (1, 0));
+    // The last one is returned; and which one that is, is not known before.
+    let returned = carried(step, "");
+    assert!(!returned.has_virtual_objects() && returned.in_loops("store") >= ROOM.1 + 3);
+}
+
+/// A program whose `main` makes a closure in each round and calls it through a function, or does something else with
+/// it.
+fn closing(optimizations: Optimizations, then: &str) -> Form {
+    let source = format!(
+        ".entry @main
+func main()
+    .locals round rounds one sum v f
+    int round 0
+    int rounds 2000
+    int one 1
+    int sum 0
+    int r7 1
+    const r8 \"text\"
+    make-vector v r7 r8
+L:
+    loop
+    closure f @adder round count=1
+{then}
+    move r7 f
+    move r8 sum
+    call r6 args=2 @apply
+    move sum r6
+    add round round one
+    lt r6 round rounds
+    branch-if r6 L
+    return sum
+
+func apply(f x)
+    move r3 f
+    move r4 x
+    call-closure r3 args=1
+    return r3
+
+func adder(x) captures=1
+    capture r2 r1 0
+    add r2 r2 x
+    return r2
+"
+    );
+    Form::made_with(optimizations, &source, 0)
+}
+
+#[test]
+fn a_closure_that_is_passed_to_what_is_inlined_is_not_made() {
+    let all = Optimizations::default();
+    let passed = closing(all, "");
+    assert!(passed.has_virtual_objects());
+    assert_eq!(traffic(&passed), ROOM);
+    // It is held by a vector.
+    let stored = "    int r6 0\n    vector-set v r6 f";
+    let made = closing(all, stored);
+    assert!(traffic(&made).1 >= ROOM.1 + 4);
+    // Of which function it is says how much it captures; only whether there is room is tested.
+    assert_eq!(made.in_loops(" ugt "), 1);
+    let elide = false;
+    let tested = closing(Optimizations { elide, ..all }, stored);
+    assert_eq!(tested.in_loops(" ugt "), 2);
+    // It holds something else later, as it may know, or not.
+    for changed in ["capture-set f 0 one", "move r6 f\n    capture-set r6 0 one"] {
+        assert!(!closing(all, &format!("    {changed}")).has_virtual_objects());
+    }
+}
