@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use pw_isa::wire::Writer;
-use pw_jit::CodeSpace;
+use pw_isa::wire::Decoded;
 use pw_jit::host::CapabilityName;
 
 use super::grants::GrantId;
+use crate::portable::{In, Out, Portable, portable};
 
 /// A capability that an actor holds, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,26 +122,28 @@ impl Holdings {
         *self = Holdings::new(list.cloned().collect());
         true
     }
-
-    pub(crate) fn write(&self, code: &CodeSpace, out: &mut Writer) {
-        out.varint(self.iter().count() as u64);
-        for holding in self.iter() {
-            write_capability(&holding.capability, code, out);
-            out.varint(holding.grant.0);
-            for number in [holding.budget, holding.expires_ms] {
-                out.u8(u8::from(number.is_some()));
-                out.varint(number.unwrap_or(0));
-            }
-            out.u8(u8::from(holding.is_inherited));
-        }
-    }
 }
 
-/// A capability in canonical form.
-pub(super) fn write_capability(capability: &CapabilityName, code: &CodeSpace, out: &mut Writer) {
-    out.text(&capability.name);
-    out.u8(u8::from(capability.parameter.is_some()));
-    if let Some(parameter) = &capability.parameter {
-        parameter.write(code, out);
+portable!(struct Holding { capability, grant, budget, expires_ms, is_inherited });
+
+impl Portable for Holdings {
+    fn put(&self, out: &mut Out<'_>) {
+        match &self.list {
+            Some(list) => list.put(out),
+            None => Vec::<Holding>::new().put(out),
+        }
+    }
+
+    fn get(input: &mut In<'_>) -> Decoded<Holdings> {
+        let mut ahead = input.from.clone();
+        let list = Vec::<Holding>::get(input)?;
+        let bytes = ahead.take(input.from.offset() - ahead.offset())?;
+        if let Some(shared) = input.shared.holdings.get(bytes) {
+            return Ok(shared.clone());
+        }
+        let holdings = Holdings::new(list);
+        let shared = holdings.clone();
+        input.shared.holdings.insert(bytes.to_vec(), shared);
+        Ok(holdings)
     }
 }
