@@ -40,8 +40,8 @@ struct Queue {
     bytes: usize,
     /// Whether nothing more will come.
     is_closed: bool,
-    /// Whether the thread has done all that was handed over.
-    is_done: bool,
+    /// Whether there is something that the thread has not done.
+    is_busy: bool,
     /// Why the thread has given up.
     error: Option<String>,
 }
@@ -152,7 +152,7 @@ impl Journal {
             return;
         }
         queue.items.push_back(item);
-        queue.is_done = false;
+        queue.is_busy = true;
         drop(queue);
         self.shared.came.notify_one();
     }
@@ -165,7 +165,7 @@ impl Journal {
     /// Waits until everything so far is durable, and has happened.
     pub(crate) fn flush(&self) {
         let mut queue = self.shared.lock();
-        while !queue.is_done && queue.error.is_none() {
+        while queue.is_busy && queue.error.is_none() {
             let waited = self.shared.went.wait(queue);
             queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
@@ -210,7 +210,7 @@ impl Writer {
                 queue.error = Some(error.to_string());
                 queue.items.clear();
             }
-            queue.is_done = queue.items.is_empty();
+            queue.is_busy = !queue.items.is_empty();
             let has_failed = queue.error.is_some();
             drop(queue);
             self.shared.went.notify_all();

@@ -257,32 +257,26 @@ impl World {
     /// # Errors
     /// Why it was not published.
     pub fn checkpoint(&mut self) -> Result<Option<u64>, String> {
-        while self.is_capturing() {
-            self.capture(usize::MAX);
-        }
-        self.wait_for_history()?;
+        self.complete_checkpoint()?;
         let History::Kept(kept) = &self.history else {
             return Ok(None);
         };
         if kept.keeper.published(|published| published.newest) != Some(self.tick) {
             self.begin_checkpoint();
-            while self.is_capturing() {
-                self.capture(usize::MAX);
-            }
-            self.wait_for_history()?;
+            self.complete_checkpoint()?;
         }
         Ok(Some(self.tick))
     }
 
-    /// Waits until everything that was begun is durable, and has left.
-    fn wait_for_history(&self) -> Result<(), String> {
+    /// Completes the checkpoint that was begun, if there is one, and waits until it is published.
+    fn complete_checkpoint(&mut self) -> Result<(), String> {
+        while self.is_capturing() {
+            self.capture(usize::MAX);
+        }
+        self.flush()?;
         let History::Kept(kept) = &self.history else {
             return Ok(());
         };
-        kept.journal.flush();
-        if let Some(error) = kept.journal.error() {
-            return Err(format!("the journal: {error}"));
-        }
         let error = kept.keeper.wait(kept.begun);
         error.map_or(Ok(()), |error| Err(format!("the checkpoint: {error}")))
     }
@@ -293,7 +287,12 @@ impl World {
     /// Why the history cannot be kept any more.
     pub fn flush(&mut self) -> Result<(), String> {
         self.leave(None, || {});
-        self.wait_for_history()
+        let History::Kept(kept) = &self.history else {
+            return Ok(());
+        };
+        kept.journal.flush();
+        let error = kept.journal.error();
+        error.map_or(Ok(()), |error| Err(format!("the journal: {error}")))
     }
 
     /// Why the history cannot be kept any more, if so: nothing leaves the world then, and it should be stopped.
