@@ -289,10 +289,7 @@ impl<A: Portable, B: Portable, C: Portable> Portable for (A, B, C) {
 }
 
 /// Writes how many there are, then each.
-fn put_all<'a, T: Portable + 'a>(
-    parts: impl ExactSizeIterator<Item = &'a T>,
-    out: &mut Out<'_>,
-) {
+fn put_all<'a, T: Portable + 'a>(parts: impl ExactSizeIterator<Item = &'a T>, out: &mut Out<'_>) {
     out.to.varint(parts.len() as u64);
     parts.for_each(|part| part.put(out));
 }
@@ -395,7 +392,11 @@ impl Portable for ErrorKind {
     fn get(input: &mut In<'_>) -> Decoded<ErrorKind> {
         let number = input.from.u8()?;
         let kind = ErrorKind::from_tag(number);
-        kind.ok_or_else(|| input.from.error(format!("no kind of error has the number {number}")))
+        kind.ok_or_else(|| {
+            input
+                .from
+                .error(format!("no kind of error has the number {number}"))
+        })
     }
 }
 

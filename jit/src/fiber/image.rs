@@ -4,10 +4,10 @@
 //! globals, counters, limits, and the objects they refer to. Equal states have equal bodies, so the
 //! hash of the body is the state hash. Layout, statistics and everything derived stay out.
 
+use pw_isa::cost;
 use pw_isa::op::{Effects, Op};
 use pw_isa::operand::{ClosureFrame, Frame, Operand, OperandKind};
 use pw_isa::wire::{DecodeError, Decoded, Reader, Writer};
-use pw_isa::cost;
 
 use super::arena::{Arena, Counters};
 use super::graph::{Decoder, Encoder, ProgramTable};

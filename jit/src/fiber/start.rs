@@ -180,16 +180,19 @@ impl Start {
         let Some((program, function)) = function else {
             return Some("a call of what is no function");
         };
-        let callee = code.program(program).program().functions.get(function as usize);
+        let callee = code
+            .program(program)
+            .program()
+            .functions
+            .get(function as usize);
         if !callee.is_some_and(|callee| takes(callee, self.arguments)) {
             return Some("a call with a wrong number of arguments");
         }
         if values.len() != 1 + self.arguments + self.globals.len() {
             return Some("a call with a wrong number of values");
         }
-        let exists = |(program, global): &(u32, u32)| {
-            *global < code.program(*program).program().globals
-        };
+        let exists =
+            |(program, global): &(u32, u32)| *global < code.program(*program).program().globals;
         (!self.globals.iter().all(exists)).then_some("a global that the program has not")
     }
 

@@ -106,7 +106,10 @@ impl Grants {
         let derives = |(id, grant): (&GrantId, &Grant)| grant.from.is_none_or(|from| from < *id);
         let last = self.all.keys().next_back().map_or(0, |id| id.0);
         if last > self.made || !self.all.iter().all(derives) {
-            return Err(format!("{} grants were made, the last is {last}", self.made));
+            return Err(format!(
+                "{} grants were made, the last is {last}",
+                self.made
+            ));
         }
         Ok(())
     }

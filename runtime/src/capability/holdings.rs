@@ -113,6 +113,19 @@ impl Holdings {
         }
     }
 
+    /// Keeps only capabilities of these names.
+    pub(crate) fn keep_only(&mut self, names: &[&str]) {
+        let is_kept = |holding: &Holding| names.contains(&holding.capability.name.as_str());
+        if !self.iter().all(is_kept) {
+            *self = Holdings::new(
+                self.iter()
+                    .filter(|holding| is_kept(holding))
+                    .cloned()
+                    .collect(),
+            );
+        }
+    }
+
     /// Removes what stands on a grant; whether there was any.
     pub(crate) fn remove(&mut self, grant: GrantId) -> bool {
         if !self.iter().any(|holding| holding.grant == grant) {

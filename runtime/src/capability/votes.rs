@@ -144,7 +144,10 @@ impl Ballots {
     pub(crate) fn check(&self) -> Result<(), String> {
         let last = self.open.keys().next_back().copied().unwrap_or(0);
         if last > self.made || self.of_requester.len() != self.open.len() {
-            return Err(format!("{} requests were made, the last is {last}", self.made));
+            return Err(format!(
+                "{} requests were made, the last is {last}",
+                self.made
+            ));
         }
         Ok(())
     }
@@ -175,7 +178,11 @@ impl Portable for Ballots {
             ..Ballots::default()
         };
         for (number, ballot) in <BTreeMap<u64, Ballot> as Portable>::get(input)? {
-            if !ballot.votes.keys().all(|voter| ballot.voters.contains(voter)) {
+            if !ballot
+                .votes
+                .keys()
+                .all(|voter| ballot.voters.contains(voter))
+            {
                 return Err(input.from.error("a vote of who may not vote"));
             }
             ballots.insert(number, ballot);

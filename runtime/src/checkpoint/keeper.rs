@@ -100,7 +100,13 @@ impl Keeper {
 
     /// What has become of the checkpoints so far.
     pub(crate) fn published<T>(&self, look: impl FnOnce(&Published) -> T) -> T {
-        look(&self.published.0.lock().unwrap_or_else(PoisonError::into_inner))
+        look(
+            &self
+                .published
+                .0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// Waits until so many checkpoints were published or given up; why the last one was not published, if so.

@@ -22,7 +22,11 @@ fn ticks_of(name: &str) -> Option<u64> {
 
 /// The ticks of all checkpoints of a directory, the oldest first, by their names.
 pub(crate) fn names_of(disk: &dyn Disk) -> std::io::Result<Vec<u64>> {
-    let mut ticks: Vec<u64> = disk.list()?.iter().filter_map(|name| ticks_of(name)).collect();
+    let mut ticks: Vec<u64> = disk
+        .list()?
+        .iter()
+        .filter_map(|name| ticks_of(name))
+        .collect();
     ticks.sort_unstable();
     Ok(ticks)
 }

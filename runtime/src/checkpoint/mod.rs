@@ -16,8 +16,8 @@ mod system;
 
 pub(crate) use file::{Block, BlockKind, Head};
 pub(crate) use keeper::{Keeper, KeeperSettings};
-pub(crate) use load::{Loaded, load, names_of};
 pub use load::{CheckpointFlaw, CheckpointInfo};
+pub(crate) use load::{Loaded, load, names_of};
 pub(crate) use sections::Sections;
 pub use sections::{
     SerializedActorState, SerializedCapabilityState, SerializedSystemState, SystemCheckpoint,

@@ -132,7 +132,10 @@ pub(crate) fn read(disk: &dyn Disk, from: u64) -> Result<Recovered, JournalError
         move |error| JournalError::Disk { name, error }
     };
     let names = disk.list().map_err(disk_error("the directory"))?;
-    let mut segments: Vec<u64> = names.iter().filter_map(|name| segment_first(name)).collect();
+    let mut segments: Vec<u64> = names
+        .iter()
+        .filter_map(|name| segment_first(name))
+        .collect();
     segments.sort_unstable();
     // Segments that end before the record are not needed.
     let needed = segments.partition_point(|first| *first <= from).max(1) - 1;

@@ -328,7 +328,10 @@ impl Writer {
     /// Removes segments that hold only records before this one.
     fn trim(&mut self, before: u64) -> io::Result<()> {
         let names = self.disk.list()?;
-        let mut segments: Vec<u64> = names.iter().filter_map(|name| segment_first(name)).collect();
+        let mut segments: Vec<u64> = names
+            .iter()
+            .filter_map(|name| segment_first(name))
+            .collect();
         segments.sort_unstable();
         for pair in segments.windows(2) {
             if pair[1] <= before {

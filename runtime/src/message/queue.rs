@@ -167,7 +167,12 @@ impl Portable for PriorityMessageQueue {
             }
             queue.enqueue_message(Message::get(input)?, priority);
         }
-        if queue.served.iter().zip(WEIGHTS).any(|(served, weight)| *served > weight) {
+        if queue
+            .served
+            .iter()
+            .zip(WEIGHTS)
+            .any(|(served, weight)| *served > weight)
+        {
             return Err(input.from.error("a level that was served too often"));
         }
         Ok(queue)

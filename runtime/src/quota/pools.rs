@@ -212,7 +212,8 @@ impl Pools {
     /// Whether pools lie within earlier ones, nothing is out on lease, and no number is beyond `number_max`: the flaw, if not.
     pub(crate) fn check(&self, number_max: u64) -> Result<(), String> {
         for (id, pool) in &self.all {
-            let lies = pool.parent < *id && (pool.parent.0 == 0 || self.all.contains_key(&pool.parent));
+            let lies =
+                pool.parent < *id && (pool.parent.0 == 0 || self.all.contains_key(&pool.parent));
             let used = &pool.used;
             let numbers = [
                 used.gas,
@@ -226,7 +227,10 @@ impl Pools {
             ];
             let is_counted = numbers.iter().all(|number| *number < number_max);
             if !lies || !is_counted || pool.leased != Usage::default() || id.0 > self.made {
-                return Err(format!("pool {} does not lie within {}", id.0, pool.parent.0));
+                return Err(format!(
+                    "pool {} does not lie within {}",
+                    id.0, pool.parent.0
+                ));
             }
         }
         Ok(())

@@ -60,9 +60,9 @@ fn stretch(turns: &mut [Turn], taken: u64, share: u64) -> u64 {
 impl ReadyQueue {
     /// All actors that can run, each with its tenant.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ActorId, u32)> + '_ {
-        (0..).zip(&self.tenants).flat_map(|(number, tenant)| {
-            tenant.queue.iter().map(move |actor| (*actor, number))
-        })
+        (0..)
+            .zip(&self.tenants)
+            .flat_map(|(number, tenant)| tenant.queue.iter().map(move |actor| (*actor, number)))
     }
 
     /// Whether nobody can run.

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::host::CapabilityName;
 
-use super::{Input, World};
 use super::powers::Decision;
 use super::time::Timer;
+use super::{Input, World};
 use crate::actor::ActorId;
 use crate::capability::{AuditResult, Ballot, CapabilityOperation, META_GRANT, Outcome};
 use crate::host::Datum;

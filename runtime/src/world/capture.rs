@@ -226,7 +226,11 @@ impl World {
                 continue;
             };
             let of = actor.body.mark;
-            let is_wanted = if is_all { of < 2 * mark } else { of == 2 * (mark - 1) };
+            let is_wanted = if is_all {
+                of < 2 * mark
+            } else {
+                of == 2 * (mark - 1)
+            };
             if is_wanted {
                 let state = bytes_of(&self.code, actor);
                 capture.add(id, &state);

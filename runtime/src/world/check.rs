@@ -47,19 +47,26 @@ pub(super) fn check(system: &System, powers: &Powers, actors: &mut ActorTable) -
 fn check_actor(actor: &Actor, system: &System) -> Checked {
     let (id, body) = (actor.id, &actor.body);
     let ends = matches!(body.status, Status::Ended(_));
-    ensure(ends || !matches!(actor.fiber.state(), State::Done(_)), || {
-        format!("actor {id} goes on, and its program has ended")
-    })?;
+    ensure(
+        ends || !matches!(actor.fiber.state(), State::Done(_)),
+        || format!("actor {id} goes on, and its program has ended"),
+    )?;
     ensure(body.tenant < system.tenants, || {
-        format!("actor {id} is of tenant {}, which is not there", body.tenant)
+        format!(
+            "actor {id} is of tenant {}, which is not there",
+            body.tenant
+        )
     })?;
     ensure(body.parent < id, || {
         format!("actor {id} descends from actor {}", body.parent)
     })?;
-    ensure(actor.fiber.gas_used() < NUMBER_MAX && body.debt < NUMBER_MAX, || {
-        format!("actor {id} used {} gas", actor.fiber.gas_used())
-    })?;
-    ensure(body.waits < NUMBER_MAX, || format!("actor {id} waited {} times", body.waits))
+    ensure(
+        actor.fiber.gas_used() < NUMBER_MAX && body.debt < NUMBER_MAX,
+        || format!("actor {id} used {} gas", actor.fiber.gas_used()),
+    )?;
+    ensure(body.waits < NUMBER_MAX, || {
+        format!("actor {id} waited {} times", body.waits)
+    })
 }
 
 /// Numbers that actors may give their children are given to nobody else.
@@ -121,6 +128,13 @@ fn check_children(system: &System, actors: &ActorTable) -> Checked {
             format!("actor {id} has {found} children, and counts {count}")
         })?;
     }
+    let is_known = |id: &ActorId| {
+        *id == ActorId::OUTSIDE || actors.get(*id).is_some() || gone.clone().any(|of| of.0 == *id)
+    };
+    if let Some(stranger) = children.keys().find(|id| !is_known(id)) {
+        let text = format!("somebody descends from actor {stranger}, which is not known");
+        return Err(contradiction(text));
+    }
     for (id, parent, _) in gone {
         ensure(parent < id && actors.get(id).is_none(), || {
             format!("actor {id} is gone, and is there, or descends from {parent}")
@@ -141,7 +155,10 @@ fn check_pools(system: &System, actors: &ActorTable) -> Checked {
             *members.entry(pool).or_default() += u64::from(owner != actor.id);
         }
         ensure(is_there, || {
-            format!("actor {} is in pool {}, which is not there", actor.id, actor.body.pool.0)
+            format!(
+                "actor {} is in pool {}, which is not there",
+                actor.id, actor.body.pool.0
+            )
         })?;
     }
     for (pool, count) in system.pools.children() {

@@ -222,7 +222,9 @@ impl World {
         }
         kept.journal.trim(journal);
         let base = newest.filter(|newest| {
-            can_be_increment && *newest == kept.checkpoint && kept.increments < kept.settings.increments
+            can_be_increment
+                && *newest == kept.checkpoint
+                && kept.increments < kept.settings.increments
         });
         let head = Head {
             ticks: tick,
@@ -232,7 +234,11 @@ impl World {
         };
         kept.begun = done + 1;
         kept.checkpoint = tick;
-        kept.increments = if base.is_some() { kept.increments + 1 } else { 0 };
+        kept.increments = if base.is_some() {
+            kept.increments + 1
+        } else {
+            0
+        };
         let to = kept.keeper.begin(head);
         self.begin_capture(base.is_none(), to);
     }

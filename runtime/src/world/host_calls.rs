@@ -32,6 +32,9 @@ impl HostCalls {
 impl World {
     /// An actor tells the outside something.
     pub(super) fn tell_outside(&mut self, from: ActorId, request: HostRequest) {
+        if self.outside.is_muted {
+            return;
+        }
         self.outside.outputs += 1;
         let output = Output {
             number: self.outside.outputs,
@@ -58,6 +61,9 @@ impl World {
 
     /// An actor calls a function of the embedder, and waits.
     pub(super) fn ask_outside(&mut self, from: ActorId, wait: u64) {
+        if self.outside.is_muted {
+            return self.lose_call(from, wait);
+        }
         if self.history.is_replay() {
             // The answer is among the inputs, or the call is made when the replay is over.
             return;
@@ -68,14 +74,35 @@ impl World {
 
     /// Makes all calls again that actors wait for.
     pub(super) fn repeat_calls(&mut self) {
-        let callers: Vec<(ActorId, u64)> = self
-            .actors
+        let callers = self.callers();
+        self.outside.calls.waiting.extend(callers);
+        self.start_calls();
+    }
+
+    /// Actors that wait for the answer of a call, and their waits.
+    fn callers(&self) -> Vec<(ActorId, u64)> {
+        self.actors
             .iter()
             .filter(|actor| matches!(actor.body.status, Status::Waits(Wait::Host { .. })))
             .map(|actor| (actor.id, actor.body.waits))
-            .collect();
-        self.outside.calls.waiting.extend(callers);
-        self.start_calls();
+            .collect()
+    }
+
+    /// The outside hears nothing of the world from now on.
+    pub(super) fn mute(&mut self) {
+        self.outside.is_muted = true;
+        self.outside.forget_questions();
+        for (actor, wait) in self.callers() {
+            self.lose_call(actor, wait);
+        }
+    }
+
+    fn lose_call(&mut self, actor: ActorId, wait: u64) {
+        let error = HostError {
+            kind: ErrorKind::HostLost,
+            message: "the outside hears nothing of this world".to_owned(),
+        };
+        self.give_host_answer(actor, wait, Err(error));
     }
 
     /// The answer of a call has come.

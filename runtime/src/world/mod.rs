@@ -20,6 +20,8 @@
 //! | `capture` | capturing the state while the world goes on |
 //! | `check` | whether a state that was read fits together |
 //! | `recovery` | a world from its history |
+//! | `replay` | time travel |
+//! | `divergence` | where two histories part |
 //! | `state` | the state of a world as bytes, but for its actors |
 //! | `trajectory` | the hash of everything that happened |
 
@@ -28,6 +30,7 @@ mod boundary;
 mod builder;
 mod capture;
 mod check;
+mod divergence;
 mod ends;
 mod events;
 mod family;
@@ -38,6 +41,7 @@ mod outside;
 mod powers;
 mod quotas;
 mod recovery;
+mod replay;
 mod room;
 mod state;
 mod tick;
@@ -70,15 +74,17 @@ use crate::schedule::{ParallelExecutionPool, ReadyQueue, Turn};
 use crate::settings::WorldSettings;
 pub use builder::WorldBuilder;
 use capture::Marks;
+pub use divergence::Divergence;
 use events::Observers;
 pub use events::WorldEvent;
-pub use input::{Input, InputError};
 use family::Ancestors;
 use history::History;
 pub use history::HistorySettings;
+pub use input::{Input, InputError};
 use outside::Outside;
 pub use outside::{AskError, Handle};
 pub use recovery::Recovery;
+pub use replay::Replay;
 pub use tick::Stopped;
 use time::Clock;
 pub use time::Pace;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use pw_isa::wire::Decoded;
 
-use super::World;
 use super::Input;
+use super::World;
 use super::host_calls::HostCalls;
 use crate::actor::{ActorId, Answered};
 use crate::host::{Datum, HostResult};
@@ -44,6 +44,9 @@ pub enum AskError {
     /// The world is idle, and no answer has come.
     #[error("nobody can run any more, and actor {0} has not replied")]
     Idle(ActorId),
+    /// The history of the world cannot be kept, so nothing leaves it.
+    #[error("the history cannot be kept: {0}")]
+    NotKept(String),
     /// The world is gone.
     #[error("the world is gone")]
     Gone,
@@ -170,6 +173,8 @@ pub(super) struct Outside {
     pub(super) asked: u64,
     /// Outputs so far.
     pub(super) outputs: u64,
+    /// Whether the outside hears nothing.
+    pub(super) is_muted: bool,
     /// Those that wait for an answer.
     questions: BTreeMap<RequestId, Question>,
     pub(super) calls: HostCalls,
@@ -216,9 +221,10 @@ impl Outside {
     }
 
     /// It is that of a world which has asked and told so much. Who asked in the other one learns that there will be no answer.
-    pub(super) fn become_like(&mut self, asked: u64, outputs: u64) {
+    pub(super) fn become_like(&mut self, asked: u64, outputs: u64, is_muted: bool) {
         self.asked = asked;
         self.outputs = outputs;
+        self.is_muted = is_muted;
         self.forget_questions();
     }
 
@@ -323,6 +329,8 @@ impl World {
             let question = self.outside.questions.get_mut(&request);
             if let Some(answer) = question.and_then(|question| question.answer.take()) {
                 self.outside.questions.remove(&request);
+                // The answer leaves the world.
+                self.flush().map_err(AskError::NotKept)?;
                 return self.answer_datum(answer);
             }
             if !self.advance() {

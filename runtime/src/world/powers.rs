@@ -361,6 +361,25 @@ impl World {
         }
     }
 
+    /// Nobody holds capabilities but those of these names any more.
+    pub(super) fn keep_only(&mut self, names: &[&str]) {
+        let all: Vec<ActorId> = self.actors.iter().map(|actor| actor.id).collect();
+        for actor in all {
+            if let Some(body) = self.body(actor) {
+                body.holdings.keep_only(names);
+            }
+        }
+        self.first_holdings.keep_only(names);
+        self.record(&Decision {
+            actor: ActorId::OUTSIDE,
+            subject: ActorId::OUTSIDE,
+            operation: CapabilityOperation::Revoke,
+            capability: &CapabilityName::plain("all"),
+            result: AuditResult::Granted,
+            reason: &format!("but {}", names.join(", ")),
+        });
+    }
+
     /// An actor, and with it those that have it from that actor, do not hold a capability any more. Calls that needed it
     /// and are still open fail.
     fn strip(&mut self, of: ActorId, id: GrantId, is_inherited: bool) -> BTreeSet<ActorId> {

@@ -50,7 +50,9 @@ impl WorldBuilder {
         settings: HistorySettings,
     ) -> Result<(World, Recovery), RecoveryError> {
         let mut world = self.build().map_err(RecoveryError::Machine)?;
-        let has_history = !names_of(&*disk).map_err(failed("the directory"))?.is_empty();
+        let has_history = !names_of(&*disk)
+            .map_err(failed("the directory"))?
+            .is_empty();
         let recovered = if has_history {
             world.recover(&*disk)?
         } else {

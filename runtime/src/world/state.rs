@@ -48,6 +48,7 @@ impl World {
         self.late_ends.put(out);
         self.outside.asked.put(out);
         self.outside.outputs.put(out);
+        self.outside.is_muted.put(out);
     }
 
     /// Writes the powers that there are.
@@ -185,7 +186,8 @@ impl World {
         self.ancestors = system.ancestors;
         self.pools = system.pools;
         self.late_ends = system.late_ends;
-        self.outside.become_like(system.asked, system.outputs);
+        self.outside
+            .become_like(system.asked, system.outputs, system.is_muted);
         self.topics = system.topics;
         self.quarantine = system.quarantine;
         self.statistics = system.statistics;
@@ -237,6 +239,7 @@ pub(super) struct System {
     pub(super) late_ends: VecDeque<ActorId>,
     asked: u64,
     outputs: u64,
+    is_muted: bool,
     trajectory: Option<[u8; 32]>,
     topics: BroadcastSystem,
     quarantine: VecDeque<Quarantined>,
@@ -266,6 +269,7 @@ impl System {
             late_ends: Portable::get(input)?,
             asked: Portable::get(input)?,
             outputs: Portable::get(input)?,
+            is_muted: Portable::get(input)?,
             trajectory: Portable::get(input)?,
             topics: Portable::get(input)?,
             quarantine: Portable::get(input)?,

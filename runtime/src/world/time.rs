@@ -71,9 +71,10 @@ impl Clock {
     pub(super) fn check(&self) -> Result<(), String> {
         let last = self.timers.keys().map(|(_, number)| *number).max();
         match last {
-            Some(last) if last > self.set => {
-                Err(format!("{} timers were set, one is number {last}", self.set))
-            }
+            Some(last) if last > self.set => Err(format!(
+                "{} timers were set, one is number {last}",
+                self.set
+            )),
             _ => Ok(()),
         }
     }
