@@ -171,7 +171,10 @@ fn an_output_that_nobody_knows_to_have_left_leaves_again_under_its_number() {
     let name = segment(&disk);
     let length = read_all(&disk, &name).unwrap().len();
     let torn = disk.copy();
-    torn.open(&name).unwrap().truncate(length as u64 - 1).unwrap();
+    torn.open(&name)
+        .unwrap()
+        .truncate(length as u64 - 1)
+        .unwrap();
     let printed = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&printed);
     let (mut again, recovery) = builder()
@@ -200,7 +203,11 @@ fn a_call_without_an_answer_is_made_again() {
             drop(answers.lock());
             Ok(Datum::Int(7))
         });
-        builder().host(call).keep(Arc::new(disk.clone()), settings()).unwrap().0
+        builder()
+            .host(call)
+            .keep(Arc::new(disk.clone()), settings())
+            .unwrap()
+            .0
     };
     let mut world = begin(&disk);
     let program = load(&mut world, "(define (main) (+ 1 (host-call 'slow)))");
@@ -273,7 +280,10 @@ fn a_torn_journal_ends_where_it_was_torn() {
         torn.open(&name).unwrap().truncate(cut as u64).unwrap();
         let (world, _) = keep(&torn);
         let ticks = world.ticks() as usize;
-        assert_eq!(world.to_checkpoint().actor_states, states[ticks].actor_states);
+        assert_eq!(
+            world.to_checkpoint().actor_states,
+            states[ticks].actor_states
+        );
         reached.push(ticks);
     }
     assert!(reached.is_sorted(), "more of a journal is more history");
@@ -300,7 +310,10 @@ fn damage_of_what_had_been_durable_is_refused() {
                 refused += 1;
             }
             Ok((_, recovery)) => {
-                assert!(recovery.tail.is_some(), "{oldest}: damage at {offset} is not seen");
+                assert!(
+                    recovery.tail.is_some(),
+                    "{oldest}: damage at {offset} is not seen"
+                );
                 torn += 1;
             }
         }
@@ -349,7 +362,11 @@ fn an_actor_is_seen_in_the_middle_of_its_turn() {
         let stack = replay.go_to_actor(first, gas).unwrap().unwrap();
         let frame = &stack.frames[0];
         assert_eq!(frame.place.function, "count");
-        let n = frame.variables.iter().find(|(name, _)| name == "n").unwrap();
+        let n = frame
+            .variables
+            .iter()
+            .find(|(name, _)| name == "n")
+            .unwrap();
         counted.push(n.1.parse::<u64>().unwrap());
     }
     assert!(counted.is_sorted() && counted[0] > 0, "{counted:?}");
@@ -371,7 +388,9 @@ fn a_fork_goes_on_by_itself_unheard_and_with_fewer_powers() {
                 .needing("io-console"),
         )
     };
-    let (mut world, _) = with_print().keep(Arc::new(disk.clone()), settings()).unwrap();
+    let (mut world, _) = with_print()
+        .keep(Arc::new(disk.clone()), settings())
+        .unwrap();
     let program = load(&mut world, COUNTER);
     let counter = world.spawn(program, &[]).unwrap();
     world.ask(counter, &Datum::Int(5)).unwrap();
@@ -418,7 +437,10 @@ fn two_histories_part_where_their_inputs_do() {
     let found = one.first_divergence(&mut other).unwrap().unwrap();
     assert_eq!(found.actor, Some(ActorId(1)));
     assert_eq!((one.tick(), other.tick()), (found.tick, found.tick));
-    assert!(found.what.contains('3') && found.what.contains('4'), "{found}");
+    assert!(
+        found.what.contains('3') && found.what.contains('4'),
+        "{found}"
+    );
 }
 
 #[test]
@@ -432,7 +454,11 @@ fn checkpoints_in_memory_bring_a_world_back() {
         world.run_ticks(1);
         assert!(system.watch(&mut world).unwrap().is_empty());
     }
-    let ticks: Vec<u64> = system.checkpoint_history.iter().map(|of| of.timestamp).collect();
+    let ticks: Vec<u64> = system
+        .checkpoint_history
+        .iter()
+        .map(|of| of.timestamp)
+        .collect();
     assert_eq!(ticks, [21, 31, 41]);
     let (now, hash) = (world.to_checkpoint(), world.trajectory());
     let before = system.checkpoint_history[1].clone();
@@ -451,7 +477,10 @@ fn checkpoints_in_memory_bring_a_world_back() {
 #[test]
 fn a_world_with_an_anomaly_goes_back_if_it_is_told_to() {
     let mut world = worlds::world();
-    let program = load(&mut world, "(define (main) (spin 0))\n(define (spin n) (spin (+ n 1)))");
+    let program = load(
+        &mut world,
+        "(define (main) (spin 0))\n(define (spin n) (spin (+ n 1)))",
+    );
     let mut system = FaultToleranceSystem::new(5);
     system.recovery_strategy = RecoveryStrategy::OnAnyAnomaly;
     system.watch(&mut world).unwrap();

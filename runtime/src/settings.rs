@@ -38,6 +38,8 @@ pub struct WorldSettings {
     pub park_ms: u64,
     /// Calls of the embedder's functions that happen outside at the same time; others wait for their turn.
     pub host_threads_max: usize,
+    /// Sessions of clients; beyond them the one that was silent longest expires.
+    pub sessions_max: usize,
     /// Topics that an actor may want the events of.
     pub topics_max: usize,
     /// Published events that are remembered, the newest.
@@ -65,6 +67,7 @@ impl Default for WorldSettings {
             vote_ms: 10_000,
             park_ms: 5_000,
             host_threads_max: 64,
+            sessions_max: 1_024,
             topics_max: 1_024,
             events_max: 256,
             quarantine_max: 1_024,
@@ -98,6 +101,6 @@ impl WorldSettings {
 
 portable!(struct WorldSettings {
     tick_gas, quantum, quantum_min, alone_gas, memory_bytes, depth, mailbox_messages, mailbox_bytes, overflow, vote_ms,
-    extra_memory_bytes, extra_gas, park_ms, host_threads_max, topics_max, events_max, quarantine_max, lease_first,
+    extra_memory_bytes, extra_gas, park_ms, host_threads_max, sessions_max, topics_max, events_max, quarantine_max, lease_first,
     lease_max
 });

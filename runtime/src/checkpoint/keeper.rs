@@ -6,8 +6,13 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::file::{Block, BlockKind, Head, block_head};
+use pw_isa::wire::Writer;
+use pw_jit::CodeSpace;
+
 use super::load::{heads_of, name_of, names_of};
+use super::{Sections, SystemCheckpoint};
 use crate::disk::Disk;
+use crate::portable::bytes_of;
 
 /// The name of a checkpoint that is being written.
 const UNFINISHED: &str = "unfinished";
@@ -64,7 +69,7 @@ impl Keeper {
         let thread = builder.spawn(move || {
             for job in incoming {
                 let head = job.head;
-                let done = write(&*disk, settings, job)
+                let done = write(&*disk, settings, head, job.blocks)
                     .and_then(|()| retire(&*disk, settings, &mut kept, head));
                 let (published, changed) = &*told;
                 let mut published = published.lock().unwrap_or_else(PoisonError::into_inner);
@@ -131,14 +136,61 @@ impl Drop for Keeper {
     }
 }
 
+/// Writes a checkpoint of everything into a directory whose journal begins behind it.
+pub(crate) fn write_whole(disk: &dyn Disk, state: &SystemCheckpoint) -> io::Result<()> {
+    let head = Head {
+        ticks: state.timestamp,
+        journal: 0,
+        outputs: 0,
+        base: None,
+    };
+    let sections = Sections {
+        programs: state.global_state.programs.clone(),
+        system: state.global_state.bytes.clone(),
+        capabilities: state.capability_state.bytes.clone(),
+    };
+    let mut blocks = vec![Block {
+        kind: BlockKind::Sections,
+        bytes: bytes_of(&CodeSpace::default(), &sections),
+    }];
+    let mut end = Writer::default();
+    for (id, actor) in &state.actor_states {
+        let mut out = Writer::default();
+        out.varint(id.0);
+        out.blob(&actor.bytes);
+        let kind = BlockKind::Actors;
+        blocks.push(Block {
+            kind,
+            bytes: out.bytes,
+        });
+    }
+    end.varint(blocks.len() as u64);
+    end.varint(state.actor_states.len() as u64);
+    blocks.push(Block {
+        kind: BlockKind::End,
+        bytes: end.bytes,
+    });
+    let settings = KeeperSettings {
+        kept: 1,
+        syncs: false,
+    };
+    write(disk, settings, head, blocks)
+}
+
 /// Writes a checkpoint, and publishes it.
-fn write(disk: &dyn Disk, settings: KeeperSettings, job: Job) -> io::Result<()> {
+fn write(
+    disk: &dyn Disk,
+    settings: KeeperSettings,
+    head: Head,
+    blocks: impl IntoIterator<Item = Block>,
+) -> io::Result<()> {
     let mut file = disk.create(UNFINISHED)?;
-    let head = job.head.to_bytes();
+    let name = name_of(head.ticks);
+    let head = head.to_bytes();
     file.write_at(0, &head)?;
     let mut offset = head.len() as u64;
     let mut is_complete = false;
-    for block in job.blocks {
+    for block in blocks {
         let head = block_head(&block, offset);
         file.write_at(offset, &head)?;
         file.write_at(offset + head.len() as u64, &block.bytes)?;
@@ -151,7 +203,7 @@ fn write(disk: &dyn Disk, settings: KeeperSettings, job: Job) -> io::Result<()> 
     if settings.syncs {
         file.sync()?;
     }
-    disk.rename(UNFINISHED, &name_of(job.head.ticks))?;
+    disk.rename(UNFINISHED, &name)?;
     if settings.syncs {
         disk.sync_names()?;
     }

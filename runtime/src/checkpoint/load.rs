@@ -145,3 +145,15 @@ pub(super) fn heads_of(disk: &dyn Disk) -> std::io::Result<Vec<Head>> {
     }
     Ok(heads)
 }
+
+/// What the checkpoints of a directory hold, the oldest first, and which of them cannot be read.
+pub(crate) fn infos(disk: &dyn Disk) -> (Vec<CheckpointInfo>, Vec<CheckpointFlaw>) {
+    let (mut infos, mut flaws) = (Vec::new(), Vec::new());
+    for ticks in names_of(disk).unwrap_or_default() {
+        match chain(disk, ticks) {
+            Ok(mut loaded) => infos.extend(loaded.files.pop()),
+            Err(flaw) => flaws.push(flaw),
+        }
+    }
+    (infos, flaws)
+}

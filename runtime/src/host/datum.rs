@@ -4,6 +4,7 @@ use pw_isa::{ErrorKind, Kind};
 use pw_jit::fiber::arena::Arena;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::heap::Heap;
+use pw_jit::text::{Style, value_text};
 use pw_jit::{CodeSpace, Value};
 
 use crate::actor::ActorId;
@@ -103,6 +104,37 @@ impl Datum {
     /// A symbol.
     pub fn symbol(text: &str) -> Datum {
         Datum::Symbol(text.to_owned())
+    }
+
+    /// The value as Jue writes it.
+    pub fn text(&self) -> String {
+        let code = CodeSpace::default();
+        let mut arena = Arena::new();
+        let value = self.without_opaque().build(&code, &mut arena);
+        let heap = Heap {
+            arena: &arena,
+            code: &code,
+        };
+        value_text(heap, value, Style::Quoted)
+    }
+
+    /// The value with a symbol in place of each part that only programs can look into.
+    fn without_opaque(&self) -> Datum {
+        let all = |parts: &[Datum]| parts.iter().map(Datum::without_opaque).collect();
+        match self {
+            Datum::Opaque(_) => Datum::symbol("#<opaque>"),
+            Datum::List(parts) => Datum::List(all(parts)),
+            Datum::Vector(parts) => Datum::Vector(all(parts)),
+            Datum::Pair(pair) => {
+                Datum::Pair(Box::new((pair.0.without_opaque(), pair.1.without_opaque())))
+            }
+            Datum::Map(entries) => {
+                let entries = entries.iter();
+                let entries = entries.map(|(key, value)| (key.clone(), value.without_opaque()));
+                Datum::Map(entries.collect())
+            }
+            other => other.clone(),
+        }
     }
 
     /// Makes the value in an arena.

@@ -204,7 +204,7 @@ impl HostFunction {
     /// gone on long ago.
     pub(crate) fn release(&self, code: &CodeSpace, output: &Output) {
         if let HostClass::Output(function) = &self.class {
-            let view = HostCallView { code, output };
+            let view = HostCallView::new(code, output);
             let _span = span(&self.name);
             let told = catch_unwind(AssertUnwindSafe(|| function(&view)));
             drop(told);
@@ -275,7 +275,12 @@ const TEXT_BYTES_EACH: u64 = 64;
 /// The longest text of any value, in bytes.
 const TEXT_BYTES: u64 = 4096;
 
-impl HostCallView<'_> {
+impl<'a> HostCallView<'a> {
+    /// An output as a function of the embedder would see it.
+    pub(crate) fn new(code: &'a CodeSpace, output: &'a Output) -> HostCallView<'a> {
+        HostCallView { code, output }
+    }
+
     /// The actor that calls.
     pub fn from(&self) -> ActorId {
         self.output.from

@@ -20,7 +20,7 @@ use crate::portable::portable;
 use crate::world::Input;
 pub use reading::{JournalError, JournalTail};
 pub(crate) use reading::{Position, Recovered, read};
-pub(crate) use writer::Journal;
+pub(crate) use writer::{Journal, write_whole};
 
 /// When what is written counts as written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -52,6 +52,11 @@ impl Record {
         match self {
             Record::Input { ticks, .. } | Record::Horizon { ticks } => *ticks,
         }
+    }
+
+    /// Whether these are the bytes of an input.
+    pub(crate) fn is_input(bytes: &[u8]) -> bool {
+        bytes.first() == Some(&0)
     }
 
     /// How many ticks the world had done by the bytes of a record, without reading its input.

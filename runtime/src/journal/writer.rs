@@ -183,6 +183,21 @@ impl Drop for Journal {
     }
 }
 
+/// Writes a journal of these records.
+pub(crate) fn write_whole(disk: Arc<dyn Disk>, records: Vec<Vec<u8>>) -> io::Result<()> {
+    let start = Position {
+        segment: None,
+        offset: 0,
+        next: 0,
+    };
+    let mut journal = Journal::go_on(disk, Durability::Memory, &start, 0)?;
+    records.into_iter().for_each(|record| journal.add(record));
+    journal.flush();
+    journal
+        .error()
+        .map_or(Ok(()), |error| Err(io::Error::other(error)))
+}
+
 /// What the thread has.
 struct Writer {
     disk: Arc<dyn Disk>,

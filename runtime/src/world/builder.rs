@@ -174,6 +174,7 @@ impl WorldBuilder {
             trajectory: self.trajectory.then(Trajectory::new),
             marks: None,
             history: History::default(),
+            listener: None,
             scratch: Scratch::default(),
         }
     }

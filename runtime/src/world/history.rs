@@ -14,7 +14,7 @@ use super::capture::Captured;
 use super::input::Input;
 use crate::checkpoint::{Head, Keeper, KeeperSettings};
 use crate::disk::Disk;
-use crate::host::Output;
+use crate::host::{HostCallView, Output};
 use crate::journal::{Durability, Journal, Position, Record};
 use crate::portable::bytes_of;
 
@@ -46,6 +46,15 @@ impl Default for HistorySettings {
             horizon_ticks: 256,
             capture_bytes: 256 << 10,
         }
+    }
+}
+
+/// Somebody who hears what leaves a world that does again what it did.
+pub(super) struct Listener(pub(super) Box<dyn Fn(&HostCallView<'_>) + Send + Sync>);
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a listener")
     }
 }
 
@@ -190,7 +199,7 @@ impl World {
     }
 
     /// A tick is over: the journal may have to know, and a checkpoint may be due.
-    pub(super) fn keep_history(&mut self) {
+    pub(super) fn note_tick_end(&mut self) {
         let History::Kept(kept) = &mut self.history else {
             return;
         };
@@ -299,6 +308,11 @@ impl World {
         kept.journal.flush();
         let error = kept.journal.error();
         error.map_or(Ok(()), |error| Err(format!("the journal: {error}")))
+    }
+
+    /// Whether the world keeps its history.
+    pub fn keeps_history(&self) -> bool {
+        matches!(self.history, History::Kept(_))
     }
 
     /// Why the history cannot be kept any more, if so: nothing leaves the world then, and it should be stopped.

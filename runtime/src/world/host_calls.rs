@@ -12,7 +12,7 @@ use pw_isa::ErrorKind;
 use super::World;
 use super::outside::Arrival;
 use crate::actor::{ActorId, Answered, Due, Status, Wait};
-use crate::host::{HostError, HostRequest, HostResult, Output};
+use crate::host::{HostCallView, HostError, HostRequest, HostResult, Output};
 
 /// Calls whose answer has not come.
 #[derive(Debug, Default)]
@@ -42,6 +42,9 @@ impl World {
             from,
             request,
         };
+        if let Some(listener) = &self.listener {
+            (listener.0)(&HostCallView::new(&self.code, &output));
+        }
         if self.history.keeps_back(&output) {
             return;
         }

@@ -113,6 +113,21 @@ pub enum Input {
         /// Which.
         capability: String,
     },
+    /// A session of a client begins.
+    OpenSession,
+    /// What a client says takes effect once.
+    Once {
+        /// In which session.
+        session: u64,
+        /// Its number, from 1.
+        sequence: u64,
+        /// To whom.
+        to: ActorId,
+        /// What it says.
+        content: Datum,
+        /// Whether it is a question.
+        asks: bool,
+    },
 }
 
 portable!(enum Input {
@@ -132,6 +147,8 @@ portable!(enum Input {
     13 => Decide { number, approve },
     14 => Grant { to, capability, is_inherited },
     15 => Revoke { of, capability },
+    16 => OpenSession,
+    17 => Once { session, sequence, to, content, asks },
 });
 
 /// Why an input did nothing.
@@ -206,6 +223,16 @@ impl World {
             Input::Revoke { of, capability } => {
                 self.revoke_from(of, &capability);
             }
+            Input::OpenSession => {
+                self.open_session();
+            }
+            Input::Once {
+                session,
+                sequence,
+                to,
+                content,
+                asks,
+            } => self.say_once((session, sequence), (to, content), asks, None),
         }
         Ok(())
     }

@@ -17,17 +17,20 @@
 //! | `input` | everything that enters the world |
 //! | `outside` | inputs from any thread, questions from outside |
 //! | `time` | the world's clock and its timers |
+//! | `bundle` | a part of a history in one file |
 //! | `capture` | capturing the state while the world goes on |
 //! | `check` | whether a state that was read fits together |
 //! | `recovery` | a world from its history |
 //! | `replay` | time travel |
 //! | `divergence` | where two histories part |
+//! | `sessions` | clients whose words take effect once |
 //! | `state` | the state of a world as bytes, but for its actors |
 //! | `trajectory` | the hash of everything that happened |
 
 mod ballots;
 mod boundary;
 mod builder;
+mod bundle;
 mod capture;
 mod check;
 mod divergence;
@@ -43,6 +46,7 @@ mod quotas;
 mod recovery;
 mod replay;
 mod room;
+mod sessions;
 mod state;
 mod tick;
 mod time;
@@ -73,18 +77,20 @@ use crate::quota::{PoolId, Pools};
 use crate::schedule::{ParallelExecutionPool, ReadyQueue, Turn};
 use crate::settings::WorldSettings;
 pub use builder::WorldBuilder;
+pub use bundle::Bundle;
 use capture::Marks;
 pub use divergence::Divergence;
 use events::Observers;
 pub use events::WorldEvent;
 use family::Ancestors;
-use history::History;
 pub use history::HistorySettings;
+use history::{History, Listener};
 pub use input::{Input, InputError};
 use outside::Outside;
 pub use outside::{AskError, Handle};
 pub use recovery::Recovery;
 pub use replay::Replay;
+pub use sessions::Client;
 pub use tick::Stopped;
 use time::Clock;
 pub use time::Pace;
@@ -178,6 +184,8 @@ pub struct World {
     /// What has changed since the last checkpoint. It ends before the history does, which waits for what it captures.
     marks: Option<Box<Marks>>,
     history: History,
+    /// Who hears what leaves a world that does again what it did.
+    listener: Option<Listener>,
     scratch: Scratch,
 }
 

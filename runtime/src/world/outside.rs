@@ -11,6 +11,7 @@ use pw_isa::wire::Decoded;
 use super::Input;
 use super::World;
 use super::host_calls::HostCalls;
+use super::sessions::Sessions;
 use crate::actor::{ActorId, Answered};
 use crate::host::{Datum, HostResult};
 use crate::inspect::Intervention;
@@ -96,6 +97,10 @@ pub struct Handle {
 }
 
 impl Handle {
+    pub(super) fn push(&self, arrival: Arrival) {
+        self.inbox.push(arrival);
+    }
+
     /// Has an input take effect. What cannot be done does nothing.
     pub fn apply(&self, input: Input) {
         self.inbox.push(Arrival::Input(input, None));
@@ -175,6 +180,7 @@ pub(super) struct Outside {
     pub(super) outputs: u64,
     /// Whether the outside hears nothing.
     pub(super) is_muted: bool,
+    pub(super) sessions: Sessions,
     /// Those that wait for an answer.
     questions: BTreeMap<RequestId, Question>,
     pub(super) calls: HostCalls,
@@ -215,13 +221,29 @@ impl Outside {
         }
     }
 
+    /// Somebody waits for the answer to a question: whoever asked it last.
+    pub(super) fn wait_for(&mut self, request: RequestId, reply: Option<Reply>) {
+        let question = Question {
+            reply,
+            answer: None,
+        };
+        self.questions.insert(request, question);
+    }
+
     /// Nobody waits for an answer of a world that was repeated.
     pub(super) fn forget_questions(&mut self) {
         self.questions.clear();
     }
 
     /// It is that of a world which has asked and told so much. Who asked in the other one learns that there will be no answer.
-    pub(super) fn become_like(&mut self, asked: u64, outputs: u64, is_muted: bool) {
+    pub(super) fn become_like(
+        &mut self,
+        asked: u64,
+        outputs: u64,
+        is_muted: bool,
+        sessions: Sessions,
+    ) {
+        self.sessions = sessions;
         self.asked = asked;
         self.outputs = outputs;
         self.is_muted = is_muted;
@@ -279,6 +301,23 @@ impl World {
                 Arrival::Input(Input::Ask { to, content }, reply) => {
                     self.put_question(to, content, reply);
                 }
+                Arrival::Input(
+                    Input::Once {
+                        session,
+                        sequence,
+                        to,
+                        content,
+                        asks,
+                    },
+                    reply,
+                ) => self.say_once((session, sequence), (to, content), asks, reply),
+                Arrival::Input(Input::OpenSession, reply) => {
+                    let session = self.open_session();
+                    if let Some(reply) = reply {
+                        let session = Datum::Int(session as i64);
+                        self.leave(None, move || drop(reply.send(Ok(session))));
+                    }
+                }
                 Arrival::Input(input, _) => {
                     // What cannot be done does nothing; who observes the world is told of it.
                     let _ = self.apply(input);
@@ -302,21 +341,29 @@ impl World {
         content: Datum,
         reply: Option<Reply>,
     ) -> RequestId {
+        let request = self.next_request();
+        self.outside.wait_for(request, reply);
+        self.note(|| Input::Ask {
+            to,
+            content: content.clone(),
+        });
+        self.deliver_question(to, &content, request);
+        request
+    }
+
+    /// The number of the next question from outside.
+    pub(super) fn next_request(&mut self) -> RequestId {
         self.outside.asked += 1;
-        let request = RequestId(self.outside.asked);
-        let question = Question {
-            reply,
-            answer: None,
-        };
-        self.outside.questions.insert(request, question);
+        RequestId(self.outside.asked)
+    }
+
+    pub(super) fn deliver_question(&mut self, to: ActorId, content: &Datum, request: RequestId) {
         let message = Message {
             from: ActorId::OUTSIDE,
             content: content.pack(&self.code),
             request: Some(request),
         };
-        self.note(|| Input::Ask { to, content });
         self.deliver(to, message, PRIORITY_DEFAULT);
-        request
     }
 
     /// Asks an actor, and runs the world until it replies.
@@ -340,7 +387,7 @@ impl World {
         }
     }
 
-    fn answer_datum(&self, answer: Answered) -> Result<Datum, AskError> {
+    pub(super) fn answer_datum(&self, answer: Answered) -> Result<Datum, AskError> {
         match answer {
             Ok(content) => Ok(Datum::unpack(&self.code, &content)),
             Err((_, message)) => Err(AskError::Refused(message)),
@@ -349,6 +396,7 @@ impl World {
 
     /// A question has its answer: it goes to who asked from another thread, or is kept for who runs the world.
     pub(super) fn answer_question(&mut self, request: RequestId, answer: Answered) {
+        self.outside.sessions.answered(request, &answer);
         let Some(mut question) = self.outside.questions.remove(&request) else {
             return;
         };
@@ -363,6 +411,11 @@ impl World {
                 self.outside.questions.insert(request, question);
             }
         }
+    }
+
+    /// Waits until something has come from outside, or so much time has passed.
+    pub fn wait(&self, most: Duration) {
+        self.outside.sleep(Some(most));
     }
 
     /// Runs the world until somebody stops it by [`Handle::stop`]: it sleeps while nobody can run. The world's time goes on

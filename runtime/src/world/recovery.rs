@@ -38,29 +38,48 @@ fn failed(what: &str) -> impl FnOnce(std::io::Error) -> RecoveryError {
 }
 
 impl WorldBuilder {
-    /// A world that keeps its history in a directory: a new one when the directory is empty, otherwise the world whose history it is, as it
-    /// was. Settings, rules and what actors hold first are those of the history then; functions of the embedder have to be
-    /// the same.
+    /// A world that keeps its history in a directory: see [`World::keep_history`].
     ///
     /// # Errors
-    /// Why the world cannot be recovered. Nothing has changed in the directory then.
+    /// Why the world cannot be recovered.
     pub fn keep(
         self,
         disk: Arc<dyn Disk>,
         settings: HistorySettings,
     ) -> Result<(World, Recovery), RecoveryError> {
         let mut world = self.build().map_err(RecoveryError::Machine)?;
+        let recovery = world.keep_history(disk, settings)?;
+        Ok((world, recovery))
+    }
+}
+
+impl World {
+    /// Keeps the history of the world in a directory from now on. If the directory has a history, the world, which must be new,
+    /// becomes the one whose history it is, as it was. Settings, rules and what actors hold first are those of the history
+    /// then; functions of the embedder have to be the same.
+    ///
+    /// # Errors
+    /// Why the world cannot be recovered; then the world should not be used any more. Nothing has changed in the directory then.
+    pub fn keep_history(
+        &mut self,
+        disk: Arc<dyn Disk>,
+        settings: HistorySettings,
+    ) -> Result<Recovery, RecoveryError> {
         let has_history = !names_of(&*disk)
             .map_err(failed("the directory"))?
             .is_empty();
         let recovered = if has_history {
-            world.recover(&*disk)?
+            if self.ticks() > 0 || self.actor_count() > 0 {
+                let text = "a world that has begun cannot take over a history".to_owned();
+                return Err(RecoveryError::Contradiction(text));
+            }
+            self.recover(&*disk)?
         } else {
-            let recovered = journal::read(&*disk, 0)?;
-            if recovered.end.next > 0 {
+            let journal = journal::read(&*disk, 0)?;
+            if journal.end.next > 0 {
                 return Err(RecoveryError::NoCheckpoint(Vec::new()));
             }
-            Repeated::nothing(recovered)
+            Repeated::nothing(journal, self.outside.outputs)
         };
         let Repeated {
             mut recovery,
@@ -71,22 +90,22 @@ impl WorldBuilder {
         for name in &useless {
             disk.remove(name).map_err(failed(name))?;
         }
-        let kept = Kept::new(disk, settings, &end, released, world.ticks());
+        let kept = Kept::new(disk, settings, &end, released, self.ticks());
         let kept = kept.map_err(failed("the journal"))?;
-        let unreleased = world.begin_keeping(kept);
+        let unreleased = self.begin_keeping(kept);
         recovery.outputs = unreleased.len() as u64;
-        recovery.ticks = world.ticks();
+        recovery.ticks = self.ticks();
         for output in unreleased {
-            world.release(output);
+            self.release(output);
         }
-        world.repeat_calls();
+        self.repeat_calls();
         if !has_history {
-            world.checkpoint().map_err(|error| RecoveryError::Disk {
+            self.checkpoint().map_err(|error| RecoveryError::Disk {
                 what: "the first checkpoint".to_owned(),
                 error: std::io::Error::other(error),
             })?;
         }
-        Ok((world, recovery))
+        Ok(recovery)
     }
 }
 
@@ -102,14 +121,14 @@ struct Repeated {
 
 impl Repeated {
     /// There is no history.
-    fn nothing(journal: Recovered) -> Repeated {
+    fn nothing(journal: Recovered, released: u64) -> Repeated {
         Repeated {
             recovery: Recovery {
                 tail: journal.tail,
                 ..Recovery::default()
             },
             end: journal.end,
-            released: 0,
+            released,
             useless: journal.useless,
         }
     }

@@ -4,11 +4,14 @@
 
 use std::sync::Arc;
 
-use super::history::History;
+use super::history::{History, Listener};
 use super::{World, WorldBuilder};
 use crate::actor::{Actor, ActorId, Status, Wait, run_slice};
-use crate::checkpoint::{Head, RecoveryError, SystemCheckpoint, load, names_of};
+use crate::checkpoint::{
+    CheckpointFlaw, CheckpointInfo, Head, RecoveryError, SystemCheckpoint, infos, load, names_of,
+};
 use crate::disk::Disk;
+use crate::host::HostCallView;
 use crate::inspect::ActorStack;
 use crate::journal::{self, JournalTail, Record, Recovered};
 use crate::portable::{Portable, Shared, bytes_of, read_with};
@@ -165,8 +168,12 @@ impl Replay {
         &mut self.world
     }
 
-    /// Goes to the state after so many ticks from the one that there is, without a checkpoint between.
-    pub(super) fn forward_from_here(&mut self, ticks: u64) -> Result<(), RecoveryError> {
+    /// Goes forward to the state after so many ticks, tick by tick from the one that there is, so that whoever observes it misses
+    /// nothing.
+    ///
+    /// # Errors
+    /// When the history cannot be used.
+    pub fn forward_from_here(&mut self, ticks: u64) -> Result<(), RecoveryError> {
         while self.tick() < ticks {
             self.enter_inputs()?;
             self.world.tick();
@@ -273,6 +280,34 @@ impl Replay {
         self.world
     }
 
+    /// What the checkpoints of the history hold, the oldest first, and which of them cannot be read.
+    pub fn checkpoints(&self) -> (Vec<CheckpointInfo>, Vec<CheckpointFlaw>) {
+        infos(&*self.disk)
+    }
+
+    /// Inputs since the oldest checkpoint.
+    pub fn input_count(&self) -> usize {
+        let records = self.records.iter();
+        records
+            .filter(|(_, record)| Record::is_input(record))
+            .count()
+    }
+
+    /// Has somebody hear what left the world, each time that it would leave again.
+    pub fn hear(&mut self, listener: impl Fn(&HostCallView<'_>) + Send + Sync + 'static) {
+        self.world.listener = Some(Listener(Box::new(listener)));
+    }
+
+    /// What the journal has from here to a tick, and that it was reached.
+    pub(super) fn records_until(&self, ticks: u64) -> Vec<Vec<u8>> {
+        let ahead = self.records[self.next..].iter();
+        let wanted = ahead.take_while(|(at, _)| *at <= ticks);
+        let mut records: Vec<Vec<u8>> = wanted.map(|(_, record)| record.clone()).collect();
+        let horizon = Record::Horizon { ticks };
+        records.push(bytes_of(&self.world.code, &horizon));
+        records
+    }
+
     /// The state as it is.
     pub fn to_checkpoint(&self) -> SystemCheckpoint {
         self.world.to_checkpoint()
@@ -280,6 +315,18 @@ impl Replay {
 }
 
 impl World {
+    /// A new world becomes a fork of a history: see [`Replay::fork`].
+    ///
+    /// # Errors
+    /// When its state cannot be taken.
+    pub fn become_fork(
+        &mut self,
+        past: Replay,
+        capabilities: &[&str],
+    ) -> Result<(), RecoveryError> {
+        self.take_checkpoint(&past.fork(capabilities).to_checkpoint())
+    }
+
     /// Runs an actor that is not in the world until it has used so much gas, as it would run in a turn; what it does to others
     /// is forgotten.
     fn run_apart(&mut self, actor: &mut Actor, gas: u64) {

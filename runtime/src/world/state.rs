@@ -11,6 +11,7 @@ use pw_jit::CodeSpace;
 
 use super::check::check;
 use super::family::Ancestors;
+use super::sessions::Sessions;
 use super::time::Clock;
 use super::trajectory::Trajectory;
 use super::{World, WorldStatistics};
@@ -49,6 +50,7 @@ impl World {
         self.outside.asked.put(out);
         self.outside.outputs.put(out);
         self.outside.is_muted.put(out);
+        self.outside.sessions.put(out);
     }
 
     /// Writes the powers that there are.
@@ -186,8 +188,12 @@ impl World {
         self.ancestors = system.ancestors;
         self.pools = system.pools;
         self.late_ends = system.late_ends;
-        self.outside
-            .become_like(system.asked, system.outputs, system.is_muted);
+        self.outside.become_like(
+            system.asked,
+            system.outputs,
+            system.is_muted,
+            system.sessions,
+        );
         self.topics = system.topics;
         self.quarantine = system.quarantine;
         self.statistics = system.statistics;
@@ -240,6 +246,7 @@ pub(super) struct System {
     asked: u64,
     outputs: u64,
     is_muted: bool,
+    sessions: Sessions,
     trajectory: Option<[u8; 32]>,
     topics: BroadcastSystem,
     quarantine: VecDeque<Quarantined>,
@@ -270,6 +277,7 @@ impl System {
             asked: Portable::get(input)?,
             outputs: Portable::get(input)?,
             is_muted: Portable::get(input)?,
+            sessions: Portable::get(input)?,
             trajectory: Portable::get(input)?,
             topics: Portable::get(input)?,
             quarantine: Portable::get(input)?,

@@ -56,7 +56,7 @@ impl World {
         }
         self.tick += 1;
         self.note_trajectory();
-        self.keep_history();
+        self.note_tick_end();
         turns > 0
     }
 

@@ -17,7 +17,7 @@ use serde_json::{Value as Json, json};
 use crate::native::NativeOptions;
 use crate::subject::Subject;
 use crate::table::{cut, place_text, seen_text, table};
-use crate::{input, run};
+use crate::{failure, input};
 
 /// Functions that are named where one is not found.
 const NAMES_MAX: usize = 30;
@@ -121,7 +121,7 @@ impl Explain {
         let outcome = interp::run(&mut fiber, &code, &mut host, &mut learnt, u64::MAX);
         let outcome = match outcome {
             Outcome::Failed(failure) => {
-                run::complain(&failure, &bytes);
+                failure::complain(&failure, &bytes);
                 failure.kind.name().to_owned()
             }
             _ => "done".to_owned(),

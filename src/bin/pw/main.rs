@@ -6,6 +6,9 @@ mod check;
 mod compare;
 mod disasm;
 mod explain;
+mod failure;
+mod feed;
+mod history;
 mod input;
 mod native;
 mod profile;
@@ -15,6 +18,7 @@ mod table;
 mod top;
 mod trial;
 mod vector;
+mod way;
 
 use std::process::ExitCode;
 
@@ -34,6 +38,12 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Run(run::Run),
+    Recover(history::recover::Recover),
+    Checkpoint(history::checkpoint::Checkpoint),
+    Replay(history::replay::Replay),
+    Fork(history::fork::Fork),
+    Inspect(history::inspect::Inspect),
+    Bundle(history::bundle::Bundle),
     Top(top::Top),
     Profile(profile::Profile),
     Compare(compare::Compare),
@@ -68,6 +78,12 @@ fn main() -> ExitCode {
 fn execute(command: Command) -> ExitCode {
     match command {
         Command::Run(command) => command.execute(),
+        Command::Recover(command) => command.execute(),
+        Command::Checkpoint(command) => command.execute(),
+        Command::Replay(command) => command.execute(),
+        Command::Fork(command) => command.execute(),
+        Command::Inspect(command) => command.execute(),
+        Command::Bundle(command) => command.execute(),
         Command::Top(command) => command.execute(),
         Command::Profile(command) => command.execute(),
         Command::Compare(command) => command.execute(),

@@ -20,7 +20,7 @@ use signal_hook::{consts::SIGINT, flag};
 
 use crate::subject::Subject;
 use crate::table::{cut, place_text, seen_text, table};
-use crate::{input, run};
+use crate::{failure, input};
 
 /// The exit code of a program that was interrupted, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -176,7 +176,7 @@ impl Profiled {
                 let value = value_text(self.fiber.heap(&self.code), *value, Style::Quoted);
                 input::say(&format!("{value}\n"));
             }
-            Outcome::Failed(failure) => run::complain(failure, source),
+            Outcome::Failed(failure) => failure::complain(failure, source),
             Outcome::Preempted => eprintln!("interrupted"),
             Outcome::Waiting => unreachable!("the host answers at once"),
         }
@@ -188,7 +188,7 @@ impl Profiled {
                 let value = value_json(self.fiber.heap(&self.code), *value);
                 format!("\"result\":{value}")
             }
-            Outcome::Failed(failure) => format!("\"error\":{}", run::failure_json(failure)),
+            Outcome::Failed(failure) => format!("\"error\":{}", failure::failure_json(failure)),
             Outcome::Preempted => "\"interrupted\":true".to_owned(),
             Outcome::Waiting => unreachable!("the host answers at once"),
         };

@@ -6,8 +6,8 @@ use physics_world::json::text_json;
 use physics_world::source::BadInput;
 use physics_world::v2::vector::{self, Outcome, Vector};
 
+use crate::failure::place_json;
 use crate::input;
-use crate::run::place_json;
 
 /// Runs the vector in a file. `steps` replaces its step limit.
 pub(crate) fn run(name: &str, bytes: &[u8], steps: Option<u64>, json: bool) -> ExitCode {
