@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pw_isa::Kind;
+use pw_isa::{Kind, ProgramSignature};
 use pw_isa::wire::{Decoded, Reader, Writer};
 
 use super::arena::Arena;
@@ -144,6 +144,29 @@ impl Parcel {
                 .extend_from_slice(&code.program(*program).signature().0);
         }
         out.blob(&graph.bytes);
+    }
+
+    /// Reads what [`Parcel::write`] wrote; trusts nothing.
+    pub(crate) fn read(code: &CodeSpace, input: &mut Reader<'_>) -> Decoded<Parcel> {
+        let count = input.count(32)?;
+        let mut programs = Vec::with_capacity(count);
+        for _ in 0..count {
+            let signature = ProgramSignature(input.hash()?);
+            let Some(program) = code.find(signature) else {
+                return Err(input.error(format!("program {signature} is not loaded")));
+            };
+            programs.push(program);
+        }
+        let bytes = input.blob()?.to_vec();
+        let mut arena = Arena::new();
+        let value = read_graph(code, &mut arena, &Graph { programs, bytes })?;
+        Ok(Parcel::pack(
+            Heap {
+                arena: &arena,
+                code,
+            },
+            value,
+        ))
     }
 
     /// Bytes to charge for copying it.

@@ -11,9 +11,14 @@ use crate::host::{Answer, CapabilityName, Effect};
 use crate::value::Value;
 
 impl Machine<'_> {
+    /// Asks the host.
+    pub(super) fn ask(&mut self, effect: Effect) -> Answer {
+        self.host.effect(self.code, self.fiber.kept(), effect)
+    }
+
     /// Asks the host, and puts its answer in the instruction's result register.
     pub(super) fn effect(&mut self, effect: Effect) -> Step {
-        match self.host.effect(self.code, effect) {
+        match self.ask(effect) {
             Answer::Done(parcel) => {
                 let delivered = self.deliver(&parcel);
                 if matches!(delivered, Err(Stop::Limit(_))) {

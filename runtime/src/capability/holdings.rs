@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pw_isa::wire::Writer;
 use pw_jit::CodeSpace;
-use pw_jit::host::CapabilityName;
+use pw_jit::host::{CapabilityName, Kept};
 
 use super::grants::GrantId;
 
@@ -46,12 +46,15 @@ impl Holdings {
         self.list.iter().flat_map(|list| list.iter())
     }
 
-    /// What a child begins with.
-    pub(crate) fn inherited(&self) -> Holdings {
-        if self.iter().all(|holding| holding.is_inherited) {
+    /// What a child begins with that is started in a sandbox which keeps these, or outside of any.
+    pub(crate) fn inherited(&self, kept: Option<&Kept>) -> Holdings {
+        let is_kept = |holding: &Holding| {
+            holding.is_inherited && Kept::allows(kept, &holding.capability)
+        };
+        if self.iter().all(is_kept) {
             return self.clone();
         }
-        let inherited = self.iter().filter(|holding| holding.is_inherited);
+        let inherited = self.iter().filter(|holding| is_kept(holding));
         Holdings::new(inherited.cloned().collect())
     }
 
@@ -126,7 +129,7 @@ impl Holdings {
     pub(crate) fn write(&self, code: &CodeSpace, out: &mut Writer) {
         out.varint(self.iter().count() as u64);
         for holding in self.iter() {
-            write_capability(&holding.capability, code, out);
+            holding.capability.write(code, out);
             out.varint(holding.grant.0);
             for number in [holding.budget, holding.expires_ms] {
                 out.u8(u8::from(number.is_some()));
@@ -134,14 +137,5 @@ impl Holdings {
             }
             out.u8(u8::from(holding.is_inherited));
         }
-    }
-}
-
-/// A capability in canonical form.
-pub(super) fn write_capability(capability: &CapabilityName, code: &CodeSpace, out: &mut Writer) {
-    out.text(&capability.name);
-    out.u8(u8::from(capability.parameter.is_some()));
-    if let Some(parameter) = &capability.parameter {
-        parameter.write(code, out);
     }
 }

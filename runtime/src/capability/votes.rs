@@ -6,7 +6,6 @@ use pw_isa::wire::Writer;
 use pw_jit::CodeSpace;
 use pw_jit::host::CapabilityName;
 
-use super::holdings::write_capability;
 use crate::actor::ActorId;
 
 /// A request that waits for a decision.
@@ -153,7 +152,7 @@ impl Ballots {
             out.varint(*number);
             out.varint(ballot.requester.0);
             out.varint(ballot.wait);
-            write_capability(&ballot.capability, code, out);
+            ballot.capability.write(code, out);
             out.text(&ballot.reason);
             out.u8(u8::from(ballot.is_for_embedder));
             out.varint(ballot.needed);

@@ -7,7 +7,7 @@ use pw_isa::{ErrorKind, Kind};
 use pw_jit::fiber::arena::Arena;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::heap::Heap;
-use pw_jit::host::{Answer, Effect, Host};
+use pw_jit::host::{Answer, Effect, Host, Kept};
 use pw_jit::reference::{Outcome, answer, run};
 use pw_jit::{CodeSpace, Fiber, Limits, State, Value};
 
@@ -86,7 +86,7 @@ pub fn start(code: &CodeSpace, name: &str) -> Fiber {
 pub struct Surroundings;
 
 impl Host for Surroundings {
-    fn effect(&mut self, code: &CodeSpace, effect: Effect) -> Answer {
+    fn effect(&mut self, code: &CodeSpace, _: Option<&Kept>, effect: Effect) -> Answer {
         match effect {
             Effect::SelfId => Answer::Done(Parcel::Plain(Value::actor(1))),
             Effect::Spawn { start } => Answer::Done(start.call(code)),
