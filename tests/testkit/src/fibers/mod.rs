@@ -12,18 +12,26 @@ use pw_jit::reference::{Outcome, answer, run};
 use pw_jit::{CodeSpace, Fiber, Limits, State, Value};
 
 /// The programs by name.
-pub const PROGRAMS: [(&str, &str); 7] = [
+pub const PROGRAMS: [(&str, &str); 8] = [
     ("other", include_str!("other.pwa")),
     ("frames", include_str!("frames.pwa")),
     ("data", include_str!("data.pwa")),
     ("errors", include_str!("errors.pwa")),
     ("cycles", include_str!("cycles.pwa")),
     ("waits", include_str!("waits.pwa")),
+    ("sandboxes", include_str!("sandboxes.pwa")),
     ("long", include_str!("long.pwa")),
 ];
 
 /// The programs whose every state can be looked at in a short time.
-pub const SHORT: [&str; 5] = ["frames", "data", "errors", "cycles", "waits"];
+pub const SHORT: [&str; 6] = [
+    "frames",
+    "data",
+    "errors",
+    "cycles",
+    "waits",
+    "sandboxes",
+];
 
 /// Loads a program given as assembly text.
 ///
