@@ -11,7 +11,7 @@ use pw_isa::{ErrorKind, Kind};
 use pw_jit::fiber::arena::Arena;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::heap::Heap;
-use pw_jit::host::{Answer, CapabilityName, Effect, Host, Kept};
+use pw_jit::host::{Answer, CapabilityName, Effect, Host, Kept, fresh_number};
 use pw_jit::text::{Style, TEXT_MAX, value_text_within};
 use pw_jit::{CodeSpace, Value};
 use pw_runtime::message::{MailboxRules, Overflow};
@@ -45,6 +45,7 @@ pub struct Solo<W> {
     held: BTreeSet<String>,
     topics: BTreeSet<String>,
     sender: Option<u64>,
+    powers: u64,
 }
 
 impl<W: Write> Solo<W> {
@@ -63,6 +64,7 @@ impl<W: Write> Solo<W> {
             held: HELD.into_iter().map(str::to_owned).collect(),
             topics: BTreeSet::new(),
             sender: None,
+            powers: fresh_number(),
         }
     }
 
@@ -78,7 +80,11 @@ impl<W: Write> Solo<W> {
     }
 
     fn revoke(&mut self, kept: Option<&Kept>, capability: &CapabilityName) -> bool {
-        self.holds(kept, capability) && self.held.remove(&capability.name)
+        let revoked = self.holds(kept, capability) && self.held.remove(&capability.name);
+        if revoked {
+            self.powers = fresh_number();
+        }
+        revoked
     }
 
     fn put(&mut self, level: usize, letter: Letter) {
@@ -226,6 +232,14 @@ impl<W: Write> Host for Solo<W> {
             self.mailbox_bytes += letter.0.size_bytes();
             self.mailbox[level].push_front(letter);
         }
+    }
+
+    fn actor(&self) -> Option<u64> {
+        Some(ACTOR)
+    }
+
+    fn powers(&self) -> Option<u64> {
+        Some(self.powers)
     }
 
     fn effect(&mut self, code: &CodeSpace, kept: Option<&Kept>, effect: Effect) -> Answer {

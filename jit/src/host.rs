@@ -5,6 +5,7 @@
 //! so that a host sees only well-formed ones.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use pw_isa::ErrorKind;
 use pw_isa::wire::{Decoded, Reader, Writer};
@@ -58,30 +59,46 @@ impl CapabilityName {
 }
 
 /// The capabilities that a sandbox keeps: of those that the actor holds, code in it can use no others.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept(Arc<[CapabilityName]>);
+#[derive(Clone, Debug)]
+pub struct Kept {
+    list: Arc<[CapabilityName]>,
+    /// No other sandbox of this process has it.
+    number: u64,
+}
+
+/// Another number than any before in this process, for [`Host::powers`]. Programs never see one.
+pub fn fresh_number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
 
 impl Kept {
     pub(crate) fn new(list: Arc<[CapabilityName]>) -> Kept {
-        Kept(list)
+        Kept {
+            list,
+            number: fresh_number(),
+        }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Whether a capability that the actor holds can be used: in a sandbox that kept these, or outside of any.
     pub fn allows(kept: Option<&Kept>, capability: &CapabilityName) -> bool {
-        kept.is_none_or(|kept| kept.0.contains(capability))
+        kept.is_none_or(|kept| kept.list.contains(capability))
     }
 
     /// The same of one without a parameter.
     pub fn allows_plain(kept: Option<&Kept>, name: &str) -> bool {
-        let is_named = |capability: &CapabilityName| {
-            capability.name == name && capability.parameter.is_none()
-        };
-        kept.is_none_or(|kept| kept.0.iter().any(is_named))
+        let is_named =
+            |capability: &CapabilityName| capability.name == name && capability.parameter.is_none();
+        kept.is_none_or(|kept| kept.list.iter().any(is_named))
     }
 
     /// All of them, in the order in which the program named them.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &CapabilityName> {
-        self.0.iter()
+        self.list.iter()
     }
 }
 
@@ -280,6 +297,18 @@ pub trait Host {
     /// Carries out one effect, or says why not. In a sandbox only what it `kept` of the actor's capabilities counts; `None`
     /// is outside of any.
     fn effect(&mut self, code: &CodeSpace, kept: Option<&Kept>, effect: Effect) -> Answer;
+
+    /// The actor's address, if it never changes: native code need not ask for it then.
+    fn actor(&self) -> Option<u64> {
+        None
+    }
+
+    /// What stands for the state of the actor's powers: as long as it is the same number, in the same sandbox, so is the
+    /// answer to each [`Effect::HasCapability`], which native code need not ask for again then. Other actors have
+    /// the number only where all their answers are the same.
+    fn powers(&self) -> Option<u64> {
+        None
+    }
 
     /// An answer that could not be delivered, because a limit of the fiber was hit on the way. If the
     /// fiber goes on under higher limits, the same effect is asked for again; a host that gave something

@@ -157,7 +157,9 @@ impl Fiber {
         }
         let version = header.u16()?;
         if !(1..=VERSION).contains(&version) {
-            return Err(header.error(format!("version {version}; this reader knows 1 to {VERSION}")));
+            return Err(header.error(format!(
+                "version {version}; this reader knows 1 to {VERSION}"
+            )));
         }
         let hash = header.hash()?;
         let start = header.offset();
@@ -444,7 +446,10 @@ fn read_sandboxes(
     }
     for _ in 0..count {
         let sandbox = read_sandbox(code, programs, input)?;
-        let opener = &code.program(sandbox.program).function(sandbox.function).code;
+        let opener = &code
+            .program(sandbox.program)
+            .function(sandbox.function)
+            .code;
         let is_opened = matches!(
             opener[sandbox.pc as usize],
             Op::Sandbox(pw_isa::op::Sandbox::SandboxOpen { .. })

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use pw_isa::{Kind, ProgramSignature};
 use pw_isa::wire::{Decoded, Reader, Writer};
+use pw_isa::{Kind, ProgramSignature};
 
 use super::arena::Arena;
 use super::graph::{Decoder, Encoder, ProgramTable};

@@ -29,7 +29,7 @@ pub(crate) const KEPT_MAX: usize = 64;
 pub(crate) const KEPT_BYTES_MAX: u64 = 2048;
 
 /// One open sandbox.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sandbox {
     /// The frame that it belongs to, counted from the oldest, which is 1.
     pub(crate) depth: u32,
@@ -48,7 +48,7 @@ pub(crate) struct Sandbox {
 }
 
 /// Open sandboxes, the outermost first; never none.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Sandboxes(pub(crate) Vec<Sandbox>);
 
 /// A bound that can be reached.

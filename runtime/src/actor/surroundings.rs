@@ -371,6 +371,14 @@ pub(crate) fn new_actor(
 }
 
 impl Host for Surroundings<'_> {
+    fn actor(&self) -> Option<u64> {
+        Some(self.id.0)
+    }
+
+    fn powers(&self) -> Option<u64> {
+        self.body.holdings.number()
+    }
+
     fn take_back(&mut self, _: Parcel) {
         if let Some((message, priority)) = self.taken.take() {
             self.body.forget_received();
@@ -423,9 +431,7 @@ impl Host for Surroundings<'_> {
                     content: value,
                 }),
             },
-            Effect::HasCapability { capability } => {
-                truth(self.holds(&capability))
-            }
+            Effect::HasCapability { capability } => truth(self.holds(&capability)),
             Effect::RequestCapability { capability, .. } if self.holds(&capability) => truth(true),
             Effect::RequestCapability { capability, reason } => {
                 self.capability(CapabilityDeed::Request { capability, reason })

@@ -298,8 +298,8 @@ impl World {
         if own.budget.is_some_and(|budget| budget < uses) {
             return Some("the giver has not as many uses left");
         }
-        let may_give = Kept::allows_plain(kept, META_GRANT)
-            && body.holdings.holds_plain(META_GRANT, now_ms);
+        let may_give =
+            Kept::allows_plain(kept, META_GRANT) && body.holdings.holds_plain(META_GRANT, now_ms);
         if !(may_give || gift.is_delegated && is_child) {
             return Some("the giver does not hold meta-grant");
         }

@@ -2,6 +2,7 @@
 
 use pw_isa::op::{Arith, Compare, Control, Data, Sandbox};
 use pw_isa::operand::{Def, FloatBits, Kinds, Label, Use};
+use pw_isa::program::Constant;
 use pw_isa::{Kind, KindSet};
 
 use super::body::Body;
@@ -221,6 +222,21 @@ impl Body<'_, '_> {
         self.emit(Data::Nil {
             dst: Def(capabilities),
         });
+        if self.tape.one_in(2) {
+            let name = self
+                .code
+                .constant(Constant::Symbol("io-network".to_owned()));
+            let first = self.take(1);
+            self.emit(Data::Const {
+                dst: Def(first),
+                constant: name,
+            });
+            self.emit(Data::Cons {
+                dst: Def(capabilities),
+                car: Use(first),
+                cdr: Use(capabilities),
+            });
+        }
         let (gas, memory, capabilities) = (Use(gas), Use(memory), Use(capabilities));
         self.emit(Sandbox::SandboxOpen {
             gas,
