@@ -441,7 +441,10 @@ fn read_sandboxes(
         return Ok(sandboxes);
     }
     let count = input.count(9)?;
-    if !(1..=SANDBOXES_MAX).contains(&count) || matches!(state, State::Done(_)) {
+    if count == 0 {
+        return Err(input.error("no sandbox, but something behind the end"));
+    }
+    if count > SANDBOXES_MAX || matches!(state, State::Done(_)) {
         return Err(input.error(format!("{count} open sandboxes")));
     }
     for _ in 0..count {

@@ -14,7 +14,7 @@
 //!  2. A handler is *outside* when it is of an older frame, or of the function that opened the sandbox and has the opening
 //!     instruction in its range.
 //!  3. Bounds only ever fall: those of a sandbox within another are no higher, and what it keeps is a part.
-//!  4. Of bounds that are equal, the outermost is reached first; the fiber's own limits are outside of all.
+//!  4. The lowest bound is reached first; of sandboxes with the same, the outermost's, and the fiber's own limits last.
 
 use std::sync::Arc;
 
@@ -183,7 +183,7 @@ impl Fiber {
         };
         let open = self.sandboxes();
         let lowest = end(open.last()?);
-        if own <= lowest {
+        if own < lowest {
             return None;
         }
         open.iter().position(|sandbox| end(sandbox) == lowest)
