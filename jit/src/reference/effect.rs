@@ -12,6 +12,7 @@ use crate::value::Value;
 
 impl Machine<'_> {
     /// Asks the host.
+    #[inline(always)]
     pub(super) fn ask(&mut self, effect: Effect) -> Answer {
         self.host.effect(self.code, self.fiber.kept(), effect)
     }

@@ -387,8 +387,12 @@ impl Host for Surroundings<'_> {
     }
 
     fn effect(&mut self, code: &CodeSpace, kept: Option<&Kept>, effect: Effect) -> Answer {
-        self.kept = kept.cloned();
-        self.taken = None;
+        if kept.is_some() || self.kept.is_some() {
+            self.kept = kept.cloned();
+        }
+        if self.taken.is_some() {
+            self.taken = None;
+        }
         match effect {
             Effect::SelfId => Answer::Done(address(self.id)),
             Effect::Spawn { start } => self.spawn(start),
