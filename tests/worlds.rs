@@ -22,6 +22,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -32,8 +33,10 @@ use physics_world::jit::optimize::PerformanceSettings;
 use physics_world::jit::text::{Style, value_text};
 use physics_world::jit::tier::JitSettings;
 use physics_world::runtime::actor::{End, EndReason};
+use physics_world::runtime::disk::MemoryDisk;
 use physics_world::runtime::host::HostFunction;
-use physics_world::runtime::world::WorldBuilder;
+use physics_world::runtime::journal::Durability;
+use physics_world::runtime::world::{HistorySettings, WorldBuilder};
 use physics_world::{Datum, World, WorldSettings};
 use support::program_file::{self, Case, ProgramFile};
 
@@ -54,6 +57,8 @@ struct Mode {
     images: u64,
     /// Whether all actors are profiled.
     profiled: bool,
+    /// Ticks after which the process of the world ends for the first time, as it were, and another recovers it; 0 for never.
+    crashes: u64,
 }
 
 const REFERENCE: Mode = Mode {
@@ -63,6 +68,7 @@ const REFERENCE: Mode = Mode {
     threads: 1,
     images: 0,
     profiled: false,
+    crashes: 0,
 };
 const INTERPRETER: Mode = Mode {
     name: "interpreter",
@@ -75,7 +81,7 @@ fn eager() -> JitSettings {
 }
 
 /// Everything but the reference on one thread.
-const MODES: [Mode; 9] = [
+const MODES: [Mode; 11] = [
     INTERPRETER,
     Mode {
         name: "interpreter, 2 threads",
@@ -117,6 +123,18 @@ const MODES: [Mode; 9] = [
         ..INTERPRETER
     },
     Mode {
+        name: "interpreter, recovered",
+        crashes: 7,
+        ..INTERPRETER
+    },
+    Mode {
+        name: "native, 2 threads, recovered",
+        jit: Some(eager),
+        threads: 2,
+        crashes: 11,
+        ..INTERPRETER
+    },
+    Mode {
         name: "native in background, 4 threads",
         jit: Some(JitSettings::default),
         threads: 4,
@@ -153,7 +171,10 @@ static PROGRAMS: LazyLock<Vec<ProgramFile>> = LazyLock::new(|| {
     program_file::find(&folder, &filter)
 });
 
-fn builder(mode: Mode, settings: WorldSettings, printed: &Arc<Mutex<Vec<String>>>) -> WorldBuilder {
+/// What was printed, by the number of the output: one that leaves once more after a recovery says the same.
+type Printed = Arc<Mutex<BTreeMap<u64, String>>>;
+
+fn builder(mode: Mode, settings: WorldSettings, printed: &Printed) -> WorldBuilder {
     let printed = Arc::clone(printed);
     let builder = World::builder()
         .settings(settings)
@@ -165,7 +186,8 @@ fn builder(mode: Mode, settings: WorldSettings, printed: &Arc<Mutex<Vec<String>>
         })
         .host(
             HostFunction::output("print", move |call| {
-                printed.lock().unwrap().push(call.text());
+                let before = printed.lock().unwrap().insert(call.number(), call.text());
+                assert!(before.is_none_or(|before| before == call.text()));
             })
             .needing("io-console"),
         )
@@ -189,15 +211,43 @@ fn builder(mode: Mode, settings: WorldSettings, printed: &Arc<Mutex<Vec<String>>
     }
 }
 
+/// A world whose history is kept in memory, with checkpoints all the time.
+fn kept(builder: WorldBuilder, disk: &MemoryDisk) -> World {
+    let settings = HistorySettings {
+        durability: Durability::Memory,
+        checkpoint_ticks: 5,
+        checkpoints_kept: 2,
+        increments: 2,
+        horizon_ticks: 3,
+        capture_bytes: 300,
+    };
+    builder.keep(Arc::new(disk.clone()), settings).unwrap().0
+}
+
 fn run(file: &ProgramFile, case: &Case, mode: Mode, settings: WorldSettings) -> Observed {
-    let printed = Arc::default();
-    let mut world = builder(mode, settings, &printed).build().unwrap();
+    let printed = Printed::default();
+    let begin = || builder(mode, settings, &printed);
+    let mut disk = MemoryDisk::default();
+    let mut world = if mode.crashes > 0 {
+        kept(begin(), &disk)
+    } else {
+        begin().build().unwrap()
+    };
     let program = verify(file.program.clone()).unwrap();
     let program = world.load(program);
     let arguments: Vec<Datum> = case.arguments.iter().map(|text| argument(text)).collect();
     let first = world.spawn(program, &arguments).unwrap();
+    world.flush().unwrap();
     let mut end = None;
+    let mut crashed_at = 0;
     while end.is_none() && world.ticks() < TICKS_MAX {
+        // Ever more rarely, so that long programs come to their ends.
+        if mode.crashes > 0 && world.ticks() >= crashed_at + mode.crashes + crashed_at / 4 {
+            crashed_at = world.ticks();
+            disk = disk.copy();
+            drop(world);
+            world = kept(begin(), &disk);
+        }
         if mode.images > 0 && world.ticks().is_multiple_of(mode.images) {
             world.renew_from_images().unwrap();
         }
@@ -209,11 +259,12 @@ fn run(file: &ProgramFile, case: &Case, mode: Mode, settings: WorldSettings) -> 
         }
         end = world.take_end(first);
     }
+    world.flush().unwrap();
     assert!(world.ticks() < TICKS_MAX, "{} does not end", file.name);
     let mut lines: Vec<String> = printed
         .lock()
         .unwrap()
-        .iter()
+        .values()
         .flat_map(|text| text.split('\n'))
         .map(|line| format!("prints {line}"))
         .collect();

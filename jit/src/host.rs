@@ -47,7 +47,11 @@ impl CapabilityName {
         }
     }
 
-    pub(crate) fn read(code: &CodeSpace, input: &mut Reader<'_>) -> Decoded<CapabilityName> {
+    /// Reads what [`CapabilityName::write`] wrote. The programs that it refers to must be loaded.
+    ///
+    /// # Errors
+    /// What is wrong, and where.
+    pub fn read(code: &CodeSpace, input: &mut Reader<'_>) -> Decoded<CapabilityName> {
         let name = input.text()?.to_owned();
         let parameter = if input.flag()? {
             Some(Parcel::read(code, input)?)

@@ -22,11 +22,15 @@
 
 pub mod actor;
 pub mod capability;
+pub mod checkpoint;
+pub mod disk;
 pub mod host;
 pub mod inspect;
+pub mod journal;
 pub mod message;
 pub mod monitor;
 mod options;
+mod portable;
 pub mod quota;
 pub mod schedule;
 pub mod settings;

@@ -4,6 +4,7 @@ use pw_jit::Limits;
 use serde::{Deserialize, Serialize};
 
 use crate::message::{MailboxRules, Overflow};
+use crate::portable::portable;
 
 /// How a world is set up. None of it changes while the world runs, except by an input.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -94,3 +95,9 @@ impl WorldSettings {
         }
     }
 }
+
+portable!(struct WorldSettings {
+    tick_gas, quantum, quantum_min, alone_gas, memory_bytes, depth, mailbox_messages, mailbox_bytes, overflow, vote_ms,
+    extra_memory_bytes, extra_gas, park_ms, host_threads_max, topics_max, events_max, quarantine_max, lease_first,
+    lease_max
+});

@@ -72,7 +72,7 @@ impl Writer {
 }
 
 /// Reads a byte string from the front.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Reader<'a> {
     bytes: &'a [u8],
     offset: usize,

@@ -4,13 +4,14 @@
 //! globals, counters, limits, and the objects they refer to. Equal states have equal bodies, so the
 //! hash of the body is the state hash. Layout, statistics and everything derived stay out.
 
+use pw_isa::cost;
 use pw_isa::op::{Effects, Op};
 use pw_isa::operand::{ClosureFrame, Frame, Operand, OperandKind};
 use pw_isa::wire::{DecodeError, Decoded, Reader, Writer};
-use pw_isa::{ProgramSignature, cost};
 
 use super::arena::{Arena, Counters};
 use super::graph::{Decoder, Encoder, ProgramTable};
+use super::parcel::read_programs;
 use super::sandbox::{KEPT_BYTES_MAX, KEPT_MAX, SANDBOXES_MAX, Sandbox, Sandboxes};
 use super::{Fiber, Globals, Limits, State, UNSET};
 use crate::code_space::CodeSpace;
@@ -65,6 +66,24 @@ impl Fiber {
     /// The state as an image.
     pub fn to_image(&self, code: &CodeSpace) -> Vec<u8> {
         image_of(&self.body(code))
+    }
+
+    /// Writes the state without the head of an image: for who keeps a checksum of more than one fiber.
+    pub fn write(&self, code: &CodeSpace, out: &mut Writer) {
+        out.blob(&self.body(code));
+    }
+
+    /// Reads what [`Fiber::write`] wrote, as [`Fiber::from_image`] does.
+    ///
+    /// # Errors
+    /// As [`Fiber::from_image`].
+    pub fn read(code: &CodeSpace, input: &mut Reader<'_>, stack_bytes_max: u64) -> Decoded<Fiber> {
+        let start = input.offset();
+        let body = input.blob()?;
+        read_body(code, body, stack_bytes_max).map_err(|mut error| {
+            error.offset += start;
+            error
+        })
     }
 
     /// The table of programs, then the state.
@@ -177,19 +196,7 @@ impl Fiber {
 
 fn read_body(code: &CodeSpace, body: &[u8], stack_bytes_max: u64) -> Decoded<Fiber> {
     let mut input = Reader::new(body);
-    let count = input.count(32)?;
-    let mut programs = Vec::with_capacity(count);
-    for _ in 0..count {
-        let signature = ProgramSignature(input.hash()?);
-        let Some(program) = code.find(signature) else {
-            return Err(input.error(format!("program {signature} is not loaded")));
-        };
-        if programs.contains(&program) {
-            return Err(input.error("a program that is in the table twice"));
-        }
-        programs.push(program);
-    }
-    let programs = ProgramTable { programs };
+    let programs = read_programs(code, &mut input)?;
     let mut arena = Arena::new();
     let mut stack = StackRoom {
         slots: Vec::new(),

@@ -146,27 +146,29 @@ impl Parcel {
         out.blob(&graph.bytes);
     }
 
-    /// Reads what [`Parcel::write`] wrote; trusts nothing.
-    pub(crate) fn read(code: &CodeSpace, input: &mut Reader<'_>) -> Decoded<Parcel> {
-        let count = input.count(32)?;
-        let mut programs = Vec::with_capacity(count);
-        for _ in 0..count {
-            let signature = ProgramSignature(input.hash()?);
-            let Some(program) = code.find(signature) else {
-                return Err(input.error(format!("program {signature} is not loaded")));
-            };
-            programs.push(program);
-        }
-        let bytes = input.blob()?.to_vec();
+    /// Reads what [`Parcel::write`] wrote. The programs that it refers to must be loaded.
+    ///
+    /// # Errors
+    /// What is wrong, and where: bytes that nothing wrote are refused, or give a value that no program would have made, but
+    /// never one that breaks what tiers rely on.
+    pub fn read(code: &CodeSpace, input: &mut Reader<'_>) -> Decoded<Parcel> {
+        let programs = read_programs(code, input)?;
+        let start = input.offset();
+        let bytes = input.blob()?;
+        let graph = Graph {
+            programs: programs.programs,
+            bytes: bytes.to_vec(),
+        };
         let mut arena = Arena::new();
-        let value = read_graph(code, &mut arena, &Graph { programs, bytes })?;
-        Ok(Parcel::pack(
-            Heap {
-                arena: &arena,
-                code,
-            },
-            value,
-        ))
+        let value = read_graph(code, &mut arena, &graph).map_err(|mut error| {
+            error.offset += start;
+            error
+        })?;
+        Ok(if value.is_in_arena() {
+            Parcel::Graph(Arc::new(graph))
+        } else {
+            Parcel::Plain(value)
+        })
     }
 
     /// Bytes to charge for copying it.
@@ -217,6 +219,23 @@ impl Parcel {
             },
         }
     }
+}
+
+/// Reads a table of programs by their signatures; each must be loaded, and be in it once.
+pub(super) fn read_programs(code: &CodeSpace, input: &mut Reader<'_>) -> Decoded<ProgramTable> {
+    let count = input.count(32)?;
+    let mut programs = Vec::with_capacity(count);
+    for _ in 0..count {
+        let signature = ProgramSignature(input.hash()?);
+        let Some(program) = code.find(signature) else {
+            return Err(input.error(format!("program {signature} is not loaded")));
+        };
+        if programs.contains(&program) {
+            return Err(input.error("a program that is in the table twice"));
+        }
+        programs.push(program);
+    }
+    Ok(ProgramTable { programs })
 }
 
 fn read_graph(code: &CodeSpace, arena: &mut Arena, graph: &Graph) -> Decoded<Value> {

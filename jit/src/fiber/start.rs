@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use pw_isa::Link;
-use pw_isa::wire::Writer;
+use pw_isa::wire::{Decoded, Reader, Writer};
+use pw_isa::{Link, ProgramSignature};
 use smallvec::SmallVec;
 
 use super::arena::Arena;
@@ -122,11 +122,78 @@ impl Start {
             }
         }
         out.varint(self.arguments as u64);
+        out.varint(self.globals.len() as u64);
         for (program, global) in &self.globals {
             out.bytes
                 .extend_from_slice(&code.program(*program).signature().0);
             out.varint(u64::from(*global));
         }
+    }
+
+    /// Reads what [`Start::write`] wrote. The programs that it refers to must be loaded.
+    ///
+    /// # Errors
+    /// What is wrong, and where: what is no call that a fiber can begin with is refused.
+    pub fn read(code: &CodeSpace, input: &mut Reader<'_>) -> Decoded<Start> {
+        let count = input.count(3)?;
+        let values = if count > 0 {
+            let mut plain = SmallVec::new();
+            for _ in 0..count {
+                match Parcel::read(code, input)? {
+                    Parcel::Plain(value) => plain.push(value),
+                    Parcel::Graph(_) => return Err(input.error("a plain value with objects")),
+                }
+            }
+            Values::Plain(plain)
+        } else {
+            Values::List(Parcel::read(code, input)?)
+        };
+        let arguments = input.varint32()? as usize;
+        let mut globals = Vec::new();
+        for _ in 0..input.count(33)? {
+            let signature = ProgramSignature(input.hash()?);
+            let Some(program) = code.find(signature) else {
+                return Err(input.error(format!("program {signature} is not loaded")));
+            };
+            globals.push((program, input.varint32()?));
+        }
+        let start = Start {
+            values,
+            arguments,
+            globals,
+        };
+        match start.flaw(code) {
+            None => Ok(start),
+            Some(flaw) => Err(input.error(flaw)),
+        }
+    }
+
+    /// Why no fiber can begin with this.
+    fn flaw(&self, code: &CodeSpace) -> Option<&'static str> {
+        let mut arena = Arena::new();
+        let values = self.unpack(code, &mut arena);
+        let heap = Heap {
+            arena: &arena,
+            code,
+        };
+        let function = values.first().and_then(|value| heap.closure(*value));
+        let Some((program, function)) = function else {
+            return Some("a call of what is no function");
+        };
+        let callee = code
+            .program(program)
+            .program()
+            .functions
+            .get(function as usize);
+        if !callee.is_some_and(|callee| takes(callee, self.arguments)) {
+            return Some("a call with a wrong number of arguments");
+        }
+        if values.len() != 1 + self.arguments + self.globals.len() {
+            return Some("a call with a wrong number of values");
+        }
+        let exists =
+            |(program, global): &(u32, u32)| *global < code.program(*program).program().globals;
+        (!self.globals.iter().all(exists)).then_some("a global that the program has not")
     }
 
     /// The function and its arguments as one list.

@@ -19,7 +19,7 @@ impl Machine<'_> {
 
     /// Asks the host, and puts its answer in the instruction's result register.
     pub(super) fn effect(&mut self, effect: Effect) -> Step {
-        match self.ask(effect) {
+        match self.host.effect(self.code, self.fiber.kept(), effect) {
             Answer::Done(parcel) => {
                 let delivered = self.deliver(&parcel);
                 if matches!(delivered, Err(Stop::Limit(_))) {

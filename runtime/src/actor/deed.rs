@@ -4,7 +4,7 @@ use pw_jit::fiber::parcel::Parcel;
 use pw_jit::host::{CapabilityName, Kept};
 
 use super::{Actor, ActorId, Supervision};
-use crate::host::HostCall;
+use crate::host::HostRequest;
 use crate::message::RequestId;
 
 /// One thing that an actor did to others, or wants from the world.
@@ -67,7 +67,12 @@ pub(crate) enum Deed {
         kept: Option<Kept>,
     },
     /// A call of a function of the embedder that happens outside.
-    Host(HostCall),
+    Tell(Box<HostRequest>),
+    /// It calls a function of the embedder, and waits for the answer.
+    Ask {
+        /// Its wait, which says what it asks.
+        wait: u64,
+    },
 }
 
 /// What an actor wants to do with capabilities.

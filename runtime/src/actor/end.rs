@@ -1,6 +1,7 @@
 //! How an actor ended.
 
 use pw_isa::Kind;
+use pw_isa::wire::Decoded;
 use pw_jit::CodeSpace;
 use pw_jit::Value;
 use pw_jit::failure::Failure;
@@ -9,6 +10,7 @@ use pw_jit::fiber::parcel::Parcel;
 use pw_jit::heap::Heap;
 
 use super::{Actor, ActorId};
+use crate::portable::{In, Out, Portable, portable};
 
 /// How an actor ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,4 +132,33 @@ pub(crate) fn notice(
         .rev()
         .fold(Value::NIL, |rest, part| arena.new_pair(part, rest));
     pack(code, &arena, list)
+}
+
+portable!(enum EndReason {
+    0 => Done(value),
+    1 => Failed(failure),
+    2 => Killed,
+    3 => Linked { to, reason },
+});
+portable!(struct Quarantined { actor, from, message, failure, image, tick });
+
+impl Portable for End {
+    fn put(&self, out: &mut Out<'_>) {
+        // How often memory was collected depends on its layout, which is not part of the state.
+        let End {
+            reason,
+            gas,
+            memory: _,
+        } = self;
+        reason.put(out);
+        gas.put(out);
+    }
+
+    fn get(input: &mut In<'_>) -> Decoded<End> {
+        Ok(End {
+            reason: EndReason::get(input)?,
+            gas: u64::get(input)?,
+            memory: Statistics::default(),
+        })
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::portable::portable;
+
 /// The address of an actor: never used for another one, however long the world lives.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActorId(pub u64);
@@ -51,8 +53,10 @@ impl Lease {
         *next += u64::from(self.size);
     }
 
-    /// What is part of the state: the next number and how many are left, and the size.
-    pub(crate) fn state(&self) -> [u64; 3] {
-        [self.next, u64::from(self.left), u64::from(self.size)]
+    /// The numbers that are left: the first, and the one behind the last.
+    pub(crate) fn range(&self) -> (u64, u64) {
+        (self.next, self.next.saturating_add(u64::from(self.left)))
     }
 }
+
+portable!(struct Lease { next, left, size });

@@ -16,6 +16,7 @@ use pw_jit::fiber::parcel::Parcel;
 use pw_jit::{Fiber, Limits};
 
 use crate::capability::Holdings;
+use crate::host::HostRequest;
 use crate::inspect::{Inspection, Suspension};
 use crate::message::{Mailbox, MailboxRules, Message, RequestId};
 use crate::quota::{Lease, MEMORY_LEASED, PoolId};
@@ -49,6 +50,8 @@ pub(crate) struct Body {
     pub(crate) status: Status,
     /// Whether it has its place among those that can run.
     pub(crate) is_queued: bool,
+    /// Since when it has not changed, for captures.
+    pub(crate) mark: u32,
     pub(crate) mailbox: Mailbox,
     /// Gas that its next slice may use.
     pub(crate) allowance: u32,
@@ -204,8 +207,8 @@ pub(crate) enum Wait {
     Boundary,
     /// The answer of a function of the embedder.
     Host {
-        /// The capability that the call needs.
-        capability: Option<String>,
+        /// What it asked.
+        request: Box<HostRequest>,
     },
     /// Ticks, until what it used beyond its slice is paid.
     Debt(Box<Status>),
@@ -224,6 +227,7 @@ impl Body {
             tenant,
             status: Status::Ready,
             is_queued: false,
+            mark: 0,
             mailbox: Mailbox::default(),
             allowance,
             waits: 0,

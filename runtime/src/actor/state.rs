@@ -1,158 +1,177 @@
-//! An actor's state in its canonical form: what its hash is of.
+//! An actor's state as bytes: what decides what it does next.
 
-use pw_isa::wire::Writer;
-use pw_jit::CodeSpace;
+use pw_isa::wire::Decoded;
 
-use super::{Actor, Answered, Body, Due, Rare, Status, Wait};
-use crate::inspect::Inspection;
-use crate::message::Message;
+use super::{Actor, Body, Due, Outgoing, QuotaKind, Rare, Status, Wait};
+use crate::portable::{In, Out, Portable, portable};
 
-impl Actor {
-    /// Writes everything that decides what the actor does next.
-    pub(crate) fn write(&self, code: &CodeSpace, out: &mut Writer) {
-        out.varint(self.id.0);
-        out.bytes.extend_from_slice(&self.fiber.state_hash(code).0);
-        self.body.write(code, out);
-    }
-}
+portable!(struct Actor { id, fiber, body });
+portable!(struct Outgoing { to, message, priority });
+portable!(enum QuotaKind { 1 => Children, 2 => HostCalls });
+portable!(enum Status { 0 => Ready, 1 => Due(due), 2 => Waits(wait), 3 => Ended(end) });
+portable!(enum Due { 0 => Message, 1 => Nil, 2 => Answer(answer) });
+portable!(enum Wait {
+    0 => Message,
+    1 => Reply { to },
+    2 => Boundary,
+    3 => Host { request },
+    4 => Debt(status),
+});
 
-impl Body {
-    fn write(&self, code: &CodeSpace, out: &mut Writer) {
-        out.varint(self.parent.0);
-        out.varint(u64::from(self.tenant));
-        write_status(&self.status, code, out);
-        out.u8(u8::from(self.is_queued));
-        out.varint(u64::from(self.allowance));
-        out.varint(self.waits);
-        out.varint(self.debt);
-        out.varint(self.sender.0);
-        out.varint(u64::from(self.children));
-        self.holdings.write(code, out);
-        out.varint(u64::from(self.pool.0));
-        let ids = self.ids.as_deref().copied().unwrap_or_default();
-        ids.state().into_iter().for_each(|part| out.varint(part));
-        match self.mailbox.queue() {
-            Some(queue) => {
-                out.varint(queue.len());
-                out.bytes.extend_from_slice(&queue.served());
-                for (priority, message) in queue.iter() {
-                    out.u8(priority);
-                    write_message(message, code, out);
-                }
-            }
-            None => {
-                out.varint(0);
-                out.bytes
-                    .extend_from_slice(&[0; crate::message::PRIORITIES]);
-            }
-        }
+impl Portable for Body {
+    fn put(&self, out: &mut Out<'_>) {
+        let Body {
+            parent,
+            tenant,
+            status,
+            // The queue knows it.
+            is_queued: _,
+            // It is about captures.
+            mark: _,
+            mailbox,
+            allowance,
+            waits,
+            debt,
+            sender,
+            pool,
+            children,
+            holdings,
+            ids,
+            rare,
+        } = self;
+        parent.put(out);
+        tenant.put(out);
+        status.put(out);
+        mailbox.put(out);
+        allowance.put(out);
+        waits.put(out);
+        debt.put(out);
+        sender.put(out);
+        pool.put(out);
+        children.put(out);
+        holdings.put(out);
+        ids.put(out);
         // What most actors do not have counts as having nothing in it.
-        match &self.rare {
-            Some(rare) => rare.write(code, out),
-            None => Rare::default().write(code, out),
+        match rare {
+            Some(rare) => rare.put(out),
+            None => Rare::default().put(out),
         }
+    }
+
+    fn get(input: &mut In<'_>) -> Decoded<Body> {
+        Ok(Body {
+            parent: Portable::get(input)?,
+            tenant: Portable::get(input)?,
+            status: Portable::get(input)?,
+            is_queued: false,
+            mark: 0,
+            mailbox: Portable::get(input)?,
+            allowance: Portable::get(input)?,
+            waits: Portable::get(input)?,
+            debt: Portable::get(input)?,
+            sender: Portable::get(input)?,
+            pool: Portable::get(input)?,
+            children: Portable::get(input)?,
+            holdings: Portable::get(input)?,
+            ids: Portable::get(input)?,
+            rare: get_rare(input)?,
+        })
     }
 }
 
-impl Rare {
-    fn write(&self, code: &CodeSpace, out: &mut Writer) {
-        let question = self.question.map(|(from, request)| (from.0, request.0));
-        let (from, request) = question.unwrap_or_default();
-        out.varint(from);
-        out.varint(request);
-        out.varint(self.askers.len() as u64);
-        for (from, request) in &self.askers {
-            out.varint(from.0);
-            out.varint(request.0);
+/// The first byte of what nothing is in.
+const NOTHING: u8 = 0;
+/// The first byte of what is there.
+const SOMETHING: u8 = 1;
+
+impl Portable for Rare {
+    fn put(&self, out: &mut Out<'_>) {
+        let at = out.to.bytes.len();
+        out.to.u8(SOMETHING);
+        let Rare {
+            question,
+            askers,
+            rules,
+            monitors,
+            links,
+            timer,
+            park_timer,
+            topics,
+            traps_exits,
+            supervision,
+            supervised,
+            outgoing,
+            parks,
+            waiting_senders,
+            inspection,
+            // Between ticks there is none.
+            lease: _,
+            refused_by_quota,
+            undelivered,
+            counted_bytes,
+            memory_doublings,
+        } = self;
+        question.put(out);
+        askers.put(out);
+        rules.put(out);
+        monitors.put(out);
+        links.put(out);
+        timer.put(out);
+        park_timer.put(out);
+        topics.put(out);
+        traps_exits.put(out);
+        supervision.put(out);
+        supervised.put(out);
+        outgoing.put(out);
+        parks.put(out);
+        waiting_senders.put(out);
+        // Samples are not state.
+        let inspection = inspection.as_ref();
+        let inspection = inspection.filter(|inspection| inspection.decides());
+        inspection.is_some().put(out);
+        if let Some(inspection) = inspection {
+            inspection.put(out);
         }
-        out.u8(u8::from(self.rules.is_some()));
-        if let Some(rules) = self.rules {
-            out.varint(rules.messages_max);
-            out.varint(rules.bytes_max);
-            out.u8(rules.overflow as u8);
+        refused_by_quota.put(out);
+        undelivered.put(out);
+        counted_bytes.put(out);
+        memory_doublings.put(out);
+        // Every part that has nothing to say is a zero.
+        if out.to.bytes[at + 1..].iter().all(|byte| *byte == 0) {
+            out.to.bytes.truncate(at);
+            out.to.u8(NOTHING);
         }
-        for actors in [&self.monitors, &self.links] {
-            out.varint(actors.len() as u64);
-            actors.iter().for_each(|actor| out.varint(actor.0));
-        }
-        out.varint(self.topics.len() as u64);
-        self.topics.iter().for_each(|topic| out.text(topic));
-        out.u8(u8::from(self.traps_exits));
-        out.u8(self.refused_by_quota.map_or(0, |kind| kind as u8));
-        out.varint(self.counted_bytes);
-        out.varint(u64::from(self.memory_doublings));
-        out.u8(u8::from(self.supervision.is_some()));
-        if let Some(supervision) = &self.supervision {
-            supervision.write(code, out);
-        }
-        out.varint(self.supervised.len() as u64);
-        self.supervised.iter().for_each(|actor| out.varint(actor.0));
-        out.varint(self.outgoing.len() as u64);
-        for outgoing in &self.outgoing {
-            out.varint(outgoing.to.0);
-            out.u8(outgoing.priority);
-            write_message(&outgoing.message, code, out);
-        }
-        out.varint(self.waiting_senders.len() as u64);
-        self.waiting_senders
-            .iter()
-            .for_each(|actor| out.varint(actor.0));
-        match &self.inspection {
-            Some(inspection) => inspection.write(out),
-            None => Inspection::default().write(out),
-        }
+    }
+
+    fn get(input: &mut In<'_>) -> Decoded<Rare> {
+        Ok(get_rare(input)?.map_or(Rare::default(), |rare| *rare))
     }
 }
 
-pub(super) fn write_message(message: &Message, code: &CodeSpace, out: &mut Writer) {
-    out.varint(message.from.0);
-    out.varint(message.request.map_or(0, |request| request.0 + 1));
-    message.content.write(code, out);
-}
-
-fn write_status(status: &Status, code: &CodeSpace, out: &mut Writer) {
-    match status {
-        Status::Ready => out.u8(0),
-        Status::Due(Due::Message) => out.u8(1),
-        Status::Due(Due::Nil) => out.u8(2),
-        Status::Due(Due::Answer(answer)) => {
-            out.u8(3);
-            write_answer(answer, code, out);
-        }
-        Status::Waits(Wait::Message) => out.u8(4),
-        Status::Waits(Wait::Reply { to }) => {
-            out.u8(5);
-            out.varint(to.0);
-        }
-        Status::Waits(Wait::Boundary) => out.u8(6),
-        Status::Waits(Wait::Host { capability }) => {
-            out.u8(8);
-            out.text(capability.as_deref().unwrap_or(""));
-        }
-        Status::Waits(Wait::Debt(status)) => {
-            out.u8(7);
-            write_status(status, code, out);
-        }
-        // It has messages that wait for room.
-        Status::Ended(end) => {
-            out.u8(9);
-            out.u8(u8::from(end.reason.is_normal()));
-            end.reason.value(code).write(code, out);
-            out.varint(end.gas);
-        }
+fn get_rare(input: &mut In<'_>) -> Decoded<Option<Box<Rare>>> {
+    if !bool::get(input)? {
+        return Ok(None);
     }
-}
-
-fn write_answer(answer: &Answered, code: &CodeSpace, out: &mut Writer) {
-    match answer {
-        Ok(content) => {
-            out.u8(0);
-            content.write(code, out);
-        }
-        Err((kind, message)) => {
-            out.u8(1);
-            out.u8(*kind as u8);
-            out.text(message);
-        }
-    }
+    Ok(Some(Box::new(Rare {
+        question: Portable::get(input)?,
+        askers: Portable::get(input)?,
+        rules: Portable::get(input)?,
+        monitors: Portable::get(input)?,
+        links: Portable::get(input)?,
+        timer: Portable::get(input)?,
+        park_timer: Portable::get(input)?,
+        topics: Portable::get(input)?,
+        traps_exits: Portable::get(input)?,
+        supervision: Portable::get(input)?,
+        supervised: Portable::get(input)?,
+        outgoing: Portable::get(input)?,
+        parks: Portable::get(input)?,
+        waiting_senders: Portable::get(input)?,
+        inspection: Portable::get(input)?,
+        lease: None,
+        refused_by_quota: Portable::get(input)?,
+        undelivered: Portable::get(input)?,
+        counted_bytes: Portable::get(input)?,
+        memory_doublings: Portable::get(input)?,
+    })))
 }

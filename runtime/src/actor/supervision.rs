@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use pw_isa::wire::Writer;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::fiber::start::Start;
 use pw_jit::{CodeSpace, Fiber};
@@ -10,10 +9,10 @@ use pw_jit::{CodeSpace, Fiber};
 use super::{ActorId, EndReason};
 use crate::message::Message;
 use crate::options;
+use crate::portable::portable;
 
 /// When an actor is started again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
 pub(crate) enum Restart {
     /// Whenever it ends, unless it is killed.
     Always,
@@ -109,21 +108,10 @@ impl Supervision {
         }
         allowed
     }
-
-    pub(crate) fn write(&self, code: &CodeSpace, out: &mut Writer) {
-        self.start.write(code, out);
-        out.u8(self.restart as u8);
-        out.u8(u8::from(self.rewinds));
-        out.varint(self.restarts_max);
-        out.varint(self.within_ms);
-        out.varint(self.restarts.len() as u64);
-        self.restarts.iter().for_each(|at| out.varint(*at));
-        out.u8(u8::from(self.saved.is_some()));
-        if let Some(saved) = &self.saved {
-            out.bytes.extend_from_slice(&saved.fiber.state_hash(code).0);
-            super::state::write_message(&saved.message, code, out);
-            out.varint(saved.children.len() as u64);
-            saved.children.iter().for_each(|child| out.varint(child.0));
-        }
-    }
 }
+
+portable!(enum Restart { 0 => Always, 1 => OnFailure, 2 => Never });
+portable!(struct Saved { fiber, message, children });
+portable!(struct Supervision {
+    start, restart, rewinds, restarts_max, within_ms, restarts, saved
+});

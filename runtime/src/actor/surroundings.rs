@@ -503,11 +503,11 @@ impl Surroundings<'_> {
                 kind: error.kind,
                 message: error.message,
             },
-            Called::Output(call) => self.done(Deed::Host(call)),
-            Called::Outside(mut call) => {
-                let capability = function.capability().map(str::to_owned);
-                call.wait = Some(self.body.wait(Wait::Host { capability }));
-                self.deeds.push(Deed::Host(call));
+            Called::Output(request) => self.done(Deed::Tell(Box::new(request))),
+            Called::Outside(request) => {
+                let request = Box::new(request);
+                let wait = self.body.wait(Wait::Host { request });
+                self.deeds.push(Deed::Ask { wait });
                 Answer::Pending
             }
         }

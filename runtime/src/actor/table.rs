@@ -91,12 +91,6 @@ impl ActorTable {
         Some(actor)
     }
 
-    /// All actors, by rising number, to be changed.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Actor> {
-        let pages = self.pages.iter_mut().flatten();
-        pages.flat_map(|page| page.actors.iter_mut().flatten().map(|actor| &mut **actor))
-    }
-
     /// All actors, by rising number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Actor> {
         let pages = self.pages.iter().flatten();

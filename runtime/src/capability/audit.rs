@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use pw_isa::wire::Writer;
 
 use crate::actor::ActorId;
+use crate::portable::portable;
 
 /// What was decided about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -142,3 +143,12 @@ impl AuditLog {
         None
     }
 }
+
+portable!(enum CapabilityOperation {
+    0 => Request, 1 => Grant, 2 => Delegate, 3 => Revoke, 4 => Vote, 5 => Check
+});
+portable!(enum AuditResult { 0 => Granted, 1 => Denied, 2 => Pending, 3 => Approved, 4 => Rejected });
+portable!(struct AuditEntry {
+    number, tick, actor, subject, operation, capability, result, reason, hash
+});
+portable!(struct AuditLog { entries, length, head });

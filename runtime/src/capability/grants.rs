@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pw_isa::wire::Writer;
+use pw_isa::wire::Decoded;
 
 use super::META_GRANT;
 use crate::actor::ActorId;
+use crate::portable::{In, Out, Portable, portable};
 
 /// The number of a grant: never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -40,14 +41,7 @@ impl Grants {
     pub(crate) fn add(&mut self, capability: &str, grant: Grant) -> GrantId {
         self.made += 1;
         let id = GrantId(self.made);
-        if capability == META_GRANT {
-            self.voters.insert(id, grant.holder);
-        }
-        if let Some(from) = grant.from {
-            self.derived.entry(from).or_default().insert(id);
-        }
-        self.of_holder.insert((grant.holder, id));
-        self.all.insert(id, grant);
+        self.insert(id, grant, capability == META_GRANT);
         id
     }
 
@@ -107,15 +101,56 @@ impl Grants {
         derived.filter_map(|id| Some((*id, self.all.get(id)?)))
     }
 
-    pub(crate) fn write(&self, out: &mut Writer) {
-        out.varint(self.made);
-        out.varint(self.all.len() as u64);
-        for (id, grant) in &self.all {
-            out.varint(id.0);
-            out.varint(grant.holder.0);
-            out.varint(grant.by.0);
-            out.varint(grant.from.map_or(0, |from| from.0));
-            out.u8(u8::from(grant.is_inherited));
+    /// Whether numbers are as they are given: the flaw, if not.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let derives = |(id, grant): (&GrantId, &Grant)| grant.from.is_none_or(|from| from < *id);
+        let last = self.all.keys().next_back().map_or(0, |id| id.0);
+        if last > self.made || !self.all.iter().all(derives) {
+            return Err(format!(
+                "{} grants were made, the last is {last}",
+                self.made
+            ));
         }
+        Ok(())
+    }
+
+    /// Adds a grant that has its number.
+    fn insert(&mut self, id: GrantId, grant: Grant, is_vote: bool) {
+        if is_vote {
+            self.voters.insert(id, grant.holder);
+        }
+        if let Some(from) = grant.from {
+            self.derived.entry(from).or_default().insert(id);
+        }
+        self.of_holder.insert((grant.holder, id));
+        self.all.insert(id, grant);
+    }
+}
+
+portable!(struct Grant { holder, by, from, is_inherited });
+
+portable!(number GrantId);
+
+impl Portable for Grants {
+    fn put(&self, out: &mut Out<'_>) {
+        self.made.put(out);
+        out.to.varint(self.all.len() as u64);
+        for (id, grant) in &self.all {
+            id.put(out);
+            grant.put(out);
+            self.voters.contains_key(id).put(out);
+        }
+    }
+
+    fn get(input: &mut In<'_>) -> Decoded<Grants> {
+        let mut grants = Grants {
+            made: u64::get(input)?,
+            ..Grants::default()
+        };
+        for _ in 0..input.from.count(1)? {
+            let (id, grant, is_vote) = Portable::get(input)?;
+            grants.insert(id, grant, is_vote);
+        }
+        Ok(grants)
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use pw_isa::wire::Writer;
-use pw_jit::CodeSpace;
+use pw_isa::wire::Decoded;
 use pw_jit::host::{CapabilityName, Kept, fresh_number};
 
 use super::grants::GrantId;
+use crate::portable::{In, Out, Portable, portable};
 
 /// A capability that an actor holds, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +159,19 @@ impl Holdings {
         }
     }
 
+    /// Keeps only capabilities of these names.
+    pub(crate) fn keep_only(&mut self, names: &[&str]) {
+        let is_kept = |holding: &Holding| names.contains(&holding.capability.name.as_str());
+        if !self.iter().all(is_kept) {
+            *self = Holdings::new(
+                self.iter()
+                    .filter(|holding| is_kept(holding))
+                    .cloned()
+                    .collect(),
+            );
+        }
+    }
+
     /// Removes what stands on a grant; whether there was any.
     pub(crate) fn remove(&mut self, grant: GrantId) -> bool {
         if !self.iter().any(|holding| holding.grant == grant) {
@@ -168,17 +181,28 @@ impl Holdings {
         *self = Holdings::new(list.cloned().collect());
         true
     }
+}
 
-    pub(crate) fn write(&self, code: &CodeSpace, out: &mut Writer) {
-        out.varint(self.iter().count() as u64);
-        for holding in self.iter() {
-            holding.capability.write(code, out);
-            out.varint(holding.grant.0);
-            for number in [holding.budget, holding.expires_ms] {
-                out.u8(u8::from(number.is_some()));
-                out.varint(number.unwrap_or(0));
-            }
-            out.u8(u8::from(holding.is_inherited));
+portable!(struct Holding { capability, grant, budget, expires_ms, is_inherited });
+
+impl Portable for Holdings {
+    fn put(&self, out: &mut Out<'_>) {
+        match &self.list {
+            Some(list) => list.holdings.put(out),
+            None => Vec::<Holding>::new().put(out),
         }
+    }
+
+    fn get(input: &mut In<'_>) -> Decoded<Holdings> {
+        let mut ahead = input.from.clone();
+        let list = Vec::<Holding>::get(input)?;
+        let bytes = ahead.take(input.from.offset() - ahead.offset())?;
+        if let Some(shared) = input.shared.holdings.get(bytes) {
+            return Ok(shared.clone());
+        }
+        let holdings = Holdings::new(list);
+        let shared = holdings.clone();
+        input.shared.holdings.insert(bytes.to_vec(), shared);
+        Ok(holdings)
     }
 }

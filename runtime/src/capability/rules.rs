@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{META_GRANT, RESOURCE_EXTRA_MEMORY, RESOURCE_EXTRA_TIME, SYS_TERMINATE_ACTOR};
+use crate::portable::portable;
 
 /// How a request for a capability is decided.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,3 +78,8 @@ impl CapabilityRules {
         rule.unwrap_or(CapabilityRule::Nobody)
     }
 }
+
+portable!(enum CapabilityRule {
+    0 => Anybody, 1 => Nobody, 2 => WithParent, 3 => WithReason, 4 => Vote(share), 5 => Embedder, 6 => Pool
+});
+portable!(struct CapabilityRules { by_name });

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pw_isa::wire::Writer;
-use pw_jit::CodeSpace;
+use pw_isa::wire::Decoded;
 use pw_jit::host::CapabilityName;
 
 use crate::actor::ActorId;
+use crate::portable::{In, Out, Portable, portable};
 
 /// A request that waits for a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,12 +86,7 @@ impl Ballots {
     /// A new one; its number.
     pub(crate) fn add(&mut self, ballot: Ballot) -> u64 {
         self.made += 1;
-        let voters = ballot.voters.iter();
-        self.of_voter
-            .extend(voters.map(|voter| (*voter, self.made)));
-        self.of_requester.insert(ballot.requester, self.made);
-        self.for_embedder += usize::from(ballot.is_for_embedder);
-        self.open.insert(self.made, ballot);
+        self.insert(self.made, ballot);
         self.made
     }
 
@@ -145,23 +140,53 @@ impl Ballots {
         numbers
     }
 
-    pub(crate) fn write(&self, code: &CodeSpace, out: &mut Writer) {
-        out.varint(self.made);
-        out.varint(self.open.len() as u64);
-        for (number, ballot) in &self.open {
-            out.varint(*number);
-            out.varint(ballot.requester.0);
-            out.varint(ballot.wait);
-            ballot.capability.write(code, out);
-            out.text(&ballot.reason);
-            out.u8(u8::from(ballot.is_for_embedder));
-            out.varint(ballot.needed);
-            out.varint(ballot.deadline_ms);
-            out.varint(ballot.voters.len() as u64);
-            for voter in &ballot.voters {
-                out.varint(voter.0);
-                out.u8(ballot.votes.get(voter).map_or(2, |vote| u8::from(*vote)));
-            }
+    /// Whether numbers are as they are given: the flaw, if not.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let last = self.open.keys().next_back().copied().unwrap_or(0);
+        if last > self.made || self.of_requester.len() != self.open.len() {
+            return Err(format!(
+                "{} requests were made, the last is {last}",
+                self.made
+            ));
         }
+        Ok(())
+    }
+
+    /// Adds one that has its number.
+    fn insert(&mut self, number: u64, ballot: Ballot) {
+        let voters = ballot.voters.iter();
+        self.of_voter.extend(voters.map(|voter| (*voter, number)));
+        self.of_requester.insert(ballot.requester, number);
+        self.for_embedder += usize::from(ballot.is_for_embedder);
+        self.open.insert(number, ballot);
+    }
+}
+
+portable!(struct Ballot {
+    requester, wait, capability, reason, is_for_embedder, voters, needed, votes, deadline_ms
+});
+
+impl Portable for Ballots {
+    fn put(&self, out: &mut Out<'_>) {
+        self.made.put(out);
+        self.open.put(out);
+    }
+
+    fn get(input: &mut In<'_>) -> Decoded<Ballots> {
+        let mut ballots = Ballots {
+            made: u64::get(input)?,
+            ..Ballots::default()
+        };
+        for (number, ballot) in <BTreeMap<u64, Ballot> as Portable>::get(input)? {
+            if !ballot
+                .votes
+                .keys()
+                .all(|voter| ballot.voters.contains(voter))
+            {
+                return Err(input.from.error("a vote of who may not vote"));
+            }
+            ballots.insert(number, ballot);
+        }
+        Ok(ballots)
     }
 }

@@ -7,6 +7,7 @@ use pw_jit::heap::Heap;
 use pw_jit::{CodeSpace, Value};
 
 use crate::actor::ActorId;
+use crate::portable::portable;
 
 /// The most parts that a value has as a [`Datum`]: shared parts count each time.
 const PARTS_MAX: usize = 1 << 20;
@@ -213,3 +214,20 @@ fn read(heap: Heap<'_>, value: Value, parts: &mut usize, level: u32) -> Option<D
         Kind::Closure | Kind::Cell | Kind::Capability => return None,
     })
 }
+
+portable!(enum Datum {
+    0 => Nil,
+    1 => Bool(value),
+    2 => Int(value),
+    3 => Float(value),
+    4 => Symbol(text),
+    5 => String(text),
+    6 => Bytes(bytes),
+    7 => Actor(actor),
+    8 => List(parts),
+    9 => Pair(parts),
+    10 => Vector(parts),
+    11 => Map(entries),
+    12 => Error { kind, message },
+    13 => Opaque(parcel),
+});

@@ -20,6 +20,7 @@ use pw_jit::heap::Heap;
 use pw_jit::text::{Style, TEXT_MAX, value_text_within};
 
 use crate::actor::ActorId;
+use crate::portable::portable;
 pub use datum::Datum;
 
 /// What a function of the embedder gives: a value, or an error that the call raises.
@@ -46,14 +47,14 @@ impl HostError {
 }
 
 type Pure = dyn Fn(&[Datum]) -> HostResult + Send + Sync;
-type Output = dyn Fn(&HostCallView<'_>) + Send + Sync;
+type Tell = dyn Fn(&HostCallView<'_>) + Send + Sync;
 type Call = dyn Fn(ActorId, Vec<Datum>) -> HostResult + Send + Sync;
 
 /// What a function does, and so when it runs.
 #[derive(Clone)]
 enum HostClass {
     Pure(Arc<Pure>),
-    Output(Arc<Output>),
+    Output(Arc<Tell>),
     Call(Arc<Call>),
 }
 
@@ -156,12 +157,13 @@ impl HostFunctions {
 }
 
 /// A call that is to happen outside.
-#[derive(Debug)]
-pub(crate) struct HostCall {
-    pub(crate) function: HostFunction,
+#[derive(Clone, Debug)]
+pub(crate) struct HostRequest {
+    /// The function's name.
+    pub(crate) function: String,
+    /// The capability that it needs.
+    pub(crate) capability: Option<String>,
     pub(crate) arguments: Vec<Parcel>,
-    /// The caller's wait, if it waits for the answer.
-    pub(crate) wait: Option<u64>,
 }
 
 /// What becomes of a call by a program.
@@ -169,18 +171,18 @@ pub(crate) enum Called {
     /// It has happened.
     Done(Result<Parcel, HostError>),
     /// It happens after the tick; the program goes on.
-    Output(HostCall),
+    Output(HostRequest),
     /// It happens after the tick; the program waits.
-    Outside(HostCall),
+    Outside(HostRequest),
 }
 
 impl HostFunction {
     /// A program calls the function.
     pub(crate) fn called(&self, code: &CodeSpace, arguments: Vec<Parcel>) -> Called {
-        let outside = |arguments| HostCall {
-            function: self.clone(),
+        let outside = |arguments| HostRequest {
+            function: self.name.clone(),
+            capability: self.capability.clone(),
             arguments,
-            wait: None,
         };
         match &self.class {
             HostClass::Pure(function) => {
@@ -197,17 +199,13 @@ impl HostFunction {
     }
 }
 
-impl HostCall {
+impl HostFunction {
     /// Tells the outside, if that is what the function does. A panic of the function ends here: its caller has
     /// gone on long ago.
-    pub(crate) fn release(&self, code: &CodeSpace, from: ActorId) {
-        if let HostClass::Output(function) = &self.function.class {
-            let view = HostCallView {
-                code,
-                from,
-                arguments: &self.arguments,
-            };
-            let _span = span(&self.function.name);
+    pub(crate) fn release(&self, code: &CodeSpace, output: &Output) {
+        if let HostClass::Output(function) = &self.class {
+            let view = HostCallView { code, output };
+            let _span = span(&self.name);
             let told = catch_unwind(AssertUnwindSafe(|| function(&view)));
             drop(told);
         }
@@ -218,13 +216,13 @@ impl HostCall {
         &self,
         code: &CodeSpace,
         from: ActorId,
+        arguments: &[Parcel],
     ) -> Option<impl FnOnce() -> HostResult + Send + 'static> {
-        let HostClass::Call(function) = &self.function.class else {
+        let HostClass::Call(function) = &self.class else {
             return None;
         };
-        let (function, name) = (Arc::clone(function), self.function.name.clone());
-        let arguments: Vec<Datum> = self
-            .arguments
+        let (function, name) = (Arc::clone(function), self.name.clone());
+        let arguments: Vec<Datum> = arguments
             .iter()
             .map(|argument| Datum::unpack(code, argument))
             .collect();
@@ -257,8 +255,19 @@ fn caught(name: &str, function: impl FnOnce() -> HostResult) -> HostResult {
 #[derive(Clone, Copy, Debug)]
 pub struct HostCallView<'a> {
     code: &'a CodeSpace,
-    from: ActorId,
-    arguments: &'a [Parcel],
+    output: &'a Output,
+}
+
+/// Something that leaves a world.
+#[derive(Clone, Debug)]
+pub(crate) struct Output {
+    /// Outputs of the world before it, and one: it has the same number when it leaves a second time, after a recovery.
+    pub(crate) number: u64,
+    /// The tick after which it left.
+    pub(crate) tick: u64,
+    /// Who called.
+    pub(crate) from: ActorId,
+    pub(crate) request: HostRequest,
 }
 
 /// The longest text of a value, in bytes, for each byte of the value.
@@ -269,12 +278,26 @@ const TEXT_BYTES: u64 = 4096;
 impl HostCallView<'_> {
     /// The actor that calls.
     pub fn from(&self) -> ActorId {
-        self.from
+        self.output.from
+    }
+
+    /// The number of the output: outputs of a world are numbered from 1 in their order. One that leaves a second time, because a
+    /// world was recovered that did not know that it had left, has the number that it had; so a receiver that remembers the
+    /// highest number takes each once.
+    pub fn number(&self) -> u64 {
+        self.output.number
+    }
+
+    /// The tick after which it left.
+    pub fn tick(&self) -> u64 {
+        self.output.tick
     }
 
     /// The arguments.
     pub fn arguments(&self) -> Vec<Datum> {
-        self.arguments
+        self.output
+            .request
+            .arguments
             .iter()
             .map(|argument| Datum::unpack(self.code, argument))
             .collect()
@@ -285,6 +308,8 @@ impl HostCallView<'_> {
     /// and 4 KiB.
     pub fn text(&self) -> String {
         let texts: Vec<String> = self
+            .output
+            .request
             .arguments
             .iter()
             .map(|argument| {
@@ -303,3 +328,6 @@ impl HostCallView<'_> {
         texts.join(" ")
     }
 }
+
+portable!(struct HostError { kind, message });
+portable!(struct HostRequest { function, capability, arguments });

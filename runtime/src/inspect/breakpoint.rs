@@ -1,9 +1,9 @@
 //! Which instructions a breakpoint means.
 
-use pw_isa::wire::Writer;
 use pw_jit::CodeSpace;
 
 use super::InterventionError;
+use crate::portable::portable;
 
 /// Where an actor is to be stopped.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,14 +68,6 @@ impl PlacedBreakpoint {
     pub(super) fn is_at(&self, position: (u32, u32, u32)) -> bool {
         self.places.contains(&position)
     }
-
-    pub(super) fn write(&self, out: &mut Writer) {
-        out.varint(self.places.len() as u64);
-        for (program, function, pc) in &self.places {
-            let parts = [program, function, pc];
-            parts.iter().for_each(|part| out.varint(u64::from(**part)));
-        }
-    }
 }
 
 /// Whether a path is this file, or ends with it.
@@ -91,6 +83,9 @@ fn beginnings(lines: &[(u32, u32)], line: u32) -> Vec<u32> {
     let begin = begin.filter(|((_, of), before)| *of == line && *before != Some(line));
     begin.map(|((pc, _), _)| *pc).collect()
 }
+
+portable!(enum Breakpoint { 0 => Function(name), 1 => Line { file, line } });
+portable!(struct PlacedBreakpoint { breakpoint, places });
 
 #[cfg(test)]
 mod tests {

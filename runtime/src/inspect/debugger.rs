@@ -13,6 +13,7 @@ use pw_jit::{CodeSpace, Fiber};
 use super::breakpoint::PlacedBreakpoint;
 use super::stack::shown;
 use super::{Breakpoint, InterventionError};
+use crate::portable::portable;
 
 /// Why an actor is suspended.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -289,23 +290,13 @@ impl Debugger {
         });
         first
     }
-
-    pub(super) fn write(&self, out: &mut Writer) {
-        out.varint(self.breakpoints.len() as u64);
-        self.breakpoints.iter().for_each(|placed| placed.write(out));
-        out.varint(self.watches.len() as u64);
-        for watch in &self.watches {
-            out.varint(u64::from(watch.register));
-            out.varint(u64::from(watch.depth));
-            out.bytes.extend_from_slice(&watch.seen);
-        }
-        let flags = [self.steps, self.passes, self.suspension.is_some()];
-        flags.iter().for_each(|flag| out.u8(u8::from(*flag)));
-        out.text(
-            &self
-                .suspension
-                .as_ref()
-                .map_or(String::new(), Suspension::to_string),
-        );
-    }
 }
+
+portable!(enum Suspension {
+    0 => Paused,
+    1 => Breakpoint(breakpoint),
+    2 => Stepped,
+    3 => Changed { variable, before, after },
+});
+portable!(struct Watch { name, register, depth, function, seen, text });
+portable!(struct Debugger { breakpoints, watches, steps, passes, suspension });

@@ -1,6 +1,6 @@
 //! What is attached to an actor that is looked at, and its turns with that.
 
-use pw_isa::wire::Writer;
+use pw_isa::wire::Decoded;
 use pw_jit::CodeSpace;
 use pw_jit::Fiber;
 use pw_jit::host::Host;
@@ -9,6 +9,7 @@ use pw_jit::reference::Outcome;
 use super::Suspension;
 use super::debugger::Debugger;
 use super::sampler::Sampler;
+use crate::portable::{In, Out, Portable};
 
 /// What is attached to an actor that is looked at.
 #[derive(Clone, Debug, Default)]
@@ -23,9 +24,14 @@ impl Inspection {
         self.debugger.suspension()
     }
 
+    /// Whether it has a part in what the actor does next.
+    pub(crate) fn decides(&self) -> bool {
+        self.debugger != Debugger::default()
+    }
+
     /// Whether nothing is attached any more.
     pub(super) fn is_empty(&self) -> bool {
-        self.debugger == Debugger::default() && self.sampler.is_none()
+        !self.decides() && self.sampler.is_none()
     }
 
     /// Runs an actor until its gas is at `slice_end`: as `run` does, which gets the gas of a slice, up to each sample, or
@@ -60,11 +66,6 @@ impl Inspection {
             }
         }
     }
-
-    /// What decides what the actor does next: samples do not.
-    pub(crate) fn write(&self, out: &mut Writer) {
-        self.debugger.write(out);
-    }
 }
 
 /// Whether a slice ended here because its gas did: the next instruction does not fit. Otherwise that is to be done in the next turn.
@@ -75,4 +76,18 @@ fn has_run_to(fiber: &Fiber, code: &CodeSpace, slice_end: u64) -> bool {
         .function(function)
         .fixed_gas(pc as usize);
     fiber.gas_used().saturating_add(gas) > slice_end
+}
+
+impl Portable for Inspection {
+    /// What decides what the actor does next: samples do not.
+    fn put(&self, out: &mut Out<'_>) {
+        self.debugger.put(out);
+    }
+
+    fn get(input: &mut In<'_>) -> Decoded<Inspection> {
+        Ok(Inspection {
+            debugger: Debugger::get(input)?,
+            sampler: None,
+        })
+    }
 }

@@ -8,7 +8,9 @@ use crate::World;
 use crate::actor::{ActorId, Status};
 use crate::host::Datum;
 use crate::inspect::sampler::Sampler;
-use crate::world::WorldEvent;
+use crate::message::PRIORITY_DEFAULT;
+use crate::portable::portable;
+use crate::world::{Input, WorldEvent};
 
 /// Something that acts on an actor from outside.
 #[derive(Clone, PartialEq, Debug)]
@@ -94,6 +96,7 @@ impl World {
     /// # Errors
     /// When there is no such actor, or it cannot be done; then nothing has changed.
     pub fn intervene(&mut self, intervention: Intervention) -> Result<(), InterventionError> {
+        self.note(|| Input::Intervene(intervention.clone()));
         let done = self.carry_out(&intervention);
         if self.is_observed() {
             self.tell_event(&WorldEvent::Intervened {
@@ -116,7 +119,7 @@ impl World {
                 gas, memory_bytes, ..
             } => self.lower_limits(id, *gas, *memory_bytes),
             Intervention::Tell(_, content) => {
-                self.send(id, content);
+                self.send_now(id, content, PRIORITY_DEFAULT);
             }
             Intervention::Pause(_) => {
                 self.inspected(id, |inspection, _| inspection.debugger.pause());
@@ -199,7 +202,7 @@ impl World {
         if let Some(bytes) = memory_bytes {
             limits.memory_bytes = limits.memory_bytes.min(bytes);
         }
-        self.set_limits(id, limits);
+        self.set_limits_now(id, limits);
     }
 
     /// Begins to profile an actor; what was found before is forgotten. Others run as before. False when there is no such actor.
@@ -224,3 +227,16 @@ impl World {
         profile
     }
 }
+
+portable!(enum Intervention {
+    0 => Pause(actor),
+    1 => Resume(actor),
+    2 => Step(actor),
+    3 => Break(actor, breakpoint),
+    4 => Unbreak(actor, breakpoint),
+    5 => Watch { actor, frame, variable },
+    6 => Clear(actor),
+    7 => Kill(actor),
+    8 => Limit { actor, gas, memory_bytes },
+    9 => Tell(actor, content),
+});

@@ -6,7 +6,7 @@ use pw_jit::text::{Style, value_text_within};
 use pw_jit::{CodeSpace, Fiber, Value};
 
 use crate::World;
-use crate::actor::ActorId;
+use crate::actor::{Actor, ActorId};
 
 /// The longest text of a value, in bytes.
 pub const VALUE_TEXT_MAX: usize = 256;
@@ -34,16 +34,21 @@ pub struct StackFrame {
 impl World {
     /// The frames of an actor; nothing when there is none.
     pub fn stack(&self, actor: ActorId) -> Option<ActorStack> {
-        let fiber = &self.actors.get(actor)?.fiber;
+        Some(self.stack_of(self.actors.get(actor)?))
+    }
+
+    /// The frames of an actor, which need not be in the world.
+    pub(crate) fn stack_of(&self, actor: &Actor) -> ActorStack {
+        let fiber = &actor.fiber;
         let newest = fiber.frames().next();
         let (callers, omitted) = fiber.callers_at_ends(BACKTRACE_HALF);
         let frames = newest.iter().chain(&callers);
-        Some(ActorStack {
+        ActorStack {
             frames: frames
                 .map(|frame| stack_frame(fiber, self.code(), frame))
                 .collect(),
             omitted,
-        })
+        }
     }
 }
 

@@ -189,8 +189,8 @@ fn doing(actor: &Actor) -> Doing {
             Wait::Message => Doing::WaitsForMessage,
             Wait::Reply { to } => Doing::WaitsForReply { to: *to },
             Wait::Boundary => Doing::WaitsForDecision,
-            Wait::Host { capability } => Doing::WaitsForHost {
-                capability: capability.clone(),
+            Wait::Host { request } => Doing::WaitsForHost {
+                capability: request.capability.clone(),
             },
             Wait::Debt(_) => Doing::PaysDebt,
         },

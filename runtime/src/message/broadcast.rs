@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use pw_isa::wire::Writer;
 use pw_jit::fiber::parcel::Parcel;
 
 use crate::actor::ActorId;
+use crate::portable::{Out, Portable, portable};
 
 /// An event that was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,18 +79,16 @@ impl BroadcastSystem {
         receivers
     }
 
+    /// Writes who wants what: the part that decides what happens.
+    pub(crate) fn put_subscriptions(&self, out: &mut Out<'_>) {
+        self.subscriptions.put(out);
+    }
+
     /// The last events, the oldest first.
     pub fn broadcast_history(&self) -> impl ExactSizeIterator<Item = &BroadcastEvent> {
         self.history.iter()
     }
-
-    /// Who wants what: the part that decides what happens.
-    pub(crate) fn write(&self, out: &mut Writer) {
-        out.varint(self.subscriptions.len() as u64);
-        for (topic, subscribers) in &self.subscriptions {
-            out.text(topic);
-            out.varint(subscribers.len() as u64);
-            subscribers.iter().for_each(|actor| out.varint(actor.0));
-        }
-    }
 }
+
+portable!(struct BroadcastEvent { event_type, source, payload, tick });
+portable!(struct BroadcastSystem { subscriptions, history, history_max });

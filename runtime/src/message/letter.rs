@@ -3,6 +3,7 @@
 use pw_jit::fiber::parcel::Parcel;
 
 use crate::actor::ActorId;
+use crate::portable::portable;
 
 /// Levels of priority; 0 is the highest.
 pub const PRIORITIES: usize = 8;
@@ -45,3 +46,7 @@ impl Message {
         self.content.size_bytes()
     }
 }
+
+portable!(struct Message { from, content, request });
+
+portable!(number RequestId);

@@ -1,5 +1,6 @@
 //! What an actor has received and not yet taken, within limits.
 
+use pw_isa::wire::Decoded;
 use pw_jit::CodeSpace;
 use pw_jit::fiber::parcel::Parcel;
 use serde::{Deserialize, Serialize};
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::letter::Message;
 use super::queue::PriorityMessageQueue;
 use crate::options;
+use crate::portable::{In, Out, Portable, portable};
 
 /// What happens to a message that finds its receiver's mailbox full. The receiver never notices.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -122,5 +124,26 @@ impl Mailbox {
     /// Forgets the oldest message of the lowest level.
     pub(crate) fn drop_oldest(&mut self) -> Option<Message> {
         self.queue.as_mut()?.drop_oldest()
+    }
+}
+
+portable!(enum Overflow { 0 => Refuse, 1 => DropOldest, 2 => Wait });
+portable!(struct MailboxRules { messages_max, bytes_max, overflow });
+
+impl Portable for Mailbox {
+    fn put(&self, out: &mut Out<'_>) {
+        // One that never had a message is as one that is empty.
+        match &self.queue {
+            Some(queue) => queue.put(out),
+            None => PriorityMessageQueue::new().put(out),
+        }
+    }
+
+    fn get(input: &mut In<'_>) -> Decoded<Mailbox> {
+        let queue = PriorityMessageQueue::get(input)?;
+        let is_new = queue == PriorityMessageQueue::new();
+        Ok(Mailbox {
+            queue: (!is_new).then(|| Box::new(queue)),
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::actor::ActorId;
 use crate::host::Datum;
+use crate::portable::portable;
 
 /// A way to send something.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,3 +40,10 @@ pub enum AdvancedMessagePattern {
         payload: Datum,
     },
 }
+
+portable!(enum AdvancedMessagePattern {
+    0 => PriorityMessage { priority, content },
+    1 => Broadcast { source, content, recipients },
+    2 => RequestReply { request_id, content, reply_to },
+    3 => Event { event_type, payload },
+});

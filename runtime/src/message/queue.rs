@@ -7,7 +7,10 @@
 
 use std::collections::VecDeque;
 
+use pw_isa::wire::Decoded;
+
 use super::letter::{Message, PRIORITIES};
+use crate::portable::{In, Out, Portable};
 
 /// Services of a level in one round.
 const WEIGHTS: [u8; PRIORITIES] = [128, 64, 32, 16, 8, 4, 2, 1];
@@ -103,11 +106,6 @@ impl PriorityMessageQueue {
         })
     }
 
-    /// What each level has been served in the current round: part of the state.
-    pub(crate) fn served(&self) -> [u8; PRIORITIES] {
-        self.served
-    }
-
     /// Puts a message back in front of its level that was taken out last.
     pub(crate) fn put_back(&mut self, message: Message, priority: u8) {
         self.enqueue_message(message, priority);
@@ -146,5 +144,37 @@ impl PriorityMessageQueue {
         self.count -= 1;
         self.bytes -= message.size_bytes();
         Some(message)
+    }
+}
+
+impl Portable for PriorityMessageQueue {
+    fn put(&self, out: &mut Out<'_>) {
+        out.to.bytes.extend_from_slice(&self.served);
+        out.to.varint(self.count);
+        for (priority, message) in self.iter() {
+            out.to.u8(priority);
+            message.put(out);
+        }
+    }
+
+    fn get(input: &mut In<'_>) -> Decoded<PriorityMessageQueue> {
+        let mut queue = PriorityMessageQueue::new();
+        queue.served.copy_from_slice(input.from.take(PRIORITIES)?);
+        for _ in 0..input.from.count(1)? {
+            let priority = input.from.u8()?;
+            if usize::from(priority) >= PRIORITIES {
+                return Err(input.from.error(format!("there is no level {priority}")));
+            }
+            queue.enqueue_message(Message::get(input)?, priority);
+        }
+        if queue
+            .served
+            .iter()
+            .zip(WEIGHTS)
+            .any(|(served, weight)| *served > weight)
+        {
+            return Err(input.from.error("a level that was served too often"));
+        }
+        Ok(queue)
     }
 }

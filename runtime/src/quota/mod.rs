@@ -13,6 +13,8 @@ pub(crate) use pools::{Lease, MEMORY_LEASED, Need, PoolId, Pools, Shortage};
 
 use serde::{Deserialize, Serialize};
 
+use crate::portable::portable;
+
 /// What a subtree may use; nothing for as much as it likes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -45,3 +47,8 @@ pub struct Usage {
     /// Calls of the embedder's functions so far.
     pub host_calls: u64,
 }
+
+portable!(struct Quota {
+    gas, gas_per_tick, memory_bytes, messages_per_tick, children, host_calls
+});
+portable!(struct Usage { gas, memory_bytes, messages, children, host_calls });

@@ -2,10 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use pw_isa::wire::Writer;
-
 use super::{Quota, Usage};
 use crate::actor::ActorId;
+use crate::portable::portable;
 
 /// The number of a pool; 0 for none.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -197,6 +196,46 @@ impl Pools {
         .collect()
     }
 
+    /// A pool and all around it, each with its owner.
+    pub(crate) fn chain_of(&self, id: PoolId) -> impl Iterator<Item = (PoolId, ActorId)> + '_ {
+        let named = |id: PoolId| self.all.get(&id).map(|pool| (id, pool));
+        std::iter::successors(named(id), move |(_, pool)| named(pool.parent))
+            .map(|(id, pool)| (id, pool.owner))
+    }
+
+    /// How many actors each pool counts.
+    pub(crate) fn children(&self) -> impl Iterator<Item = (PoolId, u64)> + '_ {
+        let all = self.all.iter();
+        all.map(|(id, pool)| (*id, pool.used.children))
+    }
+
+    /// Whether pools lie within earlier ones, nothing is out on lease, and no number is beyond `number_max`: the flaw, if not.
+    pub(crate) fn check(&self, number_max: u64) -> Result<(), String> {
+        for (id, pool) in &self.all {
+            let lies =
+                pool.parent < *id && (pool.parent.0 == 0 || self.all.contains_key(&pool.parent));
+            let used = &pool.used;
+            let numbers = [
+                used.gas,
+                used.memory_bytes,
+                used.messages,
+                used.children,
+                used.host_calls,
+                pool.gas_in_tick,
+                pool.messages_in_tick,
+                pool.waited,
+            ];
+            let is_counted = numbers.iter().all(|number| *number < number_max);
+            if !lies || !is_counted || pool.leased != Usage::default() || id.0 > self.made {
+                return Err(format!(
+                    "pool {} does not lie within {}",
+                    id.0, pool.parent.0
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Does something to a pool and all around it.
     fn chain(&mut self, id: PoolId, mut change: impl FnMut(&mut Pool)) {
         let mut next = id;
@@ -343,39 +382,13 @@ impl Pools {
             next = parent;
         }
     }
-
-    pub(crate) fn write(&self, out: &mut Writer) {
-        out.varint(u64::from(self.made));
-        for (id, pool) in &self.all {
-            out.varint(u64::from(id.0));
-            out.varint(pool.owner.0);
-            out.varint(u64::from(pool.parent.0));
-            let quota = &pool.quota;
-            let limits = [
-                quota.gas,
-                quota.gas_per_tick,
-                quota.memory_bytes,
-                quota.messages_per_tick,
-                quota.children,
-                quota.host_calls,
-            ];
-            for limit in limits {
-                out.u8(u8::from(limit.is_some()));
-                out.varint(limit.unwrap_or(0));
-            }
-            let used = &pool.used;
-            for number in [
-                used.gas,
-                used.memory_bytes,
-                used.messages,
-                used.children,
-                used.host_calls,
-                pool.tick,
-                pool.gas_in_tick,
-                pool.messages_in_tick,
-            ] {
-                out.varint(number);
-            }
-        }
-    }
 }
+
+portable!(struct UsageSample { tick, usage });
+portable!(struct Pool {
+    owner, parent, quota, used, leased, tick, gas_in_tick, messages_in_tick, waited, waited_at, samples,
+    is_orphan
+});
+portable!(struct Pools { made, all });
+
+portable!(number PoolId);

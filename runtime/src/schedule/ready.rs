@@ -11,8 +11,11 @@
 
 use std::collections::VecDeque;
 
+use pw_isa::wire::Decoded;
+
 use crate::WorldSettings;
 use crate::actor::{ActorId, ActorTable};
+use crate::portable::{In, Out, Portable};
 
 /// Actors of one tenant that can run.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +58,13 @@ fn stretch(turns: &mut [Turn], taken: u64, share: u64) -> u64 {
 }
 
 impl ReadyQueue {
+    /// All actors that can run, each with its tenant.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ActorId, u32)> + '_ {
+        (0..)
+            .zip(&self.tenants)
+            .flat_map(|(number, tenant)| tenant.queue.iter().map(move |actor| (*actor, number)))
+    }
+
     /// Whether nobody can run.
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
@@ -67,17 +77,22 @@ impl ReadyQueue {
 
     /// An actor can run.
     pub(crate) fn push(&mut self, id: ActorId, tenant: u32) {
+        let of = self.tenant_mut(tenant);
+        of.queue.push_back(id);
+        let is_listed = std::mem::replace(&mut of.is_listed, true);
+        self.count += 1;
+        if !is_listed {
+            self.turns.push_back(tenant);
+        }
+    }
+
+    /// A tenant, made where it is missing.
+    fn tenant_mut(&mut self, tenant: u32) -> &mut Tenant {
         let place = tenant as usize;
         if place >= self.tenants.len() {
             self.tenants.resize_with(place + 1, Tenant::default);
         }
-        let of = &mut self.tenants[place];
-        of.queue.push_back(id);
-        self.count += 1;
-        if !of.is_listed {
-            of.is_listed = true;
-            self.turns.push_back(tenant);
-        }
+        &mut self.tenants[place]
     }
 
     /// An actor cannot run any more, though it has its place.
@@ -166,15 +181,43 @@ impl ReadyQueue {
         }
         (taken, true)
     }
+}
 
-    /// What is part of the state: tenants in the order of their turns with their credit, and their actors in order.
-    pub(crate) fn state(&self) -> impl Iterator<Item = u64> + '_ {
-        self.turns.iter().flat_map(|tenant| {
+impl Portable for ReadyQueue {
+    /// Tenants in the order of their turns, with their actors in order: the others have nothing to say.
+    fn put(&self, out: &mut Out<'_>) {
+        out.to.varint(self.turns.len() as u64);
+        for tenant in &self.turns {
             let of = &self.tenants[*tenant as usize];
-            let actors = of.queue.iter().map(|id| id.0);
-            let head = [u64::from(*tenant), of.credit, u64::from(of.is_in_turn)];
-            let head = head.into_iter().chain([of.queue.len() as u64]);
-            head.chain(actors)
-        })
+            tenant.put(out);
+            of.credit.put(out);
+            of.is_in_turn.put(out);
+            of.queue.put(out);
+        }
+    }
+
+    fn get(input: &mut In<'_>) -> Decoded<ReadyQueue> {
+        let mut ready = ReadyQueue::default();
+        for _ in 0..input.from.count(1)? {
+            let tenant = u32::get(input)?;
+            if tenant >= input.shared.tenants {
+                return Err(input.from.error(format!("there is no tenant {tenant}")));
+            }
+            let (credit, is_in_turn, queue): (u64, bool, VecDeque<ActorId>) = Portable::get(input)?;
+            let of = ready.tenant_mut(tenant);
+            if of.is_listed {
+                return Err(input.from.error(format!("tenant {tenant} is there twice")));
+            }
+            let count = queue.len();
+            *of = Tenant {
+                queue,
+                credit,
+                is_in_turn,
+                is_listed: true,
+            };
+            ready.count += count;
+            ready.turns.push_back(tenant);
+        }
+        Ok(ready)
     }
 }

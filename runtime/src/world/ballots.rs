@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::host::CapabilityName;
 
-use super::World;
 use super::powers::Decision;
 use super::time::Timer;
+use super::{Input, World};
 use crate::actor::ActorId;
 use crate::capability::{AuditResult, Ballot, CapabilityOperation, META_GRANT, Outcome};
 use crate::host::Datum;
@@ -185,6 +185,7 @@ impl World {
 
     /// Decides about a request that waits for the embedder; false when there is none of that number.
     pub fn decide_request(&mut self, number: u64, approve: bool) -> bool {
+        self.note(|| Input::Decide { number, approve });
         let ballot = self.ballots.get(number);
         let is_open = ballot.is_some_and(|ballot| ballot.is_for_embedder);
         if is_open {

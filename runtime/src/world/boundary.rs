@@ -37,7 +37,7 @@ impl World {
             let (id, of_actor) = order[place].clone();
             for deed in &mut deeds[of_actor] {
                 let deed = std::mem::replace(deed, Deed::Taken);
-                self.apply(id, deed);
+                self.take_effect(id, deed);
             }
             self.after_turn(id);
         }
@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    fn apply(&mut self, from: ActorId, deed: Deed) {
+    fn take_effect(&mut self, from: ActorId, deed: Deed) {
         match deed {
             Deed::Taken => unreachable!("a deed takes effect once"),
             Deed::Send {
@@ -145,7 +145,8 @@ impl World {
             Deed::Subscribe(topic) => self.subscribe(from, topic),
             Deed::Unsubscribe(topic) => self.unsubscribe(from, &topic),
             Deed::Publish { topic, content } => self.publish_from(from, topic, content),
-            Deed::Host(call) => self.call_outside(from, call),
+            Deed::Tell(request) => self.tell_outside(from, *request),
+            Deed::Ask { wait } => self.ask_outside(from, wait),
         }
     }
 

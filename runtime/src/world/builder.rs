@@ -10,6 +10,7 @@ use pw_jit::tier::CompileError;
 
 use super::events::Observers;
 use super::family::Ancestors;
+use super::history::History;
 use super::outside::Outside;
 use super::time::Clock;
 use super::trajectory::Trajectory;
@@ -171,6 +172,8 @@ impl WorldBuilder {
             observers: Observers::default(),
             monitoring: None,
             trajectory: self.trajectory.then(Trajectory::new),
+            marks: None,
+            history: History::default(),
             scratch: Scratch::default(),
         }
     }

@@ -56,9 +56,11 @@ impl World {
             let Some(end) = self.restarted(id, end) else {
                 continue;
             };
+            self.touch(id);
             let Some(actor) = self.actors.remove(id) else {
                 continue;
             };
+            self.mark_gone(id);
             let reason = end.reason.value(&self.code);
             let is_normal = end.reason.is_normal();
             if self.is_observed() {
@@ -135,6 +137,7 @@ impl World {
     /// What becomes of an actor that has ended and has a supervisor; the end if it stays one.
     fn restarted(&mut self, id: ActorId, end: End) -> Option<End> {
         let now_ms = self.now_ms();
+        self.touch(id);
         let Some(actor) = self.actors.get_mut(id) else {
             return Some(end);
         };

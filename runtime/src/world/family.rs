@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::World;
 use crate::actor::ActorId;
+use crate::portable::portable;
 
 /// Parents of actors that have ended and whose children live.
 #[derive(Debug, Default)]
@@ -20,10 +21,10 @@ struct Gone {
 }
 
 impl Ancestors {
-    /// What is part of the state.
-    pub(super) fn state(&self) -> impl Iterator<Item = u64> + '_ {
+    /// All of them: who, its parent, its children.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ActorId, ActorId, u32)> + Clone + '_ {
         let ended = self.ended.iter();
-        ended.flat_map(|(id, gone)| [id.0, gone.parent.0, u64::from(gone.children)])
+        ended.map(|(id, gone)| (*id, gone.parent, gone.children))
     }
 }
 
@@ -107,3 +108,6 @@ impl World {
         false
     }
 }
+
+portable!(struct Gone { parent, children });
+portable!(struct Ancestors { ended });

@@ -1,34 +1,25 @@
-//! Calls of the embedder's functions that happen outside: each on a thread of its own, so many at once at most.
+//! What leaves a world: what actors tell the outside, and calls of the embedder's functions, each on a thread of its own, so many at
+//! once at most.
+//!
+//! Of a world that keeps its history nothing leaves before its cause is in the journal. What a call asks is part of its caller's
+//! state, so that it can be made again after a recovery.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 
 use pw_isa::ErrorKind;
 
 use super::World;
-use super::outside::Input;
+use super::outside::Arrival;
 use crate::actor::{ActorId, Answered, Due, Status, Wait};
-use crate::host::{HostCall, HostError, HostResult};
-
-/// A call that waits for a thread.
-struct WaitingCall {
-    actor: ActorId,
-    wait: u64,
-    question: Box<dyn FnOnce() -> HostResult + Send>,
-}
-
-impl fmt::Debug for WaitingCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a call by {}", self.actor)
-    }
-}
+use crate::host::{HostError, HostRequest, HostResult, Output};
 
 /// Calls whose answer has not come.
 #[derive(Debug, Default)]
 pub(super) struct HostCalls {
     running: usize,
-    waiting: VecDeque<WaitingCall>,
+    /// Callers and their waits.
+    waiting: VecDeque<(ActorId, u64)>,
 }
 
 impl HostCalls {
@@ -39,72 +30,133 @@ impl HostCalls {
 }
 
 impl World {
-    /// Carries out a call of a function of the embedder.
-    pub(super) fn call_outside(&mut self, from: ActorId, call: HostCall) {
-        let Some(wait) = call.wait else {
-            return call.release(&self.code, from);
+    /// An actor tells the outside something.
+    pub(super) fn tell_outside(&mut self, from: ActorId, request: HostRequest) {
+        if self.outside.is_muted {
+            return;
+        }
+        self.outside.outputs += 1;
+        let output = Output {
+            number: self.outside.outputs,
+            tick: self.tick,
+            from,
+            request,
         };
-        let Some(question) = call.question(&self.code, from) else {
-            unreachable!("who waits has asked")
-        };
-        self.outside.calls.waiting.push_back(WaitingCall {
-            actor: from,
-            wait,
-            question: Box::new(question),
+        if self.history.keeps_back(&output) {
+            return;
+        }
+        self.release(output);
+    }
+
+    /// Lets an output leave, once its cause is in the journal.
+    pub(super) fn release(&mut self, output: Output) {
+        let (hosts, code) = (Arc::clone(&self.hosts), Arc::clone(&self.code));
+        let number = output.number;
+        self.leave(Some(number), move || {
+            if let Some(function) = hosts.get(&output.request.function) {
+                function.release(&code, &output);
+            }
         });
+    }
+
+    /// An actor calls a function of the embedder, and waits.
+    pub(super) fn ask_outside(&mut self, from: ActorId, wait: u64) {
+        if self.outside.is_muted {
+            return self.lose_call(from, wait);
+        }
+        if self.history.is_replay() {
+            // The answer is among the inputs, or the call is made when the replay is over.
+            return;
+        }
+        self.outside.calls.waiting.push_back((from, wait));
         self.start_calls();
     }
 
+    /// Makes all calls again that actors wait for.
+    pub(super) fn repeat_calls(&mut self) {
+        let callers = self.callers();
+        self.outside.calls.waiting.extend(callers);
+        self.start_calls();
+    }
+
+    /// Actors that wait for the answer of a call, and their waits.
+    fn callers(&self) -> Vec<(ActorId, u64)> {
+        self.actors
+            .iter()
+            .filter(|actor| matches!(actor.body.status, Status::Waits(Wait::Host { .. })))
+            .map(|actor| (actor.id, actor.body.waits))
+            .collect()
+    }
+
+    /// The outside hears nothing of the world from now on.
+    pub(super) fn mute(&mut self) {
+        self.outside.is_muted = true;
+        self.outside.forget_questions();
+        for (actor, wait) in self.callers() {
+            self.lose_call(actor, wait);
+        }
+    }
+
+    fn lose_call(&mut self, actor: ActorId, wait: u64) {
+        let error = HostError {
+            kind: ErrorKind::HostLost,
+            message: "the outside hears nothing of this world".to_owned(),
+        };
+        self.give_host_answer(actor, wait, Err(error));
+    }
+
     /// The answer of a call has come.
-    pub(super) fn host_answer(&mut self, actor: ActorId, wait: u64, result: HostResult) {
+    pub(super) fn call_is_over(&mut self) {
         self.outside.calls.running -= 1;
-        self.give_answer(actor, wait, result);
         self.start_calls();
     }
 
     /// Starts calls that wait for a thread, as many as may run; those that nobody waits for any more are not made.
     fn start_calls(&mut self) {
         while self.outside.calls.running < self.settings.host_threads_max.max(1) {
-            let Some(call) = self.outside.calls.waiting.pop_front() else {
+            let Some((actor, wait)) = self.outside.calls.waiting.pop_front() else {
                 return;
             };
-            let WaitingCall {
-                actor,
-                wait,
-                question,
-            } = call;
-            if !self.waits_for_call(actor, wait) {
+            let question = self.request_of(actor, wait).and_then(|request| {
+                let function = self.hosts.get(&request.function)?;
+                function.question(&self.code, actor, &request.arguments)
+            });
+            let Some(question) = question else {
                 continue;
-            }
+            };
+            self.outside.calls.running += 1;
             let inbox = Arc::clone(&self.outside.inbox);
-            let thread = std::thread::Builder::new().name("pw host call".to_owned());
-            let started = thread.spawn(move || {
-                let result = question();
-                inbox.push(Input::HostAnswer {
+            let answer = move |result| {
+                inbox.push(Arrival::HostAnswer {
                     actor,
                     wait,
                     result,
                 });
-            });
-            match started {
-                Ok(_) => self.outside.calls.running += 1,
-                Err(error) => {
+            };
+            self.leave(None, move || {
+                let answers = answer.clone();
+                let thread = std::thread::Builder::new().name("pw host call".to_owned());
+                if let Err(error) = thread.spawn(move || answers(question())) {
                     let kind = ErrorKind::HostLost;
                     let message = format!("there is no thread for the call: {error}");
-                    self.give_answer(actor, wait, Err(HostError { kind, message }));
+                    answer(Err(HostError { kind, message }));
                 }
-            }
+            });
         }
     }
 
-    fn waits_for_call(&mut self, actor: ActorId, wait: u64) -> bool {
-        self.body(actor).is_some_and(|body| {
-            body.waits == wait && matches!(body.status, Status::Waits(Wait::Host { .. }))
-        })
+    /// What an actor asks in a wait, if it still waits.
+    fn request_of(&self, actor: ActorId, wait: u64) -> Option<&HostRequest> {
+        let body = &self.actors.get(actor)?.body;
+        match &body.status {
+            Status::Waits(Wait::Host { request }) if body.waits == wait => Some(request),
+            _ => None,
+        }
     }
 
-    fn give_answer(&mut self, actor: ActorId, wait: u64, result: HostResult) {
-        if !self.waits_for_call(actor, wait) {
+    /// An actor gets the answer of its call, if it still waits for it.
+    pub(super) fn give_host_answer(&mut self, actor: ActorId, wait: u64, result: HostResult) {
+        if self.request_of(actor, wait).is_none() {
             return;
         }
         let answer: Answered = match result {

@@ -12,22 +12,38 @@
 //! | `powers`, `ballots` | decisions about capabilities; those that others make |
 //! | `quotas` | what subtrees may use |
 //! | `room` | senders that wait for room in a mailbox |
-//! | `host_calls` | calls of the embedder's functions that happen outside |
+//! | `host_calls` | what leaves the world |
+//! | `history` | what is kept of it |
+//! | `input` | everything that enters the world |
 //! | `outside` | inputs from any thread, questions from outside |
 //! | `time` | the world's clock and its timers |
+//! | `capture` | capturing the state while the world goes on |
+//! | `check` | whether a state that was read fits together |
+//! | `recovery` | a world from its history |
+//! | `replay` | time travel |
+//! | `divergence` | where two histories part |
+//! | `state` | the state of a world as bytes, but for its actors |
 //! | `trajectory` | the hash of everything that happened |
 
 mod ballots;
 mod boundary;
 mod builder;
+mod capture;
+mod check;
+mod divergence;
 mod ends;
 mod events;
 mod family;
+mod history;
 mod host_calls;
+mod input;
 mod outside;
 mod powers;
 mod quotas;
+mod recovery;
+mod replay;
 mod room;
+mod state;
 mod tick;
 mod time;
 mod trajectory;
@@ -46,20 +62,29 @@ use pw_jit::{CodeSpace, Limits};
 
 use crate::actor::{Actor, ActorId, ActorTable, Body, Common, Deed, End, Family, Quarantined, Way};
 use crate::capability::{AuditLog, Ballots, CapabilityRules, Grants, Holdings};
+use crate::checkpoint::{RecoveryError, SystemCheckpoint};
 use crate::host::{Datum, HostFunctions};
 use crate::message::{
     AdvancedMessagePattern, BroadcastSystem, Message, PRIORITY_DEFAULT, RequestId,
 };
 use crate::monitor::Monitoring;
+use crate::portable::portable;
 use crate::quota::{PoolId, Pools};
 use crate::schedule::{ParallelExecutionPool, ReadyQueue, Turn};
 use crate::settings::WorldSettings;
 pub use builder::WorldBuilder;
+use capture::Marks;
+pub use divergence::Divergence;
 use events::Observers;
 pub use events::WorldEvent;
 use family::Ancestors;
+use history::History;
+pub use history::HistorySettings;
+pub use input::{Input, InputError};
 use outside::Outside;
 pub use outside::{AskError, Handle};
+pub use recovery::Recovery;
+pub use replay::Replay;
 pub use tick::Stopped;
 use time::Clock;
 pub use time::Pace;
@@ -150,6 +175,9 @@ pub struct World {
     observers: Observers,
     pub(crate) monitoring: Option<Box<Monitoring>>,
     trajectory: Option<Trajectory>,
+    /// What has changed since the last checkpoint. It ends before the history does, which waits for what it captures.
+    marks: Option<Box<Marks>>,
+    history: History,
     scratch: Scratch,
 }
 
@@ -178,6 +206,9 @@ impl World {
 
     /// Loads a verified program; the same program twice is loaded once.
     pub fn load(&mut self, program: Verified) -> ProgramId {
+        self.note(|| Input::Load {
+            program: pw_isa::codec::encode(program.program()),
+        });
         ProgramId(Arc::make_mut(&mut self.code).load(program))
     }
 
@@ -218,6 +249,7 @@ impl World {
 
     /// Says who moves the world's time.
     pub fn set_pace(&mut self, pace: Pace) {
+        self.note(|| Input::Pace(pace));
         self.clock.pace = pace;
     }
 
@@ -277,7 +309,7 @@ impl World {
         }
     }
 
-    fn spawn_number(
+    pub(super) fn spawn_number(
         &mut self,
         program: ProgramId,
         function: u32,
@@ -297,6 +329,11 @@ impl World {
                 given: arguments.len(),
             });
         };
+        self.note(|| Input::Spawn {
+            program: program.0,
+            function,
+            arguments: arguments.to_vec(),
+        });
         Ok(self.start_from_outside(&start))
     }
 
@@ -321,9 +358,10 @@ impl World {
     }
 
     /// Adds an actor that can run.
-    fn add(&mut self, actor: Box<Actor>) {
+    fn add(&mut self, mut actor: Box<Actor>) {
         self.statistics.started += 1;
         let (id, parent, pool) = (actor.id, actor.body.parent, actor.body.pool);
+        self.mark_new(&mut actor);
         self.actors.insert(actor);
         if pool.0 != 0 {
             self.pools.enter(pool, id, 0);
@@ -367,6 +405,16 @@ impl World {
 
     /// Sends a message from outside with a priority from 0, the highest, to 7.
     pub fn send_with_priority(&mut self, to: ActorId, content: &Datum, priority: u8) -> bool {
+        self.note(|| Input::Send {
+            to,
+            content: content.clone(),
+            priority,
+        });
+        self.send_now(to, content, priority)
+    }
+
+    /// Sends a message from outside, as a part of another input.
+    pub(crate) fn send_now(&mut self, to: ActorId, content: &Datum, priority: u8) -> bool {
         let content = content.pack(&self.code);
         let message = Message {
             from: ActorId::OUTSIDE,
@@ -392,26 +440,40 @@ impl World {
 
     /// Changes the limits of an actor; false when there is none.
     pub fn set_limits(&mut self, actor: ActorId, limits: Limits) -> bool {
-        self.body(actor);
+        self.note(|| Input::Limits { actor, limits });
+        self.set_limits_now(actor, limits)
+    }
+
+    /// Changes the limits of an actor, as a part of another input.
+    pub(crate) fn set_limits_now(&mut self, actor: ActorId, limits: Limits) -> bool {
+        self.touch(actor);
         let actor = self.actors.get_mut(actor);
         actor.map(|actor| actor.fiber.set_limits(limits)).is_some()
     }
 
-    /// Replaces every actor's fiber by one made from its image. Nothing can tell them apart.
+    /// Replaces the whole state by one made from its bytes. Nothing can tell them apart, but for who waits for an answer from
+    /// outside.
     ///
     /// # Errors
-    /// When an image cannot be read, which would be a fault of the engine.
-    pub fn renew_from_images(&mut self) -> Result<(), pw_isa::wire::DecodeError> {
-        let stack_bytes = self.settings.memory_bytes;
-        for actor in self.actors.iter_mut() {
-            let image = actor.fiber.to_image(&self.code);
-            actor.fiber = pw_jit::Fiber::from_image(&self.code, &image, stack_bytes)?;
-        }
-        Ok(())
+    /// When the bytes cannot be read, which would be a fault of the engine.
+    pub fn renew_from_images(&mut self) -> Result<(), RecoveryError> {
+        let checkpoint = SystemCheckpoint {
+            pending_inputs: Vec::new(),
+            ..self.to_checkpoint()
+        };
+        self.take_checkpoint(&checkpoint)
     }
 
     /// Publishes an event from outside.
     pub fn publish(&mut self, topic: &str, payload: &Datum) {
+        self.note(|| Input::Publish {
+            topic: topic.to_owned(),
+            payload: payload.clone(),
+        });
+        self.publish_now(topic, payload);
+    }
+
+    fn publish_now(&mut self, topic: &str, payload: &Datum) {
         let payload = payload.pack(&self.code);
         self.publish_from(ActorId::OUTSIDE, topic.to_owned(), payload);
     }
@@ -423,9 +485,13 @@ impl World {
 
     /// Sends something in one of the ways there are. `to` is the receiver of what has one.
     pub fn dispatch(&mut self, to: ActorId, pattern: AdvancedMessagePattern) {
+        self.note(|| Input::Dispatch {
+            to,
+            pattern: pattern.clone(),
+        });
         match pattern {
             AdvancedMessagePattern::PriorityMessage { priority, content } => {
-                self.send_with_priority(to, &content, priority);
+                self.send_now(to, &content, priority);
             }
             AdvancedMessagePattern::Broadcast {
                 source,
@@ -457,7 +523,7 @@ impl World {
             AdvancedMessagePattern::Event {
                 event_type,
                 payload,
-            } => self.publish(&event_type, &payload),
+            } => self.publish_now(&event_type, &payload),
         }
     }
 
@@ -473,9 +539,11 @@ impl World {
 
     /// The body of an actor, which may be changed.
     pub(crate) fn body(&mut self, actor: ActorId) -> Option<&mut Body> {
-        if let Some(trajectory) = &mut self.trajectory {
-            trajectory.touched.insert(actor);
-        }
+        self.touch(actor);
         Some(&mut self.actors.get_mut(actor)?.body)
     }
 }
+
+portable!(struct WorldStatistics {
+    slices, delivered, dead_letters, started, ended, restarts, failed
+});

@@ -6,46 +6,34 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use pw_isa::wire::Decoded;
+
+use super::Input;
 use super::World;
 use super::host_calls::HostCalls;
 use crate::actor::{ActorId, Answered};
 use crate::host::{Datum, HostResult};
 use crate::inspect::Intervention;
 use crate::message::{Message, PRIORITY_DEFAULT, RequestId};
+use crate::portable::{Portable, Shared, bytes_of, read_with};
 
-/// Something that enters a world, to take effect before a tick.
+/// What comes from other threads, to be taken up before a tick.
 #[derive(Debug)]
-pub(super) enum Input {
-    /// A message.
-    Send {
-        to: ActorId,
-        content: Datum,
-        priority: u8,
-    },
-    /// A question.
-    Ask {
-        to: ActorId,
-        content: Datum,
-        reply: Reply,
-    },
+pub(super) enum Arrival {
+    /// An input; the answer to a question goes to who asked.
+    Input(Input, Option<Reply>),
     /// What a function of the embedder answered.
     HostAnswer {
         actor: ActorId,
         wait: u64,
         result: HostResult,
     },
-    /// The world's time.
-    Clock(u64),
-    /// An end of an actor.
-    Kill(ActorId),
-    /// What acts on an actor.
-    Intervene(Intervention),
     /// The world stops running.
     Stop,
 }
 
 /// Where an answer to a question from outside goes.
-type Reply = futures_channel::oneshot::Sender<Result<Datum, AskError>>;
+pub(super) type Reply = futures_channel::oneshot::Sender<Result<Datum, AskError>>;
 
 /// Why a question from outside has no answer.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -56,42 +44,45 @@ pub enum AskError {
     /// The world is idle, and no answer has come.
     #[error("nobody can run any more, and actor {0} has not replied")]
     Idle(ActorId),
+    /// The history of the world cannot be kept, so nothing leaves it.
+    #[error("the history cannot be kept: {0}")]
+    NotKept(String),
     /// The world is gone.
     #[error("the world is gone")]
     Gone,
 }
 
-/// Inputs on their way, shared with other threads.
+/// What is on its way, shared with other threads.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
-    inputs: Mutex<VecDeque<Input>>,
+    arrivals: Mutex<VecDeque<Arrival>>,
     arrived: Condvar,
-    /// Whether there are inputs: looked at between ticks without the lock.
+    /// Whether there is anything: looked at between ticks without the lock.
     has_news: AtomicBool,
     /// Whether the world is gone.
     is_closed: AtomicBool,
 }
 
 impl Inbox {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Input>> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Arrival>> {
         // Whoever panicked with the lock held has at most not added its input.
-        self.inputs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All that is there.
-    fn take(&self) -> VecDeque<Input> {
+    fn take(&self) -> VecDeque<Arrival> {
         let mut inputs = self.lock();
         self.has_news.store(false, Ordering::Release);
         std::mem::take(&mut *inputs)
     }
 
-    pub(super) fn push(&self, input: Input) {
+    pub(super) fn push(&self, arrival: Arrival) {
         let mut inputs = self.lock();
         if self.is_closed.load(Ordering::Relaxed) {
             // Who waits for an answer learns by the loss of the input that there will be none.
             return;
         }
-        inputs.push_back(input);
+        inputs.push_back(arrival);
         self.has_news.store(true, Ordering::Release);
         drop(inputs);
         self.arrived.notify_all();
@@ -105,6 +96,11 @@ pub struct Handle {
 }
 
 impl Handle {
+    /// Has an input take effect. What cannot be done does nothing.
+    pub fn apply(&self, input: Input) {
+        self.inbox.push(Arrival::Input(input, None));
+    }
+
     /// Sends a message.
     pub fn send(&self, to: ActorId, content: Datum) {
         self.send_with_priority(to, content, PRIORITY_DEFAULT);
@@ -112,7 +108,7 @@ impl Handle {
 
     /// Sends a message with a priority from 0, the highest, to 7.
     pub fn send_with_priority(&self, to: ActorId, content: Datum, priority: u8) {
-        self.inbox.push(Input::Send {
+        self.apply(Input::Send {
             to,
             content,
             priority,
@@ -143,28 +139,29 @@ impl Handle {
         content: Datum,
     ) -> futures_channel::oneshot::Receiver<Result<Datum, AskError>> {
         let (reply, answer) = futures_channel::oneshot::channel();
-        self.inbox.push(Input::Ask { to, content, reply });
+        let input = Input::Ask { to, content };
+        self.inbox.push(Arrival::Input(input, Some(reply)));
         answer
     }
 
     /// Ends an actor.
     pub fn kill(&self, actor: ActorId) {
-        self.inbox.push(Input::Kill(actor));
+        self.apply(Input::Kill(actor));
     }
 
     /// Acts on an actor. Whoever observes the world is told if it cannot be done.
     pub fn intervene(&self, intervention: Intervention) {
-        self.inbox.push(Input::Intervene(intervention));
+        self.apply(Input::Intervene(intervention));
     }
 
     /// Tells the world the time, in milliseconds; what is earlier than its time is ignored.
     pub fn tell_time(&self, now_ms: u64) {
-        self.inbox.push(Input::Clock(now_ms));
+        self.apply(Input::Clock(now_ms));
     }
 
     /// Has [`World::serve`] return.
     pub fn stop(&self) {
-        self.inbox.push(Input::Stop);
+        self.inbox.push(Arrival::Stop);
     }
 }
 
@@ -173,7 +170,11 @@ impl Handle {
 pub(super) struct Outside {
     pub(super) inbox: Arc<Inbox>,
     /// Questions from outside so far.
-    asked: u64,
+    pub(super) asked: u64,
+    /// Outputs so far.
+    pub(super) outputs: u64,
+    /// Whether the outside hears nothing.
+    pub(super) is_muted: bool,
     /// Those that wait for an answer.
     questions: BTreeMap<RequestId, Question>,
     pub(super) calls: HostCalls,
@@ -214,6 +215,19 @@ impl Outside {
         }
     }
 
+    /// Nobody waits for an answer of a world that was repeated.
+    pub(super) fn forget_questions(&mut self) {
+        self.questions.clear();
+    }
+
+    /// It is that of a world which has asked and told so much. Who asked in the other one learns that there will be no answer.
+    pub(super) fn become_like(&mut self, asked: u64, outputs: u64, is_muted: bool) {
+        self.asked = asked;
+        self.outputs = outputs;
+        self.is_muted = is_muted;
+        self.forget_questions();
+    }
+
     /// Waits until an input is there, or that much time has passed.
     fn sleep(&self, most: Option<Duration>) {
         let Some(most) = most else {
@@ -235,48 +249,59 @@ impl World {
         }
     }
 
+    /// Inputs that have come and have not taken effect, but for questions: their answers cannot be kept.
+    pub(super) fn pending_inputs(&self) -> Vec<Vec<u8>> {
+        let arrivals = self.outside.inbox.lock();
+        let inputs = arrivals.iter().filter_map(|arrival| match arrival {
+            Arrival::Input(input, None) => Some(bytes_of(&self.code, input)),
+            _ => None,
+        });
+        inputs.collect()
+    }
+
+    /// Inputs come again.
+    pub(super) fn take_pending_inputs(&mut self, inputs: &[Vec<u8>]) -> Decoded<()> {
+        let mut shared = Shared::new(self.settings.memory_bytes);
+        for bytes in inputs {
+            let input = read_with(&self.code, bytes, &mut shared, Input::get)?;
+            self.outside.inbox.push(Arrival::Input(input, None));
+        }
+        Ok(())
+    }
+
     /// Lets what has come from outside take effect.
     pub(super) fn take_inputs(&mut self) {
         if !self.outside.has_news() {
             return;
         }
-        let inputs = self.outside.inbox.take();
-        for input in inputs {
-            self.take_input(input);
+        for arrival in self.outside.inbox.take() {
+            match arrival {
+                Arrival::Input(Input::Ask { to, content }, reply) => {
+                    self.put_question(to, content, reply);
+                }
+                Arrival::Input(input, _) => {
+                    // What cannot be done does nothing; who observes the world is told of it.
+                    let _ = self.apply(input);
+                }
+                Arrival::HostAnswer {
+                    actor,
+                    wait,
+                    result,
+                } => {
+                    self.host_answer(actor, wait, result);
+                    self.call_is_over();
+                }
+                Arrival::Stop => self.outside.has_stopped = true,
+            }
         }
     }
 
-    fn take_input(&mut self, input: Input) {
-        match input {
-            Input::Send {
-                to,
-                content,
-                priority,
-            } => {
-                self.send_with_priority(to, &content, priority);
-            }
-            Input::Ask { to, content, reply } => {
-                self.put_question(to, &content, Some(reply));
-            }
-            Input::HostAnswer {
-                actor,
-                wait,
-                result,
-            } => self.host_answer(actor, wait, result),
-            Input::Clock(now_ms) => {
-                self.clock.advance(now_ms);
-                self.fire_timers();
-            }
-            Input::Kill(actor) => self.kill(actor),
-            Input::Intervene(intervention) => {
-                // Observers are told of it, also when it cannot be done.
-                let _ = self.intervene(intervention);
-            }
-            Input::Stop => self.outside.has_stopped = true,
-        }
-    }
-
-    fn put_question(&mut self, to: ActorId, content: &Datum, reply: Option<Reply>) -> RequestId {
+    pub(super) fn put_question(
+        &mut self,
+        to: ActorId,
+        content: Datum,
+        reply: Option<Reply>,
+    ) -> RequestId {
         self.outside.asked += 1;
         let request = RequestId(self.outside.asked);
         let question = Question {
@@ -289,6 +314,7 @@ impl World {
             content: content.pack(&self.code),
             request: Some(request),
         };
+        self.note(|| Input::Ask { to, content });
         self.deliver(to, message, PRIORITY_DEFAULT);
         request
     }
@@ -298,11 +324,13 @@ impl World {
     /// # Errors
     /// When the actor ends, its mailbox is full, or the world becomes idle without a reply.
     pub fn ask(&mut self, to: ActorId, content: &Datum) -> Result<Datum, AskError> {
-        let request = self.put_question(to, content, None);
+        let request = self.put_question(to, content.clone(), None);
         loop {
             let question = self.outside.questions.get_mut(&request);
             if let Some(answer) = question.and_then(|question| question.answer.take()) {
                 self.outside.questions.remove(&request);
+                // The answer leaves the world.
+                self.flush().map_err(AskError::NotKept)?;
                 return self.answer_datum(answer);
             }
             if !self.advance() {
@@ -326,8 +354,9 @@ impl World {
         };
         match question.reply.take() {
             Some(reply) => {
+                let answer = self.answer_datum(answer);
                 // Who asked may not wait any more.
-                let _ = reply.send(self.answer_datum(answer));
+                self.leave(None, move || drop(reply.send(answer)));
             }
             None => {
                 question.answer = Some(answer);
@@ -344,8 +373,7 @@ impl World {
             let next_ms = self.clock.next_ms();
             if next_ms.is_some() {
                 let passed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-                self.clock.advance(base_ms.saturating_add(passed));
-                self.fire_timers();
+                self.tell_time(base_ms.saturating_add(passed));
             }
             if self.can_tick() {
                 self.tick();

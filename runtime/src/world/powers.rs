@@ -10,7 +10,7 @@ use pw_jit::heap::Heap;
 use pw_jit::host::{CapabilityName, Kept};
 use pw_jit::text::{Style, value_text_within};
 
-use super::{World, WorldEvent};
+use super::{Input, World, WorldEvent};
 use crate::actor::{ActorId, CapabilityDeed, Due, Gift, Status, Wait};
 use crate::capability::{
     AuditEntry, AuditResult, CapabilityOperation, CapabilityRule, FOR_CHILDREN_ONLY, Grant,
@@ -213,6 +213,7 @@ impl World {
             return false;
         };
         *pool = left;
+        self.touch(actor);
         if let Some(actor) = self.actors.get_mut(actor) {
             let mut limits = actor.fiber.limits();
             if capability.name == RESOURCE_EXTRA_MEMORY {
@@ -393,6 +394,25 @@ impl World {
         }
     }
 
+    /// Nobody holds capabilities but those of these names any more.
+    pub(super) fn keep_only(&mut self, names: &[&str]) {
+        let all: Vec<ActorId> = self.actors.iter().map(|actor| actor.id).collect();
+        for actor in all {
+            if let Some(body) = self.body(actor) {
+                body.holdings.keep_only(names);
+            }
+        }
+        self.first_holdings.keep_only(names);
+        self.record(&Decision {
+            actor: ActorId::OUTSIDE,
+            subject: ActorId::OUTSIDE,
+            operation: CapabilityOperation::Revoke,
+            capability: &CapabilityName::plain("all"),
+            result: AuditResult::Granted,
+            reason: &format!("but {}", names.join(", ")),
+        });
+    }
+
     /// An actor, and with it those that have it from that actor, do not hold a capability any more. Calls that needed it
     /// and are still open fail.
     fn strip(&mut self, of: ActorId, id: GrantId, is_inherited: bool) -> BTreeSet<ActorId> {
@@ -411,7 +431,9 @@ impl World {
             };
             body.holdings.remove(id);
             let calls = match &body.status {
-                Status::Waits(Wait::Host { capability }) => capability.as_deref() == Some(&*name),
+                Status::Waits(Wait::Host { request }) => {
+                    request.capability.as_deref() == Some(&*name)
+                }
                 _ => false,
             };
             if calls && !self.holds(*actor, &name) {
@@ -461,6 +483,11 @@ impl World {
         if self.actors.get(to).is_none() {
             return false;
         }
+        self.note(|| Input::Grant {
+            to,
+            capability: name.to_owned(),
+            is_inherited,
+        });
         let capability = CapabilityName::plain(name);
         self.record(&Decision {
             actor: ActorId::OUTSIDE,
@@ -483,6 +510,10 @@ impl World {
 
     /// The embedder takes a capability away, with all that was derived from it; whether the actor held it.
     pub fn revoke_from(&mut self, of: ActorId, name: &str) -> bool {
+        self.note(|| Input::Revoke {
+            of,
+            capability: name.to_owned(),
+        });
         let capability = CapabilityName::plain(name);
         let grants = self.grants_of(of, &capability);
         self.record(&Decision {

@@ -3,7 +3,7 @@
 use pw_isa::ErrorKind;
 use pw_jit::failure::{Failure, Place};
 
-use super::World;
+use super::{Input, World};
 use crate::actor::{Actor, ActorId, EndReason, QuotaLease};
 use crate::quota::{Contention, Lease, Need, Quota, Shortage, Usage, UsageSample};
 use crate::schedule::Turn;
@@ -12,6 +12,7 @@ impl World {
     /// Says what an actor and all that descend from it may use together, from now on. What they have used counts from the first
     /// time that this is said. False when there is no such actor.
     pub fn set_quota(&mut self, actor: ActorId, quota: Quota) -> bool {
+        self.note(|| Input::Quota { actor, quota });
         if let Some(pool) = self.pools.of_owner(actor) {
             self.pools.set_quota(pool, quota);
             return true;

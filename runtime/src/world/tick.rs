@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pw_jit::CodeSpace;
 use pw_jit::interp::profile::Profile;
 
-use super::{Pace, Ran, World, WorldEvent};
+use super::{Input, Pace, Ran, World, WorldEvent};
 use crate::WorldSettings;
 use crate::actor::{Actor, ActorId, Common, Deed, Due, End, Status, Wait, Way, run_slice};
 use crate::host::HostFunctions;
@@ -35,6 +35,10 @@ impl World {
         self.let_debtors_run();
         let mut list = std::mem::take(&mut self.scratch.list);
         let reserved = self.ready.pick(&mut self.actors, &self.settings, &mut list);
+        for turn in &list {
+            self.touch(turn.id);
+        }
+        self.note_tick();
         self.take_leases(&mut list);
         let turns = list.len();
         self.statistics.slices += turns as u64;
@@ -52,6 +56,7 @@ impl World {
         }
         self.tick += 1;
         self.note_trajectory();
+        self.keep_history();
         turns > 0
     }
 
@@ -187,8 +192,7 @@ impl World {
             } else if self.has_open_requests() {
                 return false;
             } else if let (Pace::Jumps, Some(at)) = (self.clock.pace, self.clock.next_ms()) {
-                self.clock.advance(at);
-                self.fire_timers();
+                self.tell_time(at);
             } else {
                 return false;
             }
@@ -197,8 +201,20 @@ impl World {
         true
     }
 
+    /// The world's time is so many milliseconds, unless it is later already; waits whose time is up end.
+    pub(super) fn tell_time(&mut self, now_ms: u64) {
+        let next_ms = self.clock.next_ms();
+        let is_news = now_ms > self.clock.now_ms() || next_ms.is_some_and(|next| next <= now_ms);
+        if !is_news {
+            return;
+        }
+        self.note(|| Input::Clock(now_ms));
+        self.clock.advance(now_ms);
+        self.fire_timers();
+    }
+
     /// Ends the waits whose time is up.
-    pub(super) fn fire_timers(&mut self) {
+    fn fire_timers(&mut self) {
         while let Some(timer) = self.clock.pop_due() {
             if timer.is_park {
                 self.park_is_late(timer.actor, timer.wait);

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::actor::{ActorId, TimerKey};
+use crate::portable::portable;
 
 /// Who moves the world's time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -66,6 +67,18 @@ impl Clock {
         self.timers.keys().next().map(|(at, _)| *at)
     }
 
+    /// Whether numbers are as they are given: the flaw, if not.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let last = self.timers.keys().map(|(_, number)| *number).max();
+        match last {
+            Some(last) if last > self.set => Err(format!(
+                "{} timers were set, one is number {last}",
+                self.set
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The time is `now_ms`, or what it was if that is later.
     pub(super) fn advance(&mut self, now_ms: u64) {
         self.now_ms = self.now_ms.max(now_ms);
@@ -76,19 +89,8 @@ impl Clock {
         let first = self.timers.first_entry()?;
         (first.key().0 <= self.now_ms).then(|| first.remove())
     }
-
-    /// What is part of the state.
-    pub(super) fn state(&self) -> impl Iterator<Item = u64> + '_ {
-        let timers = self.timers.iter();
-        let timers = timers.flat_map(|((at, set), timer)| {
-            [
-                *at,
-                *set,
-                timer.actor.0,
-                timer.wait,
-                u64::from(timer.is_park),
-            ]
-        });
-        [self.now_ms, self.set].into_iter().chain(timers)
-    }
 }
+
+portable!(enum Pace { 0 => Jumps, 1 => Told });
+portable!(struct Timer { actor, wait, is_park });
+portable!(struct Clock { now_ms, pace, timers, set });

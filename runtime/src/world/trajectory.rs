@@ -12,6 +12,7 @@ use pw_jit::CodeSpace;
 
 use super::World;
 use crate::actor::{Actor, ActorId};
+use crate::portable::{Out, Portable, bytes_of};
 
 /// The hash of all states of a world so far.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,6 +56,20 @@ impl Trajectory {
         }
     }
 
+    /// A trajectory that goes on from a world with these actors.
+    pub(super) fn going_on<'a>(
+        hash: [u8; 32],
+        actors: impl Iterator<Item = &'a Actor>,
+        code: &CodeSpace,
+    ) -> Trajectory {
+        let mut trajectory = Trajectory::new();
+        trajectory.hash = TrajectoryHash(hash);
+        for actor in actors {
+            trajectory.set(actor.id, Some(actor_sum(actor, code)));
+        }
+        trajectory
+    }
+
     /// An actor is like this now, or has ended.
     fn set(&mut self, id: ActorId, now: Option<Sum>) {
         let before = match now {
@@ -71,9 +86,7 @@ impl Trajectory {
 
 /// The hash of an actor.
 fn actor_sum(actor: &Actor, code: &CodeSpace) -> Sum {
-    let mut out = Writer::default();
-    actor.write(code, &mut out);
-    let hash = blake3::hash(&out.bytes);
+    let hash = blake3::hash(&bytes_of(code, actor));
     let (words, _) = hash.as_bytes().as_chunks::<8>();
     let mut sum = Sum::default();
     for (to, word) in sum.iter_mut().zip(words) {
@@ -97,34 +110,14 @@ impl World {
             let now = self.actors.get(id);
             trajectory.set(id, now.map(|actor| actor_sum(actor, &self.code)));
         }
-        let mut out = Writer::default();
-        out.bytes.extend_from_slice(&trajectory.hash.0);
-        self.write_common(&mut out);
-        for word in trajectory.sum {
-            out.u64(word);
-        }
-        trajectory.hash = TrajectoryHash(*blake3::hash(&out.bytes).as_bytes());
+        let mut out = Out {
+            code: &self.code,
+            to: Writer::default(),
+        };
+        trajectory.hash.0.put(&mut out);
+        self.put_hashed(&mut out);
+        trajectory.sum.iter().for_each(|word| out.to.u64(*word));
+        trajectory.hash = TrajectoryHash(*blake3::hash(&out.to.bytes).as_bytes());
         self.trajectory = Some(trajectory);
-    }
-
-    /// The state of the world but for its actors.
-    fn write_common(&self, out: &mut Writer) {
-        out.varint(self.tick);
-        out.varint(self.next_id);
-        out.varint(u64::from(self.tenants));
-        self.ready.state().for_each(|part| out.varint(part));
-        self.clock.state().for_each(|part| out.varint(part));
-        for (tick, debtors) in &self.debtors {
-            out.varint(*tick);
-            debtors.iter().for_each(|debtor| out.varint(debtor.0));
-        }
-        self.ancestors.state().for_each(|part| out.varint(part));
-        self.grants.write(out);
-        self.pools.write(out);
-        self.ballots.write(&self.code, out);
-        out.bytes.extend_from_slice(&self.audit.head());
-        out.varint(self.settings.extra_memory_bytes);
-        out.varint(self.settings.extra_gas);
-        self.topics.write(out);
     }
 }

@@ -1,0 +1,87 @@
+//! Checkpoints: the state of a world at a tick, as bytes.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `sections` | the parts of a state |
+//! | `file` | the format of checkpoint files |
+//! | `keeper` | the thread that writes them, and which are kept |
+//! | `load` | the newest state that can be read |
+//! | `system` | checkpoints in memory, and going back to them |
+
+mod file;
+mod keeper;
+mod load;
+mod sections;
+mod system;
+
+pub(crate) use file::{Block, BlockKind, Head};
+pub(crate) use keeper::{Keeper, KeeperSettings};
+pub use load::{CheckpointFlaw, CheckpointInfo};
+pub(crate) use load::{Loaded, load, names_of};
+pub(crate) use sections::Sections;
+pub use sections::{
+    SerializedActorState, SerializedCapabilityState, SerializedSystemState, SystemCheckpoint,
+};
+pub use system::{FaultToleranceSystem, RecoveryStrategy};
+
+/// What gas, collections, library functions and orders are like: a history says with which of them its programs ran, and is refused by
+/// an engine that has others.
+///
+/// | version | change |
+/// |---|---|
+/// | 1 | first |
+pub const SEMANTICS: u16 = 1;
+
+/// Why a world was not recovered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecoveryError {
+    /// The disk failed.
+    #[error("{what}: {error}")]
+    Disk {
+        /// What was done.
+        what: String,
+        /// How.
+        error: std::io::Error,
+    },
+    /// There is no checkpoint that can be read.
+    #[error("no checkpoint can be read{}", flaws_text(.0))]
+    NoCheckpoint(Vec<CheckpointFlaw>),
+    /// A state that no world wrote.
+    #[error("{part}: {error}")]
+    State {
+        /// Which part of it.
+        part: String,
+        /// What is wrong.
+        error: pw_isa::wire::DecodeError,
+    },
+    /// Parts of a state that do not fit to each other.
+    #[error("the state contradicts itself: {0}")]
+    Contradiction(String),
+    /// A program of the history is not what this engine accepts.
+    #[error("a program of the history: {0}")]
+    Program(String),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::JournalError),
+    /// The settings want native code and this machine has none.
+    #[error(transparent)]
+    Machine(pw_jit::tier::CompileError),
+    /// The embedder has no function that the history needs.
+    #[error("the history needs the function `{0}`, which this world does not have")]
+    NoFunction(String),
+    /// The history has nothing of that tick.
+    #[error("the history goes from tick {from} to tick {to}; tick {asked} is not in it")]
+    NoSuchTick {
+        /// What was asked for.
+        asked: u64,
+        /// The first tick.
+        from: u64,
+        /// The last tick.
+        to: u64,
+    },
+}
+
+fn flaws_text(flaws: &[CheckpointFlaw]) -> String {
+    flaws.iter().map(|flaw| format!("; {flaw}")).collect()
+}

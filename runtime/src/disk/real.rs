@@ -1,0 +1,136 @@
+//! A directory of the machine.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::{Disk, DiskFile};
+
+/// The name of the file whose lock says that a process has the directory.
+const LOCK: &str = "lock";
+
+/// A directory of the machine, which no other process has at the same time.
+#[derive(Debug)]
+pub struct RealDisk {
+    directory: PathBuf,
+    /// Held as long as the directory is.
+    _lock: Option<File>,
+}
+
+impl RealDisk {
+    /// A directory, made if it is not there, for this process alone.
+    ///
+    /// # Errors
+    /// Those of the disk; `WouldBlock` when another process has it.
+    pub fn open(directory: impl Into<PathBuf>) -> io::Result<RealDisk> {
+        let directory = directory.into();
+        std::fs::create_dir_all(&directory)?;
+        let lock = File::create(directory.join(LOCK))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let text = format!("another process has {}", directory.display());
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, text));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        Ok(RealDisk {
+            directory,
+            _lock: Some(lock),
+        })
+    }
+
+    /// A directory that is there, to be looked at: nothing is locked, so another process may change it meanwhile.
+    ///
+    /// # Errors
+    /// Those of the disk; `NotFound` when it is not there.
+    pub fn look_at(directory: impl Into<PathBuf>) -> io::Result<RealDisk> {
+        let directory = directory.into();
+        std::fs::read_dir(&directory)?;
+        Ok(RealDisk {
+            directory,
+            _lock: None,
+        })
+    }
+
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+}
+
+impl Disk for RealDisk {
+    fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        Ok(Box::new(RealFile(options.open(self.path(name))?)))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        // Who only looks may not be allowed to write.
+        let writes = self._lock.is_some();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(writes)
+            .open(self.path(name))?;
+        Ok(Box::new(RealFile(file)))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.path(name))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file()
+                && let Ok(name) = entry.file_name().into_string()
+                && name != LOCK
+            {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        File::open(&self.directory)?.sync_all()
+    }
+}
+
+/// A file of the machine.
+#[derive(Debug)]
+struct RealFile(File);
+
+impl DiskFile for RealFile {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}

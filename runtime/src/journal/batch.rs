@@ -1,0 +1,165 @@
+//! The format of segments and batches.
+//!
+//! | part | bytes | what |
+//! |---|---|---|
+//! | segment | 4 | `PWJ1` |
+//! | | 2 | version |
+//! | | 2 | semantics version |
+//! | | 8 | number of its first record |
+//! | | 16 | beginning of the hash of the above |
+//! | batch | 4 | `PWJB` |
+//! | | 8 | number of its first record |
+//! | | 8 | number of the first record that was not known to be durable when it was written |
+//! | | 8 | outputs that had left the world when it was written |
+//! | | 4 | records |
+//! | | 4 | bytes of them |
+//! | | 16 | beginning of the hash of the above, from `PWJB` on, and of the records |
+//! | | | records: length as varint, bytes |
+
+use pw_isa::wire::{Decoded, Reader, Writer};
+
+use crate::checkpoint::SEMANTICS;
+
+const SEGMENT_MAGIC: [u8; 4] = *b"PWJ1";
+pub(super) const BATCH_MAGIC: [u8; 4] = *b"PWJB";
+const VERSION: u16 = 1;
+/// Bytes of a hash that are kept: enough for damage, which is not made by somebody.
+const HASH_BYTES: usize = 16;
+/// Bytes of a segment's head.
+pub(super) const SEGMENT_HEAD: usize = 4 + 2 + 2 + 8 + HASH_BYTES;
+/// Bytes of a batch's head.
+pub(super) const BATCH_HEAD: usize = 4 + 8 + 8 + 8 + 4 + 4 + HASH_BYTES;
+/// The most bytes that the records of a batch may have: beyond it a length is damage.
+pub(super) const BATCH_BYTES_MAX: usize = 1 << 30;
+
+/// The name of the segment that begins with a record.
+pub(super) fn segment_name(first: u64) -> String {
+    format!("journal-{first:020}")
+}
+
+/// The first record of a segment, by its name.
+pub(super) fn segment_first(name: &str) -> Option<u64> {
+    let number = name.strip_prefix("journal-")?;
+    (number.len() == 20).then(|| number.parse().ok()).flatten()
+}
+
+fn short_hash(parts: &[&[u8]]) -> [u8; HASH_BYTES] {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    let mut short = [0; HASH_BYTES];
+    short.copy_from_slice(&hasher.finalize().as_bytes()[..HASH_BYTES]);
+    short
+}
+
+/// The head of the segment that begins with a record.
+pub(super) fn segment_head(first: u64) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.bytes.extend_from_slice(&SEGMENT_MAGIC);
+    out.u16(VERSION);
+    out.u16(SEMANTICS);
+    out.u64(first);
+    let hash = short_hash(&[&out.bytes]);
+    out.bytes.extend_from_slice(&hash);
+    out.bytes
+}
+
+/// Checks the head of a segment: the number of its first record.
+pub(super) fn read_segment_head(bytes: &[u8]) -> Decoded<u64> {
+    let mut input = Reader::new(bytes);
+    if input.take(4)? != SEGMENT_MAGIC {
+        return Err(input.error("not a journal: it does not start with PWJ1"));
+    }
+    let version = input.u16()?;
+    if version != VERSION {
+        return Err(input.error(format!("version {version}; this reader knows {VERSION}")));
+    }
+    let semantics = input.u16()?;
+    let first = input.u64()?;
+    let hashed = &bytes[..input.offset()];
+    if input.take(HASH_BYTES)? != short_hash(&[hashed]) {
+        return Err(input.error("the head of the segment is damaged"));
+    }
+    if semantics != SEMANTICS {
+        return Err(input.error(format!(
+            "programs ran with semantics version {semantics}; this engine has {SEMANTICS}"
+        )));
+    }
+    Ok(first)
+}
+
+/// What a batch says besides its records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct BatchHead {
+    /// The number of its first record.
+    pub(super) first: u64,
+    /// The first record that was not known to be durable.
+    pub(super) durable: u64,
+    /// Outputs that had left the world.
+    pub(super) released: u64,
+    /// Records.
+    pub(super) count: u32,
+}
+
+/// Records on their way into a batch.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    pub(super) count: u32,
+    pub(super) bytes: Writer,
+}
+
+impl Records {
+    pub(super) fn add(&mut self, record: &[u8]) {
+        self.count += 1;
+        self.bytes.blob(record);
+    }
+}
+
+/// A batch as bytes.
+pub(super) fn batch(head: BatchHead, records: &[u8]) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.bytes.reserve(BATCH_HEAD + records.len());
+    out.bytes.extend_from_slice(&BATCH_MAGIC);
+    out.u64(head.first);
+    out.u64(head.durable);
+    out.u64(head.released);
+    out.u32(head.count);
+    out.u32(records.len() as u32);
+    let hash = short_hash(&[&out.bytes, records]);
+    out.bytes.extend_from_slice(&hash);
+    out.bytes.extend_from_slice(records);
+    out.bytes
+}
+
+/// Reads a batch at the beginning of these bytes: what it says, its records, and its length.
+pub(super) fn read_batch(bytes: &[u8]) -> Decoded<(BatchHead, Vec<&[u8]>, usize)> {
+    let mut input = Reader::new(bytes);
+    if input.take(4)? != BATCH_MAGIC {
+        return Err(input.error("no batch begins here"));
+    }
+    let head = BatchHead {
+        first: input.u64()?,
+        durable: input.u64()?,
+        released: input.u64()?,
+        count: input.u32()?,
+    };
+    let length = input.u32()? as usize;
+    let hashed = &bytes[..input.offset()];
+    let hash = input.take(HASH_BYTES)?;
+    if length > BATCH_BYTES_MAX {
+        return Err(input.error(format!("a batch of {length} bytes")));
+    }
+    let records = input.take(length)?;
+    if hash != short_hash(&[hashed, records]) {
+        return Err(input.error("the hash of the batch does not match"));
+    }
+    let end = input.offset();
+    let mut input = Reader::new(records);
+    let mut all = Vec::with_capacity((head.count as usize).min(length));
+    for _ in 0..head.count {
+        all.push(input.blob()?);
+    }
+    input.finish()?;
+    Ok((head, all, end))
+}

@@ -1,0 +1,63 @@
+//! The journal: what entered a world, and when.
+//!
+//! It is a sequence of *records* in files, the *segments*. Records are written in *batches*: all that have come since the last
+//! batch was written, so that one sync makes many of them durable.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `batch` | the format of batches and segments |
+//! | `reading` | reading segments: where the journal ends, and whether it is damaged |
+//! | `writer` | the thread that writes |
+
+mod batch;
+mod reading;
+mod writer;
+
+use pw_isa::wire::Decoded;
+use serde::{Deserialize, Serialize};
+
+use crate::portable::portable;
+use crate::world::Input;
+pub use reading::{JournalError, JournalTail};
+pub(crate) use reading::{Position, Recovered, read};
+pub(crate) use writer::Journal;
+
+/// When what is written counts as written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Durability {
+    /// At once: the history is kept in memory, and ends with the process.
+    Memory,
+    /// When the operating system has it: the history survives the end of the process, but not that of the machine.
+    #[default]
+    Async,
+    /// When the disk has it: nothing leaves the world before its cause is on the disk.
+    Sync,
+}
+
+/// One thing in a journal.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Record {
+    /// An input took effect when the world had done so many ticks.
+    Input { ticks: u64, input: Input },
+    /// The world did so many ticks, and nothing else entered it until then.
+    Horizon { ticks: u64 },
+}
+
+portable!(enum Record { 0 => Input { ticks, input }, 1 => Horizon { ticks } });
+
+impl Record {
+    /// How many ticks the world had done.
+    pub(crate) fn ticks(&self) -> u64 {
+        match self {
+            Record::Input { ticks, .. } | Record::Horizon { ticks } => *ticks,
+        }
+    }
+
+    /// How many ticks the world had done by the bytes of a record, without reading its input.
+    pub(crate) fn ticks_of(bytes: &[u8]) -> Decoded<u64> {
+        let mut input = pw_isa::wire::Reader::new(bytes);
+        input.u8()?;
+        input.varint()
+    }
+}

@@ -1,0 +1,343 @@
+//! The thread that writes a journal.
+//!
+//! The world hands over records, and what is to happen once all records before it are durable. The thread takes whatever
+//! has come, writes it as one batch, makes it durable, and lets happen what waited for it.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use super::batch::{BatchHead, Records, batch, segment_first, segment_head, segment_name};
+use super::{Durability, Position};
+use crate::disk::{Disk, DiskFile};
+
+/// Bytes of records that may wait to be written: beyond them the world waits.
+const WAITING_MAX: usize = 64 << 20;
+/// Bytes of a segment beyond which the next begins.
+const SEGMENT_BYTES: u64 = 64 << 20;
+/// Bytes of records beyond which a batch ends.
+const BATCH_BYTES: usize = 4 << 20;
+
+/// Something that happens when all records before it are durable.
+type Then = Box<dyn FnOnce() + Send>;
+
+/// What the world hands over.
+enum Item {
+    Record(Vec<u8>),
+    /// What happens, and how many outputs have left the world when it has happened, if it is an output.
+    Then(Then, Option<u64>),
+    /// Segments that hold only records before this one are not needed any more.
+    Trim(u64),
+}
+
+/// What is shared with the thread.
+#[derive(Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    /// Bytes of the records in it.
+    bytes: usize,
+    /// Whether nothing more will come.
+    is_closed: bool,
+    /// Whether there is something that the thread has not done.
+    is_busy: bool,
+    /// Why the thread has given up.
+    error: Option<String>,
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Something has come.
+    came: Condvar,
+    /// The thread has taken or done something.
+    went: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // With the lock held only parts of the queue are moved.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A journal that is written.
+pub(crate) struct Journal {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+    /// The number of the next record.
+    next: u64,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a journal of {} records", self.next)
+    }
+}
+
+impl Journal {
+    /// A journal that goes on where one ended.
+    ///
+    /// # Errors
+    /// Those of the disk, and when there is no thread for it.
+    pub(crate) fn go_on(
+        disk: Arc<dyn Disk>,
+        durability: Durability,
+        end: &Position,
+        released: u64,
+    ) -> io::Result<Journal> {
+        let file = match &end.segment {
+            Some(name) => {
+                let mut file = disk.open(name)?;
+                if file.len()? > end.offset {
+                    file.truncate(end.offset)?;
+                    file.sync()?;
+                }
+                Some(file)
+            }
+            None => None,
+        };
+        let shared = Arc::<Shared>::default();
+        let mut writer = Writer {
+            disk,
+            durability,
+            file,
+            offset: end.offset,
+            next: end.next,
+            durable: end.next,
+            released,
+            told: (end.next, released),
+            shared: Arc::clone(&shared),
+        };
+        let builder = std::thread::Builder::new().name("pw journal".to_owned());
+        let thread = builder.spawn(move || writer.run())?;
+        Ok(Journal {
+            shared,
+            thread: Some(thread),
+            next: end.next,
+        })
+    }
+
+    /// The number of the next record.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Adds a record.
+    pub(crate) fn add(&mut self, record: Vec<u8>) {
+        self.next += 1;
+        let mut queue = self.shared.lock();
+        while queue.bytes > WAITING_MAX && queue.error.is_none() {
+            let waited = self.shared.went.wait(queue);
+            queue = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.bytes += record.len();
+        self.put(queue, Item::Record(record));
+    }
+
+    /// Has something happen when all records so far are durable, in the order in which this is called; never, if the disk fails.
+    /// `released` is the number of an output that has left the world then.
+    pub(crate) fn then(&self, released: Option<u64>, what: impl FnOnce() + Send + 'static) {
+        self.put(self.shared.lock(), Item::Then(Box::new(what), released));
+    }
+
+    /// Records before this one are not needed any more.
+    pub(crate) fn trim(&self, before: u64) {
+        self.put(self.shared.lock(), Item::Trim(before));
+    }
+
+    fn put(&self, mut queue: MutexGuard<'_, Queue>, item: Item) {
+        if queue.error.is_some() {
+            return;
+        }
+        queue.items.push_back(item);
+        queue.is_busy = true;
+        drop(queue);
+        self.shared.came.notify_one();
+    }
+
+    /// Why nothing is written any more, if so.
+    pub(crate) fn error(&self) -> Option<String> {
+        self.shared.lock().error.clone()
+    }
+
+    /// Waits until everything so far is durable, and has happened.
+    pub(crate) fn flush(&self) {
+        let mut queue = self.shared.lock();
+        while queue.is_busy && queue.error.is_none() {
+            let waited = self.shared.went.wait(queue);
+            queue = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.shared.lock().is_closed = true;
+        self.shared.came.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread has.
+struct Writer {
+    disk: Arc<dyn Disk>,
+    durability: Durability,
+    /// The segment that is written; nothing before the first record.
+    file: Option<Box<dyn DiskFile>>,
+    offset: u64,
+    /// The number of the next record.
+    next: u64,
+    /// The number of the first record that is not durable.
+    durable: u64,
+    /// Outputs that have left the world.
+    released: u64,
+    /// What the last batch said of the two.
+    told: (u64, u64),
+    shared: Arc<Shared>,
+}
+
+impl Writer {
+    fn run(&mut self) {
+        while let Some(items) = self.wait() {
+            let done = self.write(items);
+            let mut queue = self.shared.lock();
+            if let Err(error) = done {
+                queue.error = Some(error.to_string());
+                queue.items.clear();
+            }
+            queue.is_busy = !queue.items.is_empty();
+            let has_failed = queue.error.is_some();
+            drop(queue);
+            self.shared.went.notify_all();
+            if has_failed {
+                return;
+            }
+        }
+    }
+
+    /// What has come; nothing when nothing more will.
+    fn wait(&mut self) -> Option<VecDeque<Item>> {
+        let mut queue = self.shared.lock();
+        while queue.items.is_empty() {
+            if queue.is_closed {
+                return None;
+            }
+            let waited = self.shared.came.wait(queue);
+            queue = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.bytes = 0;
+        let items = std::mem::take(&mut queue.items);
+        drop(queue);
+        self.shared.went.notify_all();
+        Some(items)
+    }
+
+    /// Writes the records, and lets happen what waits for them.
+    fn write(&mut self, items: VecDeque<Item>) -> io::Result<()> {
+        let mut records = Records::default();
+        let mut rest = Vec::new();
+        for item in items {
+            match item {
+                Item::Record(record) => {
+                    records.add(&record);
+                    if records.bytes.bytes.len() > BATCH_BYTES {
+                        self.batch(std::mem::take(&mut records))?;
+                    }
+                }
+                other => rest.push(other),
+            }
+        }
+        if records.count > 0 {
+            self.batch(records)?;
+        }
+        if self.durable < self.next {
+            if self.durability == Durability::Sync
+                && let Some(file) = &mut self.file
+            {
+                file.sync()?;
+            }
+            self.durable = self.next;
+        }
+        let mut trim = None;
+        for item in rest {
+            match item {
+                Item::Then(then, released) => {
+                    then();
+                    self.released = self.released.max(released.unwrap_or(0));
+                }
+                Item::Trim(before) => trim = Some(before),
+                Item::Record(_) => unreachable!("records are written"),
+            }
+        }
+        let is_idle = self.shared.lock().items.is_empty();
+        if is_idle && self.file.is_some() && self.told != (self.durable, self.released) {
+            // So that damage of the last records can be told from a torn tail, and outputs leave once.
+            self.batch(Records::default())?;
+        }
+        match trim {
+            Some(before) => self.trim(before),
+            None => Ok(()),
+        }
+    }
+
+    fn batch(&mut self, records: Records) -> io::Result<()> {
+        if self.file.is_none() || self.offset > SEGMENT_BYTES {
+            self.begin_segment()?;
+        }
+        let head = BatchHead {
+            first: self.next,
+            durable: self.durable,
+            released: self.released,
+            count: records.count,
+        };
+        let bytes = batch(head, &records.bytes.bytes);
+        let Some(file) = &mut self.file else {
+            unreachable!("a segment has begun")
+        };
+        file.write_at(self.offset, &bytes)?;
+        self.offset += bytes.len() as u64;
+        self.next += u64::from(records.count);
+        self.told = (self.durable, self.released);
+        Ok(())
+    }
+
+    fn begin_segment(&mut self) -> io::Result<()> {
+        if let Some(file) = &mut self.file
+            && self.durability == Durability::Sync
+        {
+            file.sync()?;
+            self.durable = self.next;
+        }
+        let head = segment_head(self.next);
+        let mut file = self.disk.create(&segment_name(self.next))?;
+        file.write_at(0, &head)?;
+        if self.durability == Durability::Sync {
+            file.sync()?;
+            self.disk.sync_names()?;
+        }
+        self.offset = head.len() as u64;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// Removes segments that hold only records before this one.
+    fn trim(&mut self, before: u64) -> io::Result<()> {
+        let names = self.disk.list()?;
+        let mut segments: Vec<u64> = names
+            .iter()
+            .filter_map(|name| segment_first(name))
+            .collect();
+        segments.sort_unstable();
+        for pair in segments.windows(2) {
+            if pair[1] <= before {
+                self.disk.remove(&segment_name(pair[0]))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,311 @@
+//! The history of a world: a checkpoint, and the inputs after it.
+//!
+//! A world that keeps its history writes every input into a journal before it takes effect, and its state into a checkpoint now and
+//! then. One that is recovered takes the newest checkpoint and the same inputs before the same ticks, and so comes to the same
+//! state. What leaves it waits until its cause is in the journal.
+
+use std::io;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::World;
+use super::capture::Captured;
+use super::input::Input;
+use crate::checkpoint::{Head, Keeper, KeeperSettings};
+use crate::disk::Disk;
+use crate::host::Output;
+use crate::journal::{Durability, Journal, Position, Record};
+use crate::portable::bytes_of;
+
+/// How a history is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HistorySettings {
+    /// When what is written counts as written.
+    pub durability: Durability,
+    /// Ticks between checkpoints.
+    pub checkpoint_ticks: u64,
+    /// Checkpoints that are kept, the newest; with them those that they stand on, and the inputs since the oldest of them.
+    pub checkpoints_kept: usize,
+    /// Checkpoints that have only what has changed, between two that have everything.
+    pub increments: u64,
+    /// Ticks after which the journal says how far the world is, though nothing has entered or left it.
+    pub horizon_ticks: u64,
+    /// Bytes of actors that are captured after a tick, beside those that the tick changes.
+    pub capture_bytes: usize,
+}
+
+impl Default for HistorySettings {
+    fn default() -> HistorySettings {
+        HistorySettings {
+            durability: Durability::default(),
+            checkpoint_ticks: 4_096,
+            checkpoints_kept: 4,
+            increments: 15,
+            horizon_ticks: 256,
+            capture_bytes: 256 << 10,
+        }
+    }
+}
+
+/// What is kept of a world.
+#[derive(Debug, Default)]
+pub(super) enum History {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Everything.
+    Kept(Box<Kept>),
+    /// It is repeated: its inputs are in the journal, and what leaves it has left already, up to this output.
+    Repeated {
+        released: u64,
+        /// What has not left, as far as is known.
+        unreleased: Vec<Output>,
+    },
+}
+
+/// A history that is kept.
+#[derive(Debug)]
+pub(super) struct Kept {
+    settings: HistorySettings,
+    // Ends before the keeper does: a checkpoint is complete when the journal says so.
+    journal: Journal,
+    keeper: Keeper,
+    /// Ticks that the world has done, or does.
+    ticks: u64,
+    /// Ticks that the journal knows of.
+    told: u64,
+    /// The last checkpoint that was begun, and the increments since one of everything.
+    checkpoint: u64,
+    increments: u64,
+    /// What the keeper had done when a checkpoint was begun.
+    begun: u64,
+}
+
+impl History {
+    /// The world does again what it has done; outputs up to this number have left it.
+    pub(super) fn repeated(released: u64) -> History {
+        History::Repeated {
+            released,
+            unreleased: Vec::new(),
+        }
+    }
+
+    /// Outputs that have not left, as far as is known.
+    pub(super) fn unreleased(self) -> Vec<Output> {
+        match self {
+            History::Repeated { unreleased, .. } => unreleased,
+            History::Nothing | History::Kept(_) => Vec::new(),
+        }
+    }
+
+    /// Whether the world does again what it has done.
+    pub(super) fn is_replay(&self) -> bool {
+        matches!(self, History::Repeated { .. })
+    }
+
+    /// Keeps an output back if its like has left already, or leaves when the replay is over.
+    pub(super) fn keeps_back(&mut self, output: &Output) -> bool {
+        let History::Repeated {
+            released,
+            unreleased,
+        } = self
+        else {
+            return false;
+        };
+        if output.number > *released {
+            unreleased.push(output.clone());
+        }
+        true
+    }
+}
+
+impl Kept {
+    /// A history in a directory whose journal ends at a position; the world has done so many ticks.
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        settings: HistorySettings,
+        end: &Position,
+        released: u64,
+        ticks: u64,
+    ) -> io::Result<Kept> {
+        let of_keeper = KeeperSettings {
+            kept: settings.checkpoints_kept,
+            syncs: settings.durability == Durability::Sync,
+        };
+        let keeper = Keeper::new(Arc::clone(&disk), of_keeper)?;
+        let journal = Journal::go_on(disk, settings.durability, end, released)?;
+        Ok(Kept {
+            settings,
+            journal,
+            keeper,
+            ticks,
+            told: ticks,
+            checkpoint: ticks,
+            increments: 0,
+            begun: 0,
+        })
+    }
+
+    fn add(&mut self, code: &pw_jit::CodeSpace, record: &Record) {
+        self.told = record.ticks();
+        self.journal.add(bytes_of(code, record));
+    }
+}
+
+impl World {
+    /// An input takes effect now.
+    pub(crate) fn note(&mut self, input: impl FnOnce() -> Input) {
+        if let History::Kept(kept) = &mut self.history {
+            let record = Record::Input {
+                ticks: self.tick,
+                input: input(),
+            };
+            kept.add(&self.code, &record);
+        }
+    }
+
+    /// A tick begins: what leaves the world from now on has it as its cause.
+    pub(super) fn note_tick(&mut self) {
+        if let History::Kept(kept) = &mut self.history {
+            kept.ticks = self.tick + 1;
+        }
+    }
+
+    /// Lets something leave the world, once its cause is in the journal; never, when the world only repeats what it did.
+    /// `released` is the number of an output.
+    pub(super) fn leave(&mut self, released: Option<u64>, what: impl FnOnce() + Send + 'static) {
+        match &mut self.history {
+            History::Nothing => what(),
+            History::Repeated { .. } => {}
+            History::Kept(kept) => {
+                if kept.told < kept.ticks {
+                    let ticks = kept.ticks;
+                    kept.add(&self.code, &Record::Horizon { ticks });
+                }
+                kept.journal.then(released, what);
+            }
+        }
+    }
+
+    /// A tick is over: the journal may have to know, and a checkpoint may be due.
+    pub(super) fn keep_history(&mut self) {
+        let History::Kept(kept) = &mut self.history else {
+            return;
+        };
+        let ticks = self.tick;
+        if ticks >= kept.told + kept.settings.horizon_ticks {
+            kept.add(&self.code, &Record::Horizon { ticks });
+        }
+        let bytes_max = kept.settings.capture_bytes;
+        let is_due = ticks >= kept.checkpoint + kept.settings.checkpoint_ticks;
+        if self.is_capturing() {
+            self.capture(bytes_max);
+        } else if is_due {
+            self.begin_checkpoint();
+        }
+    }
+
+    /// Begins a checkpoint of the state as it is, unless one is being written.
+    fn begin_checkpoint(&mut self) {
+        let (tick, outputs) = (self.tick, self.outside.outputs);
+        let can_be_increment = self.can_capture_changes();
+        let History::Kept(kept) = &mut self.history else {
+            return;
+        };
+        let (done, newest, journal) = kept
+            .keeper
+            .published(|published| (published.done, published.newest, published.journal));
+        if done < kept.begun {
+            return;
+        }
+        kept.journal.trim(journal);
+        let base = newest.filter(|newest| {
+            can_be_increment
+                && *newest == kept.checkpoint
+                && kept.increments < kept.settings.increments
+        });
+        let head = Head {
+            ticks: tick,
+            journal: kept.journal.next(),
+            outputs,
+            base,
+        };
+        kept.begun = done + 1;
+        kept.checkpoint = tick;
+        kept.increments = if base.is_some() {
+            kept.increments + 1
+        } else {
+            0
+        };
+        let to = kept.keeper.begin(head);
+        self.begin_capture(base.is_none(), to);
+    }
+
+    /// Goes on with a checkpoint.
+    fn capture(&mut self, bytes_max: usize) {
+        if let Captured::All(blocks, to) = self.go_on_capturing(bytes_max) {
+            // What stands behind a checkpoint must not be less durable than the checkpoint.
+            self.leave(None, move || {
+                for block in blocks {
+                    if to.send(block).is_err() {
+                        // The keeper says why it has given up.
+                        return;
+                    }
+                }
+            });
+        }
+    }
+
+    /// Writes a checkpoint of the state as it is, and waits until it is published. Nothing for a world that keeps no history.
+    ///
+    /// # Errors
+    /// Why it was not published.
+    pub fn checkpoint(&mut self) -> Result<Option<u64>, String> {
+        self.complete_checkpoint()?;
+        let History::Kept(kept) = &self.history else {
+            return Ok(None);
+        };
+        if kept.keeper.published(|published| published.newest) != Some(self.tick) {
+            self.begin_checkpoint();
+            self.complete_checkpoint()?;
+        }
+        Ok(Some(self.tick))
+    }
+
+    /// Completes the checkpoint that was begun, if there is one, and waits until it is published.
+    fn complete_checkpoint(&mut self) -> Result<(), String> {
+        while self.is_capturing() {
+            self.capture(usize::MAX);
+        }
+        self.flush()?;
+        let History::Kept(kept) = &self.history else {
+            return Ok(());
+        };
+        let error = kept.keeper.wait(kept.begun);
+        error.map_or(Ok(()), |error| Err(format!("the checkpoint: {error}")))
+    }
+
+    /// Waits until all that has entered the world so far is durable, and what leaves because of it has left.
+    ///
+    /// # Errors
+    /// Why the history cannot be kept any more.
+    pub fn flush(&mut self) -> Result<(), String> {
+        self.leave(None, || {});
+        let History::Kept(kept) = &self.history else {
+            return Ok(());
+        };
+        kept.journal.flush();
+        let error = kept.journal.error();
+        error.map_or(Ok(()), |error| Err(format!("the journal: {error}")))
+    }
+
+    /// Why the history cannot be kept any more, if so: nothing leaves the world then, and it should be stopped.
+    pub fn history_error(&self) -> Option<String> {
+        match &self.history {
+            History::Kept(kept) => kept.journal.error(),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Inputs: everything that acts on a world from outside. Each takes effect between ticks, and a run with the same inputs before
+//! the same ticks is the same run.
+
+use pw_jit::Limits;
+
+use super::{Pace, ProgramId, World};
+use crate::actor::ActorId;
+use crate::host::{Datum, HostResult};
+use crate::inspect::Intervention;
+use crate::message::AdvancedMessagePattern;
+use crate::portable::portable;
+use crate::quota::Quota;
+
+/// Something that acts on a world from outside.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// A program is loaded.
+    Load {
+        /// In the format of program files.
+        program: Vec<u8>,
+    },
+    /// An actor is started.
+    Spawn {
+        /// The program, by its number.
+        program: u32,
+        /// The function, by its number.
+        function: u32,
+        /// The arguments.
+        arguments: Vec<Datum>,
+    },
+    /// A message.
+    Send {
+        /// To whom.
+        to: ActorId,
+        /// What it says.
+        content: Datum,
+        /// Its priority.
+        priority: u8,
+    },
+    /// A question; its answer leaves the world.
+    Ask {
+        /// To whom.
+        to: ActorId,
+        /// What is asked.
+        content: Datum,
+    },
+    /// What a function of the embedder answered.
+    HostAnswer {
+        /// Who called.
+        actor: ActorId,
+        /// In which of its waits.
+        wait: u64,
+        /// The answer.
+        result: HostResult,
+    },
+    /// The world's time.
+    Clock(u64),
+    /// Who moves the world's time.
+    Pace(Pace),
+    /// An end of an actor.
+    Kill(ActorId),
+    /// What acts on an actor.
+    Intervene(Intervention),
+    /// A message in one of the ways there are.
+    Dispatch {
+        /// To whom, if it has one receiver.
+        to: ActorId,
+        /// How.
+        pattern: AdvancedMessagePattern,
+    },
+    /// An event.
+    Publish {
+        /// Of which topic.
+        topic: String,
+        /// What it says.
+        payload: Datum,
+    },
+    /// The limits of an actor.
+    Limits {
+        /// Whose.
+        actor: ActorId,
+        /// These.
+        limits: Limits,
+    },
+    /// What a subtree may use.
+    Quota {
+        /// Whose.
+        actor: ActorId,
+        /// This.
+        quota: Quota,
+    },
+    /// A decision about a request for a capability.
+    Decide {
+        /// The request.
+        number: u64,
+        /// Whether it is granted.
+        approve: bool,
+    },
+    /// A capability is given.
+    Grant {
+        /// To whom.
+        to: ActorId,
+        /// Which.
+        capability: String,
+        /// Whether children hold it too.
+        is_inherited: bool,
+    },
+    /// A capability is taken away.
+    Revoke {
+        /// From whom.
+        of: ActorId,
+        /// Which.
+        capability: String,
+    },
+}
+
+portable!(enum Input {
+    0 => Load { program },
+    1 => Spawn { program, function, arguments },
+    2 => Send { to, content, priority },
+    3 => Ask { to, content },
+    4 => HostAnswer { actor, wait, result },
+    5 => Clock(now_ms),
+    6 => Pace(pace),
+    7 => Kill(actor),
+    8 => Intervene(intervention),
+    9 => Dispatch { to, pattern },
+    10 => Publish { topic, payload },
+    11 => Limits { actor, limits },
+    12 => Quota { actor, quota },
+    13 => Decide { number, approve },
+    14 => Grant { to, capability, is_inherited },
+    15 => Revoke { of, capability },
+});
+
+/// Why an input did nothing.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InputError(String);
+
+fn refused(error: impl ToString) -> InputError {
+    InputError(error.to_string())
+}
+
+impl World {
+    /// Has an input take effect.
+    ///
+    /// # Errors
+    /// When it cannot be done; then nothing has changed. What an input does to an actor that is not there is no error.
+    pub fn apply(&mut self, input: Input) -> Result<(), InputError> {
+        match input {
+            Input::Load { program } => {
+                let program = pw_isa::codec::decode(&program).map_err(refused)?;
+                self.load(pw_isa::verify::verify(program).map_err(refused)?);
+            }
+            Input::Spawn {
+                program,
+                function,
+                arguments,
+            } => {
+                self.program_id(program)?;
+                self.spawn_number(ProgramId(program), function, &arguments)
+                    .map_err(refused)?;
+            }
+            Input::Send {
+                to,
+                content,
+                priority,
+            } => {
+                self.send_with_priority(to, &content, priority);
+            }
+            Input::Ask { to, content } => {
+                self.put_question(to, content, None);
+            }
+            Input::HostAnswer {
+                actor,
+                wait,
+                result,
+            } => self.host_answer(actor, wait, result),
+            Input::Clock(now_ms) => self.tell_time(now_ms),
+            Input::Pace(pace) => self.set_pace(pace),
+            Input::Kill(actor) => {
+                self.note(|| Input::Kill(actor));
+                self.kill(actor);
+            }
+            Input::Intervene(intervention) => self.intervene(intervention).map_err(refused)?,
+            Input::Dispatch { to, pattern } => self.dispatch(to, pattern),
+            Input::Publish { topic, payload } => self.publish(&topic, &payload),
+            Input::Limits { actor, limits } => {
+                self.set_limits(actor, limits);
+            }
+            Input::Quota { actor, quota } => {
+                self.set_quota(actor, quota);
+            }
+            Input::Decide { number, approve } => {
+                self.decide_request(number, approve);
+            }
+            Input::Grant {
+                to,
+                capability,
+                is_inherited,
+            } => {
+                self.grant(to, &capability, is_inherited);
+            }
+            Input::Revoke { of, capability } => {
+                self.revoke_from(of, &capability);
+            }
+        }
+        Ok(())
+    }
+
+    /// A program has this number.
+    fn program_id(&self, number: u32) -> Result<(), InputError> {
+        if (number as usize) < self.code.len() as usize {
+            return Ok(());
+        }
+        Err(InputError(format!("there is no program {number}")))
+    }
+
+    /// What a function of the embedder answered.
+    pub(super) fn host_answer(&mut self, actor: ActorId, wait: u64, result: HostResult) {
+        self.note(|| Input::HostAnswer {
+            actor,
+            wait,
+            result: result.clone(),
+        });
+        self.give_host_answer(actor, wait, result);
+    }
+}

@@ -1,0 +1,297 @@
+//! Time travel: a world that does again what is in a history, forward and backward, and says nothing to the outside.
+//!
+//! A step backward is a step forward from an earlier checkpoint.
+
+use std::sync::Arc;
+
+use super::history::History;
+use super::{World, WorldBuilder};
+use crate::actor::{Actor, ActorId, Status, Wait, run_slice};
+use crate::checkpoint::{Head, RecoveryError, SystemCheckpoint, load, names_of};
+use crate::disk::Disk;
+use crate::inspect::ActorStack;
+use crate::journal::{self, JournalTail, Record, Recovered};
+use crate::portable::{Portable, Shared, bytes_of, read_with};
+
+/// A world that does again what is in a history.
+#[derive(Debug)]
+pub struct Replay {
+    world: World,
+    disk: Arc<dyn Disk>,
+    /// What the journal has behind the oldest checkpoint, with the ticks of each record.
+    records: Vec<(u64, Vec<u8>)>,
+    /// The number of the first of them.
+    first_record: u64,
+    /// The next that takes effect.
+    next: usize,
+    /// The first and the last tick of the history.
+    range: (u64, u64),
+    tail: Option<JournalTail>,
+}
+
+fn contradiction(text: String) -> RecoveryError {
+    RecoveryError::Contradiction(text)
+}
+
+/// Records with their ticks, which must not fall.
+fn dated(records: Vec<Vec<u8>>) -> Result<Vec<(u64, Vec<u8>)>, RecoveryError> {
+    let mut last = 0;
+    let dated = records.into_iter().map(|record| {
+        let ticks = Record::ticks_of(&record).map_err(|error| RecoveryError::State {
+            part: "a record of the journal".to_owned(),
+            error,
+        })?;
+        if ticks < last {
+            return Err(contradiction(format!(
+                "a record of tick {ticks} behind tick {last}"
+            )));
+        }
+        last = ticks;
+        Ok((ticks, record))
+    });
+    dated.collect()
+}
+
+impl WorldBuilder {
+    /// A world that does again what is in a history, beginning with the oldest checkpoint. Outputs and calls of the embedder's functions
+    /// do not happen: answers are those that there were.
+    ///
+    /// # Errors
+    /// Why the history cannot be used.
+    pub fn replay(self, disk: Arc<dyn Disk>) -> Result<Replay, RecoveryError> {
+        let mut world = self.build().map_err(RecoveryError::Machine)?;
+        let names = names_of(&*disk).map_err(|error| RecoveryError::Disk {
+            what: "the directory of the history".to_owned(),
+            error,
+        })?;
+        // The oldest that can be read.
+        let mut flaws = Vec::new();
+        let oldest = names.iter().find_map(|ticks| match load(&*disk, *ticks) {
+            Ok(loaded) => Some(loaded.head),
+            Err(error) => {
+                flaws.push(error);
+                None
+            }
+        });
+        let Some(Head { ticks, journal, .. }) = oldest else {
+            let error = flaws.into_iter().next();
+            return Err(error.unwrap_or(RecoveryError::NoCheckpoint(Vec::new())));
+        };
+        let Recovered { records, tail, .. } = journal::read(&*disk, journal)?;
+        let records = dated(records)?;
+        let last = records.last().map_or(ticks, |(last, _)| *last).max(ticks);
+        world.history = History::repeated(u64::MAX);
+        let mut replay = Replay {
+            world,
+            disk,
+            records,
+            first_record: journal,
+            next: 0,
+            range: (ticks, last),
+            tail,
+        };
+        replay.begin_at(ticks)?;
+        Ok(replay)
+    }
+}
+
+impl Replay {
+    /// The world as it was then. It can be looked at; a change would not be history.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Has somebody see what happens, as [`World::observe`] does; each time that it happens again.
+    pub fn observe(&mut self, observer: impl FnMut(&super::WorldEvent<'_>) + Send + 'static) {
+        self.world.observe(observer);
+    }
+
+    /// Ticks that the world has done.
+    pub fn tick(&self) -> u64 {
+        self.world.ticks()
+    }
+
+    /// The first and the last tick that the history knows.
+    pub fn range(&self) -> (u64, u64) {
+        self.range
+    }
+
+    /// The end of the journal that cannot be read, because its process died while it wrote.
+    pub fn tail(&self) -> Option<&JournalTail> {
+        self.tail.as_ref()
+    }
+
+    /// Takes the newest checkpoint of at most so many ticks.
+    fn begin_at(&mut self, ticks: u64) -> Result<(), RecoveryError> {
+        let (head, _) = self.world.take_newest(&*self.disk, ticks)?;
+        self.next = head
+            .journal
+            .checked_sub(self.first_record)
+            .and_then(|next| usize::try_from(next).ok())
+            .ok_or_else(|| {
+                contradiction(format!(
+                    "a checkpoint of tick {} before the oldest",
+                    head.ticks
+                ))
+            })?;
+        Ok(())
+    }
+
+    /// Goes to the state after so many ticks, forward or backward, before what entered the world then.
+    ///
+    /// # Errors
+    /// When the history does not know it, or cannot be used.
+    pub fn go_to(&mut self, ticks: u64) -> Result<(), RecoveryError> {
+        let (from, to) = self.range;
+        if !(from..=to).contains(&ticks) {
+            return Err(RecoveryError::NoSuchTick {
+                asked: ticks,
+                from,
+                to,
+            });
+        }
+        let is_ahead = self.tick() < ticks;
+        let names = names_of(&*self.disk).unwrap_or_default();
+        let newest = names.into_iter().filter(|name| *name <= ticks).max();
+        let has_nearer = newest.is_some_and(|newest| newest > self.tick());
+        if !is_ahead || has_nearer {
+            self.begin_at(ticks)?;
+        }
+        self.forward_from_here(ticks)
+    }
+
+    /// The world, for who knows that it does the same in spite of what is changed.
+    pub(super) fn world_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+
+    /// Goes to the state after so many ticks from the one that there is, without a checkpoint between.
+    pub(super) fn forward_from_here(&mut self, ticks: u64) -> Result<(), RecoveryError> {
+        while self.tick() < ticks {
+            self.enter_inputs()?;
+            self.world.tick();
+        }
+        Ok(())
+    }
+
+    /// One tick forward.
+    ///
+    /// # Errors
+    /// As [`Replay::go_to`].
+    pub fn forward(&mut self) -> Result<(), RecoveryError> {
+        self.go_to(self.tick().saturating_add(1))
+    }
+
+    /// One tick backward.
+    ///
+    /// # Errors
+    /// As [`Replay::go_to`].
+    pub fn back(&mut self) -> Result<(), RecoveryError> {
+        let ticks = self.tick().checked_sub(1);
+        self.go_to(ticks.ok_or(RecoveryError::NoSuchTick {
+            asked: 0,
+            from: self.range.0,
+            to: self.range.1,
+        })?)
+    }
+
+    /// Lets what entered the world at this tick take effect.
+    fn enter_inputs(&mut self) -> Result<(), RecoveryError> {
+        let ticks = self.tick();
+        while let Some((at, record)) = self.records.get(self.next)
+            && *at <= ticks
+        {
+            self.world.repeat(record, ticks)?;
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    /// Goes to the tick in which an actor used so much gas, and looks at the actor in the middle of its turn, where the next instruction
+    /// would go beyond that: where it stands, and its variables. Nothing when it never used as much.
+    ///
+    /// # Errors
+    /// When the history cannot be used.
+    pub fn go_to_actor(
+        &mut self,
+        actor: ActorId,
+        gas: u64,
+    ) -> Result<Option<ActorStack>, RecoveryError> {
+        let (first, last) = self.range;
+        self.go_to(first)?;
+        loop {
+            if self.tick() >= last {
+                return Ok(None);
+            }
+            let was_there = self.gas_of(actor).is_some();
+            self.enter_inputs()?;
+            self.world.tick();
+            let now = self.gas_of(actor);
+            if now >= Some(gas) || (was_there && now.is_none()) {
+                break;
+            }
+        }
+        self.go_to(self.tick() - 1)?;
+        self.enter_inputs()?;
+        let Some(mut copy) = self.copy_of(actor)? else {
+            return Ok(None);
+        };
+        self.world.run_apart(&mut copy, gas);
+        // It may have ended before.
+        let has_used = copy.fiber.gas_used();
+        let is_there = has_used >= gas || !matches!(copy.body.status, Status::Ended(_));
+        Ok(is_there.then(|| self.world.stack_of(&copy)))
+    }
+
+    fn gas_of(&self, actor: ActorId) -> Option<u64> {
+        let actor = self.world.actors.get(actor)?;
+        Some(actor.fiber.gas_used())
+    }
+
+    fn copy_of(&self, actor: ActorId) -> Result<Option<Box<Actor>>, RecoveryError> {
+        let Some(actor) = self.world.actors.get(actor) else {
+            return Ok(None);
+        };
+        let bytes = bytes_of(&self.world.code, actor);
+        let mut shared = Shared::new(self.world.settings.memory_bytes);
+        let copy = read_with(&self.world.code, &bytes, &mut shared, Actor::get);
+        let copy = copy.map_err(|error| RecoveryError::State {
+            part: "a copy of an actor".to_owned(),
+            error,
+        })?;
+        Ok(Some(Box::new(copy)))
+    }
+
+    /// The world goes on from here by itself, as another one: what it tells the outside is not heard, calls of the embedder's functions
+    /// fail, and actors hold none of the capabilities but those that are named. Its history is not kept, unless somebody
+    /// begins to.
+    #[must_use]
+    pub fn fork(mut self, capabilities: &[&str]) -> World {
+        self.world.history = History::default();
+        self.world.mute();
+        self.world.keep_only(capabilities);
+        self.world
+    }
+
+    /// The state as it is.
+    pub fn to_checkpoint(&self) -> SystemCheckpoint {
+        self.world.to_checkpoint()
+    }
+}
+
+impl World {
+    /// Runs an actor that is not in the world until it has used so much gas, as it would run in a turn; what it does to others
+    /// is forgotten.
+    fn run_apart(&mut self, actor: &mut Actor, gas: u64) {
+        if let Status::Waits(Wait::Debt(status)) = &mut actor.body.status {
+            actor.body.status = std::mem::replace(&mut **status, Status::Ready);
+        }
+        if !matches!(actor.body.status, Status::Ready | Status::Due(_)) {
+            return;
+        }
+        let left = gas.saturating_sub(actor.fiber.gas_used());
+        let mut profile = self.optimizer.worker();
+        let mut deeds = Vec::new();
+        run_slice(actor, self.common(), &mut profile, &mut deeds, left);
+    }
+}

@@ -1,0 +1,302 @@
+//! The state of a world as bytes, and back.
+//!
+//! What belongs to no actor has two parts: powers, and the rest; of both, what decides what happens next is apart from what is only
+//! remembered, because the first is hashed after each tick of a world that knows its trajectory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use pw_isa::wire::{DecodeError, Decoded, Writer};
+use pw_jit::CodeSpace;
+
+use super::check::check;
+use super::family::Ancestors;
+use super::time::Clock;
+use super::trajectory::Trajectory;
+use super::{World, WorldStatistics};
+use crate::WorldSettings;
+use crate::actor::{Actor, ActorId, ActorTable, End, Quarantined};
+use crate::capability::{AuditLog, Ballots, CapabilityRules, Grants, Holdings};
+use crate::checkpoint::{
+    RecoveryError, Sections, SerializedActorState, SerializedCapabilityState,
+    SerializedSystemState, SystemCheckpoint,
+};
+use crate::message::BroadcastSystem;
+use crate::portable::{In, Out, Portable, Shared, bytes_of, read_with};
+use crate::quota::Pools;
+use crate::schedule::ReadyQueue;
+
+/// Says which part of a state is wrong.
+fn wrong(part: &str) -> impl FnOnce(DecodeError) -> RecoveryError {
+    let part = part.to_owned();
+    move |error| RecoveryError::State { part, error }
+}
+
+impl World {
+    /// Writes what decides what happens next, but for powers.
+    fn put_common(&self, out: &mut Out<'_>) {
+        self.settings.extra_memory_bytes.put(out);
+        self.settings.extra_gas.put(out);
+        self.tenants.put(out);
+        self.tick.put(out);
+        self.next_id.put(out);
+        self.ready.put(out);
+        self.clock.put(out);
+        self.debtors.put(out);
+        self.ancestors.put(out);
+        self.pools.put(out);
+        self.late_ends.put(out);
+        self.outside.asked.put(out);
+        self.outside.outputs.put(out);
+        self.outside.is_muted.put(out);
+    }
+
+    /// Writes the powers that there are.
+    fn put_powers(&self, out: &mut Out<'_>) {
+        self.rules.put(out);
+        self.grants.put(out);
+        self.ballots.put(out);
+        self.first_holdings.put(out);
+    }
+
+    /// Writes what a trajectory is the hash of, but for the actors: of what is remembered it has what a change would show in.
+    pub(super) fn put_hashed(&self, out: &mut Out<'_>) {
+        self.put_common(out);
+        self.put_powers(out);
+        self.audit.head().put(out);
+        self.topics.put_subscriptions(out);
+    }
+
+    fn put_system(&self, out: &mut Out<'_>) {
+        self.settings.put(out);
+        self.put_common(out);
+        let trajectory = self.trajectory().map(|hash| hash.0);
+        trajectory.put(out);
+        self.topics.put(out);
+        self.quarantine.put(out);
+        self.statistics.put(out);
+        self.ends.put(out);
+    }
+
+    fn put_capabilities(&self, out: &mut Out<'_>) {
+        self.put_powers(out);
+        self.audit.put(out);
+    }
+
+    /// The parts of the state that belong to no actor.
+    pub(super) fn sections(&self) -> Sections {
+        let written = |put: fn(&World, &mut Out<'_>)| {
+            let mut out = Out {
+                code: &self.code,
+                to: Writer::default(),
+            };
+            put(self, &mut out);
+            out.to.bytes
+        };
+        let programs = (0..self.code.len())
+            .map(|program| pw_isa::codec::encode(self.code.program(program).program()));
+        Sections {
+            programs: programs.collect(),
+            system: written(World::put_system),
+            capabilities: written(World::put_capabilities),
+        }
+    }
+
+    /// The state as it is.
+    pub fn to_checkpoint(&self) -> SystemCheckpoint {
+        let Sections {
+            programs,
+            system,
+            capabilities,
+        } = self.sections();
+        let actors = self.actors.iter().map(|actor| {
+            let bytes = bytes_of(&self.code, actor);
+            (actor.id, SerializedActorState { bytes })
+        });
+        SystemCheckpoint {
+            timestamp: self.tick,
+            global_state: SerializedSystemState {
+                programs,
+                bytes: system,
+            },
+            actor_states: actors.collect(),
+            capability_state: SerializedCapabilityState {
+                bytes: capabilities,
+            },
+            pending_inputs: self.pending_inputs(),
+        }
+    }
+
+    /// Takes the state of a checkpoint in place of its own, and what had come and had not taken effect then behind what has come since.
+    /// Functions of the embedder, observers and the handles of other threads stay.
+    ///
+    /// # Errors
+    /// Why it cannot be taken; then nothing has changed.
+    pub fn take_checkpoint(&mut self, checkpoint: &SystemCheckpoint) -> Result<(), RecoveryError> {
+        let sections = Sections {
+            programs: checkpoint.global_state.programs.clone(),
+            system: checkpoint.global_state.bytes.clone(),
+            capabilities: checkpoint.capability_state.bytes.clone(),
+        };
+        let actors = checkpoint.actor_states.iter();
+        let actors = actors.map(|(id, state)| (id.0, state.bytes.as_slice()));
+        self.take_state(&sections, actors)?;
+        self.take_pending_inputs(&checkpoint.pending_inputs)
+            .map_err(wrong("inputs"))
+    }
+
+    /// Takes a state in place of its own.
+    pub(super) fn take_state<'a>(
+        &mut self,
+        sections: &Sections,
+        actors: impl Iterator<Item = (u64, &'a [u8])>,
+    ) -> Result<(), RecoveryError> {
+        let code = self.code_with(&sections.programs)?;
+        let mut shared = Shared::new(self.settings.memory_bytes);
+        let system = read_with(&code, &sections.system, &mut shared, System::get);
+        let system = system.map_err(wrong("the system"))?;
+        let powers = read_with(&code, &sections.capabilities, &mut shared, Powers::get);
+        let powers = powers.map_err(wrong("capabilities"))?;
+        let mut table = ActorTable::default();
+        for (id, bytes) in actors {
+            let actor = read_with(&code, bytes, &mut shared, Actor::get);
+            let actor = actor.map_err(wrong(&format!("actor {id}")))?;
+            if actor.id != ActorId(id) || id == 0 || id >= system.next_id {
+                return Err(RecoveryError::Contradiction(format!(
+                    "actor {} is filed under {id}; numbers go to {}",
+                    actor.id, system.next_id
+                )));
+            }
+            table.insert(Box::new(actor));
+        }
+        check(&system, &powers, &mut table)?;
+        self.code = code;
+        self.become_like(system, powers, table);
+        Ok(())
+    }
+
+    fn become_like(&mut self, system: System, powers: Powers, actors: ActorTable) {
+        self.settings = system.settings;
+        self.tenants = system.tenants;
+        self.tick = system.tick;
+        self.next_id = system.next_id;
+        self.ready = system.ready;
+        self.clock = system.clock;
+        self.debtors = system.debtors;
+        self.ancestors = system.ancestors;
+        self.pools = system.pools;
+        self.late_ends = system.late_ends;
+        self.outside
+            .become_like(system.asked, system.outputs, system.is_muted);
+        self.topics = system.topics;
+        self.quarantine = system.quarantine;
+        self.statistics = system.statistics;
+        self.ends = system.ends;
+        self.rules = powers.rules;
+        self.grants = powers.grants;
+        self.ballots = powers.ballots;
+        self.first_holdings = powers.first_holdings;
+        self.audit = powers.audit;
+        self.actors = actors;
+        self.trajectory = system
+            .trajectory
+            .map(|hash| Trajectory::going_on(hash, self.actors.iter(), &self.code));
+        if self.marks.is_some() {
+            self.keep_marks();
+        }
+    }
+
+    /// The loaded programs, with these.
+    fn code_with(&self, programs: &[Vec<u8>]) -> Result<Arc<CodeSpace>, RecoveryError> {
+        let mut code = Arc::clone(&self.code);
+        for (number, bytes) in programs.iter().enumerate() {
+            let bad = |what: String| RecoveryError::Program(what);
+            let program = pw_isa::codec::decode(bytes).map_err(|error| bad(error.to_string()))?;
+            let verified =
+                pw_isa::verify::verify(program).map_err(|error| bad(error.to_string()))?;
+            let got = Arc::make_mut(&mut code).load(verified);
+            if got as usize != number {
+                return Err(RecoveryError::Contradiction(format!(
+                    "program {number} of the state is program {got} of the world"
+                )));
+            }
+        }
+        Ok(code)
+    }
+}
+
+/// What belongs to no actor, but for powers, as it was read.
+pub(super) struct System {
+    settings: WorldSettings,
+    pub(super) tenants: u32,
+    tick: u64,
+    pub(super) next_id: u64,
+    pub(super) ready: ReadyQueue,
+    pub(super) clock: Clock,
+    pub(super) debtors: BTreeMap<u64, Vec<ActorId>>,
+    pub(super) ancestors: Ancestors,
+    pub(super) pools: Pools,
+    pub(super) late_ends: VecDeque<ActorId>,
+    asked: u64,
+    outputs: u64,
+    is_muted: bool,
+    trajectory: Option<[u8; 32]>,
+    topics: BroadcastSystem,
+    quarantine: VecDeque<Quarantined>,
+    statistics: WorldStatistics,
+    ends: BTreeMap<ActorId, End>,
+}
+
+impl System {
+    /// Reads what [`World::put_system`] wrote.
+    fn get(input: &mut In<'_>) -> Decoded<System> {
+        let mut settings = WorldSettings::get(input)?;
+        input.shared.stack_bytes_max = settings.memory_bytes;
+        settings.extra_memory_bytes = Portable::get(input)?;
+        settings.extra_gas = Portable::get(input)?;
+        let tenants = Portable::get(input)?;
+        input.shared.tenants = tenants;
+        Ok(System {
+            settings,
+            tenants,
+            tick: Portable::get(input)?,
+            next_id: Portable::get(input)?,
+            ready: Portable::get(input)?,
+            clock: Portable::get(input)?,
+            debtors: Portable::get(input)?,
+            ancestors: Portable::get(input)?,
+            pools: Portable::get(input)?,
+            late_ends: Portable::get(input)?,
+            asked: Portable::get(input)?,
+            outputs: Portable::get(input)?,
+            is_muted: Portable::get(input)?,
+            trajectory: Portable::get(input)?,
+            topics: Portable::get(input)?,
+            quarantine: Portable::get(input)?,
+            statistics: Portable::get(input)?,
+            ends: Portable::get(input)?,
+        })
+    }
+}
+
+/// Powers, as they were read.
+pub(super) struct Powers {
+    rules: CapabilityRules,
+    pub(super) grants: Grants,
+    pub(super) ballots: Ballots,
+    first_holdings: Holdings,
+    audit: AuditLog,
+}
+
+impl Powers {
+    /// Reads what [`World::put_capabilities`] wrote.
+    fn get(input: &mut In<'_>) -> Decoded<Powers> {
+        Ok(Powers {
+            rules: Portable::get(input)?,
+            grants: Portable::get(input)?,
+            ballots: Portable::get(input)?,
+            first_holdings: Portable::get(input)?,
+            audit: Portable::get(input)?,
+        })
+    }
+}

@@ -1,0 +1,499 @@
+//! Histories: what was acknowledged is there after any end of a process, and any damage of the files is seen.
+
+#[path = "support/worlds.rs"]
+mod worlds;
+
+use std::sync::{Arc, Mutex};
+
+use physics_world::jit::optimize::PerformanceSettings;
+use physics_world::runtime::checkpoint::{
+    FaultToleranceSystem, RecoveryError, RecoveryStrategy, SystemCheckpoint,
+};
+use physics_world::runtime::disk::{Disk, MemoryDisk, read_all};
+use physics_world::runtime::host::HostFunction;
+use physics_world::runtime::journal::Durability;
+use physics_world::runtime::world::{HistorySettings, Recovery, Replay, Stopped, WorldBuilder};
+use physics_world::{ActorId, Datum, World};
+use worlds::load;
+
+/// A counter that is told numbers, prints the sum each time, and answers with it.
+const COUNTER: &str = "
+(define (counter sum)
+  (let ((message (receive)))
+    (let ((now (+ sum message)))
+      (print now)
+      (reply now)
+      (counter now))))
+(define (main) (counter 0))
+";
+
+/// Two actors that never stop: a loop, and one that starts children.
+const BUSY: &str = "
+(define (spin n) (spin (+ n 1)))
+(define (child n) (* n n))
+(define (parent n) (spawn child n) (yield) (parent (+ n 1)))
+(define (main) (spawn parent 0) (spin 0))
+";
+
+fn builder() -> WorldBuilder {
+    World::builder().performance(PerformanceSettings {
+        jit: None,
+        threads: 1,
+        ..PerformanceSettings::default()
+    })
+}
+
+fn settings() -> HistorySettings {
+    HistorySettings {
+        durability: Durability::Sync,
+        checkpoint_ticks: 16,
+        checkpoints_kept: 3,
+        increments: 2,
+        horizon_ticks: 1,
+        capture_bytes: 1_000,
+    }
+}
+
+fn keep(disk: &MemoryDisk) -> (World, Recovery) {
+    builder().keep(Arc::new(disk.clone()), settings()).unwrap()
+}
+
+/// A world of busy actors with a history of so many ticks, and its states after each of them.
+fn busy(ticks: u64) -> (MemoryDisk, Vec<SystemCheckpoint>) {
+    let disk = MemoryDisk::default();
+    let (mut world, _) = keep(&disk);
+    let program = load(&mut world, BUSY);
+    world.spawn(program, &[]).unwrap();
+    let mut states = vec![world.to_checkpoint()];
+    for _ in 0..ticks {
+        assert_eq!(world.run_ticks(1), Stopped::Ticks);
+        states.push(world.to_checkpoint());
+    }
+    world.flush().unwrap();
+    (disk, states)
+}
+
+/// The names of the checkpoints, the oldest first.
+fn checkpoints(disk: &MemoryDisk) -> Vec<String> {
+    let mut names = disk.list().unwrap();
+    names.retain(|name| name.starts_with("checkpoint-"));
+    names
+}
+
+/// The last segment of the journal.
+fn segment(disk: &MemoryDisk) -> String {
+    let mut names = disk.list().unwrap();
+    names.retain(|name| name.starts_with("journal-"));
+    names.pop().unwrap()
+}
+
+/// Changes a byte of a file.
+fn damage(disk: &MemoryDisk, name: &str, offset: usize) {
+    let mut bytes = read_all(disk, name).unwrap();
+    bytes[offset] ^= 0x40;
+    disk.create(name).unwrap().write_at(0, &bytes).unwrap();
+}
+
+#[test]
+fn a_world_is_recovered_as_it_was_after_every_tick() {
+    let disk = MemoryDisk::default();
+    let (mut world, first) = keep(&disk);
+    assert_eq!(first, Recovery::default());
+    let program = load(&mut world, BUSY);
+    world.spawn(program, &[]).unwrap();
+    for _ in 0..100 {
+        world.run_ticks(1);
+        world.flush().unwrap();
+        let (again, recovery) = keep(&disk.copy());
+        assert_eq!(again.to_checkpoint(), world.to_checkpoint());
+        assert_eq!(recovery.ticks, world.ticks());
+        assert_eq!(recovery.tail, None);
+        assert!(recovery.checkpoint.unwrap() + 40 > world.ticks());
+    }
+    // Old checkpoints go, and the newest stand on one another.
+    assert!(checkpoints(&disk).len() <= 6, "{:?}", checkpoints(&disk));
+}
+
+#[test]
+fn what_was_told_and_asked_before_the_end_is_there_after_it() {
+    let disk = MemoryDisk::default();
+    let printed = Arc::new(Mutex::new(Vec::new()));
+    let with_print = || {
+        let printed = Arc::clone(&printed);
+        builder().host(
+            HostFunction::output("print", move |call| {
+                printed.lock().unwrap().push((call.number(), call.text()));
+            })
+            .needing("io-console"),
+        )
+    };
+    let begin = |disk: &MemoryDisk| {
+        let disk = Arc::new(disk.clone());
+        with_print().keep(disk, settings()).unwrap()
+    };
+    let (mut world, _) = begin(&disk);
+    let program = load(&mut world, COUNTER);
+    let counter = world.spawn(program, &[]).unwrap();
+    let mut disk = disk;
+    let mut sum = 0;
+    for number in 1..=40 {
+        sum += number;
+        let answer = world.ask(counter, &Datum::Int(number)).unwrap();
+        assert_eq!(answer, Datum::Int(sum));
+        world.flush().unwrap();
+        if number % 3 == 0 {
+            disk = disk.copy();
+            drop(world);
+            let (again, recovery) = begin(&disk);
+            assert_eq!(recovery.outputs, 0, "all outputs had left");
+            world = again;
+        }
+    }
+    drop(world);
+    let printed = printed.lock().unwrap();
+    let numbers: Vec<u64> = printed.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, (1..=40).collect::<Vec<_>>(), "each left once");
+    assert_eq!(printed[39].1, sum.to_string());
+}
+
+#[test]
+fn an_output_that_nobody_knows_to_have_left_leaves_again_under_its_number() {
+    let disk = MemoryDisk::default();
+    let (mut world, _) = builder()
+        .host(HostFunction::output("print", |_| {}).needing("io-console"))
+        .keep(Arc::new(disk.clone()), settings())
+        .unwrap();
+    let program = load(&mut world, "(define (main) (print \"once\") (receive))");
+    world.spawn(program, &[]).unwrap();
+    world.run_to_idle();
+    world.flush().unwrap();
+    // The last batch says that it has left: a process that ends before it is written does not know.
+    let name = segment(&disk);
+    let length = read_all(&disk, &name).unwrap().len();
+    let torn = disk.copy();
+    torn.open(&name)
+        .unwrap()
+        .truncate(length as u64 - 1)
+        .unwrap();
+    let printed = Arc::new(Mutex::new(Vec::new()));
+    let told = Arc::clone(&printed);
+    let (mut again, recovery) = builder()
+        .host(
+            HostFunction::output("print", move |call| {
+                told.lock().unwrap().push((call.number(), call.text()));
+            })
+            .needing("io-console"),
+        )
+        .keep(Arc::new(torn), settings())
+        .unwrap();
+    again.flush().unwrap();
+    assert_eq!(recovery.outputs, 1);
+    assert!(recovery.tail.is_some());
+    assert_eq!(*printed.lock().unwrap(), [(1, "once".to_owned())]);
+}
+
+#[test]
+fn a_call_without_an_answer_is_made_again() {
+    let disk = MemoryDisk::default();
+    let (asked, answers) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(())));
+    let begin = |disk: &MemoryDisk| {
+        let (asked, answers) = (Arc::clone(&asked), Arc::clone(&answers));
+        let call = HostFunction::call("slow", move |_, _| {
+            *asked.lock().unwrap() += 1;
+            drop(answers.lock());
+            Ok(Datum::Int(7))
+        });
+        builder()
+            .host(call)
+            .keep(Arc::new(disk.clone()), settings())
+            .unwrap()
+            .0
+    };
+    let mut world = begin(&disk);
+    let program = load(&mut world, "(define (main) (+ 1 (host-call 'slow)))");
+    let first = world.spawn(program, &[]).unwrap();
+    let blocked = answers.lock().unwrap();
+    world.run_ticks(1);
+    world.flush().unwrap();
+    let copy = disk.copy();
+    let mut again = begin(&copy);
+    while *asked.lock().unwrap() < 2 {
+        std::thread::yield_now();
+    }
+    drop(blocked);
+    let end = again.run_until_end(first).unwrap();
+    assert_eq!(worlds::value(&again, &end), Datum::Int(8));
+    drop(world);
+    assert_eq!(*asked.lock().unwrap(), 2);
+    // The answer is in the journal now, so it is not asked for again.
+    again.flush().unwrap();
+    let mut third = begin(&copy.copy());
+    assert_eq!(third.run_to_idle(), Stopped::Idle);
+    assert_eq!(*asked.lock().unwrap(), 2);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_seen_and_the_one_before_it_used() {
+    let (disk, states) = busy(90);
+    let names = checkpoints(&disk);
+    for (place, name) in names.iter().enumerate().skip(1) {
+        let length = read_all(&disk, name).unwrap().len();
+        for offset in (0..length).step_by(length / 8).chain([length - 1]) {
+            let damaged = disk.copy();
+            damage(&damaged, name, offset);
+            let (world, recovery) = keep(&damaged);
+            assert_eq!(world.to_checkpoint(), states[90], "{name} at {offset}");
+            if place + 1 == names.len() {
+                assert!(recovery.flaws[0].name == *name, "{:?}", recovery.flaws);
+            }
+        }
+    }
+    // Without any checkpoint there is nothing to begin with.
+    let damaged = disk.copy();
+    names.iter().for_each(|name| damage(&damaged, name, 50));
+    let error = builder().keep(Arc::new(damaged), settings()).unwrap_err();
+    assert!(matches!(error, RecoveryError::NoCheckpoint(flaws) if flaws.len() == names.len()));
+}
+
+#[test]
+fn a_checkpoint_that_was_not_finished_is_not_used() {
+    let (disk, states) = busy(90);
+    let newest = checkpoints(&disk).pop().unwrap();
+    let bytes = read_all(&disk, &newest).unwrap();
+    for length in (0..bytes.len()).step_by(bytes.len() / 16) {
+        let torn = disk.copy();
+        torn.open(&newest).unwrap().truncate(length as u64).unwrap();
+        let (world, recovery) = keep(&torn);
+        assert_eq!(world.to_checkpoint(), states[90]);
+        assert_eq!(recovery.flaws.len(), 1);
+    }
+}
+
+#[test]
+fn a_torn_journal_ends_where_it_was_torn() {
+    let (disk, states) = busy(40);
+    let name = segment(&disk);
+    let length = read_all(&disk, &name).unwrap().len();
+    let mut reached = Vec::new();
+    for cut in (0..length).step_by(7) {
+        let torn = disk.copy();
+        torn.open(&name).unwrap().truncate(cut as u64).unwrap();
+        let (world, _) = keep(&torn);
+        let ticks = world.ticks() as usize;
+        assert_eq!(
+            world.to_checkpoint().actor_states,
+            states[ticks].actor_states
+        );
+        reached.push(ticks);
+    }
+    assert!(reached.is_sorted(), "more of a journal is more history");
+    assert!(reached.contains(&39), "{reached:?}");
+}
+
+#[test]
+fn damage_of_what_had_been_durable_is_refused() {
+    let (disk, _) = busy(40);
+    let name = segment(&disk);
+    let bytes = read_all(&disk, &name).unwrap();
+    let oldest = checkpoints(&disk)[0].clone();
+    let (mut refused, mut torn) = (0, 0);
+    for offset in (0..bytes.len()).step_by(5) {
+        let damaged = disk.copy();
+        // Only the journal knows what came after the first checkpoint.
+        for newer in &checkpoints(&disk)[1..] {
+            damaged.remove(newer).unwrap();
+        }
+        damage(&damaged, &name, offset);
+        match builder().keep(Arc::new(damaged), settings()) {
+            Err(error) => {
+                assert!(error.to_string().contains("journal"), "{error}");
+                refused += 1;
+            }
+            Ok((_, recovery)) => {
+                assert!(
+                    recovery.tail.is_some(),
+                    "{oldest}: damage at {offset} is not seen"
+                );
+                torn += 1;
+            }
+        }
+    }
+    // Only the last batches could be torn.
+    assert!(refused > 9 * torn, "{refused} refused, {torn} torn");
+}
+
+#[test]
+fn a_replay_goes_forward_and_backward() {
+    let (disk, states) = busy(90);
+    let mut replay = builder().replay(Arc::new(disk)).unwrap();
+    let (first, last) = replay.range();
+    assert!(first > 0 && last == 90, "{first} to {last}");
+    let at = |replay: &Replay, tick: u64| {
+        assert_eq!(replay.to_checkpoint(), states[tick as usize], "tick {tick}");
+    };
+    for tick in [first, 90, 89, 88, 70, 71, 72, first, 85] {
+        replay.go_to(tick).unwrap();
+        at(&replay, tick);
+    }
+    replay.back().unwrap();
+    at(&replay, 84);
+    replay.forward().unwrap();
+    at(&replay, 85);
+    let error = replay.go_to(91).unwrap_err();
+    let text = format!("the history goes from tick {first} to tick 90; tick 91 is not in it");
+    assert_eq!(error.to_string(), text);
+}
+
+#[test]
+fn an_actor_is_seen_in_the_middle_of_its_turn() {
+    let disk = MemoryDisk::default();
+    let (mut world, _) = keep(&disk);
+    let program = load(
+        &mut world,
+        "(define (count n to) (if (< n to) (count (+ n 1) to) n))\n(define (main) (count 0 100000000))",
+    );
+    let first = world.spawn(program, &[]).unwrap();
+    world.run_ticks(5);
+    world.flush().unwrap();
+    let used = world.actor(first).unwrap().gas;
+    let mut replay = builder().replay(Arc::new(disk)).unwrap();
+    let mut counted = Vec::new();
+    for gas in [used / 7, used / 3, used / 2, used / 2 + 4] {
+        let stack = replay.go_to_actor(first, gas).unwrap().unwrap();
+        let frame = &stack.frames[0];
+        assert_eq!(frame.place.function, "count");
+        let n = frame
+            .variables
+            .iter()
+            .find(|(name, _)| name == "n")
+            .unwrap();
+        counted.push(n.1.parse::<u64>().unwrap());
+    }
+    assert!(counted.is_sorted() && counted[0] > 0, "{counted:?}");
+    // Looking does not change what comes.
+    replay.go_to(5).unwrap();
+    assert_eq!(replay.to_checkpoint(), world.to_checkpoint());
+    assert!(replay.go_to_actor(first, used * 100).unwrap().is_none());
+    assert!(replay.go_to_actor(ActorId(77), 1).unwrap().is_none());
+}
+
+#[test]
+fn a_fork_goes_on_by_itself_unheard_and_with_fewer_powers() {
+    let disk = MemoryDisk::default();
+    let printed = Arc::new(Mutex::new(0));
+    let with_print = || {
+        let printed = Arc::clone(&printed);
+        builder().host(
+            HostFunction::output("print", move |_| *printed.lock().unwrap() += 1)
+                .needing("io-console"),
+        )
+    };
+    let (mut world, _) = with_print()
+        .keep(Arc::new(disk.clone()), settings())
+        .unwrap();
+    let program = load(&mut world, COUNTER);
+    let counter = world.spawn(program, &[]).unwrap();
+    world.ask(counter, &Datum::Int(5)).unwrap();
+    world.flush().unwrap();
+    let replay = |disk: &MemoryDisk| {
+        let mut replay = with_print().replay(Arc::new(disk.clone())).unwrap();
+        replay.go_to(replay.range().1).unwrap();
+        replay
+    };
+    assert_eq!(*printed.lock().unwrap(), 1);
+    let mut fork = replay(&disk).fork(&["io-console"]);
+    assert_eq!(fork.ask(counter, &Datum::Int(2)).unwrap(), Datum::Int(7));
+    assert_eq!(*printed.lock().unwrap(), 1, "a fork is not heard");
+    assert_eq!(world.ask(counter, &Datum::Int(1)).unwrap(), Datum::Int(6));
+    assert_eq!(*printed.lock().unwrap(), 2);
+    // Without the capability the actor cannot even try.
+    let mut fork = replay(&disk).fork(&[]);
+    fork.send(counter, &Datum::Int(2));
+    fork.run_to_idle();
+    assert_eq!(fork.actor_count(), 0);
+}
+
+#[test]
+fn two_histories_part_where_their_inputs_do() {
+    let history = |second: i64| {
+        let disk = MemoryDisk::default();
+        let (mut world, _) = builder()
+            .host(HostFunction::output("print", |_| {}).needing("io-console"))
+            .keep(Arc::new(disk.clone()), settings())
+            .unwrap();
+        let program = load(&mut world, COUNTER);
+        let counter = world.spawn(program, &[]).unwrap();
+        world.ask(counter, &Datum::Int(1)).unwrap();
+        world.ask(counter, &Datum::Int(second)).unwrap();
+        world.flush().unwrap();
+        builder()
+            .host(HostFunction::output("print", |_| {}))
+            .replay(Arc::new(disk))
+            .unwrap()
+    };
+    let found = history(2).first_divergence(&mut history(2)).unwrap();
+    assert_eq!(found, None);
+    let (mut one, mut other) = (history(2), history(3));
+    let found = one.first_divergence(&mut other).unwrap().unwrap();
+    assert_eq!(found.actor, Some(ActorId(1)));
+    assert_eq!((one.tick(), other.tick()), (found.tick, found.tick));
+    assert!(
+        found.what.contains('3') && found.what.contains('4'),
+        "{found}"
+    );
+}
+
+#[test]
+fn checkpoints_in_memory_bring_a_world_back() {
+    let mut world = worlds::world();
+    let program = load(&mut world, BUSY);
+    world.spawn(program, &[]).unwrap();
+    let mut system = FaultToleranceSystem::new(10);
+    system.history_max = 3;
+    for _ in 0..50 {
+        world.run_ticks(1);
+        assert!(system.watch(&mut world).unwrap().is_empty());
+    }
+    let ticks: Vec<u64> = system
+        .checkpoint_history
+        .iter()
+        .map(|of| of.timestamp)
+        .collect();
+    assert_eq!(ticks, [21, 31, 41]);
+    let (now, hash) = (world.to_checkpoint(), world.trajectory());
+    let before = system.checkpoint_history[1].clone();
+    system.restore_from_checkpoint(&mut world, &before).unwrap();
+    assert_eq!(world.to_checkpoint(), before);
+    world.run_ticks(19);
+    assert_eq!((world.to_checkpoint(), world.trajectory()), (now, hash));
+    // A state that contradicts itself is refused, and nothing changes.
+    let mut broken = before.clone();
+    broken.actor_states.pop_first();
+    let state = world.to_checkpoint();
+    assert!(system.restore_from_checkpoint(&mut world, &broken).is_err());
+    assert_eq!(world.to_checkpoint(), state);
+}
+
+#[test]
+fn a_world_with_an_anomaly_goes_back_if_it_is_told_to() {
+    let mut world = worlds::world();
+    let program = load(
+        &mut world,
+        "(define (main) (spin 0))\n(define (spin n) (spin (+ n 1)))",
+    );
+    let mut system = FaultToleranceSystem::new(5);
+    system.recovery_strategy = RecoveryStrategy::OnAnyAnomaly;
+    system.watch(&mut world).unwrap();
+    world.spawn(program, &[]).unwrap();
+    world.start_monitoring(system.error_detection.clone());
+    let mut found = Vec::new();
+    for _ in 0..2_000 {
+        world.run_ticks(1);
+        found = system.watch(&mut world).unwrap();
+        if !found.is_empty() {
+            break;
+        }
+    }
+    assert!(!found.is_empty(), "who never waits runs away");
+    assert!(world.ticks() <= system.checkpoint_history.back().unwrap().timestamp);
+}
