@@ -240,8 +240,10 @@ fn run_with(
         let depth = fiber.depth();
         let steps = if is_poor { STEPS_POOR } else { 1 };
         for place in 0..observed.max(steps) {
-            let has_native = tiers.jit.is_some();
-            let asked = has_native.then(|| Asked::of(fiber, code, &*host)).flatten();
+            let asked = match &tiers.jit {
+                Some(_) => Asked::of(fiber, code, &*host),
+                None => None,
+            };
             let step = |fiber: &mut Fiber| reference::step(fiber, code, host, slice_end);
             let outcome = tiers.note(fiber, code, None, |fiber| {
                 if place < observed {

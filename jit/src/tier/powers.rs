@@ -5,6 +5,7 @@
 //! both; native code that is entered is given those that are there, as bits, and leaves at a question that has none:
 //! the reference interpreter asks, and the answer is kept.
 
+use crate::code_space::{CodeSpace, LoadedProgram};
 use crate::fiber::Fiber;
 use crate::host::{Host, Kept};
 
@@ -99,10 +100,18 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// The question of the instruction before which a fiber stands, if it has a number.
-    #[inline]
-    pub(crate) fn of(fiber: &Fiber, code: &crate::CodeSpace, host: &dyn Host) -> Option<Asked> {
-        let (program, function, pc) = fiber.position();
-        let loaded = code.program(program);
+    #[inline(always)]
+    pub(crate) fn of(fiber: &Fiber, code: &CodeSpace, host: &dyn Host) -> Option<Asked> {
+        let loaded = code.program(fiber.program);
+        if loaded.internal().questions.is_empty() {
+            return None;
+        }
+        Asked::in_program(fiber, loaded, host)
+    }
+
+    #[inline(never)]
+    fn in_program(fiber: &Fiber, loaded: &LoadedProgram, host: &dyn Host) -> Option<Asked> {
+        let (_, function, pc) = fiber.position();
         let op = &loaded.function(function).code[pc as usize];
         let pw_isa::Op::Capability(pw_isa::op::Capability::HasCapability { dst, .. }) = op else {
             return None;
