@@ -11,7 +11,7 @@ use pw_isa::{ErrorKind, Kind};
 use pw_jit::fiber::arena::Arena;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::heap::Heap;
-use pw_jit::host::{Answer, CapabilityName, Effect, Host};
+use pw_jit::host::{Answer, CapabilityName, Effect, Host, Kept, fresh_number};
 use pw_jit::text::{Style, TEXT_MAX, value_text_within};
 use pw_jit::{CodeSpace, Value};
 use pw_runtime::message::{MailboxRules, Overflow};
@@ -45,6 +45,7 @@ pub struct Solo<W> {
     held: BTreeSet<String>,
     topics: BTreeSet<String>,
     sender: Option<u64>,
+    powers: u64,
 }
 
 impl<W: Write> Solo<W> {
@@ -63,6 +64,7 @@ impl<W: Write> Solo<W> {
             held: HELD.into_iter().map(str::to_owned).collect(),
             topics: BTreeSet::new(),
             sender: None,
+            powers: fresh_number(),
         }
     }
 
@@ -71,12 +73,18 @@ impl<W: Write> Solo<W> {
         self.out
     }
 
-    fn holds(&self, capability: &CapabilityName) -> bool {
-        capability.parameter.is_none() && self.held.contains(&capability.name)
+    fn holds(&self, kept: Option<&Kept>, capability: &CapabilityName) -> bool {
+        capability.parameter.is_none()
+            && self.held.contains(&capability.name)
+            && Kept::allows(kept, capability)
     }
 
-    fn revoke(&mut self, capability: &CapabilityName) -> bool {
-        capability.parameter.is_none() && self.held.remove(&capability.name)
+    fn revoke(&mut self, kept: Option<&Kept>, capability: &CapabilityName) -> bool {
+        let revoked = self.holds(kept, capability) && self.held.remove(&capability.name);
+        if revoked {
+            self.powers = fresh_number();
+        }
+        revoked
     }
 
     fn put(&mut self, level: usize, letter: Letter) {
@@ -138,13 +146,19 @@ impl<W: Write> Solo<W> {
         }
     }
 
-    fn host_call(&mut self, code: &CodeSpace, name: &str, arguments: &[Parcel]) -> Answer {
+    fn host_call(
+        &mut self,
+        code: &CodeSpace,
+        kept: Option<&Kept>,
+        name: &str,
+        arguments: &[Parcel],
+    ) -> Answer {
         if name != "print" {
             return Answer::error(format!(
                 "there is no host function `{name}`; there is `print`"
             ));
         }
-        if !self.held.contains("io-console") {
+        if !self.holds(kept, &CapabilityName::plain("io-console")) {
             return Answer::Refused {
                 kind: ErrorKind::CapabilityDenied,
                 message: "print needs the capability io-console".to_owned(),
@@ -220,7 +234,15 @@ impl<W: Write> Host for Solo<W> {
         }
     }
 
-    fn effect(&mut self, code: &CodeSpace, effect: Effect) -> Answer {
+    fn actor(&self) -> Option<u64> {
+        Some(ACTOR)
+    }
+
+    fn powers(&self) -> Option<u64> {
+        Some(self.powers)
+    }
+
+    fn effect(&mut self, code: &CodeSpace, kept: Option<&Kept>, effect: Effect) -> Answer {
         self.taken.clear();
         match effect {
             Effect::SelfId => Answer::Done(Parcel::Plain(Value::actor(ACTOR))),
@@ -282,10 +304,10 @@ impl<W: Write> Host for Solo<W> {
                 }
             }
             Effect::HasCapability { capability } | Effect::RequestCapability { capability, .. } => {
-                truth(self.holds(&capability))
+                truth(self.holds(kept, &capability))
             }
             Effect::RevokeCapability { to, capability } if to == ACTOR => {
-                let revoked = self.revoke(&capability);
+                let revoked = self.revoke(kept, &capability);
                 truth(revoked)
             }
             // It holds no capability that would let it give powers, to itself neither.
@@ -296,10 +318,7 @@ impl<W: Write> Host for Solo<W> {
                 refused => refused,
             },
             Effect::VoteCapability { .. } => truth(false),
-            Effect::HostCall { name, arguments } => self.host_call(code, &name, &arguments),
-            Effect::SandboxOpen { .. } | Effect::SandboxClose => {
-                Answer::error("an actor by itself has no sandboxes")
-            }
+            Effect::HostCall { name, arguments } => self.host_call(code, kept, &name, &arguments),
         }
     }
 }

@@ -213,3 +213,30 @@ fn who_was_ended_starts_nobody_outside_of_the_quota_of_its_subtree() {
         assert_eq!(world.actor_count(), 1, "{yields} {idle}");
     }
 }
+
+#[test]
+fn memory_that_is_leased_is_not_a_sandbox_s() {
+    // Its leases are far smaller than the sandbox, and the pool is larger.
+    let source = "(defn make [n] (let loop ((i 0) (list nil)) (if (= i n) (length list) (loop (+ i 1) (cons i list)))))
+         (defn within [bytes f] (try (sandbox-open 100000000 bytes nil) (let ((value (f))) (sandbox-close) value) (catch e (error-kind e))))
+         (defn main []
+           (list (within 3000000 (lambda () (make 50000)))
+                 (within 3000000 (lambda () (make 1000000)))
+                 (within 3000000 (lambda () (within 500000 (lambda () (make 1000000)))))
+                 (make 50000)))";
+    let mut world = world();
+    let program = load(&mut world, source);
+    let root = world.spawn(program, &[]).unwrap();
+    world.set_quota(
+        root,
+        Quota {
+            memory_bytes: Some(20_000_000),
+            ..Quota::default()
+        },
+    );
+    let end = world.run_until_end(root).unwrap();
+    let spent = Datum::symbol("SandboxMemoryExceeded");
+    let made = Datum::Int(50_000);
+    let expected = Datum::List(vec![made.clone(), spent.clone(), spent, made]);
+    assert_eq!(value(&world, &end), expected);
+}

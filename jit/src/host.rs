@@ -4,7 +4,11 @@
 //! data; what comes back is an [`Answer`]. The interpreters check operands before an effect is made,
 //! so that a host sees only well-formed ones.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use pw_isa::ErrorKind;
+use pw_isa::wire::{Decoded, Reader, Writer};
 
 use crate::code_space::CodeSpace;
 use crate::fiber::parcel::Parcel;
@@ -32,6 +36,73 @@ impl CapabilityName {
     pub fn size_bytes(&self) -> u64 {
         let parameter = self.parameter.as_ref().map_or(0, Parcel::size_bytes);
         self.name.len() as u64 + parameter
+    }
+
+    /// Writes it in its canonical form.
+    pub fn write(&self, code: &CodeSpace, out: &mut Writer) {
+        out.text(&self.name);
+        out.u8(u8::from(self.parameter.is_some()));
+        if let Some(parameter) = &self.parameter {
+            parameter.write(code, out);
+        }
+    }
+
+    /// Reads what [`CapabilityName::write`] wrote. The programs that it refers to must be loaded.
+    ///
+    /// # Errors
+    /// What is wrong, and where.
+    pub fn read(code: &CodeSpace, input: &mut Reader<'_>) -> Decoded<CapabilityName> {
+        let name = input.text()?.to_owned();
+        let parameter = if input.flag()? {
+            Some(Parcel::read(code, input)?)
+        } else {
+            None
+        };
+        Ok(CapabilityName { name, parameter })
+    }
+}
+
+/// The capabilities that a sandbox keeps: of those that the actor holds, code in it can use no others.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    list: Arc<[CapabilityName]>,
+    /// No other sandbox of this process has it.
+    number: u64,
+}
+
+/// Another number than any before in this process, for [`Host::powers`]. Programs never see one.
+pub fn fresh_number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+impl Kept {
+    pub(crate) fn new(list: Arc<[CapabilityName]>) -> Kept {
+        Kept {
+            list,
+            number: fresh_number(),
+        }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether a capability that the actor holds can be used: in a sandbox that kept these, or outside of any.
+    pub fn allows(kept: Option<&Kept>, capability: &CapabilityName) -> bool {
+        kept.is_none_or(|kept| kept.list.contains(capability))
+    }
+
+    /// The same of one without a parameter.
+    pub fn allows_plain(kept: Option<&Kept>, name: &str) -> bool {
+        let is_named =
+            |capability: &CapabilityName| capability.name == name && capability.parameter.is_none();
+        kept.is_none_or(|kept| kept.list.iter().any(is_named))
+    }
+
+    /// All of them, in the order in which the program named them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &CapabilityName> {
+        self.list.iter()
     }
 }
 
@@ -191,17 +262,6 @@ pub enum Effect {
         /// Its arguments.
         arguments: Vec<Parcel>,
     },
-    /// Open a sandbox.
-    SandboxOpen {
-        /// Gas it may use.
-        gas: u64,
-        /// Logical bytes it may use.
-        memory_bytes: u64,
-        /// The capabilities it keeps.
-        capabilities: Vec<CapabilityName>,
-    },
-    /// Close the innermost sandbox.
-    SandboxClose,
 }
 
 /// What the surroundings say.
@@ -238,8 +298,21 @@ impl Answer {
 
 /// Whoever carries out effects.
 pub trait Host {
-    /// Carries out one effect, or says why not.
-    fn effect(&mut self, code: &CodeSpace, effect: Effect) -> Answer;
+    /// Carries out one effect, or says why not. In a sandbox only what it `kept` of the actor's capabilities counts; `None`
+    /// is outside of any.
+    fn effect(&mut self, code: &CodeSpace, kept: Option<&Kept>, effect: Effect) -> Answer;
+
+    /// The actor's address, if it never changes: native code need not ask for it then.
+    fn actor(&self) -> Option<u64> {
+        None
+    }
+
+    /// What stands for the state of the actor's powers: as long as it is the same number, in the same sandbox, so is the
+    /// answer to each [`Effect::HasCapability`], which native code need not ask for again then. Other actors have
+    /// the number only where all their answers are the same.
+    fn powers(&self) -> Option<u64> {
+        None
+    }
 
     /// An answer that could not be delivered, because a limit of the fiber was hit on the way. If the
     /// fiber goes on under higher limits, the same effect is asked for again; a host that gave something

@@ -4,14 +4,14 @@ use pw_isa::builder::{FunctionBuilder, ProgramBuilder};
 use pw_isa::op::{Control, Data};
 use pw_isa::operand::{Def, Flag, Imm, Use};
 use pw_isa::verify::verify;
-use pw_jit::host::{Answer, Effect, Host};
+use pw_jit::host::{Answer, Effect, Host, Kept};
 use pw_jit::interp::profile::Profile;
 use pw_jit::{CodeSpace, Fiber, Limits, interp, reference};
 
 struct NoHost;
 
 impl Host for NoHost {
-    fn effect(&mut self, _: &CodeSpace, _: Effect) -> Answer {
+    fn effect(&mut self, _: &CodeSpace, _: Option<&Kept>, _: Effect) -> Answer {
         Answer::error("there is no host")
     }
 }

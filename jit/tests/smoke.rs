@@ -4,14 +4,14 @@ use pw_isa::builder::{FunctionBuilder, ProgramBuilder};
 use pw_isa::op::{Arith, Compare, Control, Data, Function};
 use pw_isa::operand::{Def, Frame, Imm, Use};
 use pw_isa::verify::verify;
-use pw_jit::host::{Answer, Effect, Host};
+use pw_jit::host::{Answer, Effect, Host, Kept};
 use pw_jit::reference::{Outcome, run};
 use pw_jit::{CodeSpace, Fiber, Limits, Value};
 
 struct NoHost;
 
 impl Host for NoHost {
-    fn effect(&mut self, _: &CodeSpace, _: Effect) -> Answer {
+    fn effect(&mut self, _: &CodeSpace, _: Option<&Kept>, _: Effect) -> Answer {
         Answer::error("there is no host")
     }
 }

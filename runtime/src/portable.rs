@@ -364,6 +364,16 @@ impl Portable for Parcel {
     }
 }
 
+impl Portable for CapabilityName {
+    fn put(&self, out: &mut Out<'_>) {
+        self.write(out.code, &mut out.to);
+    }
+
+    fn get(input: &mut In<'_>) -> Decoded<CapabilityName> {
+        CapabilityName::read(input.code, &mut input.from)
+    }
+}
+
 impl Portable for Start {
     fn put(&self, out: &mut Out<'_>) {
         self.write(out.code, &mut out.to);
@@ -401,7 +411,6 @@ impl Portable for ErrorKind {
 }
 
 portable!(number ActorId);
-portable!(struct CapabilityName { name, parameter });
 portable!(struct Limits { gas, memory_bytes, depth, stack_bytes, collections_cost_gas });
 portable!(struct Place { function, pc, file, line });
 portable!(struct Failure {

@@ -109,6 +109,18 @@ pub(crate) enum Shape {
     Single(fn(Def, Use, Use) -> Op),
 }
 
+impl Shape {
+    /// Whether the operation is about the frame of the function in whose text it stands.
+    pub(crate) fn is_of_frame(&self) -> bool {
+        let op = match self {
+            Shape::Do0(op) => op(),
+            Shape::Do3(op) => op(Use(0), Use(0), Use(0)),
+            _ => return false,
+        };
+        matches!(op, Op::Sandbox(_))
+    }
+}
+
 /// An operand that the source leaves out.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Pad {

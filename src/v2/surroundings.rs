@@ -7,7 +7,7 @@ use pw_isa::v2::{Capability, HostFunction};
 use pw_jit::fiber::arena::Arena;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::heap::Heap;
-use pw_jit::host::{Answer, CapabilityName, Effect, Host};
+use pw_jit::host::{Answer, CapabilityName, Effect, Host, Kept};
 use pw_jit::{CodeSpace, Value as Register};
 
 use super::capabilities::CapDecision;
@@ -192,7 +192,7 @@ impl Bridge<'_> {
 }
 
 impl Host for Bridge<'_> {
-    fn effect(&mut self, code: &CodeSpace, effect: Effect) -> Answer {
+    fn effect(&mut self, code: &CodeSpace, _: Option<&Kept>, effect: Effect) -> Answer {
         let actor = |id: u64| u32::try_from(id).ok();
         match effect {
             Effect::Yield => {

@@ -10,7 +10,7 @@ mod generate;
 
 use physics_world::lang;
 use pw_isa::verify::verify;
-use pw_jit::host::{Answer, Effect, Host};
+use pw_jit::host::{Answer, Effect, Host, Kept};
 use pw_jit::reference::{self, Outcome};
 use pw_jit::text::{Style, value_text};
 use pw_jit::{CodeSpace, Fiber, Limits};
@@ -22,7 +22,7 @@ use generate::{Generator, Known};
 struct NoHost;
 
 impl Host for NoHost {
-    fn effect(&mut self, _: &CodeSpace, _: Effect) -> Answer {
+    fn effect(&mut self, _: &CodeSpace, _: Option<&Kept>, _: Effect) -> Answer {
         Answer::error("there is no host")
     }
 }

@@ -10,7 +10,7 @@ use physics_world::lang;
 use pw_isa::ErrorKind;
 use pw_isa::verify::verify;
 use pw_jit::fiber::parcel::Parcel;
-use pw_jit::host::{Answer, Effect, Host};
+use pw_jit::host::{Answer, Effect, Host, Kept};
 use pw_jit::reference::{self, Outcome};
 use pw_jit::text::{Style, value_text};
 use pw_jit::{CodeSpace, Fiber, Limits, Value};
@@ -20,7 +20,7 @@ use pw_jit::{CodeSpace, Fiber, Limits, Value};
 struct Console;
 
 impl Host for Console {
-    fn effect(&mut self, _code: &CodeSpace, effect: Effect) -> Answer {
+    fn effect(&mut self, _code: &CodeSpace, _: Option<&Kept>, effect: Effect) -> Answer {
         match effect {
             Effect::HostCall { name, arguments } if name == "count" => {
                 Answer::Done(Parcel::Plain(Value::int(arguments.len() as i64)))

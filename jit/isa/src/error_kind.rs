@@ -64,6 +64,10 @@ error_kinds! {
     UnknownOpCode = 17,
     /// What the actor, or the subtree that it belongs to, may do of something is used up.
     QuotaExceeded = 18,
+    /// The gas of a sandbox that the actor has opened is used up. Caught outside of the sandbox only.
+    SandboxGasExceeded = 19,
+    /// The memory of a sandbox that the actor has opened is used up after a collection. Caught outside of the sandbox only.
+    SandboxMemoryExceeded = 20,
 }
 
 impl ErrorKind {

@@ -60,7 +60,7 @@ impl Effects {
     pub const READ: Effects = Effects(1 << 6);
     /// Changes what another instruction can read.
     pub const WRITE: Effects = Effects(1 << 7);
-    /// Delivered to the host.
+    /// Delivered to the host, or changes what that answers.
     pub const HOST: Effects = Effects(1 << 8);
 
     /// The effects of both.

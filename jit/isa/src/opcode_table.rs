@@ -340,11 +340,11 @@ declare_opcodes! {
         HostCall "host-call" { dst: Def, name: Use, arguments: Span } [TRAP SAFEPOINT SUSPEND HOST ALLOCATE], work Bytes;
     }
 
-    /// A sandbox within an actor: own limits, fewer capabilities. Delivered to the host.
+    /// A sandbox within an actor: own limits, fewer capabilities.
     module "sandbox" Sandbox {
-        /// Opens a sandbox that may use this much gas and memory and keeps only these capabilities (a list).
+        /// Opens a sandbox that may use this much gas and memory and keeps only these capabilities (a list). It ends with the frame.
         SandboxOpen "sandbox-open" { gas: Use, memory: Use, capabilities: Use } [TRAP SAFEPOINT HOST], work Bytes;
-        /// Closes the innermost sandbox; Error when none is open.
+        /// Closes the innermost sandbox; Error when this function has not opened it.
         SandboxClose "sandbox-close" {} [TRAP SAFEPOINT HOST];
     }
 

@@ -62,9 +62,13 @@ impl Function {
 
     /// The innermost handler around `pc`.
     pub fn handler_at(&self, pc: u32) -> Option<&Handler> {
-        self.handlers
-            .iter()
-            .find(|handler| (handler.start..handler.end).contains(&pc))
+        self.handlers_at(pc).next()
+    }
+
+    /// All handlers around `pc`, the innermost first.
+    pub fn handlers_at(&self, pc: u32) -> impl Iterator<Item = &Handler> {
+        let all = self.handlers.iter();
+        all.filter(move |handler| (handler.start..handler.end).contains(&pc))
     }
 }
 

@@ -61,7 +61,8 @@ fn kinds_and_errors_keep_their_numbers() {
         errors.join(" "),
         "TypeMismatch ArithmeticOverflow DivisionByZero OutOfRange Arity CapabilityDenied \
          RecursionLimitExceeded MailboxFull Timeout ActorEnded HostLost Error Raised GasLimitExceeded \
-         MemoryLimitExceeded StackUnderflow InvalidHeapPtr UnknownOpCode QuotaExceeded"
+         MemoryLimitExceeded StackUnderflow InvalidHeapPtr UnknownOpCode QuotaExceeded \
+         SandboxGasExceeded SandboxMemoryExceeded"
     );
     for (tag, kind) in Kind::ALL.into_iter().enumerate() {
         assert_eq!(

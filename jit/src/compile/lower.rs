@@ -10,7 +10,7 @@ use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, SigRef, U
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use pw_isa::Kind;
-use pw_isa::op::{Control, Data, Function as Call, Op};
+use pw_isa::op::{Actor, Capability, Control, Data, Function as Call, Op};
 
 use super::Request;
 use super::blocks::Block;
@@ -419,6 +419,8 @@ impl<'a> Lowering<'a, '_> {
                     self.note_moves();
                     return goes_on;
                 }
+                Op::Actor(Actor::SelfId { dst }) => self.own_address(dst),
+                Op::Capability(Capability::HasCapability { dst, .. }) => self.has_capability(dst),
                 _ => unreachable!("a plan for an instruction that has none"),
             },
         }

@@ -53,6 +53,7 @@ mod numbers;
 mod objects;
 mod parts;
 mod plans;
+mod powers;
 mod raises;
 mod ranges;
 mod registers;

@@ -2,7 +2,8 @@
 //! then known about their results.
 
 use pw_isa::op::{
-    Access, Arith, Compare, Control, Data, Effects, Float, Function as Call, Op, Text,
+    Access, Actor, Arith, Capability, Compare, Control, Data, Effects, Float, Function as Call, Op,
+    Text,
 };
 use pw_isa::operand::Use;
 use pw_isa::{Kind, KindSet};
@@ -85,6 +86,10 @@ impl Evidence<'_> {
             Op::Function(op) => self.call_plan(pc, op, generic, types),
             Op::Text(op) => self.text_plan(pc, op, types),
             Op::Float(_) => Plan::Aside,
+            Op::Actor(Actor::SelfId { .. }) => Plan::Plain,
+            Op::Capability(Capability::HasCapability { .. }) if self.question(pc).is_some() => {
+                Plan::Plain
+            }
             _ => Plan::Exit,
         };
         let is_guess = !matches!(

@@ -10,7 +10,8 @@ use std::rc::Rc;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, InstBuilder};
-use pw_isa::op::{Control, Effects, Op};
+use pw_isa::op::{Control, Effects, Op, Sandbox};
+use pw_isa::{Function, program};
 
 use super::blocks;
 use super::lower::Lowering;
@@ -84,6 +85,14 @@ impl Handler {
     }
 }
 
+/// Whether a handler has the opening of a sandbox in its range: what goes on there closes sandboxes, which native code
+/// does not.
+fn opens_sandbox(function: &Function, handler: &program::Handler) -> bool {
+    let range = handler.start as usize..handler.end as usize;
+    let mut code = function.code[range].iter();
+    code.any(|op| matches!(op, Op::Sandbox(Sandbox::SandboxOpen { .. })))
+}
+
 impl Evidence<'_> {
     /// The handler of what is raised at an instruction in this frame, if it has run. A function called in place of
     /// this frame raises in the caller's.
@@ -93,7 +102,7 @@ impl Evidence<'_> {
         let effects = op.info().effects;
         let is_tail_call = effects.has(Effects::CALL.with(Effects::END));
         let has_run = self.site(handler.target).count > 0;
-        (has_run && !is_tail_call).then(|| Handler {
+        (has_run && !is_tail_call && !opens_sandbox(self.function, handler)).then(|| Handler {
             block: self.place.blocks.at(handler.target),
             dst: handler.dst,
         })
@@ -119,8 +128,11 @@ impl Evidence<'_> {
 impl<'a> Lowering<'a, '_> {
     /// Where what is raised at the current instruction goes on.
     pub(super) fn raised_here(&self) -> Raised<'a> {
-        if blocks::handler(self.scope.function, self.pc).is_none() {
+        let Some(handler) = blocks::handler(self.scope.function, self.pc) else {
             return self.scope.raised.clone();
+        };
+        if opens_sandbox(self.scope.function, handler) {
+            return Raised::Out;
         }
         let types = &self.scope.part.types.at_start;
         match self.scope.evidence.handler(self.pc) {

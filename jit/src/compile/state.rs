@@ -195,6 +195,11 @@ pub(crate) struct NativeState<'a> {
     pub(crate) exit_body: u64,
     /// In code that can be made to leave: the exits that are still passed by.
     pub(crate) exits_left: u64,
+    /// What is known about the actor: which bits of the answers to the program's questions about capabilities say
+    /// something, these answers, and its address; see `tier/powers.rs`.
+    pub(crate) known: u64,
+    pub(crate) answers: u64,
+    pub(crate) actor: u64,
     /// Frames that an exit has added.
     pub(crate) frames: u64,
     /// What the function returned that was entered, or that the interpreter has run.

@@ -12,8 +12,10 @@ use pw_isa::wire::{DecodeError, Decoded, Reader, Writer};
 use super::arena::{Arena, Counters};
 use super::graph::{Decoder, Encoder, ProgramTable};
 use super::parcel::read_programs;
+use super::sandbox::{KEPT_BYTES_MAX, KEPT_MAX, SANDBOXES_MAX, Sandbox, Sandboxes};
 use super::{Fiber, Globals, Limits, State, UNSET};
 use crate::code_space::CodeSpace;
+use crate::host::{CapabilityName, Kept};
 use crate::value::Value;
 
 /// The first bytes of an image.
@@ -23,7 +25,8 @@ pub const MAGIC: [u8; 4] = *b"PWI1";
 /// | version | change |
 /// |---|---|
 /// | 1 | first |
-pub const VERSION: u16 = 1;
+/// | 2 | open sandboxes, behind everything else; a fiber without any has the body that it had |
+pub const VERSION: u16 = 2;
 
 /// The hash of a fiber's state: equal for equal states, in every tier and layout.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -137,6 +140,7 @@ impl Fiber {
                 }
             }
         }
+        write_sandboxes(&mut roots, &mut encoder, code, self.sandboxes());
         let complete = encoder.objects(out);
         debug_assert!(complete, "a state has no bound");
         out.bytes.extend_from_slice(&roots.bytes);
@@ -171,8 +175,10 @@ impl Fiber {
             return Err(header.error("not an image: it does not start with PWI1"));
         }
         let version = header.u16()?;
-        if version != VERSION {
-            return Err(header.error(format!("version {version}; this reader knows {VERSION}")));
+        if !(1..=VERSION).contains(&version) {
+            return Err(header.error(format!(
+                "version {version}; this reader knows 1 to {VERSION}"
+            )));
         }
         let hash = header.hash()?;
         let start = header.offset();
@@ -206,6 +212,7 @@ fn read_body(code: &CodeSpace, body: &[u8], stack_bytes_max: u64) -> Decoded<Fib
     };
     let frame = read_frames(code, &programs, &decoder, &mut input, &mut stack, state)?;
     let globals = read_globals(code, &programs, &decoder, &mut input)?;
+    let sandboxes = read_sandboxes(code, &programs, &mut input, &frame, state)?;
     input.finish()?;
     // Everything in the image was allocated once, so a fiber's counters cannot know of less.
     let present = arena.counters.allocated;
@@ -217,7 +224,7 @@ fn read_body(code: &CodeSpace, body: &[u8], stack_bytes_max: u64) -> Decoded<Fib
     }
     arena.counters = counters;
     arena.statistics = Default::default();
-    Ok(Fiber {
+    let mut fiber = Fiber {
         space: code.id,
         stack: stack.slots,
         program: frame.program,
@@ -228,9 +235,12 @@ fn read_body(code: &CodeSpace, body: &[u8], stack_bytes_max: u64) -> Decoded<Fib
         state,
         arena,
         globals: (!globals.is_empty()).then(|| Box::new(Globals(globals))),
+        sandboxes: (!sandboxes.is_empty()).then(|| Box::new(Sandboxes(sandboxes))),
         gas_used,
         limits,
-    })
+    };
+    fiber.mark_all_sandboxed();
+    Ok(fiber)
 }
 
 fn read_counters(input: &mut Reader<'_>) -> Decoded<(u64, Limits, Counters)> {
@@ -287,20 +297,9 @@ fn read_frames(
     let count = input.count(3)?;
     let mut newest: Option<Newest> = None;
     for number in 0..count {
-        let position = input.varint32()?;
-        let function = input.varint32()?;
-        let pc = input.varint32()?;
-        let Some(program) = programs.programs.get(position as usize).copied() else {
-            return Err(input.error(format!("program {position} is not in the table")));
-        };
+        let (program, function, pc) = read_place(code, programs, input)?;
         let loaded = code.program(program);
-        let functions = &loaded.program().functions;
-        let Some(body) = functions
-            .get(function as usize)
-            .filter(|body| (pc as usize) < body.code.len())
-        else {
-            return Err(input.error(format!("function {function} has no instruction {pc}")));
-        };
+        let body = loaded.function(function);
         let base = match &newest {
             None => 1,
             Some(caller) => enter_from(code, caller, &stack.slots, input)?,
@@ -408,4 +407,127 @@ fn read_globals(
         globals.push((program, values));
     }
     Ok(globals)
+}
+
+/// Nothing where there are none.
+fn write_sandboxes(
+    out: &mut Writer,
+    encoder: &mut Encoder<'_>,
+    code: &CodeSpace,
+    sandboxes: &[Sandbox],
+) {
+    if !sandboxes.is_empty() {
+        out.varint(sandboxes.len() as u64);
+    }
+    for sandbox in sandboxes {
+        out.varint(u64::from(sandbox.depth));
+        let program = encoder.program(sandbox.program);
+        out.varint(program);
+        out.varint(u64::from(sandbox.function));
+        out.varint(u64::from(sandbox.pc));
+        out.varint(sandbox.gas);
+        out.varint(sandbox.memory_bytes);
+        out.varint(sandbox.gas_end);
+        out.varint(sandbox.memory_end);
+        out.varint(sandbox.kept.iter().len() as u64);
+        for capability in sandbox.kept.iter() {
+            capability.write(code, out);
+        }
+    }
+}
+
+fn read_sandboxes(
+    code: &CodeSpace,
+    programs: &ProgramTable,
+    input: &mut Reader<'_>,
+    newest: &Newest,
+    state: State,
+) -> Decoded<Vec<Sandbox>> {
+    let mut sandboxes: Vec<Sandbox> = Vec::new();
+    if input.remaining() == 0 {
+        return Ok(sandboxes);
+    }
+    let count = input.count(9)?;
+    if count == 0 {
+        return Err(input.error("no sandbox, but something behind the end"));
+    }
+    if count > SANDBOXES_MAX || matches!(state, State::Done(_)) {
+        return Err(input.error(format!("{count} open sandboxes")));
+    }
+    for _ in 0..count {
+        let sandbox = read_sandbox(code, programs, input)?;
+        let opener = &code
+            .program(sandbox.program)
+            .function(sandbox.function)
+            .code;
+        let is_opened = matches!(
+            opener[sandbox.pc as usize],
+            Op::Sandbox(pw_isa::op::Sandbox::SandboxOpen { .. })
+        );
+        let fits = sandboxes.last().is_none_or(|around| {
+            around.depth <= sandbox.depth
+                && around.gas_end >= sandbox.gas_end
+                && around.memory_end >= sandbox.memory_end
+        });
+        if !is_opened || !fits || !(1..=newest.depth).contains(&sandbox.depth) {
+            return Err(input.error("a sandbox that cannot be open there"));
+        }
+        sandboxes.push(sandbox);
+    }
+    Ok(sandboxes)
+}
+
+fn read_sandbox(
+    code: &CodeSpace,
+    programs: &ProgramTable,
+    input: &mut Reader<'_>,
+) -> Decoded<Sandbox> {
+    let depth = input.varint32()?;
+    let (program, function, pc) = read_place(code, programs, input)?;
+    let gas = input.varint()?;
+    let memory_bytes = input.varint()?;
+    let gas_end = input.varint()?;
+    let memory_end = input.varint()?;
+    let count = input.count(2)?;
+    if count > KEPT_MAX {
+        return Err(input.error(format!("{count} capabilities of a sandbox")));
+    }
+    let kept: Vec<CapabilityName> = (0..count)
+        .map(|_| CapabilityName::read(code, input))
+        .collect::<Decoded<_>>()?;
+    let bytes: u64 = kept.iter().map(CapabilityName::size_bytes).sum();
+    if bytes > KEPT_BYTES_MAX {
+        return Err(input.error(format!("capabilities of a sandbox of {bytes} bytes")));
+    }
+    Ok(Sandbox {
+        depth,
+        program,
+        function,
+        pc,
+        gas,
+        memory_bytes,
+        gas_end,
+        memory_end,
+        kept: Kept::new(kept.into()),
+    })
+}
+
+/// An instruction that exists: program, function, pc.
+fn read_place(
+    code: &CodeSpace,
+    programs: &ProgramTable,
+    input: &mut Reader<'_>,
+) -> Decoded<(u32, u32, u32)> {
+    let position = input.varint32()?;
+    let function = input.varint32()?;
+    let pc = input.varint32()?;
+    let Some(program) = programs.programs.get(position as usize).copied() else {
+        return Err(input.error(format!("program {position} is not in the table")));
+    };
+    let functions = &code.program(program).program().functions;
+    let body = functions.get(function as usize);
+    if body.is_none_or(|body| pc as usize >= body.code.len()) {
+        return Err(input.error(format!("function {function} has no instruction {pc}")));
+    }
+    Ok((program, function, pc))
 }

@@ -18,6 +18,7 @@ mod graph;
 pub(crate) mod hibernate;
 pub mod image;
 pub mod parcel;
+pub(crate) mod sandbox;
 pub mod start;
 
 use pw_isa::{Function, cost};
@@ -81,10 +82,12 @@ pub(crate) const UNSET: Value = Value { tag: 0xfe, bits: 0 };
 /// Set in the second word of the header of a frame whose return is to be noticed: as a part of the program's
 /// number it names none, so that the fast loop stops before the return. Only within a slice.
 const WATCHED: u64 = 1 << 63;
+/// The same of a frame that a sandbox belongs to, for as long as the frame is there.
+const SANDBOXED: u64 = 1 << 62;
 
 /// The program that a header names.
 fn program_of(header: Value) -> u32 {
-    ((header.bits & !WATCHED) >> 32) as u32
+    ((header.bits & !(WATCHED | SANDBOXED)) >> 32) as u32
 }
 
 /// The globals of a fiber, by program.
@@ -109,6 +112,8 @@ pub struct Fiber {
     pub(crate) arena: Arena,
     /// Globals, by program; most fibers have none.
     pub(crate) globals: Option<Box<Globals>>,
+    /// Open sandboxes; most fibers have none.
+    pub(crate) sandboxes: Option<Box<sandbox::Sandboxes>>,
     pub(crate) gas_used: u64,
     pub(crate) limits: Limits,
 }
@@ -145,6 +150,7 @@ impl Fiber {
             state: State::Ready,
             arena: Arena::new(),
             globals: None,
+            sandboxes: None,
             gas_used: 0,
             limits,
         };
@@ -216,7 +222,9 @@ impl Fiber {
 
     /// Counts gas that was used elsewhere: by another fiber whose place this one takes.
     pub fn count_gas(&mut self, gas_used: u64) {
-        self.gas_used = self.gas_used.max(gas_used);
+        let more = gas_used.saturating_sub(self.gas_used);
+        self.gas_used += more;
+        self.move_sandbox_ends(more);
     }
 
     /// The limits.
@@ -387,8 +395,9 @@ impl Fiber {
             .saturating_add(counters.allocated)
             .saturating_add(stack_counted);
         let wanted = used.saturating_add(bytes);
+        let limit = self.bounds().memory_bytes;
         let peak = &mut self.arena.statistics.peak_bytes;
-        *peak = (*peak).max(wanted.min(self.limits.memory_bytes));
+        *peak = (*peak).max(wanted.min(limit));
         // The stack is scanned by every collection, so a deep one makes collections rarer and dearer.
         let threshold = cost::collection_threshold(counters.live.saturating_add(stack_bytes));
         // What was collected and not allocated since is not collected again: an instruction that hit the
@@ -396,7 +405,7 @@ impl Fiber {
         let due = bytes > 0
             && counters.allocated > 0
             && counters.allocated.saturating_add(bytes) > threshold;
-        if due || wanted > self.limits.memory_bytes {
+        if due || wanted > limit {
             self.collect_for(code, bytes, stack_counted, stack_bytes)?;
         }
         self.arena.allow(Some(bytes));
@@ -416,10 +425,11 @@ impl Fiber {
             let gas = cost::collection_gas(live.saturating_add(stack_bytes));
             self.gas_used = self.gas_used.saturating_add(gas);
         }
-        if live.saturating_add(stack_counted).saturating_add(bytes) > self.limits.memory_bytes {
+        let bounds = self.bounds();
+        if live.saturating_add(stack_counted).saturating_add(bytes) > bounds.memory_bytes {
             return Err(LimitHit::Memory);
         }
-        if self.gas_used > self.limits.gas {
+        if self.gas_used > bounds.gas {
             Err(LimitHit::Gas)
         } else {
             Ok(())
@@ -488,11 +498,11 @@ impl Fiber {
         ends.max().unwrap_or(0)
     }
 
-    /// Gas used after `gas` more; `None` when the limit does not allow it. Gas that cannot be counted is
+    /// Gas used after `gas` more; `None` when the limit, or that of a sandbox, does not allow it. Gas that cannot be counted is
     /// beyond any limit.
     pub(crate) fn gas_after(&self, gas: u64) -> Option<u64> {
         let after = self.gas_used.checked_add(gas)?;
-        (after <= self.limits.gas).then_some(after)
+        (after <= self.bounds().gas).then_some(after)
     }
 
     /// The program and function of the newest frame.

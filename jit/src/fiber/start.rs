@@ -307,6 +307,7 @@ impl Fiber {
             state: State::Ready,
             arena,
             globals: None,
+            sandboxes: None,
             gas_used: 0,
             limits,
         };

@@ -161,6 +161,8 @@ pub(crate) struct InternalProgram {
     pub(crate) values: Box<[Value]>,
     /// Function and pc of every counter: loops, and the entry of each function behind its loops.
     pub(crate) sites: Box<[(u32, u32)]>,
+    /// Where the program asks about capabilities that are Symbols, rising, with a number for each of these.
+    pub(crate) questions: Box<[((u32, u32), u32)]>,
 }
 
 impl InternalProgram {
@@ -173,6 +175,13 @@ impl InternalProgram {
             _ => 0,
         };
         (place != 0).then(|| place.into())
+    }
+
+    /// The number of the capability that an instruction asks about, if it has one.
+    pub(crate) fn question_at(&self, function: u32, pc: u32) -> Option<u32> {
+        let place = (function, pc);
+        let found = self.questions.binary_search_by_key(&place, |(at, _)| *at);
+        found.ok().map(|found| self.questions[found].1)
     }
 
     /// The function behind the last: a return to it stops the loop.

@@ -21,8 +21,8 @@ use super::aside::Aside;
 use super::form::{Instruction, InternalFunction, InternalProgram};
 use super::profile::Profile;
 use crate::code_space::CodeSpace;
-use crate::fiber::Fiber;
 use crate::fiber::arena::Arena;
+use crate::fiber::{Fiber, Limits};
 use crate::heap::Heap;
 use crate::memo::Situation;
 use crate::value::Value;
@@ -92,8 +92,8 @@ impl<'a> Stay<'a> {
         slice_end: u64,
         mark: usize,
     ) -> Option<Stay<'a>> {
-        let budget = fiber
-            .limits
+        let bounds = fiber.bounds();
+        let budget = bounds
             .gas
             .min(slice_end)
             .saturating_sub(fiber.gas_used)
@@ -105,7 +105,7 @@ impl<'a> Stay<'a> {
         if budget < u64::from(rest) {
             return None;
         }
-        let (stack_slots, allocated_max) = room(fiber);
+        let (stack_slots, allocated_max) = room(fiber, &bounds);
         let stack_slots = stack_slots.min(fiber.stack.len()).min(mark);
         // The oldest frame stands at the front of the stack. It has no caller, which no program's number says.
         fiber.stack[0].bits = u64::MAX;
@@ -190,7 +190,7 @@ impl<'a> Stay<'a> {
         let slots = unsafe { regs.offset_from(start) } as u64;
         Situation {
             gas: gas.max(0) as u64,
-            limits: fiber.limits,
+            limits: fiber.bounds(),
             counters: fiber.arena.counters,
             depth,
             stack_bytes: slots * cost::SLOT_BYTES,
@@ -545,12 +545,12 @@ impl<'a> Hot<'a> {
 /// How far the stack (in slots) and the bytes allocated may grow without any chance of a collection or
 /// a limit; conservative, for the exact places are found by the reference interpreter. A return can
 /// bring a larger frame back than the newest is, so the stack counts with all the slots it has.
-fn room(fiber: &Fiber) -> (usize, u64) {
+fn room(fiber: &Fiber, bounds: &Limits) -> (usize, u64) {
     let counters = fiber.arena.counters;
     let slots = fiber.stack.len() as u64;
-    let left = fiber.limits.memory_bytes.saturating_sub(counters.live);
+    let left = bounds.memory_bytes.saturating_sub(counters.live);
     let threshold = cost::collection_threshold(counters.live);
-    let Some(limit) = fiber.limits.stack_bytes else {
+    let Some(limit) = bounds.stack_bytes else {
         let allocated_max = threshold.min(left.saturating_sub(slots * cost::SLOT_BYTES));
         let left = left.saturating_sub(allocated_max.max(counters.allocated));
         let stack_slots = slots.min(left / cost::SLOT_BYTES);

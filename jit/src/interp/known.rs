@@ -2,7 +2,7 @@
 //! constants.
 
 use pw_isa::Kind;
-use pw_isa::op::{Access, Compare, Data, Op};
+use pw_isa::op::{Access, Capability, Compare, Data, Op};
 use pw_isa::operand::Def;
 
 use super::branches::branch_on;
@@ -12,10 +12,18 @@ use super::fuse::Fuser;
 use super::rewrite::{instruction, slot};
 
 impl Fuser<'_> {
-    /// Tells instructions that look for keys which constant the key is, where that shows.
+    /// Tells instructions that look for keys which constant the key is, where that shows; and those that ask about
+    /// capabilities which Symbol names it.
     pub(super) fn hint_keys(&self, code: &mut [Instruction]) {
         for pc in 0..code.len() {
             let (key, shift) = match self.source.code[pc] {
+                Op::Capability(Capability::HasCapability { capability, .. }) => {
+                    let place = self.constant_in(capability.0, pc, code);
+                    let values = &self.rewriter.values;
+                    let is_name = |place: &u16| values[usize::from(*place)].kind() == Kind::Symbol;
+                    code[pc].imm = place.filter(is_name).map_or(0, i32::from);
+                    continue;
+                }
                 Op::Data(Data::MapGet { key, .. }) => (key, 16),
                 Op::Data(
                     Data::MapSet { key, .. }

@@ -56,6 +56,7 @@ use crate::fiber::{Fiber, State};
 use crate::host::Host;
 use crate::memo::Memo;
 use crate::reference::{self, Outcome};
+use crate::tier::powers::Asked;
 use crate::tier::{Jit, Native};
 use crate::value::Value;
 use profile::Profile;
@@ -189,7 +190,8 @@ fn run_with(
         let native = match tiers.jit.as_deref_mut() {
             Some(jit) => {
                 jit.catch_up(code, profile);
-                jit.go_on(fiber, code, profile, tiers.memo.as_deref_mut(), slice_end)
+                let memo = tiers.memo.as_deref_mut();
+                jit.go_on(fiber, code, profile, (memo, &*host), slice_end)
             }
             None => Native::None,
         };
@@ -238,6 +240,10 @@ fn run_with(
         let depth = fiber.depth();
         let steps = if is_poor { STEPS_POOR } else { 1 };
         for place in 0..observed.max(steps) {
+            let asked = match &tiers.jit {
+                Some(_) => Asked::of(fiber, code, &*host),
+                None => None,
+            };
             let step = |fiber: &mut Fiber| reference::step(fiber, code, host, slice_end);
             let outcome = tiers.note(fiber, code, None, |fiber| {
                 if place < observed {
@@ -248,6 +254,9 @@ fn run_with(
             });
             if let Some(outcome) = outcome {
                 return outcome;
+            }
+            if let (Some(asked), Some(jit)) = (asked, tiers.jit.as_deref_mut()) {
+                jit.learn(asked, fiber, &*host);
             }
             if place >= observed && fiber.depth() != depth {
                 break;

@@ -3,7 +3,9 @@
 //! Three passes over each function: every instruction on its own, then the gas from each instruction to
 //! the end of its block, then [fusing](super::fuse).
 
-use pw_isa::op::{Arith, Compare, Control, Data, Effects, Float, Function as Call, Op, Text};
+use pw_isa::op::{
+    Arith, Capability, Compare, Control, Data, Effects, Float, Function as Call, Op, Text,
+};
 use pw_isa::operand::{Def, Frame, FuncLink, Use};
 use pw_isa::{Function, Kind, Link};
 
@@ -11,6 +13,7 @@ use super::arith::library_call;
 use super::form::{Code, Instruction, InternalFunction, InternalProgram, SLOT_SHIFT};
 use super::fuse::Fuser;
 use crate::code_space::LoadedProgram;
+use crate::tier::powers::QUESTIONS_MAX;
 use crate::value::Value;
 
 /// The internal form of a loaded program.
@@ -28,13 +31,44 @@ pub(crate) fn rewrite(program: &LoadedProgram) -> InternalProgram {
             .function()
         })
         .unzip();
+    let questions = questions(program, &plain, &values);
     functions.push(InternalFunction::boundary(plain.len() as u32));
     InternalProgram {
         functions: functions.into(),
         plain: plain.into(),
         values: values.into_boxed_slice(),
         sites: sites.into_boxed_slice(),
+        questions,
     }
+}
+
+/// Numbers the capabilities that a program asks about by name, as far as there are numbers.
+fn questions(
+    program: &LoadedProgram,
+    plain: &[Box<[Instruction]>],
+    values: &[Value],
+) -> Box<[((u32, u32), u32)]> {
+    let mut named: Vec<Value> = Vec::new();
+    let mut questions = Vec::new();
+    for (number, code) in (0..).zip(plain) {
+        let ops = &program.function(number).code;
+        for ((pc, op), instruction) in (0..).zip(ops).zip(code) {
+            let asks = matches!(op, Op::Capability(Capability::HasCapability { .. }));
+            if !asks || instruction.imm == 0 {
+                continue;
+            }
+            let name = values[instruction.imm as usize];
+            let question = named.iter().position(|known| *known == name);
+            let question = question.unwrap_or_else(|| {
+                named.push(name);
+                named.len() - 1
+            });
+            if question < QUESTIONS_MAX {
+                questions.push(((number, pc), question as u32));
+            }
+        }
+    }
+    questions.into()
 }
 
 pub(super) struct Rewriter<'a> {

@@ -253,10 +253,11 @@ impl Memo {
             self.count(program, function, 0);
             return None;
         };
-        let end = slice_end.min(fiber.limits.gas);
+        let limits = fiber.bounds();
+        let end = slice_end.min(limits.gas);
         let place = Situation {
             gas: end.saturating_sub(fiber.gas_used),
-            limits: fiber.limits,
+            limits,
             counters: fiber.arena.counters,
             depth: fiber.depth,
             stack_bytes: first as u64 * cost::SLOT_BYTES,

@@ -33,7 +33,7 @@ impl Machine<'_> {
             Actor::Exit { value } => {
                 let value = self.get(value);
                 let packed = self.pack(value)?;
-                match self.host.effect(self.code, Effect::Exit { value: packed }) {
+                match self.ask(Effect::Exit { value: packed }) {
                     Answer::Refused { kind, message } => Err(Stop::Error(kind, message)),
                     Answer::Again => Ok(Next::Again),
                     Answer::Done(_) | Answer::Pending => Ok(Next::Done(value)),

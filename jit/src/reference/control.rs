@@ -26,6 +26,7 @@ impl Machine<'_> {
         if !self.fiber.pop_frame() {
             return Ok(Next::Done(value));
         }
+        self.fiber.close_sandboxes_of_left_frames();
         self.fiber.stack[header] = value;
         Ok(Next::Advance)
     }

@@ -11,9 +11,15 @@ use crate::host::{Answer, CapabilityName, Effect};
 use crate::value::Value;
 
 impl Machine<'_> {
+    /// Asks the host.
+    #[inline(always)]
+    pub(super) fn ask(&mut self, effect: Effect) -> Answer {
+        self.host.effect(self.code, self.fiber.kept(), effect)
+    }
+
     /// Asks the host, and puts its answer in the instruction's result register.
     pub(super) fn effect(&mut self, effect: Effect) -> Step {
-        match self.host.effect(self.code, effect) {
+        match self.host.effect(self.code, self.fiber.kept(), effect) {
             Answer::Done(parcel) => {
                 let delivered = self.deliver(&parcel);
                 if matches!(delivered, Err(Stop::Limit(_))) {

@@ -207,7 +207,7 @@ impl Machine<'_> {
             .stack_bytes
             .is_some_and(|limit| stack_bytes > limit)
         {
-            return Err(Stop::Limit(ErrorKind::MemoryLimitExceeded));
+            return Err(Stop::Own(ErrorKind::MemoryLimitExceeded));
         }
         Ok(self.fiber.reserve(self.code, bytes, stack_bytes)?)
     }

@@ -75,8 +75,10 @@ enum Stop {
     Error(ErrorKind, String),
     /// It raises a value.
     Value(Value),
-    /// It hits a limit of the fiber.
+    /// It hits a limit of the fiber, or the bound of a sandbox.
     Limit(ErrorKind),
+    /// It hits a limit of the fiber that sandboxes have no part in.
+    Own(ErrorKind),
 }
 
 type Step = Result<Next, Stop>;
@@ -181,10 +183,11 @@ pub fn answer(
     let (program, _) = machine.fiber.current(code);
     let facts = program.step_facts(machine.fiber.function, machine.fiber.pc);
     machine.work = facts.work;
-    let step = match answer {
-        Ok(parcel) => machine.deliver(&parcel),
-        Err((kind, message)) => Err(Stop::Error(kind, message)),
+    let step = match &answer {
+        Ok(parcel) => machine.deliver(parcel),
+        Err((kind, message)) => Err(Stop::Error(*kind, message.clone())),
     };
+    let is_limit = matches!(step, Err(Stop::Limit(_)));
     let answered = match step {
         Ok(_) => {
             machine.fiber.pc += 1;
@@ -192,6 +195,13 @@ pub fn answer(
         }
         Err(stop) => machine.raise(stop),
     };
+    // What did not fit in a sandbox may be asked for again outside.
+    if is_limit
+        && answered.is_ok()
+        && let Ok(parcel) = answer
+    {
+        machine.host.take_back(parcel);
+    }
     // At a limit it goes on waiting: under a higher one the answer can be given again.
     if answered
         .as_ref()
@@ -238,6 +248,7 @@ impl<'a> Machine<'a> {
         self.charged = 0;
         let Some(after) = self.fiber.gas_after(gas) else {
             let failed = self.raise(Stop::Limit(ErrorKind::GasLimitExceeded));
+            self.fiber.arena.allow(None);
             return failed.err().map(Outcome::Failed);
         };
         if after > slice_end {
@@ -268,6 +279,7 @@ impl<'a> Machine<'a> {
                 return Some(Outcome::Preempted);
             }
             Ok(Next::Done(value)) => {
+                self.fiber.keep_sandboxes(0);
                 self.fiber.state = State::Done(value);
                 return Some(Outcome::Done(value));
             }
@@ -328,7 +340,7 @@ impl<'a> Machine<'a> {
 
     /// Units of work that the gas limit still allows.
     fn affordable_work(&self) -> u64 {
-        let left = self.fiber.limits.gas.saturating_sub(self.fiber.gas_used);
+        let left = self.fiber.bounds().gas.saturating_sub(self.fiber.gas_used);
         let unit = [64, 8, 4]
             .into_iter()
             .find(|unit| cost::work_gas(self.work, *unit) == 1)

@@ -8,8 +8,9 @@ use super::{Machine, Stop};
 use crate::code_space::CodeSpace;
 use crate::failure::{BACKTRACE_HALF, Failure, Place};
 use crate::fiber::parcel::Parcel;
+use crate::fiber::sandbox::{Bound, Sandbox};
 use crate::fiber::{Fiber, FrameView};
-use crate::host::{Answer, Effect, Host};
+use crate::host::{Answer, Effect, Host, Kept};
 use crate::text::{Style, value_text_within};
 use crate::value::Value;
 
@@ -55,41 +56,102 @@ pub(crate) fn error_of(fiber: &mut Fiber, code: &CodeSpace) -> Option<(ErrorKind
 struct Nobody;
 
 impl Host for Nobody {
-    fn effect(&mut self, _: &CodeSpace, effect: Effect) -> Answer {
+    fn effect(&mut self, _: &CodeSpace, _: Option<&Kept>, effect: Effect) -> Answer {
         unreachable!("{effect:?} of an instruction that asks nobody")
     }
 }
 
+/// A handler around the place where a frame stands.
+struct Landing {
+    /// The frame, counted from the oldest.
+    depth: u32,
+    /// Its program and function.
+    function: (u32, u32),
+    handler: Handler,
+}
+
+impl Landing {
+    /// Whether it is outside of a sandbox: rule 2 of [`crate::fiber::sandbox`].
+    fn is_outside(&self, sandbox: &Sandbox) -> bool {
+        if self.depth != sandbox.depth {
+            return self.depth < sandbox.depth;
+        }
+        let range = self.handler.start..self.handler.end;
+        self.function == (sandbox.program, sandbox.function) && range.contains(&sandbox.pc)
+    }
+}
+
 impl Machine<'_> {
-    /// Goes on at the innermost handler, or fails.
+    /// Goes on at the innermost handler, or fails. What a sandbox's bound ends goes on outside of it; other errors leave
+    /// the sandboxes that their handler is outside of.
     pub(super) fn raise(&mut self, stop: Stop) -> Result<(), Box<Failure>> {
-        if let Stop::Limit(kind) = stop {
-            return Err(self.fail_at_limit(kind));
+        let mut stop = stop;
+        let mut struck = self.struck(&stop);
+        loop {
+            // A handler must be outside of the sandboxes from this one on.
+            let mut inside_from = self.fiber.open_sandboxes();
+            if let Some((place, bound)) = struck {
+                inside_from = place;
+                stop = self.end_of_sandbox(place, bound);
+            }
+            if let Stop::Limit(kind) | Stop::Own(kind) = stop {
+                return Err(self.fail_at_limit(kind));
+            }
+            let Some(landing) = self.find_landing(inside_from) else {
+                return Err(self.fail(stop));
+            };
+            let open = self.fiber.sandboxes().iter();
+            let around = open.take_while(|sandbox| !landing.is_outside(sandbox));
+            let closed = self.fiber.keep_sandboxes(around.count());
+            match self.raised_value(stop) {
+                Ok(value) => {
+                    self.unwind(&landing, value);
+                    return Ok(());
+                }
+                // Making the error has reached a bound further out.
+                Err(kind) => {
+                    stop = Stop::Limit(kind);
+                    struck = self.struck(&stop);
+                    self.fiber.reopen_sandboxes(closed);
+                }
+            }
         }
-        let Some((depth, handler)) = self.find_handler() else {
-            return Err(self.fail(stop));
-        };
-        let value = match self.raised_value(stop) {
-            Ok(value) => value,
-            Err(kind) => return Err(self.fail_at_limit(kind)),
-        };
-        while self.fiber.depth > depth {
-            self.fiber.pop_frame();
-        }
-        let slot = self.fiber.base + usize::from(handler.dst);
-        self.fiber.stack[slot] = value;
-        self.fiber.pc = handler.target;
-        Ok(())
     }
 
-    /// The depth of the frame whose handler is the innermost, and the handler.
-    fn find_handler(&self) -> Option<(u32, Handler)> {
+    /// The sandbox whose bound an instruction has reached, if it is one's.
+    fn struck(&self, stop: &Stop) -> Option<(usize, Bound)> {
+        let bound = match stop {
+            Stop::Limit(ErrorKind::GasLimitExceeded) => Bound::Gas,
+            Stop::Limit(_) => Bound::Memory,
+            _ => return None,
+        };
+        let place = self.fiber.struck_sandbox(bound)?;
+        Some((place, bound))
+    }
+
+    fn unwind(&mut self, landing: &Landing, value: Value) {
+        while self.fiber.depth > landing.depth {
+            self.fiber.pop_frame();
+        }
+        let slot = self.fiber.base + usize::from(landing.handler.dst);
+        self.fiber.stack[slot] = value;
+        self.fiber.pc = landing.handler.target;
+    }
+
+    /// The innermost handler of those outside of all sandboxes from a place on.
+    fn find_landing(&self, inside_from: usize) -> Option<Landing> {
+        let outermost = self.fiber.sandboxes().get(inside_from);
         let depths = (1..=self.fiber.depth).rev();
         self.fiber.frames().zip(depths).find_map(|(frame, depth)| {
             let function = self.code.program(frame.program).function(frame.function);
-            function
-                .handler_at(frame.pc)
-                .map(|handler| (depth, *handler))
+            let landings = function.handlers_at(frame.pc).map(|handler| Landing {
+                depth,
+                function: (frame.program, frame.function),
+                handler: *handler,
+            });
+            let mut outside = landings
+                .filter(|landing| outermost.is_none_or(|sandbox| landing.is_outside(sandbox)));
+            outside.next()
         })
     }
 
@@ -97,10 +159,10 @@ impl Machine<'_> {
     fn raised_value(&mut self, stop: Stop) -> Result<Value, ErrorKind> {
         match stop {
             Stop::Value(value) => Ok(value),
-            Stop::Limit(kind) => Err(kind),
+            Stop::Limit(kind) | Stop::Own(kind) => Err(kind),
             Stop::Error(kind, message) => {
                 let bytes = cost::ERROR_BYTES + cost::text_bytes(message.len() as u64);
-                if let Err(Stop::Limit(kind)) = self.reserve(bytes) {
+                if let Err(Stop::Limit(kind) | Stop::Own(kind)) = self.reserve(bytes) {
                     return Err(kind);
                 }
                 let message = self.fiber.arena.new_text(pw_isa::Kind::String, &message);
@@ -128,7 +190,7 @@ impl Machine<'_> {
 
     fn fail(&mut self, stop: Stop) -> Box<Failure> {
         match stop {
-            Stop::Limit(kind) => self.fail_at_limit(kind),
+            Stop::Limit(kind) | Stop::Own(kind) => self.fail_at_limit(kind),
             Stop::Error(kind, message) => {
                 let mut arena = crate::fiber::arena::Arena::new();
                 let text = arena.new_text(pw_isa::Kind::String, &message);

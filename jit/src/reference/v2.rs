@@ -24,7 +24,7 @@ impl Machine<'_> {
             V2::Require { test, kind } if self.get(test) != Value::bool(true) => Err(failure(kind)),
             V2::Require { .. } => Ok(Next::Advance),
             V2::CheckStepLimit {} if self.fiber.gas_used >= self.fiber.limits.gas => {
-                Err(Stop::Limit(ErrorKind::GasLimitExceeded))
+                Err(Stop::Own(ErrorKind::GasLimitExceeded))
             }
             V2::CheckStepLimit {} => Ok(Next::Advance),
             V2::Swap { low, high, a, b } => {
@@ -304,7 +304,7 @@ impl Machine<'_> {
     }
 
     fn deliver_messages(&mut self, stack: Use) -> Step {
-        let messages = match self.host.effect(self.code, Effect::ReceiveAll) {
+        let messages = match self.ask(Effect::ReceiveAll) {
             Answer::Done(messages) => messages,
             Answer::Refused { kind, message } => return Err(Stop::Error(kind, message)),
             Answer::Again => return Ok(Next::Again),

@@ -24,6 +24,7 @@ mod event;
 mod function;
 mod native;
 mod perf;
+pub(crate) mod powers;
 mod program;
 pub(crate) mod routines;
 mod settings;
@@ -40,6 +41,7 @@ use crate::compile::state::Entries;
 pub use crate::compile::state::ExitReason;
 pub use crate::compile::{CompileError, CompiledCode, Explanation};
 use crate::fiber::Fiber;
+use crate::host::Host;
 use crate::interp::profile::{BURST, Pace, Profile};
 use crate::memo::Memo;
 use crate::value::Value;
@@ -49,6 +51,7 @@ pub use event::{JitEvent, Watch};
 pub use function::CompiledFunction;
 use native::Left;
 pub use perf::{PerfFile, PerfForm};
+use powers::Powers;
 use program::ProgramState;
 pub use settings::{CompilationBudget, JitSettings, OptimizationLevel, Optimizations};
 
@@ -97,6 +100,7 @@ pub struct Jit {
     suspect: Option<(u32, u32)>,
     /// Exits that are passed by before one is forced.
     exits_left: u64,
+    powers: Powers,
     entries: u64,
     /// Gas that native code has used.
     gas: u64,
@@ -163,6 +167,7 @@ impl Jit {
             inbox: Arc::default(),
             programs: BTreeMap::new(),
             suspect: None,
+            powers: Powers::new(),
             entries: 0,
             gas: 0,
             native_time: Duration::ZERO,
@@ -226,6 +231,7 @@ impl Jit {
     pub(crate) fn forget(&mut self) {
         self.programs.clear();
         self.suspect = None;
+        self.powers = Powers::new();
         self.inbox = Arc::default();
     }
 
@@ -262,7 +268,7 @@ impl Jit {
         fiber: &mut Fiber,
         space: &CodeSpace,
         profile: &mut Profile,
-        mut memo: Option<&mut Memo>,
+        (mut memo, host): (Option<&mut Memo>, &dyn Host),
         slice_end: u64,
     ) -> Native {
         let settings = *self.compiler.settings();
@@ -287,6 +293,7 @@ impl Jit {
             has_news: self.inbox.is_filled(),
             native_stack: settings.native_stack,
             exits_left: &mut self.exits_left,
+            known: self.powers.known(fiber, host),
             memo,
             function: start,
             entry,

@@ -22,6 +22,7 @@ use crate::fiber::Fiber;
 use crate::interp::profile::Profile;
 use crate::interp::{Nested, Place, Stay};
 use crate::memo::{ExecutionPattern, Memo};
+use crate::tier::powers::Known;
 use crate::tier::routines::ROUTINES;
 use crate::value::Value;
 
@@ -70,6 +71,7 @@ pub(super) struct Code<'a> {
     pub(super) native_stack: u64,
     /// Exits that are passed by before one is forced.
     pub(super) exits_left: &'a mut u64,
+    pub(super) known: Known,
     pub(super) memo: Option<&'a mut Memo>,
 }
 
@@ -111,6 +113,9 @@ pub(super) fn enter(
         exit_place: 0,
         exit_body: NO_BODY,
         exits_left: *code.exits_left,
+        known: code.known.questions,
+        answers: code.known.answers,
+        actor: code.known.actor,
         frames: 0,
         result_tag: 0,
         result_bits: 0,

@@ -6,10 +6,12 @@
 //! | `main` | the intermediate form as tests see it, programs with a loop |
 //! | `loops` | numbers, guards and checks |
 //! | `objects` | pairs and closures that are not made |
+//! | `powers` | what actors ask about themselves |
 //! | `raises` | errors, calls with lists of arguments, calls that are seldom made |
 
 mod loops;
 mod objects;
+mod powers;
 mod raises;
 
 use std::collections::{BTreeMap, BTreeSet};

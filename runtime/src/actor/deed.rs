@@ -1,7 +1,7 @@
 //! What an actor did to others in its slice: it takes effect at the boundary.
 
 use pw_jit::fiber::parcel::Parcel;
-use pw_jit::host::CapabilityName;
+use pw_jit::host::{CapabilityName, Kept};
 
 use super::{Actor, ActorId, Supervision};
 use crate::host::HostRequest;
@@ -40,7 +40,11 @@ pub(crate) enum Deed {
     /// The subtree had no calls of the embedder's functions left in this tick.
     WantsHostCalls,
     /// A child that is supervised; the actor waits for its number.
-    Supervise(Box<Supervision>),
+    Supervise {
+        supervision: Box<Supervision>,
+        /// What the sandbox keeps that it is started in.
+        kept: Option<Kept>,
+    },
     /// The actor waits for a message at most so long.
     Timer { timeout_ms: u64, wait: u64 },
     /// The actor wants to be told when another ends.
@@ -56,7 +60,12 @@ pub(crate) enum Deed {
     /// An event for all who want it.
     Publish { topic: String, content: Parcel },
     /// Something about capabilities; the actor waits for the answer.
-    Capability { wait: u64, deed: CapabilityDeed },
+    Capability {
+        wait: u64,
+        deed: CapabilityDeed,
+        /// What the sandbox keeps that it is done in.
+        kept: Option<Kept>,
+    },
     /// A call of a function of the embedder that happens outside.
     Tell(Box<HostRequest>),
     /// It calls a function of the embedder, and waits for the answer.

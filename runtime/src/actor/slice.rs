@@ -10,6 +10,7 @@ use super::surroundings::Surroundings;
 use super::{Actor, Answered, Body, Deed, Due, End, EndReason, Saved, Status, Wait};
 use crate::WorldSettings;
 use crate::host::HostFunctions;
+use crate::message::Message;
 
 /// What executes programs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,8 +97,9 @@ fn go_on(
     slice_end: u64,
 ) -> Outcome {
     let Actor { id, fiber, body } = actor;
+    let mut taken = None;
     let answer = due.map(|due| match due {
-        Due::Message => take_message(fiber, body),
+        Due::Message => take_message(fiber, body, &mut taken),
         Due::Nil => Ok(Parcel::Plain(Value::NIL)),
         Due::Answer(answer) => *answer,
     });
@@ -107,7 +109,8 @@ fn go_on(
         body,
         common,
         deeds,
-        taken: None,
+        kept: None,
+        taken,
     };
     if let (Some(answer), State::Waiting) = (answer, fiber.state()) {
         // What does not fit in the memory leased for this turn may fit in the next.
@@ -150,8 +153,8 @@ impl Common<'_> {
 }
 
 /// The message that a waiting actor gets. It is there: nobody else takes from a mailbox.
-fn take_message(fiber: &Fiber, body: &mut Body) -> Answered {
-    let Some((message, _)) = body.mailbox.take() else {
+fn take_message(fiber: &Fiber, body: &mut Body, taken: &mut Option<(Message, u8)>) -> Answered {
+    let Some((message, priority)) = body.mailbox.take() else {
         unreachable!("the actor was woken for a message")
     };
     body.note_received(&message);
@@ -166,7 +169,9 @@ fn take_message(fiber: &Fiber, body: &mut Body) -> Answered {
             children: Vec::new(),
         }));
     }
-    Ok(message.content)
+    let content = message.content.clone();
+    *taken = Some((message, priority));
+    Ok(content)
 }
 
 /// What the slice used decides about the next one: twice as much where all was used, no less than was used

@@ -6,7 +6,7 @@
 use pw_isa::ErrorKind;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::fiber::start::Start;
-use pw_jit::host::{Answer, Effect, Host};
+use pw_jit::host::{Answer, CapabilityName, Effect, Host, Kept};
 use pw_jit::{CodeSpace, Fiber, Value};
 
 use super::slice::Common;
@@ -24,7 +24,9 @@ pub(super) struct Surroundings<'a> {
     pub(super) body: &'a mut Body,
     pub(super) common: Common<'a>,
     pub(super) deeds: &'a mut Vec<Deed>,
-    /// What the last receive took out, to be put back if it cannot be delivered.
+    /// What the sandbox keeps in which the program asks.
+    pub(super) kept: Option<Kept>,
+    /// What was taken out of the mailbox last, to be put back if it cannot be delivered.
     pub(super) taken: Option<(Message, u8)>,
 }
 
@@ -51,6 +53,16 @@ impl Body {
             self.rare_mut().question = Some((message.from, request));
         } else if let Some(rare) = &mut self.rare {
             rare.question = None;
+        }
+    }
+
+    /// The message that the program was about to get goes back: it has none at hand.
+    fn forget_received(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            rare.question = None;
+            if let Some(supervision) = &mut rare.supervision {
+                supervision.saved = None;
+            }
         }
     }
 }
@@ -149,13 +161,26 @@ impl Surroundings<'_> {
 
     fn capability(&mut self, deed: CapabilityDeed) -> Answer {
         let wait = self.body.wait(Wait::Boundary);
-        self.deeds.push(Deed::Capability { wait, deed });
+        let kept = self.kept.clone();
+        self.deeds.push(Deed::Capability { wait, deed, kept });
         Answer::Pending
     }
 
-    /// Uses a capability once, or says that the actor does not hold it.
+    /// Whether the program can use a capability where it is.
+    fn holds(&self, capability: &CapabilityName) -> bool {
+        Kept::allows(self.kept.as_ref(), capability)
+            && self.body.holdings.holds(capability, self.common.now_ms)
+    }
+
+    /// The same of one without a parameter.
+    fn holds_plain(&self, name: &str) -> bool {
+        Kept::allows_plain(self.kept.as_ref(), name)
+            && self.body.holdings.holds_plain(name, self.common.now_ms)
+    }
+
+    /// Uses a capability once, or says that the program cannot.
     fn need(&mut self, name: &str, what: &str) -> Result<(), Answer> {
-        if self.body.holdings.use_once(name, self.common.now_ms) {
+        if self.holds_plain(name) && self.body.holdings.use_once(name, self.common.now_ms) {
             return Ok(());
         }
         Err(lacking(name, what))
@@ -199,11 +224,7 @@ impl Surroundings<'_> {
     }
 
     fn spawn(&mut self, start: Start) -> Answer {
-        if !self
-            .body
-            .holdings
-            .holds_plain(SYS_CREATE_ACTOR, self.common.now_ms)
-        {
+        if !self.holds_plain(SYS_CREATE_ACTOR) {
             return lacking(SYS_CREATE_ACTOR, "spawn");
         }
         if let Some(lease) = self.lease() {
@@ -220,7 +241,7 @@ impl Surroundings<'_> {
         self.body
             .holdings
             .use_once(SYS_CREATE_ACTOR, self.common.now_ms);
-        let holdings = self.body.holdings.inherited();
+        let holdings = self.body.holdings.inherited(self.kept.as_ref());
         let child = new_actor(
             id,
             self.body.family_of(self.id),
@@ -254,7 +275,10 @@ impl Surroundings<'_> {
             return refused;
         }
         self.body.wait(Wait::Boundary);
-        self.deeds.push(Deed::Supervise(Box::new(supervision)));
+        self.deeds.push(Deed::Supervise {
+            supervision: Box::new(supervision),
+            kept: self.kept.clone(),
+        });
         Answer::Pending
     }
 
@@ -324,10 +348,7 @@ impl Surroundings<'_> {
         if actor == self.id {
             return Answer::error("an actor ends itself with exit");
         }
-        let may_all = self
-            .body
-            .holdings
-            .holds_plain(SYS_TERMINATE_ACTOR, self.common.now_ms);
+        let may_all = self.holds_plain(SYS_TERMINATE_ACTOR);
         self.done(Deed::Kill { actor, may_all })
     }
 }
@@ -350,13 +371,28 @@ pub(crate) fn new_actor(
 }
 
 impl Host for Surroundings<'_> {
+    fn actor(&self) -> Option<u64> {
+        Some(self.id.0)
+    }
+
+    fn powers(&self) -> Option<u64> {
+        self.body.holdings.number()
+    }
+
     fn take_back(&mut self, _: Parcel) {
         if let Some((message, priority)) = self.taken.take() {
+            self.body.forget_received();
             self.body.mailbox.put_back(message, priority);
         }
     }
 
-    fn effect(&mut self, code: &CodeSpace, effect: Effect) -> Answer {
+    fn effect(&mut self, code: &CodeSpace, kept: Option<&Kept>, effect: Effect) -> Answer {
+        if kept.is_some() || self.kept.is_some() {
+            self.kept = kept.cloned();
+        }
+        if self.taken.is_some() {
+            self.taken = None;
+        }
         match effect {
             Effect::SelfId => Answer::Done(address(self.id)),
             Effect::Spawn { start } => self.spawn(start),
@@ -399,14 +435,8 @@ impl Host for Surroundings<'_> {
                     content: value,
                 }),
             },
-            Effect::HasCapability { capability } => {
-                truth(self.body.holdings.holds(&capability, self.common.now_ms))
-            }
-            Effect::RequestCapability { capability, .. }
-                if self.body.holdings.holds(&capability, self.common.now_ms) =>
-            {
-                truth(true)
-            }
+            Effect::HasCapability { capability } => truth(self.holds(&capability)),
+            Effect::RequestCapability { capability, .. } if self.holds(&capability) => truth(true),
             Effect::RequestCapability { capability, reason } => {
                 self.capability(CapabilityDeed::Request { capability, reason })
             }
@@ -441,9 +471,6 @@ impl Host for Surroundings<'_> {
                 self.capability(CapabilityDeed::Vote { request, approve })
             }
             Effect::HostCall { name, arguments } => self.host_call(code, name, arguments),
-            Effect::SandboxOpen { .. } | Effect::SandboxClose => {
-                Answer::error("sandboxes are not there yet")
-            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pw_isa::wire::Decoded;
-use pw_jit::host::CapabilityName;
+use pw_jit::host::{CapabilityName, Kept, fresh_number};
 
 use super::grants::GrantId;
 use crate::portable::{In, Out, Portable, portable};
@@ -31,27 +31,62 @@ impl Holding {
 /// All that an actor holds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Holdings {
-    list: Option<Arc<Vec<Holding>>>,
+    list: Option<Arc<List>>,
 }
+
+#[derive(Clone, Debug)]
+struct List {
+    holdings: Vec<Holding>,
+    /// Another one whenever there may be other capabilities that can be used; none where time alone changes that.
+    number: Option<u64>,
+}
+
+impl List {
+    fn new(holdings: Vec<Holding>) -> List {
+        let mut list = List {
+            holdings,
+            number: None,
+        };
+        list.renew();
+        list
+    }
+
+    /// What can be used may have changed.
+    fn renew(&mut self) {
+        let changes = |holding: &Holding| holding.expires_ms.is_some();
+        self.number = (!self.holdings.iter().any(changes)).then(fresh_number);
+    }
+}
+
+/// The number of a list without holdings; fresh ones begin at 1.
+const NOTHING: u64 = 0;
 
 impl Holdings {
     /// These.
     pub(crate) fn new(list: Vec<Holding>) -> Holdings {
         Holdings {
-            list: (!list.is_empty()).then(|| Arc::new(list)),
+            list: (!list.is_empty()).then(|| Arc::new(List::new(list))),
         }
+    }
+
+    /// What stands for what the actor can use: as long as it is the same, so is that. None where time changes it.
+    pub(crate) fn number(&self) -> Option<u64> {
+        let list = self.list.as_ref();
+        list.map_or(Some(NOTHING), |list| list.number)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Holding> {
-        self.list.iter().flat_map(|list| list.iter())
+        self.list.iter().flat_map(|list| list.holdings.iter())
     }
 
-    /// What a child begins with.
-    pub(crate) fn inherited(&self) -> Holdings {
-        if self.iter().all(|holding| holding.is_inherited) {
+    /// What a child begins with that is started in a sandbox which keeps these, or outside of any.
+    pub(crate) fn inherited(&self, kept: Option<&Kept>) -> Holdings {
+        let is_kept =
+            |holding: &Holding| holding.is_inherited && Kept::allows(kept, &holding.capability);
+        if self.iter().all(is_kept) {
             return self.clone();
         }
-        let inherited = self.iter().filter(|holding| holding.is_inherited);
+        let inherited = self.iter().filter(|holding| is_kept(holding));
         Holdings::new(inherited.cloned().collect())
     }
 
@@ -83,17 +118,24 @@ impl Holdings {
         let (Some(place), Some(list)) = (place, &mut self.list) else {
             return false;
         };
-        if list[place].budget.is_some()
-            && let Some(budget) = &mut Arc::make_mut(list)[place].budget
-        {
-            *budget -= 1;
+        if list.holdings[place].budget.is_some() {
+            let list = Arc::make_mut(list);
+            if let Some(budget) = &mut list.holdings[place].budget {
+                *budget -= 1;
+            }
+            list.renew();
         }
         true
     }
 
     /// Adds a capability, in place of the same of the same grant.
     pub(crate) fn add(&mut self, holding: Holding) {
-        Arc::make_mut(self.list.get_or_insert_default()).push(holding);
+        let list = self
+            .list
+            .get_or_insert_with(|| Arc::new(List::new(Vec::new())));
+        let list = Arc::make_mut(list);
+        list.holdings.push(holding);
+        list.renew();
     }
 
     /// Moves `uses` from the budget of a holding; false when it has not as many.
@@ -102,10 +144,14 @@ impl Holdings {
             return false;
         };
         let list = Arc::make_mut(list);
-        let holding = list.iter_mut().find(|holding| holding.grant == grant);
+        let holding = list
+            .holdings
+            .iter_mut()
+            .find(|holding| holding.grant == grant);
         match holding.and_then(|holding| holding.budget.as_mut()) {
             Some(budget) if *budget >= uses => {
                 *budget -= uses;
+                list.renew();
                 true
             }
             Some(_) => false,
@@ -142,7 +188,7 @@ portable!(struct Holding { capability, grant, budget, expires_ms, is_inherited }
 impl Portable for Holdings {
     fn put(&self, out: &mut Out<'_>) {
         match &self.list {
-            Some(list) => list.put(out),
+            Some(list) => list.holdings.put(out),
             None => Vec::<Holding>::new().put(out),
         }
     }

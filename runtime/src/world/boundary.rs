@@ -122,7 +122,9 @@ impl World {
                 request,
             } => self.reply(from, to, content, request),
             Deed::Spawn(child) => self.add_child(from, child),
-            Deed::Supervise(supervision) => self.supervise(from, supervision),
+            Deed::Supervise { supervision, kept } => {
+                self.supervise(from, supervision, kept.as_ref());
+            }
             Deed::WantsIds => self.refill_ids(from),
             Deed::WantsRoomForChild => self.refuse_by_quota(from, QuotaKind::Children),
             Deed::WantsHostCalls => self.refuse_by_quota(from, QuotaKind::HostCalls),
@@ -137,7 +139,9 @@ impl World {
             Deed::Monitor(actor) => self.monitor(from, actor),
             Deed::Link(actor) => self.link(from, actor),
             Deed::Kill { actor, may_all } => self.kill_by(from, actor, may_all),
-            Deed::Capability { wait, deed } => self.capability_deed(from, wait, deed),
+            Deed::Capability { wait, deed, kept } => {
+                self.capability_deed(from, wait, deed, kept.as_ref());
+            }
             Deed::Subscribe(topic) => self.subscribe(from, topic),
             Deed::Unsubscribe(topic) => self.unsubscribe(from, &topic),
             Deed::Publish { topic, content } => self.publish_from(from, topic, content),

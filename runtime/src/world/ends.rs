@@ -2,6 +2,7 @@
 
 use pw_isa::ErrorKind;
 use pw_jit::fiber::parcel::Parcel;
+use pw_jit::host::Kept;
 use pw_jit::{Fiber, Value};
 
 use super::{World, WorldEvent};
@@ -241,10 +242,15 @@ impl World {
     }
 
     /// Starts an actor under supervision.
-    pub(super) fn supervise(&mut self, from: ActorId, supervision: Box<Supervision>) {
+    pub(super) fn supervise(
+        &mut self,
+        from: ActorId,
+        supervision: Box<Supervision>,
+        kept: Option<&Kept>,
+    ) {
         let Some(body) = self.body(from) else { return };
         let family = body.family_of(from);
-        let holdings = body.holdings.inherited();
+        let holdings = body.holdings.inherited(kept);
         let id = ActorId(self.next_id);
         self.next_id += 1;
         if let Some(body) = self.body(from) {

@@ -7,7 +7,7 @@ use pw_jit::Value;
 use pw_jit::fiber::arena::Arena;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::heap::Heap;
-use pw_jit::host::CapabilityName;
+use pw_jit::host::{CapabilityName, Kept};
 use pw_jit::text::{Style, value_text_within};
 
 use super::{Input, World, WorldEvent};
@@ -24,6 +24,9 @@ const REASON_MAX: usize = 500;
 /// The most grants that one actor may have been given.
 const GRANTS_MAX: usize = 1024;
 
+/// Why a request or gift is refused in a sandbox.
+const NOT_KEPT: &str = "the sandbox does not keep it";
+
 /// A decision, for the log.
 pub(super) struct Decision<'a> {
     pub(super) actor: ActorId,
@@ -35,9 +38,20 @@ pub(super) struct Decision<'a> {
 }
 
 impl World {
-    /// Carries out what an actor wanted to do with capabilities; it waits for the answer.
-    pub(super) fn capability_deed(&mut self, from: ActorId, wait: u64, deed: CapabilityDeed) {
+    /// Carries out what an actor wanted to do with capabilities, in a sandbox that kept these or outside of any; it waits
+    /// for the answer.
+    pub(super) fn capability_deed(
+        &mut self,
+        from: ActorId,
+        wait: u64,
+        deed: CapabilityDeed,
+        kept: Option<&Kept>,
+    ) {
         match deed {
+            CapabilityDeed::Request { capability, .. } if !Kept::allows(kept, &capability) => {
+                self.record_request(from, &capability, AuditResult::Denied, NOT_KEPT);
+                self.answer_bool(from, wait, false);
+            }
             CapabilityDeed::Request { capability, reason } => {
                 if let Some(answer) = self.decide(from, wait, &capability, &reason) {
                     self.answer_bool(from, wait, answer);
@@ -47,18 +61,19 @@ impl World {
                 if gift.to != from && self.actors.get(gift.to).is_none() {
                     return self.answer_ended(from, wait, gift.to);
                 }
-                let answer = self.give(from, &gift);
+                let answer = self.give(from, &gift, kept);
                 self.answer_bool(from, wait, answer);
             }
             CapabilityDeed::Revoke { of, capability } => {
                 if of != from && self.actors.get(of).is_none() {
                     return self.answer_ended(from, wait, of);
                 }
-                let answer = self.revoke(from, of, &capability);
+                let answer = self.revoke(from, of, &capability, kept);
                 self.answer_bool(from, wait, answer);
             }
             CapabilityDeed::Vote { request, approve } => {
-                let answer = self.vote(from, &request, approve);
+                let may_vote = Kept::allows_plain(kept, META_GRANT);
+                let answer = may_vote && self.vote(from, &request, approve);
                 self.answer_bool(from, wait, answer);
             }
         }
@@ -212,8 +227,8 @@ impl World {
     }
 
     /// An actor that holds `meta-grant` gives what it holds, or a part of it.
-    fn give(&mut self, from: ActorId, gift: &Gift) -> bool {
-        let refused = self.gift_fault(from, gift);
+    fn give(&mut self, from: ActorId, gift: &Gift, kept: Option<&Kept>) -> bool {
+        let refused = self.gift_fault(from, gift, kept);
         let operation = if gift.is_delegated {
             CapabilityOperation::Delegate
         } else {
@@ -262,7 +277,12 @@ impl World {
     }
 
     /// Why an actor may not give a capability.
-    fn gift_fault(&mut self, from: ActorId, gift: &Gift) -> Option<&'static str> {
+    fn gift_fault(
+        &mut self,
+        from: ActorId,
+        gift: &Gift,
+        kept: Option<&Kept>,
+    ) -> Option<&'static str> {
         let now_ms = self.now_ms();
         let is_child = self.body(gift.to).is_some_and(|body| body.parent == from);
         let full = self.grants.of_holder(gift.to).len() >= GRANTS_MAX;
@@ -272,11 +292,15 @@ impl World {
         let Some(own) = body.holdings.find(&gift.capability, now_ms) else {
             return Some("the giver does not hold it");
         };
+        if !Kept::allows(kept, &gift.capability) {
+            return Some(NOT_KEPT);
+        }
         let uses = gift.budget.unwrap_or(0);
         if own.budget.is_some_and(|budget| budget < uses) {
             return Some("the giver has not as many uses left");
         }
-        let may_give = body.holdings.holds_plain(META_GRANT, now_ms);
+        let may_give =
+            Kept::allows_plain(kept, META_GRANT) && body.holdings.holds_plain(META_GRANT, now_ms);
         if !(may_give || gift.is_delegated && is_child) {
             return Some("the giver does not hold meta-grant");
         }
@@ -287,22 +311,31 @@ impl World {
     }
 
     /// An actor takes a capability away, with all that was derived from it.
-    fn revoke(&mut self, from: ActorId, of: ActorId, capability: &CapabilityName) -> bool {
+    fn revoke(
+        &mut self,
+        from: ActorId,
+        of: ActorId,
+        capability: &CapabilityName,
+        kept: Option<&Kept>,
+    ) -> bool {
         let now_ms = self.now_ms();
         let parent = self.body(of).map(|body| body.parent);
-        let may_grant = self
-            .body(from)
-            .is_some_and(|body| body.holdings.holds_plain(META_GRANT, now_ms));
+        let is_kept = Kept::allows(kept, capability);
+        let may_grant = Kept::allows_plain(kept, META_GRANT)
+            && self
+                .body(from)
+                .is_some_and(|body| body.holdings.holds_plain(META_GRANT, now_ms));
         let grants = self.grants_of(of, capability);
         let gave = grants.iter().any(|grant| {
             self.grants
                 .get(*grant)
                 .is_some_and(|grant| grant.by == from)
         });
-        let is_allowed = from == of
+        let has_a_say = from == of
             || parent == Some(from)
             || gave
             || may_grant && capability.name != META_GRANT;
+        let is_allowed = is_kept && has_a_say;
         let has_worked = is_allowed && !grants.is_empty();
         self.record(&Decision {
             actor: from,
@@ -314,10 +347,10 @@ impl World {
             } else {
                 AuditResult::Denied
             },
-            reason: if has_worked || !is_allowed {
-                ""
-            } else {
-                "it was not held"
+            reason: match (is_kept, has_worked || !is_allowed) {
+                (false, _) => NOT_KEPT,
+                (true, true) => "",
+                (true, false) => "it was not held",
             },
         });
         if has_worked {

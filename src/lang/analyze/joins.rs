@@ -54,7 +54,8 @@ fn join_group(usage: &mut Usage, roles: &mut [Role], group: usize) -> bool {
         .iter()
         .map(|(_, member)| member.index())
         .collect();
-    if members.iter().any(|member| roles[*member] != Role::Known) {
+    let stays = |member: &usize| roles[*member] != Role::Known || usage.has_frame[*member];
+    if members.iter().any(stays) {
         return false;
     }
     let mut inside: Vec<Continuation> = members

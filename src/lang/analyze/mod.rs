@@ -4,7 +4,7 @@
 //!
 //! * It is a *join* when all calls of it have the same continuation as the block that binds it, or as
 //!   the one place that calls it: then calling it is jumping to it. Named `let`s and local helpers
-//!   in tail position end up as loops this way.
+//!   in tail position end up as loops this way. One that opens or closes sandboxes, which are of its frame, is none.
 //! * It is *known* when it is only ever called: then the variables that it uses of the functions
 //!   around it travel as further arguments.
 //! * Else it is a *closure*, a value that captures those variables.

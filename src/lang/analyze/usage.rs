@@ -44,6 +44,8 @@ pub(super) struct Usage {
     pub(super) sites: Vec<Vec<Site>>,
     /// By function: whether it is used as a value.
     pub(super) escapes: Vec<bool>,
+    /// By function: whether something in its text is about its frame, so that it has one of its own.
+    pub(super) has_frame: Vec<bool>,
     /// Groups, outer ones first.
     pub(super) groups: Vec<Group>,
     /// By function: the group it belongs to.
@@ -67,6 +69,7 @@ impl Usage {
             returns: (0..functions as u32).collect(),
             sites: vec![Vec::new(); functions],
             escapes: vec![false; functions],
+            has_frame: vec![false; functions],
             groups: Vec::new(),
             group_of: vec![None; functions],
             bound_function: module
@@ -211,7 +214,10 @@ impl Walk<'_> {
                 self.value(function);
                 self.value(list);
             }
-            ExprKind::Primitive(_, operands) => self.values(operands),
+            ExprKind::Primitive(shape, operands) => {
+                self.usage.has_frame[self.function.index()] |= shape.is_of_frame();
+                self.values(operands);
+            }
             ExprKind::Try(parts) => {
                 self.value(&parts.body);
                 self.expr(&parts.handler, continuation);

@@ -9,7 +9,7 @@ use super::*;
 use crate::compile::Request;
 use crate::compile::feedback::{Feedback, FunctionFeedback};
 use crate::compile::lower;
-use crate::host::{Answer, Effect, Host};
+use crate::host::{Answer, Effect, Host, Kept};
 use crate::interp::profile::Profile;
 use crate::tier::Optimizations;
 use crate::{CodeSpace, Fiber, Limits, interp};
@@ -83,7 +83,7 @@ end:
 struct Nothing;
 
 impl Host for Nothing {
-    fn effect(&mut self, _: &CodeSpace, _: Effect) -> Answer {
+    fn effect(&mut self, _: &CodeSpace, _: Option<&Kept>, _: Effect) -> Answer {
         unreachable!("the program asks for nothing")
     }
 }

@@ -7,23 +7,24 @@ use pw_isa::{ErrorKind, Kind};
 use pw_jit::fiber::arena::Arena;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::heap::Heap;
-use pw_jit::host::{Answer, Effect, Host};
+use pw_jit::host::{Answer, Effect, Host, Kept};
 use pw_jit::reference::{Outcome, answer, run};
 use pw_jit::{CodeSpace, Fiber, Limits, State, Value};
 
 /// The programs by name.
-pub const PROGRAMS: [(&str, &str); 7] = [
+pub const PROGRAMS: [(&str, &str); 8] = [
     ("other", include_str!("other.pwa")),
     ("frames", include_str!("frames.pwa")),
     ("data", include_str!("data.pwa")),
     ("errors", include_str!("errors.pwa")),
     ("cycles", include_str!("cycles.pwa")),
     ("waits", include_str!("waits.pwa")),
+    ("sandboxes", include_str!("sandboxes.pwa")),
     ("long", include_str!("long.pwa")),
 ];
 
 /// The programs whose every state can be looked at in a short time.
-pub const SHORT: [&str; 5] = ["frames", "data", "errors", "cycles", "waits"];
+pub const SHORT: [&str; 6] = ["frames", "data", "errors", "cycles", "waits", "sandboxes"];
 
 /// Loads a program given as assembly text.
 ///
@@ -81,14 +82,26 @@ pub fn start(code: &CodeSpace, name: &str) -> Fiber {
     fiber
 }
 
-/// Surroundings that know one actor and let every instruction wait that can.
+/// Surroundings that know one actor, who may use `io-network`, and let every instruction wait that can.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Surroundings;
 
 impl Host for Surroundings {
-    fn effect(&mut self, code: &CodeSpace, effect: Effect) -> Answer {
+    fn actor(&self) -> Option<u64> {
+        Some(1)
+    }
+
+    fn powers(&self) -> Option<u64> {
+        Some(1)
+    }
+
+    fn effect(&mut self, code: &CodeSpace, kept: Option<&Kept>, effect: Effect) -> Answer {
         match effect {
             Effect::SelfId => Answer::Done(Parcel::Plain(Value::actor(1))),
+            Effect::HasCapability { capability } => {
+                let has = capability.name == "io-network" && Kept::allows(kept, &capability);
+                Answer::Done(Parcel::Plain(Value::bool(has)))
+            }
             Effect::Spawn { start } => Answer::Done(start.call(code)),
             Effect::Receive { .. } | Effect::Request { .. } | Effect::Yield => Answer::Pending,
             Effect::HostCall { name, .. } => Answer::Refused {

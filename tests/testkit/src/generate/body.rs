@@ -9,8 +9,9 @@
 
 use pw_isa::Op;
 use pw_isa::builder::FunctionBuilder;
-use pw_isa::op::{Compare, Control, Data, Effects, Function};
+use pw_isa::op::{Actor, Capability, Compare, Control, Data, Effects, Function};
 use pw_isa::operand::{Def, Imm, Index, Span, Use};
+use pw_isa::program::Constant;
 
 use super::kinds::{VARIABLES, Want};
 use super::{Callee, Plan, Tape};
@@ -236,7 +237,7 @@ impl<'t, 'b> Body<'t, 'b> {
 
     /// What is neither one instruction of the tables nor control.
     fn special(&mut self) {
-        match self.tape.below(9) {
+        match self.tape.below(10) {
             0 => self.narrow(),
             1 => self.walk_list(),
             2 => self.push_and_pop(),
@@ -244,8 +245,26 @@ impl<'t, 'b> Body<'t, 'b> {
             5 => self.use_capture(),
             6 => self.raise_sometimes(),
             7 => self.renew(),
+            8 => self.ask(),
             _ => self.return_sometimes(),
         }
+    }
+
+    /// Asks what the actor is, or whether it can use a capability: that depends on the sandbox.
+    fn ask(&mut self) {
+        if self.tape.one_in(4) {
+            let dst = Def(self.target(Want::Any));
+            return self.emit(Actor::SelfId { dst });
+        }
+        let name = self.tape.pick(&["io-network", "sys-clock"]);
+        let constant = self.code.constant(Constant::Symbol(name.to_owned()));
+        let capability = self.take(1);
+        self.emit(Data::Const {
+            dst: Def(capability),
+            constant,
+        });
+        let (dst, capability) = (Def(self.target(Want::Bool)), Use(capability));
+        self.emit(Capability::HasCapability { dst, capability });
     }
 
     /// A variable gets a new value, also another function: call sites see several.

@@ -1,7 +1,8 @@
 //! Branches, loops and handlers.
 
-use pw_isa::op::{Arith, Compare, Control, Data};
+use pw_isa::op::{Arith, Compare, Control, Data, Sandbox};
 use pw_isa::operand::{Def, FloatBits, Kinds, Label, Use};
+use pw_isa::program::Constant;
 use pw_isa::{Kind, KindSet};
 
 use super::body::Body;
@@ -185,7 +186,14 @@ impl Body<'_, '_> {
         }
         self.trying += 1;
         self.code.bind(start);
+        let is_sandbox = self.tape.one_in(4);
+        if is_sandbox {
+            self.open_sandbox();
+        }
         self.block(2, 9);
+        if is_sandbox && !self.tape.one_in(3) {
+            self.emit(Sandbox::SandboxClose {});
+        }
         self.emit(Control::Jump { to: after });
         self.code.bind(end);
         self.trying -= 1;
@@ -201,6 +209,40 @@ impl Body<'_, '_> {
             }
         }
         self.code.bind(after);
+    }
+
+    /// Opens a sandbox. It is closed behind the statements that follow, or by whatever leaves the handler's range or the
+    /// function; or it stays open.
+    fn open_sandbox(&mut self) {
+        let [gas, memory, capabilities] = [self.take(1), self.take(1), self.take(1)];
+        let most = self.tape.pick(&[400, 60, 5_000, 1_500, 0, 20]);
+        self.int(gas, most);
+        let most = self.tape.pick(&[1 << 20, 3_000, 500, 30_000, 0]);
+        self.int(memory, most);
+        self.emit(Data::Nil {
+            dst: Def(capabilities),
+        });
+        if self.tape.one_in(2) {
+            let name = self
+                .code
+                .constant(Constant::Symbol("io-network".to_owned()));
+            let first = self.take(1);
+            self.emit(Data::Const {
+                dst: Def(first),
+                constant: name,
+            });
+            self.emit(Data::Cons {
+                dst: Def(capabilities),
+                car: Use(first),
+                cdr: Use(capabilities),
+            });
+        }
+        let (gas, memory, capabilities) = (Use(gas), Use(memory), Use(capabilities));
+        self.emit(Sandbox::SandboxOpen {
+            gas,
+            memory,
+            capabilities,
+        });
     }
 
     /// The head of a loop that is entered three times at most.
