@@ -64,6 +64,9 @@ fn check_actor(actor: &Actor, system: &System) -> Checked {
         actor.fiber.gas_used() < NUMBER_MAX && body.debt < NUMBER_MAX,
         || format!("actor {id} used {} gas", actor.fiber.gas_used()),
     )?;
+    ensure(u64::from(body.allowance) <= system.slice_max(), || {
+        format!("the next turn of actor {id} is {} gas", body.allowance)
+    })?;
     ensure(body.waits < NUMBER_MAX, || {
         format!("actor {id} waited {} times", body.waits)
     })

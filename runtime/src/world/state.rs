@@ -255,6 +255,11 @@ pub(super) struct System {
 }
 
 impl System {
+    /// The most gas that a turn is given.
+    pub(super) fn slice_max(&self) -> u64 {
+        self.settings.quantum.max(self.settings.quantum_min)
+    }
+
     /// Reads what [`World::put_system`] wrote.
     fn get(input: &mut In<'_>) -> Decoded<System> {
         let mut settings = WorldSettings::get(input)?;
