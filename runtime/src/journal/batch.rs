@@ -114,6 +114,11 @@ impl Records {
         self.count += 1;
         self.bytes.blob(record);
     }
+
+    pub(super) fn add_all(&mut self, others: &Records) {
+        self.count += others.count;
+        self.bytes.bytes.extend_from_slice(&others.bytes.bytes);
+    }
 }
 
 /// A batch as bytes.

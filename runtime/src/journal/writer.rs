@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::batch::{BatchHead, Records, batch, segment_first, segment_head, segment_name};
 use super::{Durability, Position};
@@ -15,6 +16,11 @@ use crate::disk::{Disk, DiskFile};
 
 /// Bytes of records that may wait to be written: beyond them the world waits.
 const WAITING_MAX: usize = 64 << 20;
+/// Bytes of records that are handed over together at most.
+const KEPT_BYTES: usize = 64 << 10;
+/// How long the thread waits before it looks for more, and how often it does before it sleeps.
+const LOOK: Duration = Duration::from_millis(1);
+const LOOKS: u32 = 20;
 /// Bytes of a segment beyond which the next begins.
 const SEGMENT_BYTES: u64 = 64 << 20;
 /// Bytes of records beyond which a batch ends.
@@ -25,7 +31,7 @@ type Then = Box<dyn FnOnce() + Send>;
 
 /// What the world hands over.
 enum Item {
-    Record(Vec<u8>),
+    Records(Records),
     /// What happens, and how many outputs have left the world when it has happened, if it is an output.
     Then(Then, Option<u64>),
     /// Segments that hold only records before this one are not needed any more.
@@ -40,6 +46,8 @@ struct Queue {
     bytes: usize,
     /// Whether nothing more will come.
     is_closed: bool,
+    /// Whether the thread sleeps until it is woken.
+    is_asleep: bool,
     /// Whether there is something that the thread has not done.
     is_busy: bool,
     /// Why the thread has given up.
@@ -68,6 +76,8 @@ pub(crate) struct Journal {
     thread: Option<JoinHandle<()>>,
     /// The number of the next record.
     next: u64,
+    /// Records that the thread does not have yet: handing over costs more than a record.
+    kept: Records,
 }
 
 impl fmt::Debug for Journal {
@@ -116,6 +126,7 @@ impl Journal {
             shared,
             thread: Some(thread),
             next: end.next,
+            kept: Records::default(),
         })
     }
 
@@ -124,21 +135,34 @@ impl Journal {
         self.next
     }
 
-    /// Adds a record.
-    pub(crate) fn add(&mut self, record: Vec<u8>) {
+    /// Adds a record. It is written when it is handed over, or when there are many.
+    pub(crate) fn add(&mut self, record: &[u8]) {
         self.next += 1;
+        self.kept.add(record);
+        if self.kept.bytes.bytes.len() >= KEPT_BYTES {
+            self.hand_over();
+        }
+    }
+
+    /// Has what was added written.
+    pub(crate) fn hand_over(&mut self) {
+        if self.kept.count == 0 {
+            return;
+        }
+        let records = std::mem::take(&mut self.kept);
         let mut queue = self.shared.lock();
         while queue.bytes > WAITING_MAX && queue.error.is_none() {
             let waited = self.shared.went.wait(queue);
             queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        queue.bytes += record.len();
-        self.put(queue, Item::Record(record));
+        queue.bytes += records.bytes.bytes.len();
+        self.put(queue, Item::Records(records));
     }
 
     /// Has something happen when all records so far are durable, in the order in which this is called; never, if the disk fails.
     /// `released` is the number of an output that has left the world then.
-    pub(crate) fn then(&self, released: Option<u64>, what: impl FnOnce() + Send + 'static) {
+    pub(crate) fn then(&mut self, released: Option<u64>, what: impl FnOnce() + Send + 'static) {
+        self.hand_over();
         self.put(self.shared.lock(), Item::Then(Box::new(what), released));
     }
 
@@ -151,10 +175,14 @@ impl Journal {
         if queue.error.is_some() {
             return;
         }
+        // Nobody waits for mere records: a thread that looks again soon is not woken, which costs more than to write them.
+        let is_urgent = queue.is_asleep || !matches!(item, Item::Records(_));
         queue.items.push_back(item);
         queue.is_busy = true;
         drop(queue);
-        self.shared.came.notify_one();
+        if is_urgent {
+            self.shared.came.notify_one();
+        }
     }
 
     /// Why nothing is written any more, if so.
@@ -163,7 +191,9 @@ impl Journal {
     }
 
     /// Waits until everything so far is durable, and has happened.
-    pub(crate) fn flush(&self) {
+    pub(crate) fn flush(&mut self) {
+        self.hand_over();
+        self.shared.came.notify_one();
         let mut queue = self.shared.lock();
         while queue.is_busy && queue.error.is_none() {
             let waited = self.shared.went.wait(queue);
@@ -174,6 +204,7 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
+        self.hand_over();
         self.shared.lock().is_closed = true;
         self.shared.came.notify_one();
         if let Some(thread) = self.thread.take() {
@@ -184,14 +215,14 @@ impl Drop for Journal {
 }
 
 /// Writes a journal of these records.
-pub(crate) fn write_whole(disk: Arc<dyn Disk>, records: Vec<Vec<u8>>) -> io::Result<()> {
+pub(crate) fn write_whole(disk: Arc<dyn Disk>, records: &[Vec<u8>]) -> io::Result<()> {
     let start = Position {
         segment: None,
         offset: 0,
         next: 0,
     };
     let mut journal = Journal::go_on(disk, Durability::Memory, &start, 0)?;
-    records.into_iter().for_each(|record| journal.add(record));
+    records.iter().for_each(|record| journal.add(record));
     journal.flush();
     journal
         .error()
@@ -238,12 +269,21 @@ impl Writer {
     /// What has come; nothing when nothing more will.
     fn wait(&mut self) -> Option<VecDeque<Item>> {
         let mut queue = self.shared.lock();
+        let mut looks = 0;
         while queue.items.is_empty() {
             if queue.is_closed {
                 return None;
             }
+            if looks < LOOKS {
+                looks += 1;
+                let waited = self.shared.came.wait_timeout(queue, LOOK);
+                queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
+            queue.is_asleep = true;
             let waited = self.shared.came.wait(queue);
             queue = waited.unwrap_or_else(PoisonError::into_inner);
+            queue.is_asleep = false;
         }
         queue.bytes = 0;
         let items = std::mem::take(&mut queue.items);
@@ -258,8 +298,8 @@ impl Writer {
         let mut rest = Vec::new();
         for item in items {
             match item {
-                Item::Record(record) => {
-                    records.add(&record);
+                Item::Records(more) => {
+                    records.add_all(&more);
                     if records.bytes.bytes.len() > BATCH_BYTES {
                         self.batch(std::mem::take(&mut records))?;
                     }
@@ -286,7 +326,7 @@ impl Writer {
                     self.released = self.released.max(released.unwrap_or(0));
                 }
                 Item::Trim(before) => trim = Some(before),
-                Item::Record(_) => unreachable!("records are written"),
+                Item::Records(_) => unreachable!("records are written"),
             }
         }
         let is_idle = self.shared.lock().items.is_empty();

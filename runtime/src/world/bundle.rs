@@ -88,7 +88,7 @@ impl Replay {
         let disk = MemoryDisk::default();
         write_whole(&disk, &self.to_checkpoint()).map_err(failed)?;
         let records: Vec<Vec<u8>> = self.records_until(to);
-        journal::write_whole(Arc::new(disk.clone()), records).map_err(failed)?;
+        journal::write_whole(Arc::new(disk.clone()), &records).map_err(failed)?;
         Bundle::close(&disk).map_err(failed)
     }
 }

@@ -44,7 +44,7 @@ impl Default for HistorySettings {
             checkpoints_kept: 4,
             increments: 15,
             horizon_ticks: 256,
-            capture_bytes: 256 << 10,
+            capture_bytes: 128 << 10,
         }
     }
 }
@@ -57,6 +57,9 @@ impl std::fmt::Debug for Listener {
         f.write_str("a listener")
     }
 }
+
+/// Ticks after which inputs that nobody waits for are written at the latest.
+const HANDED_OVER_TICKS: u64 = 16;
 
 /// What is kept of a world.
 #[derive(Debug, Default)]
@@ -159,7 +162,7 @@ impl Kept {
 
     fn add(&mut self, code: &pw_jit::CodeSpace, record: &Record) {
         self.told = record.ticks();
-        self.journal.add(bytes_of(code, record));
+        self.journal.add(&bytes_of(code, record));
     }
 }
 
@@ -204,6 +207,9 @@ impl World {
             return;
         };
         let ticks = self.tick;
+        if ticks.is_multiple_of(HANDED_OVER_TICKS) {
+            kept.journal.hand_over();
+        }
         if ticks >= kept.told + kept.settings.horizon_ticks {
             kept.add(&self.code, &Record::Horizon { ticks });
         }
@@ -216,8 +222,15 @@ impl World {
         }
     }
 
-    /// Begins a checkpoint of the state as it is, unless one is being written.
-    fn begin_checkpoint(&mut self) {
+    /// The world is about to sleep, or is left alone.
+    pub(super) fn hand_history_over(&mut self) {
+        if let History::Kept(kept) = &mut self.history {
+            kept.journal.hand_over();
+        }
+    }
+
+    /// Begins a checkpoint of the state as it is, which is captured and written while the world goes on, unless one is being written.
+    pub fn begin_checkpoint(&mut self) {
         let (tick, outputs) = (self.tick, self.outside.outputs);
         let can_be_increment = self.can_capture_changes();
         let History::Kept(kept) = &mut self.history else {
@@ -267,6 +280,11 @@ impl World {
         }
     }
 
+    /// Whether a checkpoint is being captured.
+    pub fn is_writing_checkpoint(&self) -> bool {
+        self.is_capturing()
+    }
+
     /// Writes a checkpoint of the state as it is, and waits until it is published. Nothing for a world that keeps no history.
     ///
     /// # Errors
@@ -302,7 +320,7 @@ impl World {
     /// Why the history cannot be kept any more.
     pub fn flush(&mut self) -> Result<(), String> {
         self.leave(None, || {});
-        let History::Kept(kept) = &self.history else {
+        let History::Kept(kept) = &mut self.history else {
             return Ok(());
         };
         kept.journal.flush();

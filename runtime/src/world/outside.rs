@@ -414,7 +414,8 @@ impl World {
     }
 
     /// Waits until something has come from outside, or so much time has passed.
-    pub fn wait(&self, most: Duration) {
+    pub fn wait(&mut self, most: Duration) {
+        self.hand_history_over();
         self.outside.sleep(Some(most));
     }
 
@@ -433,6 +434,7 @@ impl World {
             } else {
                 let sleep =
                     next_ms.map(|at| Duration::from_millis(at.saturating_sub(self.now_ms())));
+                self.hand_history_over();
                 self.outside.sleep(sleep);
             }
         }

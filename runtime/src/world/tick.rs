@@ -187,6 +187,7 @@ impl World {
     /// world is idle.
     pub(super) fn advance(&mut self) -> bool {
         if !self.can_tick() {
+            self.hand_history_over();
             if self.outside.calls.is_open() {
                 self.outside.wait_for_news();
             } else if self.has_open_requests() {
