@@ -13,7 +13,7 @@ use physics_world::runtime::disk::{Disk, MemoryDisk, read_all};
 use physics_world::runtime::host::HostFunction;
 use physics_world::runtime::journal::Durability;
 use physics_world::runtime::world::{HistorySettings, Recovery, Replay, Stopped, WorldBuilder};
-use physics_world::{ActorId, Datum, World};
+use physics_world::{ActorId, Datum, World, WorldSettings};
 use worlds::load;
 
 /// A counter that is told numbers, prints the sum each time, and answers with it.
@@ -22,7 +22,7 @@ const COUNTER: &str = "
   (let ((message (receive)))
     (let ((now (+ sum message)))
       (print now)
-      (reply now)
+      (try (reply now) (catch e nil))
       (counter now))))
 (define (main) (counter 0))
 ";
@@ -67,6 +67,8 @@ fn busy(ticks: u64) -> (MemoryDisk, Vec<SystemCheckpoint>) {
     let mut states = vec![world.to_checkpoint()];
     for _ in 0..ticks {
         assert_eq!(world.run_ticks(1), Stopped::Ticks);
+        // So that each tick is in a batch of its own.
+        world.flush().unwrap();
         states.push(world.to_checkpoint());
     }
     world.flush().unwrap();
@@ -496,4 +498,179 @@ fn a_world_with_an_anomaly_goes_back_if_it_is_told_to() {
     }
     assert!(!found.is_empty(), "who never waits runs away");
     assert!(world.ticks() <= system.checkpoint_history.back().unwrap().timestamp);
+}
+
+/// Runs a world on a thread of its own until its handle stops it.
+fn served(mut world: World) -> std::thread::JoinHandle<World> {
+    std::thread::spawn(move || {
+        world.serve();
+        world
+    })
+}
+
+#[test]
+fn what_a_client_says_again_takes_effect_once() {
+    use futures_executor::block_on;
+    let disk = MemoryDisk::default();
+    let begin = |disk: &MemoryDisk| {
+        let print = HostFunction::output("print", |_| {}).needing("io-console");
+        let kept = builder()
+            .host(print)
+            .keep(Arc::new(disk.clone()), settings());
+        kept.unwrap().0
+    };
+    let mut world = begin(&disk);
+    let program = load(&mut world, COUNTER);
+    let counter = world.spawn(program, &[]).unwrap();
+    let handle = world.handle();
+    let serving = served(world);
+    let mut client = block_on(handle.open_session()).unwrap();
+    assert_eq!(
+        block_on(client.ask(counter, Datum::Int(5))).unwrap(),
+        Datum::Int(5)
+    );
+    block_on(client.send(counter, Datum::Int(2))).unwrap();
+    assert_eq!(
+        block_on(client.ask(counter, Datum::Int(1))).unwrap(),
+        Datum::Int(8)
+    );
+    let (session, heard) = (client.session(), client.sequence());
+    handle.stop();
+    drop(serving.join().unwrap());
+    // Another process recovers the world, and the client does not know whether its last question was heard.
+    let world = begin(&disk.copy());
+    let handle = world.handle();
+    let serving = served(world);
+    let mut again = handle.resume_session(session, heard - 1);
+    assert_eq!(
+        block_on(again.ask(counter, Datum::Int(1))).unwrap(),
+        Datum::Int(8)
+    );
+    assert_eq!(
+        block_on(again.ask(counter, Datum::Int(1))).unwrap(),
+        Datum::Int(9)
+    );
+    // What is older, skipped or of nobody is refused with a reason.
+    let refused = |session, sequence| {
+        let client = handle.resume_session(session, 0);
+        let said = client.say_numbered(sequence, counter, Datum::Int(1), true);
+        block_on(said).unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused(session, 2),
+        "number 2 in session 1, where 4 was last"
+    );
+    assert_eq!(
+        refused(session, 6),
+        "number 6 in session 1, where 4 was last"
+    );
+    assert_eq!(refused(9, 1), "session 9 was never opened");
+    handle.stop();
+    drop(serving.join().unwrap());
+}
+
+#[test]
+fn a_session_that_was_silent_longest_expires() {
+    use futures_executor::block_on;
+    let mut world = builder()
+        .settings(WorldSettings {
+            sessions_max: 2,
+            ..WorldSettings::default()
+        })
+        .build()
+        .unwrap();
+    let program = load(&mut world, "(define (main) (receive) (main))");
+    let actor = world.spawn(program, &[]).unwrap();
+    let handle = world.handle();
+    let serving = served(world);
+    let mut first = block_on(handle.open_session()).unwrap();
+    let mut second = block_on(handle.open_session()).unwrap();
+    block_on(first.send(actor, Datum::Nil)).unwrap();
+    let mut third = block_on(handle.open_session()).unwrap();
+    let error = block_on(second.send(actor, Datum::Nil)).unwrap_err();
+    assert_eq!(error.to_string(), "session 2 has expired");
+    block_on(first.send(actor, Datum::Nil)).unwrap();
+    block_on(third.send(actor, Datum::Nil)).unwrap();
+    handle.stop();
+    drop(serving.join().unwrap());
+}
+
+#[test]
+fn a_bundle_shows_a_part_of_a_history_elsewhere() {
+    use physics_world::runtime::world::Bundle;
+    let (disk, states) = busy(90);
+    let mut replay = builder().replay(Arc::new(disk)).unwrap();
+    let bytes = replay.bundle(70, 80).unwrap();
+    let disk = Bundle::open(&bytes).unwrap();
+    let mut elsewhere = builder().replay(Arc::new(disk)).unwrap();
+    assert_eq!(elsewhere.range(), (70, 80));
+    for tick in [70, 75, 80, 71] {
+        elsewhere.go_to(tick).unwrap();
+        assert_eq!(
+            elsewhere.to_checkpoint().actor_states,
+            states[tick as usize].actor_states
+        );
+    }
+    let mut damaged = bytes.clone();
+    damaged[60] ^= 1;
+    let error = Bundle::open(&damaged).unwrap_err();
+    assert_eq!(error.what, "the bundle is damaged");
+    assert!(Bundle::open(b"PWB").is_err());
+}
+
+#[test]
+fn whatever_acts_on_a_world_is_in_its_history() {
+    use physics_world::runtime::inspect::{Breakpoint, Intervention};
+    use physics_world::runtime::message::AdvancedMessagePattern;
+    use physics_world::runtime::quota::Quota;
+    let disk = MemoryDisk::default();
+    let (mut world, _) = keep(&disk);
+    let program = load(&mut world, BUSY);
+    let waits = load(
+        &mut world,
+        "(define (main) (subscribe 'news) (let loop () (receive :timeout 50) (loop)))",
+    );
+    let first = world.spawn(program, &[]).unwrap();
+    let second = world.spawn(waits, &[]).unwrap();
+    world.run_ticks(2);
+    world.send_with_priority(second, &Datum::from("urgent"), 0);
+    world.publish("news", &Datum::Int(1));
+    world.dispatch(
+        second,
+        AdvancedMessagePattern::RequestReply {
+            request_id: 3,
+            content: Datum::Nil,
+            reply_to: first,
+        },
+    );
+    let quota = Quota {
+        gas_per_tick: Some(70_000),
+        ..Quota::default()
+    };
+    assert!(world.set_quota(first, quota));
+    world.run_ticks(2);
+    assert!(world.grant(second, "io-network", true));
+    assert!(world.revoke_from(second, "io-console"));
+    let limits = world.limits(first).unwrap();
+    assert!(world.set_limits(first, limits));
+    let breakpoint = Breakpoint::Function("spin".to_owned());
+    world
+        .intervene(Intervention::Break(first, breakpoint))
+        .unwrap();
+    world.run_ticks(3);
+    world.intervene(Intervention::Resume(first)).unwrap();
+    world.intervene(Intervention::Clear(first)).unwrap();
+    world.handle().tell_time(60);
+    world.run_ticks(3);
+    world.handle().kill(second);
+    world.run_ticks(3);
+    world.flush().unwrap();
+    // From the first checkpoint on, so that every input takes effect again.
+    let copy = disk.copy();
+    for newer in &checkpoints(&copy)[1..] {
+        copy.remove(newer).unwrap();
+    }
+    let (again, recovery) = keep(&copy);
+    assert_eq!(recovery.checkpoint, Some(0));
+    assert_eq!(again.to_checkpoint(), world.to_checkpoint());
 }
