@@ -474,6 +474,12 @@ fn checkpoints_in_memory_bring_a_world_back() {
     let state = world.to_checkpoint();
     assert!(system.restore_from_checkpoint(&mut world, &broken).is_err());
     assert_eq!(world.to_checkpoint(), state);
+    // A journal could not tell how it came about.
+    let (mut kept, _) = keep(&MemoryDisk::default());
+    let error = system
+        .restore_from_checkpoint(&mut kept, &before)
+        .unwrap_err();
+    assert!(matches!(error, RecoveryError::Kept), "{error}");
 }
 
 #[test]

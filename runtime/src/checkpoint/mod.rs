@@ -70,6 +70,9 @@ pub enum RecoveryError {
     /// The embedder has no function that the history needs.
     #[error("the history needs the function `{0}`, which this world does not have")]
     NoFunction(String),
+    /// The journal would not tell how the world came to an older state.
+    #[error("a world that keeps its history does not go back: recover, replay or fork it")]
+    Kept,
     /// The history has nothing of that tick.
     #[error("the history goes from tick {from} to tick {to}; tick {asked} is not in it")]
     NoSuchTick {

@@ -135,6 +135,9 @@ impl World {
     /// # Errors
     /// Why it cannot be taken; then nothing has changed.
     pub fn take_checkpoint(&mut self, checkpoint: &SystemCheckpoint) -> Result<(), RecoveryError> {
+        if self.keeps_history() {
+            return Err(RecoveryError::Kept);
+        }
         let sections = Sections {
             programs: checkpoint.global_state.programs.clone(),
             system: checkpoint.global_state.bytes.clone(),

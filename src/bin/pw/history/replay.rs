@@ -119,9 +119,9 @@ impl Replay {
         if let Ok(style) = ProgressStyle::with_template("{bar:40} tick {pos} of {len}, {eta}") {
             bar.set_style(style);
         }
-        let (from, begin) = (replayed.range().0, replayed.tick());
-        if to < from {
-            replayed.go_to(to).map_err(failed)?;
+        let ((first, last), begin) = (replayed.range(), replayed.tick());
+        if !(first..=last).contains(&to) {
+            return replayed.go_to(to).map_err(failed);
         }
         while replayed.tick() < to {
             let next = to.min(replayed.tick() + PROGRESS_TICKS);
