@@ -111,7 +111,7 @@ fn a_history_is_looked_into_and_done_again() {
     let text = stdout(&pw(
         &directory,
         &["replay", "--step", "history"],
-        "b\ns 1\nn\ng 0\na\nx\nq\n",
+        "b\nn\ns 1\ng 0\na\nx\nq\n",
     ));
     assert!(
         text.contains(&format!("tick {} of 0 to {last}", last - 1)),
