@@ -120,7 +120,8 @@ fn killed_again_and_again(directory: &Path, level: &[&str]) {
     let (history, program) = (history.to_str().unwrap(), program.to_str().unwrap());
     let mut seed = 0x9e37_79b9_7f4a_7c15;
     let mut client = Client::default();
-    let mut process = Process::start(&[&["run", "--durable", history, program][..], level].concat());
+    let mut process =
+        Process::start(&[&["run", "--durable", history, program][..], level].concat());
     // The session is there before anything else can be.
     assert_eq!(process.line().as_deref(), Some("session 1"));
     for _ in 0..kills() {
@@ -140,13 +141,23 @@ fn killed_again_and_again(directory: &Path, level: &[&str]) {
         process = Process::start(&[&again[..], level].concat());
     }
     client.talk(&mut process, Instant::now() + Duration::from_millis(300));
-    let Process { mut child, input, .. } = process;
+    let Process {
+        mut child, input, ..
+    } = process;
     drop(input);
     assert!(child.wait().unwrap().success());
     let sums = (1..=client.acknowledged).map(|number| number * (number + 1) / 2);
     let missing: Vec<u64> = sums.filter(|sum| !client.printed.contains(sum)).collect();
-    assert!(client.acknowledged > u64::from(kills()), "{} answers", client.acknowledged);
-    assert_eq!(missing, Vec::<u64>::new(), "each sum was printed at least once");
+    assert!(
+        client.acknowledged > u64::from(kills()),
+        "{} answers",
+        client.acknowledged
+    );
+    assert_eq!(
+        missing,
+        Vec::<u64>::new(),
+        "each sum was printed at least once"
+    );
 }
 
 #[test]

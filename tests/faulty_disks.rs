@@ -117,7 +117,10 @@ fn a_disk_that_fails_stops_what_leaves_the_world_and_loses_nothing() {
             other => panic!("{other:?}"),
         };
         // What was said when the disk failed may have been heard.
-        assert!(now == sum || (has_failed && now == sum + 1), "seed {start}: {now}, not {sum}");
+        assert!(
+            now == sum || (has_failed && now == sum + 1),
+            "seed {start}: {now}, not {sum}"
+        );
     }
 }
 

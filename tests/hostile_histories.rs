@@ -26,7 +26,9 @@ fn forms() -> u64 {
 fn begin(world: &mut World) {
     let chaos = include_str!("worlds/chaos.jue");
     let program = worlds::load(world, chaos);
-    let first = world.spawn(program, &[Datum::Int(7), Datum::Int(40)]).unwrap();
+    let first = world
+        .spawn(program, &[Datum::Int(7), Datum::Int(40)])
+        .unwrap();
     let votes = worlds::load(world, include_str!("worlds/votes.jue"));
     world.spawn(votes, &[]).unwrap();
     let supervised = worlds::load(world, include_str!("worlds/supervised.jue"));
@@ -71,7 +73,10 @@ fn a_state_that_no_world_wrote_is_refused_or_goes_on() {
         histories::state(sound, &bytes(*number))
     });
     let accepted = accepted.count() as u64;
-    assert!((forms() / 20..forms()).contains(&accepted), "{accepted} are accepted");
+    assert!(
+        (forms() / 20..forms()).contains(&accepted),
+        "{accepted} are accepted"
+    );
 }
 
 #[test]
@@ -82,7 +87,9 @@ fn files_that_no_world_wrote_are_refused_or_used_as_far_as_they_are_sound() {
         horizon_ticks: 1,
         ..HistorySettings::default()
     };
-    let (mut world, _) = histories::builder().keep(Arc::new(disk.clone()), settings).unwrap();
+    let (mut world, _) = histories::builder()
+        .keep(Arc::new(disk.clone()), settings)
+        .unwrap();
     begin(&mut world);
     world.run_ticks(20);
     world.flush().unwrap();

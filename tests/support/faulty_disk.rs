@@ -48,7 +48,10 @@ impl State {
     fn work(&mut self) -> io::Result<()> {
         match &mut self.works_for {
             None => Ok(()),
-            Some(0) => Err(io::Error::new(io::ErrorKind::StorageFull, "no space is left")),
+            Some(0) => Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                "no space is left",
+            )),
             Some(left) => {
                 *left -= 1;
                 Ok(())
@@ -90,7 +93,9 @@ impl FaultyDisk {
         let state = self.state.lock().unwrap();
         let mut names = state.synced_names.clone();
         let kept = next(seed) as usize % (state.renames.len() + 1);
-        state.renames[..kept].iter().for_each(|rename| State::rename(&mut names, rename));
+        state.renames[..kept]
+            .iter()
+            .for_each(|rename| State::rename(&mut names, rename));
         let files = state.files.iter().map(|file| {
             let lost = next(seed) % 3;
             let mut bytes = match lost {
@@ -158,7 +163,8 @@ impl Disk for FaultyDisk {
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let state = self.state.lock().unwrap();
         let number = state.names.get(name).copied();
-        let number = number.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, name.to_owned()))?;
+        let number =
+            number.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, name.to_owned()))?;
         Ok(Box::new(FaultyFile {
             disk: self.clone(),
             number,
@@ -209,7 +215,11 @@ impl DiskFile for FaultyFile {
         let worked = state.work();
         let file = &mut state.files[self.number].now;
         // A write that fails may have written a part.
-        let written = if worked.is_ok() { bytes.len() } else { bytes.len() / 2 };
+        let written = if worked.is_ok() {
+            bytes.len()
+        } else {
+            bytes.len() / 2
+        };
         let start = offset as usize;
         if file.len() < start + written {
             file.resize(start + written, 0);
@@ -220,7 +230,10 @@ impl DiskFile for FaultyFile {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let state = self.disk.state.lock().unwrap();
-        let rest = state.files[self.number].now.get(offset as usize..).unwrap_or_default();
+        let rest = state.files[self.number]
+            .now
+            .get(offset as usize..)
+            .unwrap_or_default();
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
         Ok(count)

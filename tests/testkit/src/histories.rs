@@ -65,7 +65,9 @@ pub fn state(sound: &SystemCheckpoint, bytes: &[u8]) -> bool {
     let Ok(mut world) = builder().build() else {
         return false;
     };
-    world.take_checkpoint(sound).expect("the sound one is sound");
+    world
+        .take_checkpoint(sound)
+        .expect("the sound one is sound");
     let settings = *world.settings();
     let before = world.to_checkpoint();
     if world.take_checkpoint(&state).is_err() {
@@ -76,7 +78,9 @@ pub fn state(sound: &SystemCheckpoint, bytes: &[u8]) -> bool {
     if *world.settings() == settings {
         world.run_ticks(TICKS);
         let again = world.to_checkpoint();
-        world.take_checkpoint(&again).expect("what a world writes is sound");
+        world
+            .take_checkpoint(&again)
+            .expect("what a world writes is sound");
     }
     true
 }
@@ -96,7 +100,9 @@ pub fn history(sound: &MemoryDisk, bytes: &[u8]) {
     };
     let mut content = read_all(&disk, name).unwrap_or_default();
     edit(&mut content, edits);
-    let written = disk.create(name).and_then(|mut file| file.write_at(0, &content));
+    let written = disk
+        .create(name)
+        .and_then(|mut file| file.write_at(0, &content));
     written.expect("memory can be written");
     let Ok((mut world, _)) = builder().keep(Arc::new(disk), HistorySettings::default()) else {
         return;
