@@ -42,7 +42,11 @@ impl Lowering<'_, '_> {
 
     pub(super) fn map_set(&mut self, map: Use, key: Use, value: Use) {
         let (elsewhere, done) = (self.b.create_block(), self.b.create_block());
-        self.b.set_cold_block(elsewhere);
+        let op = self.scope.function.code[self.pc as usize];
+        // Int keys are new ones as often as not: a call there is not seldom.
+        if self.scope.evidence.hinted_key(self.pc, &op, &self.before) != Some(HintedKey::Int) {
+            self.b.set_cold_block(elsewhere);
+        }
         let (buffer, entry, offset) = self.hinted_entry(map, key, elsewhere);
         let (tag, bits) = self.value(value.0);
         let first = self.b.ins().iadd_imm_s(offset, i64::from(VALUE));
