@@ -42,8 +42,26 @@ pub(crate) struct Shared {
     pub(crate) stack_bytes_max: u64,
     /// Tenants so far.
     pub(crate) tenants: u32,
+    /// How deep what is read lies within something else.
+    nesting: u32,
     /// Lists of capabilities that were read, by their bytes: many actors hold the same.
     pub(crate) holdings: BTreeMap<Vec<u8>, Holdings>,
+}
+
+/// Levels of boxes and lists within each other beyond which bytes are refused: the stack of the thread that reads is not theirs.
+const NESTING_MAX: u32 = 1_000;
+
+impl In<'_> {
+    /// Reads something within something else.
+    fn within<T>(&mut self, read: impl FnOnce(&mut Self) -> Decoded<T>) -> Decoded<T> {
+        if self.shared.nesting == NESTING_MAX {
+            return Err(self.from.error(format!("more than {NESTING_MAX} levels")));
+        }
+        self.shared.nesting += 1;
+        let read = read(self);
+        self.shared.nesting -= 1;
+        read
+    }
 }
 
 impl Shared {
@@ -52,6 +70,7 @@ impl Shared {
         Shared {
             stack_bytes_max,
             tenants: 0,
+            nesting: 0,
             holdings: BTreeMap::new(),
         }
     }
@@ -243,7 +262,7 @@ impl<T: Portable> Portable for Box<T> {
     }
 
     fn get(input: &mut In<'_>) -> Decoded<Box<T>> {
-        T::get(input).map(Box::new)
+        input.within(T::get).map(Box::new)
     }
 }
 
@@ -297,7 +316,7 @@ fn put_all<'a, T: Portable + 'a>(parts: impl ExactSizeIterator<Item = &'a T>, ou
 /// Reads what [`put_all`] wrote. Each part takes a byte at least, so their number is bounded by the input.
 fn get_all<T: Portable, C: FromIterator<T>>(input: &mut In<'_>) -> Decoded<C> {
     let count = input.from.count(1)?;
-    (0..count).map(|_| T::get(input)).collect()
+    input.within(|input| (0..count).map(|_| T::get(input)).collect())
 }
 
 impl<T: Portable> Portable for Vec<T> {

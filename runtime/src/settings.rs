@@ -80,6 +80,20 @@ impl Default for WorldSettings {
 }
 
 impl WorldSettings {
+    /// Whether a world can run with these: the flaw, if not.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        if self.quantum == 0 || self.quantum_min > self.quantum || self.tick_gas == 0 {
+            return Err(format!(
+                "turns of {} to {} gas in ticks of {}: turns and ticks need some, and the least is no more than the most",
+                self.quantum_min, self.quantum, self.tick_gas
+            ));
+        }
+        Ok(())
+    }
+
     /// The rules of a mailbox whose actor has chosen none.
     pub(crate) fn mailbox_rules(&self) -> MailboxRules {
         MailboxRules {

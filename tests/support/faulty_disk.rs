@@ -130,6 +130,15 @@ impl FaultyDisk {
         }
     }
 
+    /// What is there after a process was killed, as it was in the middle of whatever it did: nothing is lost, and nothing is synced that
+    /// was not.
+    pub(crate) fn after_a_kill(&self) -> FaultyDisk {
+        let state = self.state.lock().unwrap().clone();
+        FaultyDisk {
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
     /// Changes one bit of one file.
     pub(crate) fn flip_a_bit(&self, seed: &mut u64) -> Option<(String, usize)> {
         let mut state = self.state.lock().unwrap();

@@ -1,6 +1,7 @@
 //! The thread that writes checkpoints, and which of them are kept.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -69,8 +70,12 @@ impl Keeper {
         let thread = builder.spawn(move || {
             for job in incoming {
                 let head = job.head;
-                let done = write(&*disk, settings, head, job.blocks)
-                    .and_then(|()| retire(&*disk, settings, &mut kept, head));
+                let written = AssertUnwindSafe(|| {
+                    write(&*disk, settings, head, job.blocks)?;
+                    retire(&*disk, settings, &mut kept, head)
+                });
+                let done = catch_unwind(written)
+                    .unwrap_or_else(|_| Err(io::Error::other("its thread panicked")));
                 let (published, changed) = &*told;
                 let mut published = published.lock().unwrap_or_else(PoisonError::into_inner);
                 match done {
@@ -217,7 +222,7 @@ fn retire(
     kept: &mut Vec<Head>,
     new: Head,
 ) -> io::Result<u64> {
-    kept.retain(|head| head.ticks != new.ticks);
+    kept.retain(|head| head.ticks < new.ticks);
     kept.push(new);
     // What the newest stand on stays, and everything between.
     let first = kept.len().saturating_sub(settings.kept.max(1));
@@ -235,5 +240,6 @@ fn retire(
         }
     }
     kept.retain(|head| head.ticks >= needed);
-    Ok(kept.first().map_or(new.journal, |head| head.journal))
+    let journals = kept.iter().map(|head| head.journal);
+    Ok(journals.min().unwrap_or(new.journal))
 }

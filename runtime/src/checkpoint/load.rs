@@ -69,14 +69,19 @@ pub(crate) struct Loaded {
     pub(crate) head: Head,
     pub(crate) sections: Vec<u8>,
     pub(crate) actors: BTreeMap<u64, Vec<u8>>,
-    /// Newer checkpoints that could not be used.
+    /// Newer checkpoints that could not be used, and why: of themselves, or of those that they stand on.
     pub(crate) flaws: Vec<CheckpointFlaw>,
+    /// The names of their files.
+    pub(crate) unusable: Vec<String>,
     /// The files, the full one first.
     pub(crate) files: Vec<CheckpointInfo>,
 }
 
-/// Reads a checkpoint and those that it stands on.
-fn chain(disk: &dyn Disk, ticks: u64) -> Result<Loaded, CheckpointFlaw> {
+/// Checkpoints that may stand on each other.
+const CHAIN_MAX: usize = 4_096;
+
+/// Reads a checkpoint and those that it stands on, of which there may be so many.
+fn chain(disk: &dyn Disk, ticks: u64, most: usize) -> Result<Loaded, CheckpointFlaw> {
     let name = name_of(ticks);
     let flaw = |what: String| CheckpointFlaw {
         name: name.clone(),
@@ -89,8 +94,9 @@ fn chain(disk: &dyn Disk, ticks: u64) -> Result<Loaded, CheckpointFlaw> {
     }
     let (mut actors, mut files) = match file.head.base {
         Some(base) if base >= ticks => return Err(flaw(format!("it stands on tick {base}"))),
+        Some(_) if most == 0 => return Err(flaw("it stands on too many".to_owned())),
         Some(base) => {
-            let base = chain(disk, base)?;
+            let base = chain(disk, base, most - 1)?;
             (base.actors, base.files)
         }
         None => Default::default(),
@@ -114,6 +120,7 @@ fn chain(disk: &dyn Disk, ticks: u64) -> Result<Loaded, CheckpointFlaw> {
         sections: file.sections.to_vec(),
         actors,
         flaws: Vec::new(),
+        unusable: Vec::new(),
         files,
     })
 }
@@ -124,11 +131,20 @@ pub(crate) fn load(disk: &dyn Disk, ticks_max: u64) -> Result<Loaded, RecoveryEr
         what: "the directory of the history".to_owned(),
         error,
     })?;
-    let mut flaws = Vec::new();
+    let (mut flaws, mut unusable) = (Vec::new(), Vec::new());
     for ticks in all.into_iter().rev().filter(|ticks| *ticks <= ticks_max) {
-        match chain(disk, ticks) {
-            Ok(loaded) => return Ok(Loaded { flaws, ..loaded }),
-            Err(flaw) => flaws.push(flaw),
+        match chain(disk, ticks, CHAIN_MAX) {
+            Ok(loaded) => {
+                return Ok(Loaded {
+                    flaws,
+                    unusable,
+                    ..loaded
+                });
+            }
+            Err(flaw) => {
+                flaws.push(flaw);
+                unusable.push(name_of(ticks));
+            }
         }
     }
     Err(RecoveryError::NoCheckpoint(flaws))
@@ -139,9 +155,12 @@ pub(super) fn heads_of(disk: &dyn Disk) -> std::io::Result<Vec<Head>> {
     let mut heads = Vec::new();
     for ticks in names_of(disk)? {
         let mut bytes = [0; file::HEAD_BYTES];
-        let read = disk.open(&name_of(ticks))?.read_at(0, &mut bytes)?;
-        let bytes = &bytes[..read];
-        heads.extend(Head::read(&mut Reader::new(bytes), bytes).ok());
+        let file = disk.open(&name_of(ticks));
+        // One that cannot be read is none that is kept.
+        if let Ok(read) = file.and_then(|file| file.read_at(0, &mut bytes)) {
+            let bytes = &bytes[..read];
+            heads.extend(Head::read(&mut Reader::new(bytes), bytes).ok());
+        }
     }
     Ok(heads)
 }
@@ -150,7 +169,7 @@ pub(super) fn heads_of(disk: &dyn Disk) -> std::io::Result<Vec<Head>> {
 pub(crate) fn infos(disk: &dyn Disk) -> (Vec<CheckpointInfo>, Vec<CheckpointFlaw>) {
     let (mut infos, mut flaws) = (Vec::new(), Vec::new());
     for ticks in names_of(disk).unwrap_or_default() {
-        match chain(disk, ticks) {
+        match chain(disk, ticks, CHAIN_MAX) {
             Ok(mut loaded) => infos.extend(loaded.files.pop()),
             Err(flaw) => flaws.push(flaw),
         }

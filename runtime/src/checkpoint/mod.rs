@@ -67,8 +67,8 @@ pub enum RecoveryError {
     /// The settings want native code and this machine has none.
     #[error(transparent)]
     Machine(pw_jit::tier::CompileError),
-    /// The embedder has no function that the history needs.
-    #[error("the history needs the function `{0}`, which this world does not have")]
+    /// The embedder has no such function, or one of another class or capability.
+    #[error("the state needs the function `{0}`, as it was registered then")]
     NoFunction(String),
     /// The journal would not tell how the world came to an older state.
     #[error("a world that keeps its history does not go back: recover, replay or fork it")]

@@ -50,8 +50,8 @@ pub struct SystemCheckpoint {
     pub actor_states: BTreeMap<ActorId, SerializedActorState>,
     /// Who may do what.
     pub capability_state: SerializedCapabilityState,
-    /// Inputs that had come and had not taken effect, as the journal would hold them.
-    pub pending_inputs: Vec<Vec<u8>>,
+    /// Inputs that had come and had not taken effect, by the numbers in which they came.
+    pub pending_inputs: Vec<(u64, Vec<u8>)>,
 }
 
 impl SystemCheckpoint {
@@ -60,7 +60,8 @@ impl SystemCheckpoint {
         let programs: usize = self.global_state.programs.iter().map(Vec::len).sum();
         let actors = self.actor_states.values();
         let actors: usize = actors.map(|actor| actor.bytes.len()).sum();
-        let inputs: usize = self.pending_inputs.iter().map(Vec::len).sum();
+        let inputs = self.pending_inputs.iter();
+        let inputs: usize = inputs.map(|(_, input)| input.len()).sum();
         programs
             + self.global_state.bytes.len()
             + actors

@@ -71,7 +71,7 @@ impl FaultToleranceSystem {
     }
 
     /// To be called between ticks: takes a checkpoint when one is due, and looks for anomalies as often; goes back if the strategy says
-    /// so. The anomalies for which it went back.
+    /// so, each time to an older one. The anomalies for which it went back.
     ///
     /// # Errors
     /// When the world cannot go back.
@@ -89,12 +89,11 @@ impl FaultToleranceSystem {
         if self.recovery_strategy == RecoveryStrategy::OnWorldAnomaly {
             found.retain(|anomaly| anomaly.actor.is_none());
         }
-        match self.checkpoint_history.back() {
-            Some(newest) if !found.is_empty() => world.take_checkpoint(newest)?,
-            _ => {
-                self.create_checkpoint(world);
-                found.clear();
-            }
+        if found.is_empty() {
+            self.create_checkpoint(world);
+        } else if let Some(newest) = self.checkpoint_history.pop_back() {
+            // If it comes to the same again, the one before it is next.
+            world.take_checkpoint(&newest)?;
         }
         Ok(found)
     }

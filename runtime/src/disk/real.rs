@@ -25,7 +25,14 @@ impl RealDisk {
     /// Those of the disk; `WouldBlock` when another process has it.
     pub fn open(directory: impl Into<PathBuf>) -> io::Result<RealDisk> {
         let directory = directory.into();
-        std::fs::create_dir_all(&directory)?;
+        if !directory.is_dir() {
+            std::fs::create_dir_all(&directory)?;
+            // Its name has to survive as well.
+            let parent = directory
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty());
+            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        }
         let lock = File::create(directory.join(LOCK))?;
         match lock.try_lock() {
             Ok(()) => {}

@@ -133,6 +133,29 @@ impl HostFunction {
     }
 }
 
+/// What of a function decides what programs do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct HostSignature {
+    capability: Option<String>,
+    /// 0 pure, 1 output, 2 call.
+    class: u8,
+}
+
+portable!(struct HostSignature { capability, class });
+
+impl HostFunction {
+    fn signature(&self) -> HostSignature {
+        HostSignature {
+            capability: self.capability.clone(),
+            class: match self.class {
+                HostClass::Pure(_) => 0,
+                HostClass::Output(_) => 1,
+                HostClass::Call(_) => 2,
+            },
+        }
+    }
+}
+
 /// The functions that a world knows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HostFunctions {
@@ -148,6 +171,22 @@ impl HostFunctions {
     /// The function of that name.
     pub(crate) fn get(&self, name: &str) -> Option<&HostFunction> {
         self.by_name.get(name)
+    }
+
+    /// All functions, as far as programs can tell them apart.
+    pub(crate) fn table(&self) -> Vec<(String, HostSignature)> {
+        let all = self.by_name.iter();
+        all.map(|(name, function)| (name.clone(), function.signature()))
+            .collect()
+    }
+
+    /// The name of a function that a state knows and that is not here as it was, if there is one.
+    pub(crate) fn differs(&self, table: &[(String, HostSignature)]) -> Option<String> {
+        let here = |name: &String| self.by_name.get(name).map(HostFunction::signature);
+        let other = table
+            .iter()
+            .find(|(name, then)| here(name).as_ref() != Some(then));
+        other.map(|(name, _)| name.clone())
     }
 
     /// The names of all functions.

@@ -137,6 +137,16 @@ pub(super) fn batch(head: BatchHead, records: &[u8]) -> Vec<u8> {
     out.bytes
 }
 
+/// The length that a batch at the beginning of these bytes claims to have, as far as they reach.
+pub(super) fn claimed_length(bytes: &[u8]) -> usize {
+    const AT: usize = 4 + 8 + 8 + 8 + 4;
+    let length = bytes
+        .get(AT..AT + 4)
+        .and_then(|length| length.first_chunk::<4>());
+    let length = length.map_or(0, |length| u32::from_le_bytes(*length) as usize);
+    (BATCH_HEAD + length).min(bytes.len())
+}
+
 /// Reads a batch at the beginning of these bytes: what it says, its records, and its length.
 pub(super) fn read_batch(bytes: &[u8]) -> Decoded<(BatchHead, Vec<&[u8]>, usize)> {
     let mut input = Reader::new(bytes);

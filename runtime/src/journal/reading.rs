@@ -7,7 +7,8 @@
 use std::io;
 
 use super::batch::{
-    BATCH_MAGIC, SEGMENT_HEAD, read_batch, read_segment_head, segment_first, segment_name,
+    BATCH_MAGIC, SEGMENT_HEAD, claimed_length, read_batch, read_segment_head, segment_first,
+    segment_name,
 };
 use crate::disk::{Disk, read_all};
 
@@ -114,15 +115,28 @@ impl Reading {
     }
 }
 
+/// Bytes that are hashed of a segment in search of batches behind damage, for each byte of it: who makes up batches within batches
+/// does not make it take longer.
+const HASHED_EACH: usize = 4;
+
 /// Up to where the journal was durable, as batches behind `at` say that can be read in spite of what is before them.
 fn durable_behind(bytes: &[u8], at: usize) -> u64 {
-    let places = (at + 1)..bytes.len().saturating_sub(BATCH_MAGIC.len());
-    places
-        .filter(|place| bytes[*place..].starts_with(&BATCH_MAGIC))
-        .filter_map(|place| read_batch(&bytes[place..]).ok())
-        .map(|(head, ..)| head.durable)
-        .max()
-        .unwrap_or(0)
+    let mut left = bytes.len().saturating_mul(HASHED_EACH);
+    let mut durable = 0;
+    for place in (at + 1)..bytes.len().saturating_sub(BATCH_MAGIC.len()) {
+        if !bytes[place..].starts_with(&BATCH_MAGIC) {
+            continue;
+        }
+        let length = claimed_length(&bytes[place..]);
+        let Some(rest) = left.checked_sub(length) else {
+            break;
+        };
+        left = rest;
+        if let Ok((head, ..)) = read_batch(&bytes[place..]) {
+            durable = durable.max(head.durable);
+        }
+    }
+    durable
 }
 
 /// Reads the records of a journal from number `from` on.
@@ -191,21 +205,26 @@ pub(crate) fn read(disk: &dyn Disk, from: u64) -> Result<Recovered, JournalError
         }
         return Ok(torn(reading, end, (name, offset, bytes.len()), what, later));
     }
-    if reading.next < from {
-        // The machine died before it had written what a checkpoint knows of already.
-        end = Position {
-            segment: None,
-            offset: 0,
-            next: from,
-        };
-    }
     Ok(Recovered {
         records: reading.records,
         released: reading.released,
-        end,
+        end: behind(end, from),
         tail: None,
         useless: Vec::new(),
     })
+}
+
+/// Where a journal goes on that a checkpoint knows up to a record of.
+fn behind(end: Position, known: u64) -> Position {
+    if end.next >= known {
+        return end;
+    }
+    // The machine died before it had written what the checkpoint knows of already.
+    Position {
+        segment: None,
+        offset: 0,
+        next: known,
+    }
 }
 
 /// A journal whose tail is torn: in a segment whose good part ends at an offset, or in its head.
@@ -238,7 +257,7 @@ fn torn(
     Recovered {
         records: reading.records,
         released: reading.released,
-        end,
+        end: behind(end, reading.from),
         tail: Some(tail),
         useless,
     }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use crate::disk::{Disk, DiskFile};
 
 /// Bytes of records that may wait to be written: beyond them the world waits.
 const WAITING_MAX: usize = 64 << 20;
+/// Things that may wait to happen: beyond them the world waits.
+const ITEMS_MAX: usize = 1 << 16;
 /// Bytes of records that are handed over together at most.
 const KEPT_BYTES: usize = 64 << 10;
 /// How long the thread waits before it looks for more, and how often it does before it sleeps.
@@ -61,12 +64,31 @@ struct Shared {
     came: Condvar,
     /// The thread has taken or done something.
     went: Condvar,
+    /// Whether the thread has given up: looked at without the lock.
+    has_failed: AtomicBool,
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // With the lock held only parts of the queue are moved.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells at the end of the thread, also by a panic, that nothing more will be done.
+struct Farewell(Arc<Shared>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        if !queue.is_closed || queue.is_busy {
+            let reason = || "its thread has ended".to_owned();
+            queue.error.get_or_insert_with(reason);
+            self.0.has_failed.store(true, Ordering::Relaxed);
+            queue.items.clear();
+        }
+        drop(queue);
+        self.0.went.notify_all();
     }
 }
 
@@ -102,12 +124,18 @@ impl Journal {
                 let mut file = disk.open(name)?;
                 if file.len()? > end.offset {
                     file.truncate(end.offset)?;
-                    file.sync()?;
                 }
                 Some(file)
             }
             None => None,
         };
+        if durability == Durability::Sync {
+            // The process before may have died, or had another level, before it synced what was read.
+            for name in disk.list()? {
+                disk.open(&name)?.sync()?;
+            }
+            disk.sync_names()?;
+        }
         let shared = Arc::<Shared>::default();
         let mut writer = Writer {
             disk,
@@ -121,7 +149,10 @@ impl Journal {
             shared: Arc::clone(&shared),
         };
         let builder = std::thread::Builder::new().name("pw journal".to_owned());
-        let thread = builder.spawn(move || writer.run())?;
+        let thread = builder.spawn(move || {
+            let _at_end = Farewell(Arc::clone(&writer.shared));
+            writer.run();
+        })?;
         Ok(Journal {
             shared,
             thread: Some(thread),
@@ -163,7 +194,12 @@ impl Journal {
     /// `released` is the number of an output that has left the world then.
     pub(crate) fn then(&mut self, released: Option<u64>, what: impl FnOnce() + Send + 'static) {
         self.hand_over();
-        self.put(self.shared.lock(), Item::Then(Box::new(what), released));
+        let mut queue = self.shared.lock();
+        while queue.items.len() > ITEMS_MAX && queue.error.is_none() {
+            let waited = self.shared.went.wait(queue);
+            queue = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        self.put(queue, Item::Then(Box::new(what), released));
     }
 
     /// Records before this one are not needed any more.
@@ -183,6 +219,11 @@ impl Journal {
         if is_urgent {
             self.shared.came.notify_one();
         }
+    }
+
+    /// Whether nothing is written any more.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.shared.has_failed.load(Ordering::Relaxed)
     }
 
     /// Why nothing is written any more, if so.
@@ -254,11 +295,17 @@ impl Writer {
             let mut queue = self.shared.lock();
             if let Err(error) = done {
                 queue.error = Some(error.to_string());
-                queue.items.clear();
             }
+            // What was to happen never will: who waits for it learns of that when it is dropped, without the lock.
+            let lost = queue
+                .error
+                .is_some()
+                .then(|| std::mem::take(&mut queue.items));
             queue.is_busy = !queue.items.is_empty();
             let has_failed = queue.error.is_some();
+            self.shared.has_failed.store(has_failed, Ordering::Relaxed);
             drop(queue);
+            drop(lost);
             self.shared.went.notify_all();
             if has_failed {
                 return;
@@ -346,7 +393,11 @@ impl Writer {
         }
         let head = BatchHead {
             first: self.next,
-            durable: self.durable,
+            // Only what was synced is known to survive the machine.
+            durable: match self.durability {
+                Durability::Sync => self.durable,
+                Durability::Memory | Durability::Async => 0,
+            },
             released: self.released,
             count: records.count,
         };

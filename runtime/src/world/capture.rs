@@ -5,6 +5,7 @@
 //! ticks. So a mark costs the same for few actors and for many. Which actors have changed since the mark before is known too: an
 //! increment has only these.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::{SyncSender, TrySendError};
 
 use pw_isa::wire::Writer;
@@ -16,6 +17,8 @@ use crate::portable::bytes_of;
 
 /// Bytes of actors in a block.
 const BLOCK_BYTES: usize = 1 << 20;
+/// Full blocks that wait to be taken, beyond which only what changes is captured.
+const BLOCKS_MAX: usize = 16;
 
 /// What is known about changes since the last mark.
 ///
@@ -40,9 +43,11 @@ struct Capture {
     /// How many are captured in all.
     actors: u64,
     /// Full blocks, and where they go.
-    full: Vec<Block>,
+    full: VecDeque<Block>,
     blocks: u64,
     to: SyncSender<Block>,
+    /// Whether all actors are captured.
+    is_over: bool,
 }
 
 /// Which actors a capture wants.
@@ -56,7 +61,7 @@ enum Wanted {
 
 impl Capture {
     fn block(&mut self, kind: BlockKind, bytes: Vec<u8>) {
-        self.full.push(Block { kind, bytes });
+        self.full.push_back(Block { kind, bytes });
         self.blocks += 1;
     }
 
@@ -72,11 +77,11 @@ impl Capture {
 
     /// Hands over full blocks as far as there is room; false when nobody takes them any more.
     fn hand_over(&mut self) -> bool {
-        while let Some(block) = (!self.full.is_empty()).then(|| self.full.remove(0)) {
+        while let Some(block) = self.full.pop_front() {
             match self.to.try_send(block) {
                 Ok(()) => {}
                 Err(TrySendError::Full(block)) => {
-                    self.full.insert(0, block);
+                    self.full.push_front(block);
                     return true;
                 }
                 Err(TrySendError::Disconnected(_)) => return false,
@@ -192,9 +197,10 @@ impl World {
             wanted,
             open: Writer::default(),
             actors: 0,
-            full: Vec::new(),
+            full: VecDeque::new(),
             blocks: 0,
             to,
+            is_over: false,
         };
         capture.block(BlockKind::Sections, sections);
         if !everything {
@@ -215,8 +221,8 @@ impl World {
         };
         let (mark, is_all) = (marks.mark, matches!(capture.wanted, Wanted::All { .. }));
         let mut bytes = 0;
-        let mut is_over = false;
-        while bytes < bytes_max {
+        let mut is_over = capture.is_over;
+        while bytes < bytes_max && !is_over && capture.full.len() < BLOCKS_MAX {
             let Some(id) = capture.next() else {
                 is_over = true;
                 break;
@@ -238,23 +244,28 @@ impl World {
                 actor.body.mark = 2 * mark + 1;
             }
         }
+        if is_over && !std::mem::replace(&mut capture.is_over, true) {
+            let last = std::mem::take(&mut capture.open.bytes);
+            if !last.is_empty() {
+                capture.block(BlockKind::Actors, last);
+            }
+        }
         if !capture.hand_over() {
             marks.is_broken = true;
             return Captured::Lost;
         }
-        if !is_over {
+        if !is_over || !capture.full.is_empty() {
             marks.capture = Some(capture);
             return Captured::Some;
-        }
-        let last = std::mem::take(&mut capture.open.bytes);
-        if !last.is_empty() {
-            capture.block(BlockKind::Actors, last);
         }
         let mut out = Writer::default();
         out.varint(capture.blocks);
         out.varint(capture.actors);
-        capture.block(BlockKind::End, out.bytes);
-        Captured::All(capture.full, capture.to)
+        let end = Block {
+            kind: BlockKind::End,
+            bytes: out.bytes,
+        };
+        Captured::All(end, capture.to)
     }
 }
 
@@ -264,8 +275,8 @@ pub(super) enum Captured {
     Nothing,
     /// It goes on.
     Some,
-    /// It is complete: what is left to be handed over, and where.
-    All(Vec<Block>, SyncSender<Block>),
+    /// It is complete: its end, and where that goes.
+    All(Block, SyncSender<Block>),
     /// Nobody takes what is captured.
     Lost,
 }

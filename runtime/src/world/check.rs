@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pw_jit::fiber::State;
 
 use super::state::{Powers, System};
-use crate::actor::{Actor, ActorId, ActorTable, Status};
+use crate::actor::{Actor, ActorId, ActorTable, Due, Status};
 use crate::checkpoint::RecoveryError;
 use crate::quota::PoolId;
 
@@ -32,6 +32,7 @@ pub(super) fn check(system: &System, powers: &Powers, actors: &mut ActorTable) -
     ensure(system.next_id < NUMBER_MAX, || {
         format!("numbers of actors go to {}", system.next_id)
     })?;
+    system.check(NUMBER_MAX).map_err(contradiction)?;
     for actor in actors.iter() {
         check_actor(actor, system)?;
     }
@@ -51,6 +52,10 @@ fn check_actor(actor: &Actor, system: &System) -> Checked {
         ends || !matches!(actor.fiber.state(), State::Done(_)),
         || format!("actor {id} goes on, and its program has ended"),
     )?;
+    let is_due = matches!(body.status, Status::Due(Due::Message));
+    ensure(!is_due || !body.mailbox.is_empty(), || {
+        format!("actor {id} is about to get a message, and has none")
+    })?;
     ensure(body.tenant < system.tenants, || {
         format!(
             "actor {id} is of tenant {}, which is not there",
@@ -131,9 +136,9 @@ fn check_children(system: &System, actors: &ActorTable) -> Checked {
             format!("actor {id} has {found} children, and counts {count}")
         })?;
     }
-    let is_known = |id: &ActorId| {
-        *id == ActorId::OUTSIDE || actors.get(*id).is_some() || gone.clone().any(|of| of.0 == *id)
-    };
+    let ended: BTreeSet<ActorId> = gone.clone().map(|(id, ..)| id).collect();
+    let is_known =
+        |id: &ActorId| *id == ActorId::OUTSIDE || actors.get(*id).is_some() || ended.contains(id);
     if let Some(stranger) = children.keys().find(|id| !is_known(id)) {
         let text = format!("somebody descends from actor {stranger}, which is not known");
         return Err(contradiction(text));

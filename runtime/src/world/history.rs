@@ -6,12 +6,14 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::World;
 use super::capture::Captured;
 use super::input::Input;
+use super::recovery::GAP_MAX;
 use crate::checkpoint::{Head, Keeper, KeeperSettings};
 use crate::disk::Disk;
 use crate::host::{HostCallView, Output};
@@ -117,6 +119,11 @@ impl History {
         matches!(self, History::Repeated { .. })
     }
 
+    /// Whether it cannot be kept any more.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self, History::Kept(kept) if kept.journal.has_failed())
+    }
+
     /// Keeps an output back if its like has left already, or leaves when the replay is over.
     pub(super) fn keeps_back(&mut self, output: &Output) -> bool {
         let History::Repeated {
@@ -210,11 +217,18 @@ impl World {
         if ticks.is_multiple_of(HANDED_OVER_TICKS) {
             kept.journal.hand_over();
         }
-        if ticks >= kept.told + kept.settings.horizon_ticks {
+        if ticks
+            >= kept
+                .told
+                .saturating_add(kept.settings.horizon_ticks.min(GAP_MAX))
+        {
             kept.add(&self.code, &Record::Horizon { ticks });
         }
-        let bytes_max = kept.settings.capture_bytes;
-        let is_due = ticks >= kept.checkpoint + kept.settings.checkpoint_ticks;
+        let bytes_max = kept.settings.capture_bytes.max(1);
+        let is_due = ticks
+            >= kept
+                .checkpoint
+                .saturating_add(kept.settings.checkpoint_ticks);
         if self.is_capturing() {
             self.capture(bytes_max);
         } else if is_due {
@@ -245,6 +259,7 @@ impl World {
         kept.journal.trim(journal);
         let base = newest.filter(|newest| {
             can_be_increment
+                && *newest < tick
                 && *newest == kept.checkpoint
                 && kept.increments < kept.settings.increments
         });
@@ -267,22 +282,11 @@ impl World {
 
     /// Goes on with a checkpoint.
     fn capture(&mut self, bytes_max: usize) {
-        if let Captured::All(blocks, to) = self.go_on_capturing(bytes_max) {
-            // What stands behind a checkpoint must not be less durable than the checkpoint.
-            self.leave(None, move || {
-                for block in blocks {
-                    if to.send(block).is_err() {
-                        // The keeper says why it has given up.
-                        return;
-                    }
-                }
-            });
+        if let Captured::All(end, to) = self.go_on_capturing(bytes_max) {
+            // What stands behind a checkpoint must not be less durable than the checkpoint: its end comes when that is so. If nobody
+            // takes it, the keeper says why it has given up.
+            self.leave(None, move || drop(to.send(end)));
         }
-    }
-
-    /// Whether a checkpoint is being captured.
-    pub fn is_writing_checkpoint(&self) -> bool {
-        self.is_capturing()
     }
 
     /// Writes a checkpoint of the state as it is, and waits until it is published. Nothing for a world that keeps no history.
@@ -290,7 +294,8 @@ impl World {
     /// # Errors
     /// Why it was not published.
     pub fn checkpoint(&mut self) -> Result<Option<u64>, String> {
-        self.complete_checkpoint()?;
+        // One that fails says nothing about the next.
+        let _ = self.complete_checkpoint();
         let History::Kept(kept) = &self.history else {
             return Ok(None);
         };
@@ -305,6 +310,10 @@ impl World {
     fn complete_checkpoint(&mut self) -> Result<(), String> {
         while self.is_capturing() {
             self.capture(usize::MAX);
+            if self.is_capturing() {
+                // The disk is slower than the capture.
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         self.flush()?;
         let History::Kept(kept) = &self.history else {
@@ -328,9 +337,22 @@ impl World {
         error.map_or(Ok(()), |error| Err(format!("the journal: {error}")))
     }
 
+    /// Whether the world does again what it has done.
+    pub(crate) fn is_replay(&self) -> bool {
+        self.history.is_replay()
+    }
+
     /// Whether the world keeps its history.
     pub fn keeps_history(&self) -> bool {
         matches!(self.history, History::Kept(_))
+    }
+
+    /// Why the last checkpoint was not published, if so: the world goes on, and its journal grows until one is.
+    pub fn checkpoint_error(&self) -> Option<String> {
+        match &self.history {
+            History::Kept(kept) => kept.keeper.published(|published| published.error.clone()),
+            _ => None,
+        }
     }
 
     /// Why the history cannot be kept any more, if so: nothing leaves the world then, and it should be stopped.

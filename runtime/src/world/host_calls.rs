@@ -4,28 +4,63 @@
 //! Of a world that keeps its history nothing leaves before its cause is in the journal. What a call asks is part of its caller's
 //! state, so that it can be made again after a recovery.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use pw_isa::ErrorKind;
 
 use super::World;
-use super::outside::Arrival;
+use super::outside::{Arrival, Inbox};
 use crate::actor::{ActorId, Answered, Due, Status, Wait};
 use crate::host::{HostCallView, HostError, HostRequest, HostResult, Output};
 
 /// Calls whose answer has not come.
 #[derive(Debug, Default)]
 pub(super) struct HostCalls {
-    running: usize,
-    /// Callers and their waits.
+    /// Callers and their waits, of calls that are made.
+    running: BTreeSet<(ActorId, u64)>,
+    /// The same, of calls that wait for a thread.
     waiting: VecDeque<(ActorId, u64)>,
+}
+
+/// What answers a call, also when it comes to nothing.
+struct Answers {
+    inbox: Arc<Inbox>,
+    actor: ActorId,
+    wait: u64,
+    is_over: bool,
+}
+
+impl Answers {
+    fn answer(mut self, result: HostResult) {
+        self.push(result);
+    }
+
+    fn push(&mut self, result: HostResult) {
+        self.is_over = true;
+        self.inbox.push(Arrival::HostAnswer {
+            actor: self.actor,
+            wait: self.wait,
+            result,
+        });
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let kind = ErrorKind::HostLost;
+            let message =
+                "the call was not made: there is no thread for it, or no history".to_owned();
+            self.push(Err(HostError { kind, message }));
+        }
+    }
 }
 
 impl HostCalls {
     /// Whether an answer is to come.
     pub(super) fn is_open(&self) -> bool {
-        self.running > 0
+        !self.running.is_empty()
     }
 }
 
@@ -75,9 +110,13 @@ impl World {
         self.start_calls();
     }
 
-    /// Makes all calls again that actors wait for.
+    /// Makes all calls that actors wait for and that are not open, again.
     pub(super) fn repeat_calls(&mut self) {
-        let callers = self.callers();
+        let calls = &self.outside.calls;
+        let is_open =
+            |call: &(ActorId, u64)| calls.running.contains(call) || calls.waiting.contains(call);
+        let mut callers = self.callers();
+        callers.retain(|call| !is_open(call));
         self.outside.calls.waiting.extend(callers);
         self.start_calls();
     }
@@ -109,14 +148,14 @@ impl World {
     }
 
     /// The answer of a call has come.
-    pub(super) fn call_is_over(&mut self) {
-        self.outside.calls.running -= 1;
+    pub(super) fn call_is_over(&mut self, actor: ActorId, wait: u64) {
+        self.outside.calls.running.remove(&(actor, wait));
         self.start_calls();
     }
 
     /// Starts calls that wait for a thread, as many as may run; those that nobody waits for any more are not made.
     fn start_calls(&mut self) {
-        while self.outside.calls.running < self.settings.host_threads_max.max(1) {
+        while self.outside.calls.running.len() < self.settings.host_threads_max.max(1) {
             let Some((actor, wait)) = self.outside.calls.waiting.pop_front() else {
                 return;
             };
@@ -127,23 +166,17 @@ impl World {
             let Some(question) = question else {
                 continue;
             };
-            self.outside.calls.running += 1;
-            let inbox = Arc::clone(&self.outside.inbox);
-            let answer = move |result| {
-                inbox.push(Arrival::HostAnswer {
-                    actor,
-                    wait,
-                    result,
-                });
+            self.outside.calls.running.insert((actor, wait));
+            let answers = Answers {
+                inbox: Arc::clone(&self.outside.inbox),
+                actor,
+                wait,
+                is_over: false,
             };
             self.leave(None, move || {
-                let answers = answer.clone();
                 let thread = std::thread::Builder::new().name("pw host call".to_owned());
-                if let Err(error) = thread.spawn(move || answers(question())) {
-                    let kind = ErrorKind::HostLost;
-                    let message = format!("there is no thread for the call: {error}");
-                    answer(Err(HostError { kind, message }));
-                }
+                // Without a thread the answer says that there was none.
+                let _ = thread.spawn(move || answers.answer(question()));
             });
         }
     }

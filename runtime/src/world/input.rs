@@ -113,6 +113,8 @@ pub enum Input {
         /// Which.
         capability: String,
     },
+    /// The end of an actor is taken, and not remembered any more.
+    TakeEnd(ActorId),
     /// A session of a client begins.
     OpenSession,
     /// What a client says takes effect once.
@@ -149,6 +151,7 @@ portable!(enum Input {
     15 => Revoke { of, capability },
     16 => OpenSession,
     17 => Once { session, sequence, to, content, asks },
+    18 => TakeEnd(actor),
 });
 
 /// Why an input did nothing.
@@ -222,6 +225,9 @@ impl World {
             }
             Input::Revoke { of, capability } => {
                 self.revoke_from(of, &capability);
+            }
+            Input::TakeEnd(actor) => {
+                self.take_end(actor);
             }
             Input::OpenSession => {
                 self.open_session();

@@ -535,8 +535,16 @@ impl World {
         }
     }
 
+    /// How an actor ended that was started from outside, and that nobody has taken.
+    pub fn end_of(&self, actor: ActorId) -> Option<&End> {
+        self.ends.get(&actor)
+    }
+
     /// How an actor ended that was started from outside; once.
     pub fn take_end(&mut self, actor: ActorId) -> Option<End> {
+        if self.ends.contains_key(&actor) {
+            self.note(|| Input::TakeEnd(actor));
+        }
         self.ends.remove(&actor)
     }
 

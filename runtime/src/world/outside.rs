@@ -2,7 +2,7 @@
 //! functions.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,8 @@ pub(super) struct Inbox {
     has_news: AtomicBool,
     /// Whether the world is gone.
     is_closed: AtomicBool,
+    /// Arrivals that were taken so far.
+    taken: AtomicU64,
 }
 
 impl Inbox {
@@ -74,6 +76,7 @@ impl Inbox {
     fn take(&self) -> VecDeque<Arrival> {
         let mut inputs = self.lock();
         self.has_news.store(false, Ordering::Release);
+        self.taken.fetch_add(inputs.len() as u64, Ordering::Relaxed);
         std::mem::take(&mut *inputs)
     }
 
@@ -223,6 +226,13 @@ impl Outside {
 
     /// Somebody waits for the answer to a question: whoever asked it last.
     pub(super) fn wait_for(&mut self, request: RequestId, reply: Option<Reply>) {
+        if reply.is_some() {
+            self.await_here(request, reply);
+        }
+    }
+
+    /// An answer is kept, for who asked on the thread that runs the world, or goes to who asked elsewhere.
+    fn await_here(&mut self, request: RequestId, reply: Option<Reply>) {
         let question = Question {
             reply,
             answer: None,
@@ -271,29 +281,34 @@ impl World {
         }
     }
 
-    /// Inputs that have come and have not taken effect, but for questions: their answers cannot be kept.
-    pub(super) fn pending_inputs(&self) -> Vec<Vec<u8>> {
+    /// Inputs that have come and have not taken effect, by the numbers in which all arrived; but for questions: their answers cannot
+    /// be kept.
+    pub(super) fn pending_inputs(&self) -> Vec<(u64, Vec<u8>)> {
         let arrivals = self.outside.inbox.lock();
-        let inputs = arrivals.iter().filter_map(|arrival| match arrival {
-            Arrival::Input(input, None) => Some(bytes_of(&self.code, input)),
+        let taken = self.outside.inbox.taken.load(Ordering::Relaxed);
+        let inputs = (taken..).zip(arrivals.iter());
+        let inputs = inputs.filter_map(|(number, arrival)| match arrival {
+            Arrival::Input(input, None) => Some((number, bytes_of(&self.code, input))),
             _ => None,
         });
         inputs.collect()
     }
 
-    /// Inputs come again.
-    pub(super) fn take_pending_inputs(&mut self, inputs: &[Vec<u8>]) -> Decoded<()> {
+    /// Reads inputs that had come: those that still wait to take effect need not come again.
+    pub(super) fn read_pending(&self, inputs: &[(u64, Vec<u8>)]) -> Decoded<Vec<Input>> {
         let mut shared = Shared::new(self.settings.memory_bytes);
-        for bytes in inputs {
-            let input = read_with(&self.code, bytes, &mut shared, Input::get)?;
-            self.outside.inbox.push(Arrival::Input(input, None));
-        }
-        Ok(())
+        let taken = self.outside.inbox.taken.load(Ordering::Relaxed);
+        let gone = inputs
+            .iter()
+            .filter(|(number, _)| *number < taken || taken == 0);
+        gone.map(|(_, bytes)| read_with(&self.code, bytes, &mut shared, Input::get))
+            .collect()
     }
 
     /// Lets what has come from outside take effect.
     pub(super) fn take_inputs(&mut self) {
-        if !self.outside.has_news() {
+        // What comes while the world does again what it did comes after that.
+        if !self.outside.has_news() || self.history.is_replay() {
             return;
         }
         for arrival in self.outside.inbox.take() {
@@ -328,7 +343,7 @@ impl World {
                     result,
                 } => {
                     self.host_answer(actor, wait, result);
-                    self.call_is_over();
+                    self.call_is_over(actor, wait);
                 }
                 Arrival::Stop => self.outside.has_stopped = true,
             }
@@ -371,6 +386,9 @@ impl World {
     /// # Errors
     /// When the actor ends, its mailbox is full, or the world becomes idle without a reply.
     pub fn ask(&mut self, to: ActorId, content: &Datum) -> Result<Datum, AskError> {
+        // The answer may come at once.
+        self.outside
+            .await_here(RequestId(self.outside.asked + 1), None);
         let request = self.put_question(to, content.clone(), None);
         loop {
             let question = self.outside.questions.get_mut(&request);
@@ -419,11 +437,11 @@ impl World {
         self.outside.sleep(Some(most));
     }
 
-    /// Runs the world until somebody stops it by [`Handle::stop`]: it sleeps while nobody can run. The world's time goes on
+    /// Runs the world until somebody stops it by [`Handle::stop`], or its history cannot be kept: it sleeps while nobody can run. The world's time goes on
     /// with the machine's, from where it is, told to the world as an input while a timer is set.
     pub fn serve(&mut self) {
         let (began, base_ms) = (Instant::now(), self.now_ms());
-        while !std::mem::take(&mut self.outside.has_stopped) {
+        while !std::mem::take(&mut self.outside.has_stopped) && !self.history.has_failed() {
             let next_ms = self.clock.next_ms();
             if next_ms.is_some() {
                 let passed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);

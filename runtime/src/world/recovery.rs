@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use super::history::{History, HistorySettings, Kept};
+use super::input::Input;
 use super::{World, WorldBuilder};
-use crate::actor::{Status, Wait};
 use crate::checkpoint::{CheckpointFlaw, Head, Loaded, RecoveryError, Sections, load, names_of};
 use crate::disk::Disk;
 use crate::host::Output;
@@ -69,7 +69,7 @@ impl World {
             .map_err(failed("the directory"))?
             .is_empty();
         let recovered = if has_history {
-            if self.ticks() > 0 || self.actor_count() > 0 {
+            if self.ticks() > 0 || self.actor_count() > 0 || self.code.len() > 0 {
                 let text = "a world that has begun cannot take over a history".to_owned();
                 return Err(RecoveryError::Contradiction(text));
             }
@@ -86,10 +86,17 @@ impl World {
             end,
             released,
             useless,
+            unusable,
         } = recovered;
+        for name in &unusable {
+            // Its name may be given again, and others would stand on the wrong one.
+            let aside = format!("damaged-{name}");
+            disk.rename(name, &aside).map_err(failed(name))?;
+        }
         for name in &useless {
             disk.remove(name).map_err(failed(name))?;
         }
+        disk.sync_names().map_err(failed("the directory"))?;
         let kept = Kept::new(disk, settings, &end, released, self.ticks());
         let kept = kept.map_err(failed("the journal"))?;
         let unreleased = self.begin_keeping(kept);
@@ -98,8 +105,10 @@ impl World {
         for output in unreleased {
             self.release(output);
         }
-        self.repeat_calls();
-        if !has_history {
+        if has_history {
+            self.outside.forget_questions();
+            self.repeat_calls();
+        } else {
             self.checkpoint().map_err(|error| RecoveryError::Disk {
                 what: "the first checkpoint".to_owned(),
                 error: std::io::Error::other(error),
@@ -109,6 +118,16 @@ impl World {
     }
 }
 
+/// Ticks between two records beyond which a journal is not believed: it would take forever.
+pub(super) const GAP_MAX: u64 = 1 << 32;
+
+/// The checkpoint that a world has taken.
+pub(super) struct Newest {
+    pub(super) head: Head,
+    flaws: Vec<CheckpointFlaw>,
+    unusable: Vec<String>,
+}
+
 /// What a world was repeated from.
 struct Repeated {
     recovery: Recovery,
@@ -116,7 +135,10 @@ struct Repeated {
     end: Position,
     /// Outputs that have left the world.
     released: u64,
+    /// Segments without anything good.
     useless: Vec<String>,
+    /// Checkpoints that could not be used.
+    unusable: Vec<String>,
 }
 
 impl Repeated {
@@ -130,6 +152,7 @@ impl Repeated {
             end: journal.end,
             released,
             useless: journal.useless,
+            unusable: Vec::new(),
         }
     }
 }
@@ -137,7 +160,11 @@ impl Repeated {
 impl World {
     /// Takes the newest checkpoint of a history, and applies all inputs after it.
     fn recover(&mut self, disk: &dyn Disk) -> Result<Repeated, RecoveryError> {
-        let (head, flaws) = self.take_newest(disk, u64::MAX)?;
+        let Newest {
+            head,
+            flaws,
+            unusable,
+        } = self.take_newest(disk, u64::MAX)?;
         let journal = journal::read(disk, head.journal)?;
         let released = journal.released.max(head.outputs);
         self.history = History::repeated(released);
@@ -156,6 +183,7 @@ impl World {
             end: journal.end,
             released,
             useless: journal.useless,
+            unusable,
         })
     }
 
@@ -164,12 +192,13 @@ impl World {
         &mut self,
         disk: &dyn Disk,
         ticks_max: u64,
-    ) -> Result<(Head, Vec<CheckpointFlaw>), RecoveryError> {
+    ) -> Result<Newest, RecoveryError> {
         let Loaded {
             head,
             sections,
             actors,
             flaws,
+            unusable,
             ..
         } = load(disk, ticks_max)?;
         let mut shared = Shared::new(0);
@@ -184,14 +213,11 @@ impl World {
             let text = format!("a state of tick {} in that of {}", self.ticks(), head.ticks);
             return Err(RecoveryError::Contradiction(text));
         }
-        for actor in self.actors.iter() {
-            if let Status::Waits(Wait::Host { request }) = &actor.body.status
-                && self.hosts.get(&request.function).is_none()
-            {
-                return Err(RecoveryError::NoFunction(request.function.clone()));
-            }
-        }
-        Ok((head, flaws))
+        Ok(Newest {
+            head,
+            flaws,
+            unusable,
+        })
     }
 
     /// Does what a record of the journal says, unless it is about a state of more than so many ticks: runs up to its tick, and
@@ -202,6 +228,10 @@ impl World {
             error,
         };
         let ticks = Record::ticks_of(record).map_err(wrong)?;
+        if ticks.saturating_sub(self.ticks()) > GAP_MAX {
+            let text = format!("a record of tick {ticks} where tick {} is", self.ticks());
+            return Err(RecoveryError::Contradiction(text));
+        }
         if ticks < self.ticks() {
             let text = format!("a record of tick {ticks} behind tick {}", self.ticks());
             return Err(RecoveryError::Contradiction(text));
@@ -218,16 +248,18 @@ impl World {
         match record {
             Record::Horizon { .. } => Ok(false),
             Record::Input { input, .. } => {
-                // What could not be done then cannot be done now.
-                let _ = self.apply(input);
-                Ok(true)
+                let must_work = matches!(input, Input::Load { .. } | Input::Spawn { .. });
+                match self.apply(input) {
+                    Err(error) if must_work => Err(RecoveryError::Program(error.to_string())),
+                    // What could not be done then cannot be done now.
+                    _ => Ok(true),
+                }
             }
         }
     }
 
     /// The world keeps its history from now on; what has not left it, as far as is known.
     fn begin_keeping(&mut self, kept: Kept) -> Vec<Output> {
-        self.outside.forget_questions();
         self.keep_marks();
         let before = std::mem::replace(&mut self.history, History::Kept(Box::new(kept)));
         before.unreleased()

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::history::{History, Listener};
+use super::recovery::Newest;
 use super::{World, WorldBuilder};
 use crate::actor::{Actor, ActorId, Status, Wait, run_slice};
 use crate::checkpoint::{
@@ -82,7 +83,9 @@ impl WorldBuilder {
         };
         let Recovered { records, tail, .. } = journal::read(&*disk, journal)?;
         let records = dated(records)?;
-        let last = records.last().map_or(ticks, |(last, _)| *last).max(ticks);
+        let last = records.last().map_or(ticks, |(last, _)| *last);
+        let newest = load(&*disk, u64::MAX)?.head.ticks;
+        let last = last.max(newest);
         world.history = History::repeated(u64::MAX);
         let mut replay = Replay {
             world,
@@ -126,7 +129,7 @@ impl Replay {
 
     /// Takes the newest checkpoint of at most so many ticks.
     fn begin_at(&mut self, ticks: u64) -> Result<(), RecoveryError> {
-        let (head, _) = self.world.take_newest(&*self.disk, ticks)?;
+        let Newest { head, .. } = self.world.take_newest(&*self.disk, ticks)?;
         self.next = head
             .journal
             .checked_sub(self.first_record)
@@ -300,7 +303,7 @@ impl Replay {
 
     /// What the journal has from here to a tick, and that it was reached.
     pub(super) fn records_until(&self, ticks: u64) -> Vec<Vec<u8>> {
-        let ahead = self.records[self.next..].iter();
+        let ahead = self.records.get(self.next..).unwrap_or_default().iter();
         let wanted = ahead.take_while(|(at, _)| *at <= ticks);
         let mut records: Vec<Vec<u8>> = wanted.map(|(_, record)| record.clone()).collect();
         let horizon = Record::Horizon { ticks };

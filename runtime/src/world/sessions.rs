@@ -108,6 +108,28 @@ impl Sessions {
         self.opened
     }
 
+    /// Whether numbers are as they are given: the flaw, if not.
+    pub(super) fn check(&self, number_max: u64) -> Result<(), String> {
+        let numbers = self
+            .all
+            .values()
+            .map(|session| session.sequence.max(session.heard));
+        let largest = numbers.max().unwrap_or(0).max(self.opened).max(self.heard);
+        let last = self.all.keys().next_back().copied().unwrap_or(0);
+        let silent = self.by_silence.len() == self.all.len()
+            && self
+                .by_silence
+                .values()
+                .all(|session| self.all.contains_key(session));
+        if largest >= number_max || last > self.opened || !silent {
+            return Err(format!(
+                "{} sessions were opened, the last is {last}",
+                self.opened
+            ));
+        }
+        Ok(())
+    }
+
     /// A question has its answer.
     pub(super) fn answered(&mut self, request: RequestId, answer: &Answered) {
         let session = self.by_request.remove(&request);

@@ -22,6 +22,7 @@ use crate::checkpoint::{
     RecoveryError, Sections, SerializedActorState, SerializedCapabilityState,
     SerializedSystemState, SystemCheckpoint,
 };
+use crate::host::HostSignature;
 use crate::message::BroadcastSystem;
 use crate::portable::{In, Out, Portable, Shared, bytes_of, read_with};
 use crate::quota::Pools;
@@ -71,6 +72,7 @@ impl World {
 
     fn put_system(&self, out: &mut Out<'_>) {
         self.settings.put(out);
+        self.hosts.table().put(out);
         self.put_common(out);
         let trajectory = self.trajectory().map(|hash| hash.0);
         trajectory.put(out);
@@ -145,9 +147,13 @@ impl World {
         };
         let actors = checkpoint.actor_states.iter();
         let actors = actors.map(|(id, state)| (id.0, state.bytes.as_slice()));
+        let pending = self.read_pending(&checkpoint.pending_inputs);
+        let pending = pending.map_err(wrong("inputs"))?;
         self.take_state(&sections, actors)?;
-        self.take_pending_inputs(&checkpoint.pending_inputs)
-            .map_err(wrong("inputs"))
+        let handle = self.handle();
+        pending.into_iter().for_each(|input| handle.apply(input));
+        self.repeat_calls();
+        Ok(())
     }
 
     /// Takes a state in place of its own.
@@ -175,6 +181,9 @@ impl World {
             table.insert(Box::new(actor));
         }
         check(&system, &powers, &mut table)?;
+        self.hosts
+            .differs(&system.functions)
+            .map_or(Ok(()), |name| Err(RecoveryError::NoFunction(name)))?;
         self.code = code;
         self.become_like(system, powers, table);
         Ok(())
@@ -237,6 +246,8 @@ impl World {
 /// What belongs to no actor, but for powers, as it was read.
 pub(super) struct System {
     settings: WorldSettings,
+    /// Functions of the embedder that there were.
+    pub(super) functions: Vec<(String, HostSignature)>,
     pub(super) tenants: u32,
     tick: u64,
     pub(super) next_id: u64,
@@ -258,6 +269,16 @@ pub(super) struct System {
 }
 
 impl System {
+    /// Whether settings and numbers are such that a world can go on with them: the flaw, if not.
+    pub(super) fn check(&self, number_max: u64) -> Result<(), String> {
+        self.settings.check()?;
+        let numbers = [self.tick, self.clock.now_ms(), self.asked, self.outputs];
+        if numbers.iter().any(|number| *number >= number_max) || self.tenants == u32::MAX {
+            return Err(format!("tick {}, {} ms", self.tick, self.clock.now_ms()));
+        }
+        self.sessions.check(number_max)
+    }
+
     /// The most gas that a turn is given.
     pub(super) fn slice_max(&self) -> u64 {
         self.settings.quantum.max(self.settings.quantum_min)
@@ -267,12 +288,14 @@ impl System {
     fn get(input: &mut In<'_>) -> Decoded<System> {
         let mut settings = WorldSettings::get(input)?;
         input.shared.stack_bytes_max = settings.memory_bytes;
+        let functions = Portable::get(input)?;
         settings.extra_memory_bytes = Portable::get(input)?;
         settings.extra_gas = Portable::get(input)?;
         let tenants = Portable::get(input)?;
         input.shared.tenants = tenants;
         Ok(System {
             settings,
+            functions,
             tenants,
             tick: Portable::get(input)?,
             next_id: Portable::get(input)?,

@@ -19,7 +19,8 @@ const CHUNK_MAX: usize = 64;
 /// Why a world stopped running.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stopped {
-    /// Nobody can run, no timer is set, no call of an embedder's function is open.
+    /// Nobody can run, no timer is set, no call of an embedder's function is open; or the history of the world cannot be kept any more
+    /// ([`World::history_error`]).
     Idle,
     /// So many ticks have passed.
     Ticks,
@@ -186,6 +187,10 @@ impl World {
     /// One tick if there is anything to do in it, now or when a timer ends or an answer arrives; false when the
     /// world is idle.
     pub(super) fn advance(&mut self) -> bool {
+        if self.history.has_failed() {
+            // Nothing would leave it any more.
+            return false;
+        }
         if !self.can_tick() {
             self.hand_history_over();
             if self.outside.calls.is_open() {

@@ -239,8 +239,9 @@ impl Way {
         }
         let feed = self.feed.then(|| Feed::begin(world, first, self.session));
         loop {
-            if let Some(end) = world.take_end(first) {
-                return Outcome::Ended(end);
+            // It stays part of the state: who recovers the world is told of it, too.
+            if let Some(end) = world.end_of(first) {
+                return Outcome::Ended(end.clone());
             }
             if self.ticks.is_some_and(|ticks| world.ticks() >= ticks) {
                 let reason = format!("it has not ended after {} ticks", world.ticks());
@@ -262,8 +263,8 @@ impl Way {
                 None => break,
             }
         }
-        match world.take_end(first) {
-            Some(end) => Outcome::Ended(end),
+        match world.end_of(first) {
+            Some(end) => Outcome::Ended(end.clone()),
             None => Outcome::Stopped(
                 "it waits, and nobody can run who could wake it".to_owned(),
                 world.place_of(first),
