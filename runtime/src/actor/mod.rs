@@ -49,6 +49,8 @@ pub(crate) struct Body {
     pub(crate) status: Status,
     /// Whether it has its place among those that can run.
     pub(crate) is_queued: bool,
+    /// What its turns depend on where the policy looks at it; 255 is the highest.
+    pub(crate) priority: u8,
     pub(crate) mailbox: Mailbox,
     /// Gas that its next slice may use.
     pub(crate) allowance: u32,
@@ -89,6 +91,8 @@ pub(crate) struct Rare {
     pub(crate) park_timer: Option<TimerKey>,
     /// Whose events it wants.
     pub(crate) topics: BTreeSet<String>,
+    /// What is added to its priority; each turn takes one away.
+    pub(crate) boost: u32,
     /// Whether ends of linked actors arrive as messages.
     pub(crate) traps_exits: bool,
     /// What its supervisor wants.
@@ -121,6 +125,7 @@ pub(crate) struct Family {
     pub(crate) parent: ActorId,
     pub(crate) tenant: u32,
     pub(crate) pool: PoolId,
+    pub(crate) priority: u8,
 }
 
 /// What can be used up for good and is told to programs as an error.
@@ -218,12 +223,14 @@ impl Body {
             parent,
             tenant,
             pool,
+            priority,
         } = family;
         Body {
             parent,
             tenant,
             status: Status::Ready,
             is_queued: false,
+            priority,
             mailbox: Mailbox::default(),
             allowance,
             waits: 0,
@@ -298,6 +305,26 @@ impl Body {
             parent: id,
             tenant: self.tenant,
             pool: self.pool,
+            priority: self.priority,
+        }
+    }
+
+    /// What is left of its boost.
+    pub(crate) fn boost(&self) -> u32 {
+        self.rare.as_ref().map_or(0, |rare| rare.boost)
+    }
+
+    /// Its priority with its boost.
+    pub(crate) fn effective_priority(&self) -> u8 {
+        let boost = u8::try_from(self.boost()).unwrap_or(u8::MAX);
+        self.priority.saturating_add(boost)
+    }
+
+    /// It gives up its place among those that can run, for it has its turn.
+    pub(crate) fn begin_turn(&mut self) {
+        self.is_queued = false;
+        if let Some(rare) = &mut self.rare {
+            rare.boost = rare.boost.saturating_sub(1);
         }
     }
 

@@ -22,6 +22,7 @@ impl Body {
         out.varint(u64::from(self.tenant));
         write_status(&self.status, code, out);
         out.u8(u8::from(self.is_queued));
+        out.u8(self.priority);
         out.varint(u64::from(self.allowance));
         out.varint(self.waits);
         out.varint(self.debt);
@@ -77,6 +78,7 @@ impl Rare {
         }
         out.varint(self.topics.len() as u64);
         self.topics.iter().for_each(|topic| out.text(topic));
+        out.varint(u64::from(self.boost));
         out.u8(u8::from(self.traps_exits));
         out.u8(self.refused_by_quota.map_or(0, |kind| kind as u8));
         out.varint(self.counted_bytes);

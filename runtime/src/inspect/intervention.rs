@@ -46,6 +46,20 @@ pub enum Intervention {
         /// Logical bytes that it may hold.
         memory_bytes: Option<u64>,
     },
+    /// It gets another priority.
+    Prioritize {
+        /// Who.
+        actor: ActorId,
+        /// From 0 to 255, the highest.
+        priority: u8,
+    },
+    /// Its priority is raised for a while.
+    Boost {
+        /// Who.
+        actor: ActorId,
+        /// What is added to its priority; each turn takes one away.
+        boost: u32,
+    },
     /// It gets a message.
     Tell(ActorId, Datum),
 }
@@ -83,6 +97,8 @@ impl Intervention {
             | Intervention::Clear(actor)
             | Intervention::Kill(actor)
             | Intervention::Limit { actor, .. }
+            | Intervention::Prioritize { actor, .. }
+            | Intervention::Boost { actor, .. }
             | Intervention::Tell(actor, _) => *actor,
         }
     }
@@ -115,6 +131,12 @@ impl World {
             Intervention::Limit {
                 gas, memory_bytes, ..
             } => self.lower_limits(id, *gas, *memory_bytes),
+            Intervention::Prioritize { priority, .. } => {
+                self.change_priority(id, |body| body.priority = *priority);
+            }
+            Intervention::Boost { boost, .. } => {
+                self.change_priority(id, |body| body.rare_mut().boost = *boost);
+            }
             Intervention::Tell(_, content) => {
                 self.send(id, content);
             }

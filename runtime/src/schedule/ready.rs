@@ -11,13 +11,14 @@
 
 use std::collections::VecDeque;
 
+use super::line::Line;
 use crate::WorldSettings;
 use crate::actor::{ActorId, ActorTable};
 
 /// Actors of one tenant that can run.
 #[derive(Clone, Debug, Default)]
 struct Tenant {
-    queue: VecDeque<ActorId>,
+    line: Line,
     /// Gas that it may use before others have their turn.
     credit: u64,
     /// Whether its turn has begun, in an earlier tick.
@@ -65,14 +66,14 @@ impl ReadyQueue {
         self.count
     }
 
-    /// An actor can run.
-    pub(crate) fn push(&mut self, id: ActorId, tenant: u32) {
+    /// An actor can run; its rank, if it has one.
+    pub(crate) fn push(&mut self, id: ActorId, tenant: u32, rank: Option<u64>) {
         let place = tenant as usize;
         if place >= self.tenants.len() {
             self.tenants.resize_with(place + 1, Tenant::default);
         }
         let of = &mut self.tenants[place];
-        of.queue.push_back(id);
+        of.line.push(id, rank);
         self.count += 1;
         if !of.is_listed {
             of.is_listed = true;
@@ -80,12 +81,23 @@ impl ReadyQueue {
         }
     }
 
-    /// An actor cannot run any more, though it has its place.
-    pub(crate) fn remove(&mut self, id: ActorId, tenant: u32) {
-        let queue = &mut self.tenants[tenant as usize].queue;
-        if let Some(place) = queue.iter().position(|other| *other == id) {
-            queue.remove(place);
-            self.count -= 1;
+    /// An actor loses its place, if it has one: the rank that it had, if it had one.
+    pub(crate) fn remove(&mut self, id: ActorId, tenant: u32) -> Option<Option<u64>> {
+        let rank = self.tenants[tenant as usize].line.take(id)?;
+        self.count -= 1;
+        Some(rank)
+    }
+
+    /// Gives those that have a place new ranks, in their order; those without an answer lose it.
+    pub(crate) fn rank_anew(&mut self, rank: impl Fn(ActorId) -> Option<Option<u64>>) {
+        for tenant in &mut self.tenants {
+            let mut before = std::mem::take(&mut tenant.line);
+            while let Some(id) = before.pop() {
+                match rank(id) {
+                    Some(rank) => tenant.line.push(id, rank),
+                    None => self.count -= 1,
+                }
+            }
         }
     }
 
@@ -117,7 +129,7 @@ impl ReadyQueue {
             self.turns.pop_front();
             let of = &mut self.tenants[tenant as usize];
             of.is_in_turn = false;
-            if of.queue.is_empty() {
+            if of.line.is_empty() {
                 of.credit = 0;
                 of.is_listed = false;
                 reserved += stretch(&mut list[first..], taken, share.min(left));
@@ -143,25 +155,26 @@ impl ReadyQueue {
             of.credit += share;
         }
         let mut taken = 0;
-        while let Some(id) = of.queue.front().copied() {
+        while let Some(id) = of.line.first() {
             // An actor may have ended since it could run.
             let Some(actor) = actors.get_mut(id) else {
-                of.queue.pop_front();
+                of.line.pop();
                 self.count -= 1;
                 continue;
             };
             let allowance = u64::from(actor.body.allowance);
-            if taken + allowance > left && !list.is_empty() {
-                return (taken, false);
-            }
+            // Asked first, so that a turn that is over does not take the next tick's beginning for nothing.
             if allowance > of.credit {
                 break;
             }
+            if taken + allowance > left && !list.is_empty() {
+                return (taken, false);
+            }
             of.credit -= allowance;
             taken += allowance;
-            of.queue.pop_front();
+            of.line.pop();
             self.count -= 1;
-            actor.body.is_queued = false;
+            actor.body.begin_turn();
             list.push(Turn { id, gas: allowance });
         }
         (taken, true)
@@ -171,10 +184,8 @@ impl ReadyQueue {
     pub(crate) fn state(&self) -> impl Iterator<Item = u64> + '_ {
         self.turns.iter().flat_map(|tenant| {
             let of = &self.tenants[*tenant as usize];
-            let actors = of.queue.iter().map(|id| id.0);
             let head = [u64::from(*tenant), of.credit, u64::from(of.is_in_turn)];
-            let head = head.into_iter().chain([of.queue.len() as u64]);
-            head.chain(actors)
+            head.into_iter().chain(of.line.state())
         })
     }
 }

@@ -78,23 +78,6 @@ impl World {
         }
     }
 
-    /// An actor that can run gets its place among those, unless it has to pay first, or has it.
-    pub(crate) fn enqueue(&mut self, id: ActorId) {
-        let (quantum, tick) = (self.settings.quantum, self.tick);
-        let Some(body) = self.body(id) else { return };
-        if body.debt >= quantum {
-            let until = tick + 1 + body.debt / quantum;
-            body.debt %= quantum;
-            let status = std::mem::replace(&mut body.status, Status::Ready);
-            body.status = Status::Waits(Wait::Debt(Box::new(status)));
-            self.debtors.entry(until).or_default().push(id);
-        } else if !body.is_queued && !body.is_held_back() {
-            body.is_queued = true;
-            let tenant = body.tenant;
-            self.ready.push(id, tenant);
-        }
-    }
-
     fn apply(&mut self, from: ActorId, deed: Deed) {
         match deed {
             Deed::Taken => unreachable!("a deed takes effect once"),

@@ -14,6 +14,7 @@
 //! | `room` | senders that wait for room in a mailbox |
 //! | `host_calls` | calls of the embedder's functions that happen outside |
 //! | `outside` | inputs from any thread, questions from outside |
+//! | `turns` | places among the actors that can run |
 //! | `time` | the world's clock and its timers |
 //! | `trajectory` | the hash of everything that happened |
 
@@ -31,6 +32,7 @@ mod room;
 mod tick;
 mod time;
 mod trajectory;
+mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -52,7 +54,7 @@ use crate::message::{
 };
 use crate::monitor::Monitoring;
 use crate::quota::{PoolId, Pools};
-use crate::schedule::{ParallelExecutionPool, ReadyQueue, Turn};
+use crate::schedule::{ACTOR_PRIORITY_DEFAULT, ParallelExecutionPool, ReadyQueue, Turn};
 use crate::settings::WorldSettings;
 pub use builder::WorldBuilder;
 use events::Observers;
@@ -311,6 +313,7 @@ impl World {
                 parent: ActorId::OUTSIDE,
                 tenant,
                 pool: PoolId::default(),
+                priority: ACTOR_PRIORITY_DEFAULT,
             },
             self.first_holdings.clone(),
             start,
@@ -333,16 +336,6 @@ impl World {
             self.tell_event(&WorldEvent::Started { actor: id, parent });
         }
         self.enqueue(id);
-    }
-
-    /// An actor loses its place among those that can run.
-    pub(crate) fn withdraw(&mut self, id: ActorId) {
-        if let Some(body) = self.body(id)
-            && std::mem::replace(&mut body.is_queued, false)
-        {
-            let tenant = body.tenant;
-            self.ready.remove(id, tenant);
-        }
     }
 
     /// The loaded programs, to be kept while the world changes.

@@ -12,6 +12,7 @@ use crate::actor::{ActorId, Answered};
 use crate::host::{Datum, HostResult};
 use crate::inspect::Intervention;
 use crate::message::{Message, PRIORITY_DEFAULT, RequestId};
+use crate::schedule::SchedulingPolicy;
 
 /// Something that enters a world, to take effect before a tick.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(super) enum Input {
     Kill(ActorId),
     /// What acts on an actor.
     Intervene(Intervention),
+    /// In which order actors have turns.
+    Policy(SchedulingPolicy),
     /// The world stops running.
     Stop,
 }
@@ -157,6 +160,11 @@ impl Handle {
         self.inbox.push(Input::Intervene(intervention));
     }
 
+    /// Says in which order the actors of a subtree have turns.
+    pub fn set_policy(&self, policy: SchedulingPolicy) {
+        self.inbox.push(Input::Policy(policy));
+    }
+
     /// Tells the world the time, in milliseconds; what is earlier than its time is ignored.
     pub fn tell_time(&self, now_ms: u64) {
         self.inbox.push(Input::Clock(now_ms));
@@ -272,6 +280,7 @@ impl World {
                 // Observers are told of it, also when it cannot be done.
                 let _ = self.intervene(intervention);
             }
+            Input::Policy(policy) => self.set_policy(policy),
             Input::Stop => self.outside.has_stopped = true,
         }
     }

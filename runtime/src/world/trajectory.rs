@@ -112,6 +112,7 @@ impl World {
         out.varint(self.tick);
         out.varint(self.next_id);
         out.varint(u64::from(self.tenants));
+        out.u8(self.settings.policy as u8);
         self.ready.state().for_each(|part| out.varint(part));
         self.clock.state().for_each(|part| out.varint(part));
         for (tick, debtors) in &self.debtors {

@@ -1,0 +1,78 @@
+//! The actors of one subtree that wait for their turns.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::actor::ActorId;
+
+/// Actors in the order of their ranks, among equals in the order in which they came; those without a rank come first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Line {
+    /// Without a rank. The only ones in a world that goes round robin, which so costs no more than a queue.
+    in_turn: VecDeque<ActorId>,
+    /// By rank; none of the queues is empty.
+    ranked: BTreeMap<u64, VecDeque<ActorId>>,
+}
+
+impl Line {
+    pub(super) fn is_empty(&self) -> bool {
+        self.in_turn.is_empty() && self.ranked.is_empty()
+    }
+
+    /// Adds an actor behind those that are not of a higher rank.
+    pub(super) fn push(&mut self, id: ActorId, rank: Option<u64>) {
+        match rank {
+            None => self.in_turn.push_back(id),
+            Some(rank) => self.ranked.entry(rank).or_default().push_back(id),
+        }
+    }
+
+    /// The first actor.
+    pub(super) fn first(&self) -> Option<ActorId> {
+        let ranked = || self.ranked.first_key_value()?.1.front();
+        self.in_turn.front().or_else(ranked).copied()
+    }
+
+    /// Takes the first actor.
+    pub(super) fn pop(&mut self) -> Option<ActorId> {
+        if let Some(id) = self.in_turn.pop_front() {
+            return Some(id);
+        }
+        let mut first = self.ranked.first_entry()?;
+        let id = first.get_mut().pop_front();
+        if first.get().is_empty() {
+            first.remove();
+        }
+        id
+    }
+
+    /// Takes an actor from wherever it is: whether it was there, and its rank. Only who acts on a world from outside has
+    /// this done, so it may take a look at each.
+    pub(super) fn take(&mut self, id: ActorId) -> Option<Option<u64>> {
+        let find = |queue: &VecDeque<ActorId>| queue.iter().position(|other| *other == id);
+        if let Some(place) = find(&self.in_turn) {
+            self.in_turn.remove(place);
+            return Some(None);
+        }
+        let mut ranked = self.ranked.iter_mut();
+        let (rank, is_last) = ranked.find_map(|(rank, queue)| {
+            queue.remove(find(queue)?);
+            Some((*rank, queue.is_empty()))
+        })?;
+        if is_last {
+            self.ranked.remove(&rank);
+        }
+        Some(Some(rank))
+    }
+
+    /// What is part of the state: how many there are, those without a rank, then each rank with its actors.
+    pub(super) fn state(&self) -> impl Iterator<Item = u64> + '_ {
+        let queue = |queue: &VecDeque<ActorId>| queue.len() as u64;
+        let ranked = self.ranked.iter().flat_map(move |(rank, actors)| {
+            let head = [*rank, queue(actors)];
+            head.into_iter().chain(actors.iter().map(|id| id.0))
+        });
+        let head = [queue(&self.in_turn), self.ranked.len() as u64];
+        let in_turn = self.in_turn.iter().map(|id| id.0);
+        head.into_iter().chain(in_turn).chain(ranked)
+    }
+}
