@@ -2,7 +2,8 @@
 //! then known about their results.
 
 use pw_isa::op::{
-    Access, Arith, Compare, Control, Data, Effects, Float, Function as Call, Op, Text,
+    Access, Actor, Arith, Compare, Control, Data, Effects, Float, Function as Call, Message, Op,
+    Text,
 };
 use pw_isa::operand::Use;
 use pw_isa::{Kind, KindSet};
@@ -84,7 +85,9 @@ impl Evidence<'_> {
             Op::Compare(_) => compare_plan(op, site, types),
             Op::Function(op) => self.call_plan(pc, op, generic, types),
             Op::Text(op) => self.text_plan(pc, op, types),
-            Op::Float(_) => Plan::Aside,
+            Op::Float(_)
+            | Op::Message(Message::Send { .. } | Message::Receive { .. } | Message::Sender { .. })
+            | Op::Actor(Actor::SelfId { .. }) => Plan::Aside,
             _ => Plan::Exit,
         };
         let is_guess = !matches!(

@@ -488,6 +488,10 @@ handlers! {
     StringToNumber: next 1 => |hot, i| hot.aside(i, text::string_to_number);
     SymbolToString: next 1 => |hot, i| hot.retag(i, Kind::Symbol, Kind::String);
     StringToSymbol: next 1 => |hot, i| hot.retag(i, Kind::String, Kind::Symbol);
+    Send: next 1 => |hot, i| hot.send(i);
+    Receive: next 1 => |hot, i| hot.receive(i);
+    Sender: next 1 => |hot, i| hot.sender(i);
+    SelfId: next 1 => |hot, i| hot.self_id(i);
 }
 
 #[cfg(test)]
@@ -501,6 +505,7 @@ mod tests {
     use crate::code_space::CodeSpace;
     use crate::fiber::{Fiber, Limits};
     use crate::interp::profile::Profile;
+    use crate::reference::Nobody;
 
     /// The gas of one turn after another of an endless loop with this many sums in it.
     fn turns(sums: usize) -> Vec<u64> {
@@ -527,7 +532,8 @@ mod tests {
         let number = code.load(verify(program.finish("", 0)).unwrap());
         let mut fiber = Fiber::new(&code, number, Limits::default());
         let mut profile = Profile::default();
-        let mut stay = Stay::enter(&mut fiber, &code, &mut profile, 1 << 40, usize::MAX).unwrap();
+        let mut stay = Stay::enter(&mut fiber, &code, &mut Nobody, &mut profile, 1 << 40, usize::MAX)
+            .unwrap();
         // Nothing is to be looked at for a while.
         // SAFETY: there is a counter for the loop.
         unsafe { *stay.counters = 1 << 20 };

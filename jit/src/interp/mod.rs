@@ -15,7 +15,7 @@
 //! | `code`, `form`, `rewrite`, `fuse`, `branches`, `known` | the internal form and how it is made |
 //! | `dispatch` | the loop: which handler an instruction has, and how one hands over to the next |
 //! | `hot` | what handlers keep in machine registers; entering and leaving the loop |
-//! | `control`, `arith`, `compare`, `data`, `map`, `function`, `text` | handlers, by opcode module |
+//! | `control`, `arith`, `compare`, `data`, `map`, `function`, `text`, `message` | handlers, by opcode module |
 //! | `aside` | operations too large for the loop |
 //! | `nested` | the loop called from native code |
 //! | `routines` | operations that native code calls by themselves |
@@ -35,6 +35,7 @@ mod fuse;
 mod hot;
 mod known;
 mod map;
+mod message;
 mod nested;
 pub mod profile;
 mod rewrite;
@@ -47,6 +48,7 @@ pub(crate) use compare::SAME_FREE_BYTES;
 pub(crate) use form::InternalProgram;
 pub(crate) use hot::Stay;
 pub(crate) use map::TEXT_HINT_FACTOR;
+pub use message::answer;
 pub(crate) use nested::{Nested, Place};
 pub(crate) use profile::TEXT_HINTS;
 pub(crate) use rewrite::rewrite;
@@ -189,7 +191,7 @@ fn run_with(
         let native = match tiers.jit.as_deref_mut() {
             Some(jit) => {
                 jit.catch_up(code, profile);
-                jit.go_on(fiber, code, profile, tiers.memo.as_deref_mut(), slice_end)
+                jit.go_on(fiber, code, host, profile, tiers.memo.as_deref_mut(), slice_end)
             }
             None => Native::None,
         };
@@ -204,8 +206,10 @@ fn run_with(
                 if observed == 0 {
                     let mut is_counted = false;
                     let mark = tiers.memo.as_deref().map_or(usize::MAX, Memo::mark);
-                    if let Some(mut stay) = Stay::enter(fiber, code, profile, slice_end, mark) {
-                        dispatch::execute(&mut stay);
+                    let stay =
+                        &mut Stay::enter(fiber, code, &mut *host, profile, slice_end, mark);
+                    if let Some(stay) = stay {
+                        dispatch::execute(stay);
                         is_counted = stay.is_counted;
                         stay.leave();
                     } else {
@@ -232,6 +236,9 @@ fn run_with(
                 }
             }
         };
+        if message::wait(fiber, code, host, slice_end) {
+            return Outcome::Waiting;
+        }
         // What comes next: the instruction that the loop stopped at, one of a block that cannot be paid for
         // whole, or the first of some that are looked at.
         let (program, function, _) = fiber.position();

@@ -52,7 +52,7 @@ pub(crate) fn error_of(fiber: &mut Fiber, code: &CodeSpace) -> Option<(ErrorKind
 }
 
 /// The host of what asks for nothing.
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl Host for Nobody {
     fn effect(&mut self, _: &CodeSpace, effect: Effect) -> Answer {

@@ -40,6 +40,7 @@ use crate::compile::state::Entries;
 pub use crate::compile::state::ExitReason;
 pub use crate::compile::{CompileError, CompiledCode, Explanation};
 use crate::fiber::Fiber;
+use crate::host::Host;
 use crate::interp::profile::{BURST, Pace, Profile};
 use crate::memo::Memo;
 use crate::value::Value;
@@ -261,11 +262,11 @@ impl Jit {
         &mut self,
         fiber: &mut Fiber,
         space: &CodeSpace,
+        host: &mut dyn Host,
         profile: &mut Profile,
         mut memo: Option<&mut Memo>,
         slice_end: u64,
     ) -> Native {
-        let settings = *self.compiler.settings();
         let place = fiber.position();
         let (Some(state), Some(ways)) = (self.programs.get(&place.0), self.compiler.ways()) else {
             return Native::None;
@@ -274,6 +275,7 @@ impl Jit {
         let (Some(native), Some((start, entry))) = (native, state.entry(place.1, place.2)) else {
             return Native::None;
         };
+        let settings = *self.compiler.settings();
         fiber.make_room(native.slots());
         if let Some(memo) = memo.as_deref_mut() {
             memo.make_room(fiber, native.slots());
@@ -295,7 +297,7 @@ impl Jit {
         self.entries += 1;
         let gas_before = fiber.gas_used();
         let began = settings.timed.then(Instant::now);
-        let left = native::enter(fiber, space, profile, slice_end, code);
+        let left = native::enter(fiber, space, host, profile, slice_end, code);
         self.native_time += began.map_or(Duration::ZERO, |began| began.elapsed());
         let gas = fiber.gas_used() - gas_before;
         self.gas = self.gas.saturating_add(gas);

@@ -112,7 +112,10 @@ fn go_on(
     if let (Some(answer), State::Waiting) = (answer, fiber.state()) {
         // What does not fit in the memory leased for this turn may fit in the next.
         let leased = surroundings.lease().is_some().then(|| answer.clone());
-        let answered = reference::answer(fiber, common.code, &mut surroundings, answer);
+        let answered = match common.way {
+            Way::Reference => reference::answer(fiber, common.code, &mut surroundings, answer),
+            Way::Fast => interp::answer(fiber, common.code, &mut surroundings, answer),
+        };
         if let Err(failure) = answered {
             if let Some(answer) = leased.filter(|_| fiber.state() == State::Waiting) {
                 body.rare_mut().undelivered = Some(answer);

@@ -356,6 +356,46 @@ impl Host for Surroundings<'_> {
         }
     }
 
+    fn send_plain(&mut self, to: u64, value: Value, priority: u8) -> bool {
+        if to == self.id.0 || self.lease().is_some() {
+            return false;
+        }
+        self.deeds.push(Deed::Send {
+            to: ActorId(to),
+            content: Parcel::Plain(value),
+            priority,
+        });
+        true
+    }
+
+    fn receive_plain(&mut self) -> Option<Value> {
+        if self.body.rewinds() {
+            return None;
+        }
+        let (message, value) = self.body.mailbox.take_plain()?;
+        self.body.note_received(&message);
+        Some(value)
+    }
+
+    fn wait_for_message(&mut self) -> bool {
+        let is_empty = self.body.mailbox.is_empty();
+        if is_empty {
+            self.body.wait(Wait::Message);
+        }
+        is_empty
+    }
+
+    fn sender_plain(&self) -> Option<Value> {
+        Some(match self.body.sender {
+            ActorId::OUTSIDE => Value::NIL,
+            sender => Value::actor(sender.0),
+        })
+    }
+
+    fn self_plain(&self) -> Option<Value> {
+        Some(Value::actor(self.id.0))
+    }
+
     fn effect(&mut self, code: &CodeSpace, effect: Effect) -> Answer {
         match effect {
             Effect::SelfId => Answer::Done(address(self.id)),

@@ -1,6 +1,6 @@
 //! What an actor has received and not yet taken, within limits.
 
-use pw_jit::CodeSpace;
+use pw_jit::{CodeSpace, Value};
 use pw_jit::fiber::parcel::Parcel;
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,15 @@ impl Mailbox {
         let queue = self.queue.as_mut()?;
         let priority = queue.current_priority();
         Some((queue.dequeue_message()?, priority))
+    }
+
+    /// Takes the message whose turn it is if it is a value without objects; with it the value.
+    pub(crate) fn take_plain(&mut self) -> Option<(Message, Value)> {
+        let queue = self.queue.as_mut()?;
+        let Parcel::Plain(value) = queue.next_message()?.content else {
+            return None;
+        };
+        Some((queue.dequeue_message()?, value))
     }
 
     /// Puts a message back that was taken last.

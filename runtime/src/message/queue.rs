@@ -73,6 +73,12 @@ impl PriorityMessageQueue {
         self.levels[place].messages.push_back(message);
     }
 
+    /// The message whose turn it is, which stays.
+    pub fn next_message(&self) -> Option<&Message> {
+        let (place, _) = self.next_level()?;
+        self.levels[place].messages.front()
+    }
+
     /// The message whose turn it is.
     pub fn dequeue_message(&mut self) -> Option<Message> {
         let (place, begins) = self.next_level()?;
