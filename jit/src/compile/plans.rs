@@ -86,7 +86,9 @@ impl Evidence<'_> {
             Op::Function(op) => self.call_plan(pc, op, generic, types),
             Op::Text(op) => self.text_plan(pc, op, types),
             Op::Float(_)
-            | Op::Message(Message::Send { .. } | Message::Receive { .. } | Message::Sender { .. })
+            | Op::Message(
+                Message::Send { .. } | Message::Receive { .. } | Message::Sender { .. },
+            )
             | Op::Actor(Actor::SelfId { .. }) => Plan::Aside,
             _ => Plan::Exit,
         };

@@ -532,8 +532,15 @@ mod tests {
         let number = code.load(verify(program.finish("", 0)).unwrap());
         let mut fiber = Fiber::new(&code, number, Limits::default());
         let mut profile = Profile::default();
-        let mut stay = Stay::enter(&mut fiber, &code, &mut Nobody, &mut profile, 1 << 40, usize::MAX)
-            .unwrap();
+        let mut stay = Stay::enter(
+            &mut fiber,
+            &code,
+            &mut Nobody,
+            &mut profile,
+            1 << 40,
+            usize::MAX,
+        )
+        .unwrap();
         // Nothing is to be looked at for a while.
         // SAFETY: there is a counter for the loop.
         unsafe { *stay.counters = 1 << 20 };

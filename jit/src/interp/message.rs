@@ -5,17 +5,15 @@
 //! that fails or waits for anything but a message, is left to the reference interpreter, which asks by an effect.
 
 use pw_isa::op::Work;
-use pw_isa::{ErrorKind, Kind, cost};
+use pw_isa::{Kind, cost};
 
 use super::aside::NOTHING;
 use super::form::{Code, Instruction};
 use super::hot::{Hot, Stay};
 use crate::code_space::CodeSpace;
-use crate::failure::Failure;
 use crate::fiber::parcel::Parcel;
 use crate::fiber::{Fiber, State};
 use crate::host::Host;
-use crate::reference;
 use crate::value::Value;
 
 const _: () = assert!(
@@ -101,33 +99,23 @@ pub(super) fn wait(
     true
 }
 
-/// Gives a waiting fiber its answer, like [`reference::answer`] and with the same results.
-///
-/// # Errors
-/// When that ends the program.
-///
-/// # Panics
-/// When the fiber does not wait.
-pub fn answer(
-    fiber: &mut Fiber,
-    code: &CodeSpace,
-    host: &mut dyn Host,
-    answer: Result<Parcel, (ErrorKind, String)>,
-) -> Result<(), Box<Failure>> {
-    if let (Ok(Parcel::Plain(value)), State::Waiting) = (&answer, fiber.state) {
-        let facts = code
-            .program(fiber.program)
-            .step_facts(fiber.function, fiber.pc);
-        let is_free = cost::work_gas(facts.work, Parcel::PLAIN_BYTES) == 0;
-        if is_free && fiber.gas_after(0).is_some() {
-            if let Some(result) = facts.result {
-                let slot = fiber.base + usize::from(result.0);
-                fiber.stack[slot] = *value;
-            }
-            fiber.pc += 1;
-            fiber.state = State::Ready;
-            return Ok(());
-        }
+/// Gives a fiber that waits for a message the next one, if it is a plain value; false, and nothing has happened, if it
+/// is not, or there is a limit to be found.
+pub fn answer_by_message(fiber: &mut Fiber, code: &CodeSpace, host: &mut dyn Host) -> bool {
+    let loaded = code.program(fiber.program);
+    let facts = loaded.step_facts(fiber.function, fiber.pc);
+    let is_free = cost::work_gas(facts.work, Parcel::PLAIN_BYTES) == 0;
+    if fiber.state != State::Waiting || !is_free || fiber.gas_after(0).is_none() {
+        return false;
     }
-    reference::answer(fiber, code, host, answer)
+    let Some(value) = host.receive_plain() else {
+        return false;
+    };
+    if let Some(result) = facts.result {
+        let slot = fiber.base + usize::from(result.0);
+        fiber.stack[slot] = value;
+    }
+    fiber.pc += 1;
+    fiber.state = State::Ready;
+    true
 }

@@ -48,7 +48,7 @@ pub(crate) use compare::SAME_FREE_BYTES;
 pub(crate) use form::InternalProgram;
 pub(crate) use hot::Stay;
 pub(crate) use map::TEXT_HINT_FACTOR;
-pub use message::answer;
+pub use message::answer_by_message;
 pub(crate) use nested::{Nested, Place};
 pub(crate) use profile::TEXT_HINTS;
 pub(crate) use rewrite::rewrite;
@@ -191,7 +191,14 @@ fn run_with(
         let native = match tiers.jit.as_deref_mut() {
             Some(jit) => {
                 jit.catch_up(code, profile);
-                jit.go_on(fiber, code, host, profile, tiers.memo.as_deref_mut(), slice_end)
+                jit.go_on(
+                    fiber,
+                    code,
+                    host,
+                    profile,
+                    tiers.memo.as_deref_mut(),
+                    slice_end,
+                )
             }
             None => Native::None,
         };
@@ -206,8 +213,7 @@ fn run_with(
                 if observed == 0 {
                     let mut is_counted = false;
                     let mark = tiers.memo.as_deref().map_or(usize::MAX, Memo::mark);
-                    let stay =
-                        &mut Stay::enter(fiber, code, &mut *host, profile, slice_end, mark);
+                    let stay = &mut Stay::enter(fiber, code, &mut *host, profile, slice_end, mark);
                     if let Some(stay) = stay {
                         dispatch::execute(stay);
                         is_counted = stay.is_counted;

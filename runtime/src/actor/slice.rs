@@ -1,5 +1,6 @@
 //! One actor's turn: the answer it waits for, then its program, for at most its allowance of gas.
 
+use pw_jit::failure::Failure;
 use pw_jit::fiber::State;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::interp::{self, profile::Profile};
@@ -96,11 +97,6 @@ fn go_on(
     slice_end: u64,
 ) -> Outcome {
     let Actor { id, fiber, body } = actor;
-    let answer = due.map(|due| match due {
-        Due::Message => take_message(fiber, body),
-        Due::Nil => Ok(Parcel::Plain(Value::NIL)),
-        Due::Answer(answer) => *answer,
-    });
     body.status = Status::Ready;
     let mut surroundings = Surroundings {
         id: *id,
@@ -109,17 +105,11 @@ fn go_on(
         deeds,
         taken: None,
     };
-    if let (Some(answer), State::Waiting) = (answer, fiber.state()) {
-        // What does not fit in the memory leased for this turn may fit in the next.
-        let leased = surroundings.lease().is_some().then(|| answer.clone());
-        let answered = match common.way {
-            Way::Reference => reference::answer(fiber, common.code, &mut surroundings, answer),
-            Way::Fast => interp::answer(fiber, common.code, &mut surroundings, answer),
-        };
-        if let Err(failure) = answered {
-            if let Some(answer) = leased.filter(|_| fiber.state() == State::Waiting) {
-                body.rare_mut().undelivered = Some(answer);
-            }
+    if let Some(due) = due {
+        let is_waiting = fiber.state() == State::Waiting;
+        let is_plain = matches!(due, Due::Message) && is_waiting && common.way == Way::Fast;
+        let is_done = is_plain && interp::answer_by_message(fiber, common.code, &mut surroundings);
+        if !is_done && let Err(failure) = answer(fiber, &mut surroundings, due) {
             return Outcome::Failed(failure);
         }
     }
@@ -134,6 +124,32 @@ fn go_on(
     });
     body.rare_mut().inspection = Some(inspection);
     outcome
+}
+
+/// Gives an actor what it waits for. Nothing is to be given to one that has been started anew meanwhile.
+fn answer(
+    fiber: &mut Fiber,
+    surroundings: &mut Surroundings<'_>,
+    due: Due,
+) -> Result<(), Box<Failure>> {
+    let answer = match due {
+        Due::Message => take_message(fiber, surroundings.body),
+        Due::Nil => Ok(Parcel::Plain(Value::NIL)),
+        Due::Answer(answer) => *answer,
+    };
+    if fiber.state() != State::Waiting {
+        return Ok(());
+    }
+    // What does not fit in the memory leased for this turn may fit in the next.
+    let leased = surroundings.lease().is_some().then(|| answer.clone());
+    let code = surroundings.common.code;
+    let answered = reference::answer(fiber, code, surroundings, answer);
+    if answered.is_err()
+        && let Some(answer) = leased.filter(|_| fiber.state() == State::Waiting)
+    {
+        surroundings.body.rare_mut().undelivered = Some(answer);
+    }
+    answered
 }
 
 impl Common<'_> {
@@ -157,7 +173,7 @@ fn take_message(fiber: &Fiber, body: &mut Body) -> Answered {
     let Some((message, _)) = body.mailbox.take() else {
         unreachable!("the actor was woken for a message")
     };
-    body.note_received(&message);
+    body.note_received(message.head());
     let supervision = body
         .rare
         .as_mut()

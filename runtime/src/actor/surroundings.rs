@@ -45,10 +45,10 @@ fn address(actor: ActorId) -> Parcel {
 
 impl Body {
     /// Takes note of a message that the program gets now.
-    pub(super) fn note_received(&mut self, message: &Message) {
-        self.sender = message.from;
-        if let Some(request) = message.request {
-            self.rare_mut().question = Some((message.from, request));
+    pub(super) fn note_received(&mut self, (from, request): (ActorId, Option<RequestId>)) {
+        self.sender = from;
+        if let Some(request) = request {
+            self.rare_mut().question = Some((from, request));
         } else if let Some(rare) = &mut self.rare {
             rare.question = None;
         }
@@ -121,7 +121,7 @@ impl Surroundings<'_> {
             return Answer::Pending;
         }
         if let Some((message, priority)) = self.body.mailbox.take() {
-            self.body.note_received(&message);
+            self.body.note_received(message.head());
             let content = message.content.clone();
             self.taken = Some((message, priority));
             return Answer::Done(content);
@@ -149,6 +149,7 @@ impl Surroundings<'_> {
 
     fn capability(&mut self, deed: CapabilityDeed) -> Answer {
         let wait = self.body.wait(Wait::Boundary);
+        let deed = Box::new(deed);
         self.deeds.push(Deed::Capability { wait, deed });
         Answer::Pending
     }
@@ -270,8 +271,11 @@ impl Surroundings<'_> {
             to,
             content,
             request,
-            timeout_ms,
         });
+        if let Some(timeout_ms) = timeout_ms {
+            let wait = request.0;
+            self.deeds.push(Deed::Timer { timeout_ms, wait });
+        }
         Answer::Pending
     }
 
@@ -372,8 +376,8 @@ impl Host for Surroundings<'_> {
         if self.body.rewinds() {
             return None;
         }
-        let (message, value) = self.body.mailbox.take_plain()?;
-        self.body.note_received(&message);
+        let (head, value) = self.body.mailbox.take_plain()?;
+        self.body.note_received(head);
         Some(value)
     }
 
@@ -435,7 +439,7 @@ impl Host for Surroundings<'_> {
             Effect::Publish { topic, value } => match self.count_messages(1) {
                 Err(again) => again,
                 Ok(()) => self.done(Deed::Publish {
-                    topic,
+                    topic: topic.into(),
                     content: value,
                 }),
             },
@@ -516,11 +520,11 @@ impl Surroundings<'_> {
                 kind: error.kind,
                 message: error.message,
             },
-            Called::Output(call) => self.done(Deed::Host(call)),
+            Called::Output(call) => self.done(Deed::Host(Box::new(call))),
             Called::Outside(mut call) => {
                 let capability = function.capability().map(str::to_owned);
                 call.wait = Some(self.body.wait(Wait::Host { capability }));
-                self.deeds.push(Deed::Host(call));
+                self.deeds.push(Deed::Host(Box::new(call)));
                 Answer::Pending
             }
         }

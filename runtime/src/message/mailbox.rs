@@ -1,11 +1,12 @@
 //! What an actor has received and not yet taken, within limits.
 
-use pw_jit::{CodeSpace, Value};
 use pw_jit::fiber::parcel::Parcel;
+use pw_jit::{CodeSpace, Value};
 use serde::{Deserialize, Serialize};
 
-use super::letter::Message;
+use super::letter::{Message, RequestId};
 use super::queue::PriorityMessageQueue;
+use crate::actor::ActorId;
 use crate::options;
 
 /// What happens to a message that finds its receiver's mailbox full. The receiver never notices.
@@ -112,13 +113,9 @@ impl Mailbox {
         Some((queue.dequeue_message()?, priority))
     }
 
-    /// Takes the message whose turn it is if it is a value without objects; with it the value.
-    pub(crate) fn take_plain(&mut self) -> Option<(Message, Value)> {
-        let queue = self.queue.as_mut()?;
-        let Parcel::Plain(value) = queue.next_message()?.content else {
-            return None;
-        };
-        Some((queue.dequeue_message()?, value))
+    /// Takes the message whose turn it is if it is a value without objects: what it is besides, and the value.
+    pub(crate) fn take_plain(&mut self) -> Option<((ActorId, Option<RequestId>), Value)> {
+        self.queue.as_mut()?.dequeue_plain()
     }
 
     /// Puts a message back that was taken last.

@@ -7,7 +7,11 @@
 
 use std::collections::VecDeque;
 
-use super::letter::{Message, PRIORITIES};
+use pw_jit::Value;
+use pw_jit::fiber::parcel::Parcel;
+
+use super::letter::{Message, PRIORITIES, RequestId};
+use crate::actor::ActorId;
 
 /// Services of a level in one round.
 const WEIGHTS: [u8; PRIORITIES] = [128, 64, 32, 16, 8, 4, 2, 1];
@@ -73,20 +77,36 @@ impl PriorityMessageQueue {
         self.levels[place].messages.push_back(message);
     }
 
-    /// The message whose turn it is, which stays.
-    pub fn next_message(&self) -> Option<&Message> {
-        let (place, _) = self.next_level()?;
-        self.levels[place].messages.front()
-    }
-
     /// The message whose turn it is.
     pub fn dequeue_message(&mut self) -> Option<Message> {
         let (place, begins) = self.next_level()?;
+        self.serve(place, begins);
+        self.take(place, VecDeque::pop_front)
+    }
+
+    /// The message whose turn it is, if it is a value without objects, which is not copied as a whole: what it is besides,
+    /// and the value.
+    pub(crate) fn dequeue_plain(&mut self) -> Option<((ActorId, Option<RequestId>), Value)> {
+        let (place, begins) = self.next_level()?;
+        let messages = &mut self.levels[place].messages;
+        let message = messages.front()?;
+        let Parcel::Plain(value) = message.content else {
+            return None;
+        };
+        let head = message.head();
+        self.count -= 1;
+        self.bytes -= message.size_bytes();
+        messages.pop_front();
+        self.serve(place, begins);
+        Some((head, value))
+    }
+
+    /// Counts the service of a level, which may begin a round.
+    fn serve(&mut self, place: usize, begins: bool) {
         if begins {
             self.served = [0; PRIORITIES];
         }
         self.served[usize::from(self.levels[place].priority)] += 1;
-        self.take(place, VecDeque::pop_front)
     }
 
     /// Forgets the oldest message of the lowest level.
@@ -130,6 +150,12 @@ impl PriorityMessageQueue {
 
     /// The place of the level that is next, and whether a new round begins with it.
     fn next_level(&self) -> Option<(usize, bool)> {
+        // Most mailboxes have seen one level only.
+        if let [level] = &*self.levels {
+            let begins =
+                self.served[usize::from(level.priority)] >= WEIGHTS[usize::from(level.priority)];
+            return (!level.messages.is_empty()).then_some((0, begins));
+        }
         let waiting = |level: &&Level| !level.messages.is_empty();
         let left = |level: &Level| {
             let priority = usize::from(level.priority);

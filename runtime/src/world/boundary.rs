@@ -1,52 +1,41 @@
 //! Between ticks: what actors did to each other takes effect.
 //!
-//! The order is that of the run list, begun one actor further on in each tick, so that nobody is first for ever; for
+//! The order is that of the run list, which begins one actor further on in each tick, so that nobody is first for ever; for
 //! each actor in the order of its deeds, its end last. It does not depend on threads, tiers or time.
 
 use pw_isa::ErrorKind;
 use pw_jit::fiber::parcel::Parcel;
 
 use super::time::Timer;
-use super::{Ran, World, WorldEvent};
+use super::{World, WorldEvent};
 use crate::actor::{Actor, ActorId, Deed, Due, QuotaKind, Status, Wait, notice};
 use crate::message::{BroadcastEvent, Message, Overflow, PRIORITY_DEFAULT, RequestId};
 
 impl World {
-    /// Puts the actors of the run list back, and lets their deeds take effect.
+    /// Lets the deeds of the actors that had their turns take effect.
     pub(super) fn boundary(&mut self) {
         let mut ran = std::mem::take(&mut self.scratch.ran);
         let mut deeds = std::mem::take(&mut self.scratch.deeds);
-        let mut order = std::mem::take(&mut self.scratch.order);
-        let mut start = 0;
-        for Ran { actor, deeds_end } in ran.drain(..) {
-            order.push((actor.id, start..deeds_end));
-            start = deeds_end;
-            let id = actor.id;
-            self.actors.put_back(actor);
-            if !self.pools.is_empty() {
-                self.settle_lease(id);
-            }
+        if !self.pools.is_empty() {
+            ran.iter().for_each(|(id, _)| self.settle_lease(*id));
         }
         self.lend_more_memory();
         for id in std::mem::take(&mut self.waiting_for_pool) {
             self.enqueue(id);
         }
-        let count = order.len();
-        for place in 0..count {
-            let place = (place as u64 + self.tick) as usize % count;
-            let (id, of_actor) = order[place].clone();
-            for deed in &mut deeds[of_actor] {
-                let deed = std::mem::replace(deed, Deed::Taken);
+        let mut start = 0;
+        let mut all = deeds.drain(..);
+        for (id, end) in ran.drain(..) {
+            for deed in all.by_ref().take(end - start) {
                 self.apply(id, deed);
             }
+            start = end;
             self.after_turn(id);
         }
+        drop(all);
         self.finish_late_ends();
-        order.clear();
-        deeds.clear();
         self.scratch.ran = ran;
         self.scratch.deeds = deeds;
-        self.scratch.order = order;
     }
 
     /// A message finds no room: its sender is told, or waits.
@@ -60,27 +49,28 @@ impl World {
 
     /// An actor whose deeds have taken effect ends, waits, or can run again.
     fn after_turn(&mut self, id: ActorId) {
-        let Some(body) = self.body(id) else {
+        let Some((body, mut places)) = self.body_and_places(id) else {
             // Another's deed has ended it meanwhile.
             return;
         };
+        let is_usual = body.rare.is_none();
         match body.status {
             // It has ended when everything that it sent has found room.
             Status::Ended(_) if body.is_parked() => {}
             Status::Ended(_) => self.finish(id),
+            Status::Ready | Status::Due(_) if is_usual => places.enqueue(id, body),
             Status::Ready | Status::Due(_) => {
                 self.let_senders_in(id);
                 self.tell_suspension(id);
                 self.enqueue(id);
             }
-            Status::Waits(Wait::Message) => self.let_senders_in(id),
+            Status::Waits(Wait::Message) if !is_usual => self.let_senders_in(id),
             Status::Waits(_) => {}
         }
     }
 
     fn apply(&mut self, from: ActorId, deed: Deed) {
         match deed {
-            Deed::Taken => unreachable!("a deed takes effect once"),
             Deed::Send {
                 to,
                 content,
@@ -97,8 +87,14 @@ impl World {
                 to,
                 content,
                 request,
-                timeout_ms,
-            } => self.request(from, to, content, request, timeout_ms),
+            } => {
+                let message = Message {
+                    from,
+                    content,
+                    request: Some(request),
+                };
+                self.deliver(to, message, PRIORITY_DEFAULT);
+            }
             Deed::Reply {
                 to,
                 content,
@@ -120,20 +116,32 @@ impl World {
             Deed::Monitor(actor) => self.monitor(from, actor),
             Deed::Link(actor) => self.link(from, actor),
             Deed::Kill { actor, may_all } => self.kill_by(from, actor, may_all),
-            Deed::Capability { wait, deed } => self.capability_deed(from, wait, deed),
+            Deed::Capability { wait, deed } => self.capability_deed(from, wait, *deed),
             Deed::Subscribe(topic) => self.subscribe(from, topic),
             Deed::Unsubscribe(topic) => self.unsubscribe(from, &topic),
-            Deed::Publish { topic, content } => self.publish_from(from, topic, content),
-            Deed::Host(call) => self.call_outside(from, call),
+            Deed::Publish { topic, content } => self.publish_from(from, topic.into(), content),
+            Deed::Host(call) => self.call_outside(from, *call),
         }
     }
 
     /// Brings a message to its receiver. One that finds no room, or nobody, is a dead letter.
     pub(super) fn deliver(&mut self, to: ActorId, message: Message, priority: u8) {
         let usual = self.settings.mailbox_rules();
-        let Some(body) = self.body(to) else {
+        let is_observed = self.is_observed();
+        let Some((body, mut places)) = self.body_and_places(to) else {
             return self.nobody(&message, to);
         };
+        // Nearly all messages: there is nothing to be done but to put it there.
+        let is_usual = body.rare.is_none() && message.request.is_none() && !is_observed;
+        if is_usual && body.mailbox.room(&message, usual).is_ok() {
+            body.mailbox.put(message, priority);
+            if matches!(body.status, Status::Waits(Wait::Message)) {
+                body.status = Status::Due(Due::Message);
+                places.enqueue(to, body);
+            }
+            self.statistics.delivered += 1;
+            return;
+        }
         let rules = body.rules(usual);
         let waiting = body.rare.as_ref().map(|rare| &rare.waiting_senders);
         if waiting.is_some_and(|waiting| waiting.contains(&message.from)) {
@@ -192,11 +200,11 @@ impl World {
 
     /// An actor gets what it waits for, and can run.
     pub(super) fn wake(&mut self, id: ActorId, due: Due) {
-        if let Some(body) = self.body(id) {
+        if let Some((body, mut places)) = self.body_and_places(id) {
             body.status = Status::Due(due);
+            places.enqueue(id, body);
             let timer = body.rare.as_mut().and_then(|rare| rare.timer.take());
             self.clock.cancel(timer);
-            self.enqueue(id);
         }
     }
 
@@ -214,33 +222,6 @@ impl World {
             .body(actor)
             .and_then(|body| body.rare_mut().timer.replace(key));
         self.clock.cancel(before);
-    }
-
-    fn request(
-        &mut self,
-        from: ActorId,
-        to: ActorId,
-        content: Parcel,
-        request: RequestId,
-        timeout_ms: Option<u64>,
-    ) {
-        let message = Message {
-            from,
-            content,
-            request: Some(request),
-        };
-        self.deliver(to, message, PRIORITY_DEFAULT);
-        let waits = self
-            .body(from)
-            .is_some_and(|body| body.awaits_reply(request));
-        if let (Some(timeout_ms), true) = (timeout_ms, waits) {
-            let timer = Timer {
-                actor: from,
-                wait: request.0,
-                is_park: false,
-            };
-            self.set_wait_timer(from, timeout_ms, timer);
-        }
     }
 
     fn reply(&mut self, from: ActorId, to: ActorId, content: Parcel, request: RequestId) {

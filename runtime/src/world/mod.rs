@@ -35,7 +35,6 @@ mod trajectory;
 mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 
 use pw_isa::verify::Verified;
@@ -159,17 +158,9 @@ pub struct World {
 #[derive(Debug, Default)]
 struct Scratch {
     list: Vec<Turn>,
-    ran: Vec<Ran>,
+    /// The actors that had their turns, each with the place where its deeds end.
+    ran: Vec<(ActorId, usize)>,
     deeds: Vec<Deed>,
-    /// The actors of a boundary, with the places of their deeds.
-    order: Vec<(ActorId, Range<usize>)>,
-}
-
-/// An actor that had its turn, and where its deeds end.
-#[derive(Debug)]
-struct Ran {
-    actor: Box<Actor>,
-    deeds_end: usize,
 }
 
 impl World {
@@ -464,11 +455,16 @@ impl World {
         Datum::unpack(&self.code, parcel)
     }
 
-    /// The body of an actor, which may be changed.
-    pub(crate) fn body(&mut self, actor: ActorId) -> Option<&mut Body> {
+    /// An actor may change, so the trajectory has to look at it.
+    pub(super) fn touch(&mut self, actor: ActorId) {
         if let Some(trajectory) = &mut self.trajectory {
             trajectory.touched.insert(actor);
         }
+    }
+
+    /// The body of an actor, which may be changed.
+    pub(crate) fn body(&mut self, actor: ActorId) -> Option<&mut Body> {
+        self.touch(actor);
         Some(&mut self.actors.get_mut(actor)?.body)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pw_jit::CodeSpace;
 use pw_jit::interp::profile::Profile;
 
-use super::{Pace, Ran, World, WorldEvent};
+use super::{Pace, Scratch, World, WorldEvent};
 use crate::WorldSettings;
 use crate::actor::{Actor, ActorId, Common, Deed, Due, End, Status, Wait, Way, run_slice};
 use crate::host::HostFunctions;
@@ -37,6 +37,8 @@ impl World {
         let reserved = self.ready.pick(&mut self.actors, &self.settings, &mut list);
         self.take_leases(&mut list);
         let turns = list.len();
+        // Nobody is first for ever. So deeds are in the order in which they take effect from the beginning.
+        list.rotate_left((self.tick % turns.max(1) as u64) as usize);
         self.statistics.slices += turns as u64;
         if self.pool.threads() > 1 && list.len() > 1 && reserved > self.settings.alone_gas {
             self.run_together(&list);
@@ -55,49 +57,46 @@ impl World {
         turns > 0
     }
 
-    /// Takes an actor of the run list out of the table.
-    fn take_out(&mut self, id: ActorId) -> Box<Actor> {
-        match self.actors.take_out(id) {
-            Some(actor) => actor,
-            None => unreachable!("an actor of the run list is there"),
-        }
-    }
-
     /// Runs the actors of a list on this thread.
     fn run_here(&mut self, list: &[Turn]) {
-        let mut ran = std::mem::take(&mut self.scratch.ran);
-        let mut deeds = std::mem::take(&mut self.scratch.deeds);
-        for turn in list {
-            let mut actor = self.take_out(turn.id);
-            let common = Common {
-                code: &self.code,
-                settings: &self.settings,
-                hosts: &self.hosts,
-                way: self.way,
-                now_ms: self.clock.now_ms(),
+        let World {
+            actors,
+            profile,
+            scratch,
+            ..
+        } = self;
+        let common = Common {
+            code: &self.code,
+            settings: &self.settings,
+            hosts: &self.hosts,
+            way: self.way,
+            now_ms: self.clock.now_ms(),
+        };
+        for Turn { id, gas } in list {
+            let Some(actor) = actors.get_mut(*id) else {
+                unreachable!("an actor of the run list is there")
             };
-            run_slice(&mut actor, common, &mut self.profile, &mut deeds, turn.gas);
-            ran.push(Ran {
-                actor,
-                deeds_end: deeds.len(),
-            });
+            run_slice(actor, common, profile, &mut scratch.deeds, *gas);
+            scratch.ran.push((*id, scratch.deeds.len()));
         }
-        self.scratch.ran = ran;
-        self.scratch.deeds = deeds;
     }
 
-    /// Runs the actors of a list on all threads.
+    /// Runs the actors of a list on all threads, each of which owns what it changes: their boxes are outside of the table
+    /// meanwhile.
     fn run_together(&mut self, list: &[Turn]) {
         let size = list
             .len()
             .div_ceil(self.pool.threads() * CHUNKS_EACH)
             .clamp(1, CHUNK_MAX);
+        let mut take_out = |turn: &Turn| match self.actors.take_out(turn.id) {
+            Some(actor) => (actor, turn.gas),
+            None => unreachable!("an actor of the run list is there"),
+        };
         let chunks: Vec<Mutex<Chunk>> = list
             .chunks(size)
             .map(|turns| {
-                let actors = turns.iter().map(|turn| (self.take_out(turn.id), turn.gas));
                 Mutex::new(Chunk {
-                    waiting: actors.collect(),
+                    waiting: turns.iter().map(&mut take_out).collect(),
                     ran: Vec::new(),
                     deeds: Vec::new(),
                 })
@@ -113,15 +112,15 @@ impl World {
         });
         self.pool
             .run(Box::new(Arc::clone(&slices)), &mut self.profile);
+        let Scratch { ran, deeds, .. } = &mut self.scratch;
         for chunk in &slices.chunks {
             let mut chunk = lock(chunk);
-            let before = self.scratch.deeds.len();
-            let ran = chunk.ran.drain(..).map(|ran| Ran {
-                deeds_end: before + ran.deeds_end,
-                ..ran
-            });
-            self.scratch.ran.extend(ran);
-            self.scratch.deeds.append(&mut chunk.deeds);
+            let before = deeds.len();
+            for (actor, deeds_end) in chunk.ran.drain(..) {
+                ran.push((actor.id, before + deeds_end));
+                self.actors.put_back(actor);
+            }
+            deeds.append(&mut chunk.deeds);
         }
     }
 
@@ -234,7 +233,8 @@ impl World {
 struct Chunk {
     /// With the gas that they may use.
     waiting: Vec<(Box<Actor>, u64)>,
-    ran: Vec<Ran>,
+    /// Those that had their turns, and where their deeds end.
+    ran: Vec<(Box<Actor>, usize)>,
     deeds: Vec<Deed>,
 }
 
@@ -275,10 +275,7 @@ impl Work for Arc<Slices> {
                 now_ms: self.now_ms,
             };
             run_slice(&mut actor, common, profile, deeds, gas);
-            ran.push(Ran {
-                actor,
-                deeds_end: deeds.len(),
-            });
+            ran.push((actor, deeds.len()));
         }
     }
 }

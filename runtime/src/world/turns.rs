@@ -1,32 +1,63 @@
 //! Places among the actors that can run: who gets one, who loses it, and what changes it.
 
+use std::collections::BTreeMap;
+
 use super::World;
+use crate::WorldSettings;
 use crate::actor::{ActorId, Body, Status, Wait};
-use crate::schedule::{Ranks, SchedulingPolicy};
+use crate::schedule::{Ranks, ReadyQueue, SchedulingPolicy};
 
-impl World {
-    fn ranks(&self) -> Ranks {
-        Ranks {
-            policy: self.settings.policy,
-            ageing_ticks: self.settings.ageing_ticks,
-        }
+/// Where actors get their places.
+pub(super) struct Places<'a> {
+    ready: &'a mut ReadyQueue,
+    debtors: &'a mut BTreeMap<u64, Vec<ActorId>>,
+    settings: &'a WorldSettings,
+    tick: u64,
+}
+
+fn ranks(settings: &WorldSettings) -> Ranks {
+    Ranks {
+        policy: settings.policy,
+        ageing_ticks: settings.ageing_ticks,
     }
+}
 
+impl Places<'_> {
     /// An actor that can run gets its place among those, unless it has to pay first, or has it.
-    pub(crate) fn enqueue(&mut self, id: ActorId) {
-        let (quantum, tick, ranks) = (self.settings.quantum, self.tick, self.ranks());
-        let Some(body) = self.body(id) else { return };
+    pub(super) fn enqueue(&mut self, id: ActorId, body: &mut Body) {
+        let quantum = self.settings.quantum;
         if body.debt >= quantum {
-            let until = tick + 1 + body.debt / quantum;
+            let until = self.tick + 1 + body.debt / quantum;
             body.debt %= quantum;
             let status = std::mem::replace(&mut body.status, Status::Ready);
             body.status = Status::Waits(Wait::Debt(Box::new(status)));
             self.debtors.entry(until).or_default().push(id);
         } else if !body.is_queued && !body.is_held_back() {
             body.is_queued = true;
-            let tenant = body.tenant;
-            let rank = ranks.rank(tick, body.effective_priority());
-            self.ready.push(id, tenant, rank);
+            let ranks = ranks(self.settings);
+            let rank = ranks.rank(self.tick, body.effective_priority());
+            self.ready.push(id, body.tenant, rank);
+        }
+    }
+}
+
+impl World {
+    /// The body of an actor, which may be changed, and where it gets its place.
+    pub(super) fn body_and_places(&mut self, id: ActorId) -> Option<(&mut Body, Places<'_>)> {
+        self.touch(id);
+        let places = Places {
+            ready: &mut self.ready,
+            debtors: &mut self.debtors,
+            settings: &self.settings,
+            tick: self.tick,
+        };
+        Some((&mut self.actors.get_mut(id)?.body, places))
+    }
+
+    /// An actor that can run gets its place among those, unless it has to pay first, or has it.
+    pub(crate) fn enqueue(&mut self, id: ActorId) {
+        if let Some((body, mut places)) = self.body_and_places(id) {
+            places.enqueue(id, body);
         }
     }
 
@@ -42,7 +73,7 @@ impl World {
 
     /// Changes what an actor's priority is; the time that it has waited goes on counting.
     pub(crate) fn change_priority(&mut self, id: ActorId, change: impl FnOnce(&mut Body)) {
-        let ranks = self.ranks();
+        let ranks = ranks(&self.settings);
         let Some(body) = self.body(id) else { return };
         let before = body.effective_priority();
         change(body);
@@ -61,7 +92,7 @@ impl World {
         if std::mem::replace(&mut self.settings.policy, policy) == policy {
             return;
         }
-        let (tick, ranks, actors) = (self.tick, self.ranks(), &self.actors);
+        let (tick, ranks, actors) = (self.tick, ranks(&self.settings), &self.actors);
         self.ready.rank_anew(|id| {
             let body = &actors.get(id)?.body;
             Some(ranks.rank(tick, body.effective_priority()))
