@@ -13,7 +13,7 @@ use super::arith::{Add, Div, Max, Min, Mod, Mul, Quot, Rem, Sub, positive_mod, s
 use super::compare::{Ge, Gt, Le, Lt, NumEq, NumNe};
 use super::form::{Code, Instruction};
 use super::hot::{Hot, Stay};
-use super::text;
+use super::{message, text};
 use crate::value::Value;
 use pw_isa::Kind;
 
@@ -489,9 +489,9 @@ handlers! {
     SymbolToString: next 1 => |hot, i| hot.retag(i, Kind::Symbol, Kind::String);
     StringToSymbol: next 1 => |hot, i| hot.retag(i, Kind::String, Kind::Symbol);
     Send: next 1 => |hot, i| hot.send(i);
-    Receive: next 1 => |hot, i| hot.receive(i);
-    Sender: next 1 => |hot, i| hot.sender(i);
-    SelfId: next 1 => |hot, i| hot.self_id(i);
+    Receive: next 1 => |hot, i| hot.set_asked(i, message::receive);
+    Sender: next 1 => |hot, i| hot.set_asked(i, message::sender);
+    SelfId: next 1 => |hot, i| hot.set_asked(i, message::self_id);
 }
 
 #[cfg(test)]

@@ -16,58 +16,64 @@ use crate::fiber::{Fiber, State};
 use crate::host::Host;
 use crate::value::Value;
 
+/// Levels of priority.
+const PRIORITIES: u64 = 8;
+
 const _: () = assert!(
     cost::work_gas(Work::Bytes, Parcel::PLAIN_BYTES) == 0,
     "a plain value costs nothing beyond its instruction"
 );
 
+/// Sends a value; nothing, and nothing has happened, when that is the reference interpreter's.
+#[inline(always)]
+pub(crate) fn send(stay: &mut Stay<'_>, to: Value, value: Value, priority: Value) -> Option<Value> {
+    let is_simple = to.tag == Kind::ActorId as u64
+        && priority.tag == Kind::Int as u64
+        && priority.bits < PRIORITIES
+        && !value.is_in_arena();
+    let done = is_simple && stay.host.send_plain(to.bits, value, priority.bits as u8);
+    done.then_some(Value::NIL)
+}
+
+/// The next message; nothing, and nothing has happened, when that is the reference interpreter's.
+#[inline(always)]
+pub(crate) fn receive(stay: &mut Stay<'_>) -> Option<Value> {
+    stay.host.receive_plain()
+}
+
+/// The sender of the last message.
+#[inline(always)]
+pub(crate) fn sender(stay: &mut Stay<'_>) -> Option<Value> {
+    stay.host.sender_plain()
+}
+
+/// The address of the actor.
+#[inline(always)]
+pub(crate) fn self_id(stay: &mut Stay<'_>) -> Option<Value> {
+    stay.host.self_plain()
+}
+
 /// What the host says, in machine registers; see [`NOTHING`].
-fn said(value: Option<Value>) -> Value {
-    value.unwrap_or(NOTHING)
-}
-
 #[inline(never)]
-fn next_message(stay: &mut Stay<'_>) -> Value {
-    said(stay.host.receive_plain())
+fn ask(stay: &mut Stay<'_>, question: impl FnOnce(&mut Stay<'_>) -> Option<Value>) -> Value {
+    question(stay).unwrap_or(NOTHING)
 }
 
-#[inline(never)]
-fn last_sender(stay: &mut Stay<'_>) -> Value {
-    said(stay.host.sender_plain())
-}
-
-#[inline(never)]
-fn address(stay: &mut Stay<'_>) -> Value {
-    said(stay.host.self_plain())
-}
-
-impl Hot<'_> {
+impl<'a> Hot<'a> {
     #[inline(always)]
     pub(super) fn send(&mut self, i: &Instruction) -> bool {
-        let (Some(to), Some(priority)) = (self.get_if(i.a, Kind::ActorId), self.int(i.c)) else {
-            return false;
-        };
-        let value = self.get(i.b);
-        (0..8).contains(&priority)
-            && !value.is_in_arena()
-            && self.stay().host.send_plain(to, value, priority as u8)
+        let (to, value, priority) = (self.get(i.a), self.get(i.b), self.get(i.c));
+        send(self.stay(), to, value, priority).is_some()
     }
 
+    /// Sets a register to what the host says.
     #[inline(always)]
-    pub(super) fn receive(&mut self, i: &Instruction) -> bool {
-        let value = next_message(self.stay());
-        value.tag != NOTHING.tag && self.set(i.a, value)
-    }
-
-    #[inline(always)]
-    pub(super) fn sender(&mut self, i: &Instruction) -> bool {
-        let value = last_sender(self.stay());
-        value.tag != NOTHING.tag && self.set(i.a, value)
-    }
-
-    #[inline(always)]
-    pub(super) fn self_id(&mut self, i: &Instruction) -> bool {
-        let value = address(self.stay());
+    pub(super) fn set_asked(
+        &mut self,
+        i: &Instruction,
+        question: impl FnOnce(&mut Stay<'_>) -> Option<Value>,
+    ) -> bool {
+        let value = ask(self.stay(), question);
         value.tag != NOTHING.tag && self.set(i.a, value)
     }
 }

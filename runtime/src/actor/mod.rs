@@ -280,6 +280,12 @@ impl Body {
         rare.is_some_and(|rare| !rare.outgoing.is_empty())
     }
 
+    /// Whether a message for which there is room can just be put into its mailbox.
+    pub(crate) fn is_open(&self) -> bool {
+        let rare = self.rare.as_ref();
+        rare.is_none_or(|rare| rare.timer.is_none() && rare.waiting_senders.is_empty())
+    }
+
     /// Why it is suspended, if it is.
     pub(crate) fn suspension(&self) -> Option<&Suspension> {
         self.rare.as_ref()?.inspection.as_ref()?.suspension()

@@ -91,10 +91,10 @@ impl Surroundings<'_> {
         };
         let rules = self.body.rules(self.common.settings.mailbox_rules());
         let mailbox = &mut self.body.mailbox;
-        let mut room = mailbox.room(&message, rules);
+        let mut room = mailbox.room(message.size_bytes(), rules);
         if room.is_err() && rules.overflow == Overflow::DropOldest {
             mailbox.drop_oldest();
-            room = mailbox.room(&message, rules);
+            room = mailbox.room(message.size_bytes(), rules);
         }
         match room {
             Ok(()) => {
@@ -364,6 +364,8 @@ impl Host for Surroundings<'_> {
         if to == self.id.0 || self.lease().is_some() {
             return false;
         }
+        // So that pushing has nothing to do but to write, in place.
+        self.deeds.reserve(1);
         self.deeds.push(Deed::Send {
             to: ActorId(to),
             content: Parcel::Plain(value),

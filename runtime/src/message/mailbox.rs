@@ -84,15 +84,15 @@ impl Mailbox {
         self.queue.as_deref()
     }
 
-    /// Whether a message fits; the limit if not.
-    pub(crate) fn room(&self, message: &Message, rules: MailboxRules) -> Result<(), Full> {
+    /// Whether a message of this size fits; the limit if not.
+    pub(crate) fn room(&self, message_bytes: u64, rules: MailboxRules) -> Result<(), Full> {
         let (count, bytes) = self
             .queue
             .as_ref()
             .map_or((0, 0), |queue| (queue.len(), queue.bytes()));
         if count >= rules.messages_max {
             Err(Full::Messages(rules.messages_max))
-        } else if bytes + message.size_bytes() > rules.bytes_max {
+        } else if bytes + message_bytes > rules.bytes_max {
             Err(Full::Bytes(rules.bytes_max))
         } else {
             Ok(())
@@ -100,6 +100,7 @@ impl Mailbox {
     }
 
     /// Adds a message for which there is room.
+    #[inline]
     pub(crate) fn put(&mut self, message: Message, priority: u8) {
         self.queue
             .get_or_insert_default()

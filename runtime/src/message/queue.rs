@@ -62,19 +62,28 @@ impl PriorityMessageQueue {
     }
 
     /// Adds a message at the end of a level; levels beyond 7 count as 7.
+    #[inline]
     pub fn enqueue_message(&mut self, message: Message, priority: u8) {
         let priority = priority.min(PRIORITIES as u8 - 1);
         self.count += 1;
         self.bytes += message.size_bytes();
-        let place = self
-            .levels
-            .binary_search_by_key(&priority, |level| level.priority)
-            .unwrap_or_else(|place| {
-                let messages = VecDeque::new();
-                self.levels.insert(place, Level { priority, messages });
-                place
-            });
+        let place = match &*self.levels {
+            // Most mailboxes have seen one level only.
+            [level] if level.priority == priority => 0,
+            _ => self.place_of(priority),
+        };
         self.levels[place].messages.push_back(message);
+    }
+
+    /// The place of a level, which is made if it was never used.
+    fn place_of(&mut self, priority: u8) -> usize {
+        let levels = &mut self.levels;
+        let found = levels.binary_search_by_key(&priority, |level| level.priority);
+        found.unwrap_or_else(|place| {
+            let messages = VecDeque::new();
+            levels.insert(place, Level { priority, messages });
+            place
+        })
     }
 
     /// The message whose turn it is.

@@ -75,14 +75,7 @@ impl World {
                 to,
                 content,
                 priority,
-            } => {
-                let message = Message {
-                    from,
-                    content,
-                    request: None,
-                };
-                self.deliver(to, message, priority);
-            }
+            } => self.bring(from, to, content, priority),
             Deed::Request {
                 to,
                 content,
@@ -124,34 +117,59 @@ impl World {
         }
     }
 
+    /// Brings an ordinary message to its receiver: nearly always there is nothing to be done but to put it there.
+    fn bring(&mut self, from: ActorId, to: ActorId, content: Parcel, priority: u8) {
+        let usual = self.settings.mailbox_rules();
+        let is_observed = self.is_observed();
+        let receiver = self.body_and_places(to);
+        if let Some((body, mut places)) =
+            receiver.filter(|(body, _)| !is_observed && body.is_open())
+        {
+            let rules = body.rules(usual);
+            if body.mailbox.room(content.size_bytes(), rules).is_ok() {
+                let request = None;
+                let message = Message {
+                    from,
+                    content,
+                    request,
+                };
+                body.mailbox.put(message, priority);
+                if matches!(body.status, Status::Waits(Wait::Message)) {
+                    body.status = Status::Due(Due::Message);
+                    places.enqueue(to, body);
+                }
+                self.statistics.delivered += 1;
+                return;
+            }
+        }
+        let request = None;
+        self.deliver(
+            to,
+            Message {
+                from,
+                content,
+                request,
+            },
+            priority,
+        );
+    }
+
     /// Brings a message to its receiver. One that finds no room, or nobody, is a dead letter.
     pub(super) fn deliver(&mut self, to: ActorId, message: Message, priority: u8) {
         let usual = self.settings.mailbox_rules();
-        let is_observed = self.is_observed();
-        let Some((body, mut places)) = self.body_and_places(to) else {
+        let Some(body) = self.body(to) else {
             return self.nobody(&message, to);
         };
-        // Nearly all messages: there is nothing to be done but to put it there.
-        let is_usual = body.rare.is_none() && message.request.is_none() && !is_observed;
-        if is_usual && body.mailbox.room(&message, usual).is_ok() {
-            body.mailbox.put(message, priority);
-            if matches!(body.status, Status::Waits(Wait::Message)) {
-                body.status = Status::Due(Due::Message);
-                places.enqueue(to, body);
-            }
-            self.statistics.delivered += 1;
-            return;
-        }
         let rules = body.rules(usual);
         let waiting = body.rare.as_ref().map(|rare| &rare.waiting_senders);
         if waiting.is_some_and(|waiting| waiting.contains(&message.from)) {
             // What the sender has sent before comes first.
             return self.no_room(to, message, priority, Overflow::Wait);
         }
-        let mut room = body.mailbox.room(&message, rules);
+        let mut room = body.mailbox.room(message.size_bytes(), rules);
         if room.is_err() && rules.overflow == Overflow::DropOldest {
             body.mailbox.drop_oldest();
-            room = body.mailbox.room(&message, rules);
+            room = body.mailbox.room(message.size_bytes(), rules);
         }
         if room.is_err() {
             return self.no_room(to, message, priority, rules.overflow);
@@ -354,7 +372,7 @@ impl World {
         };
         let Some(body) = self.body(to) else { return };
         let rules = body.rules(usual);
-        if body.mailbox.room(&message, rules).is_err() {
+        if body.mailbox.room(message.size_bytes(), rules).is_err() {
             return self.dead_letter(ActorId::OUTSIDE, to);
         }
         self.put(to, message, PRIORITY_DEFAULT);

@@ -1,5 +1,8 @@
 //! What follows from the end of an actor: who is told, who ends with it, who waits in vain.
 
+use std::cell::LazyCell;
+use std::sync::Arc;
+
 use pw_isa::ErrorKind;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::{Fiber, Value};
@@ -50,15 +53,18 @@ impl World {
 
     /// Ends an actor, and those that share its end: one after the other, however long the chain is.
     fn end(&mut self, id: ActorId, end: End) {
-        let mut pending = vec![(id, end)];
-        while let Some((id, end)) = pending.pop() {
+        let code = Arc::clone(&self.code);
+        let mut next = Some((id, end));
+        let mut pending = Vec::new();
+        while let Some((id, end)) = next.take().or_else(|| pending.pop()) {
             let Some(end) = self.restarted(id, end) else {
                 continue;
             };
             let Some(actor) = self.actors.remove(id) else {
                 continue;
             };
-            let reason = end.reason.value(&self.code);
+            // As programs see it; few are told.
+            let reason = LazyCell::new(|| end.reason.value(&code));
             let is_normal = end.reason.is_normal();
             if self.is_observed() {
                 self.tell_event(&WorldEvent::Ended {
@@ -101,7 +107,7 @@ impl World {
                     self.unsubscribe(id, topic);
                 }
                 for monitor in &rare.monitors {
-                    let down = notice(&self.code, "down", id, Some(&reason));
+                    let down = notice(&self.code, "down", id, Some(&*reason));
                     self.tell(*monitor, down);
                 }
                 for linked in rare.links.iter().rev() {
@@ -109,7 +115,7 @@ impl World {
                     let Some(others) = others else { continue };
                     others.links.remove(&id);
                     if others.traps_exits {
-                        let down = notice(&self.code, "down", id, Some(&reason));
+                        let down = notice(&self.code, "down", id, Some(&*reason));
                         self.tell(*linked, down);
                     } else if !is_normal {
                         let reason = EndReason::Linked {
@@ -122,7 +128,7 @@ impl World {
                 }
             }
             if is_supervised {
-                let down = notice(&self.code, "down", id, Some(&reason));
+                let down = notice(&self.code, "down", id, Some(&*reason));
                 self.tell(parent, down);
             }
             if parent == ActorId::OUTSIDE {

@@ -38,7 +38,9 @@ impl World {
         self.take_leases(&mut list);
         let turns = list.len();
         // Nobody is first for ever. So deeds are in the order in which they take effect from the beginning.
-        list.rotate_left((self.tick % turns.max(1) as u64) as usize);
+        if turns > 1 {
+            list.rotate_left((self.tick % turns as u64) as usize);
+        }
         self.statistics.slices += turns as u64;
         if self.pool.threads() > 1 && list.len() > 1 && reserved > self.settings.alone_gas {
             self.run_together(&list);
