@@ -15,6 +15,7 @@ use pw_isa::ErrorKind;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::{Fiber, Limits};
 
+use crate::WorldSettings;
 use crate::capability::Holdings;
 use crate::inspect::{Inspection, Suspension};
 use crate::message::{Mailbox, MailboxRules, Message, RequestId};
@@ -24,7 +25,7 @@ pub use end::{End, EndReason, Quarantined};
 pub(crate) use end::{notice, symbol};
 pub use id::ActorId;
 pub(crate) use id::Lease as IdLease;
-pub(crate) use slice::{Common, Way, run_slice};
+pub(crate) use slice::{Common, Outbox, Way, run_slice};
 pub(crate) use supervision::{Saved, Supervision};
 pub(crate) use surroundings::new_actor;
 pub(crate) use table::ActorTable;
@@ -35,6 +36,17 @@ pub(crate) struct Actor {
     pub(crate) id: ActorId,
     pub(crate) fiber: Fiber,
     pub(crate) body: Body,
+}
+
+impl Actor {
+    /// Forgets what it was, but for memory that another can take over.
+    pub(crate) fn clear(&mut self) {
+        self.fiber.clear();
+        self.body.mailbox = Mailbox::default();
+        self.body.holdings = Holdings::default();
+        self.body.ids = None;
+        self.body.rare = None;
+    }
 }
 
 /// Beyond so many doublings a lease is as large as any pool.
@@ -178,7 +190,7 @@ pub(crate) enum Status {
     /// It waits.
     Waits(Wait),
     /// It has ended.
-    Ended(Box<End>),
+    Ended(EndReason),
 }
 
 /// An answer that an actor gets when it runs.
@@ -218,7 +230,7 @@ pub(crate) enum Wait {
 
 impl Body {
     /// An actor that has not run yet.
-    pub(crate) fn new(family: Family, allowance: u32, holdings: Holdings) -> Body {
+    pub(crate) fn new(family: Family, settings: &WorldSettings, holdings: Holdings) -> Body {
         let Family {
             parent,
             tenant,
@@ -232,7 +244,7 @@ impl Body {
             is_queued: false,
             priority,
             mailbox: Mailbox::default(),
-            allowance,
+            allowance: u32::try_from(settings.quantum_min).unwrap_or(u32::MAX),
             waits: 0,
             debt: 0,
             sender: ActorId::OUTSIDE,
@@ -258,7 +270,7 @@ impl Body {
     /// Whether it has just failed for want of memory.
     pub(crate) fn has_run_out_of_memory(&self) -> bool {
         match &self.status {
-            Status::Ended(end) => matches!(&end.reason, EndReason::Failed(failure)
+            Status::Ended(reason) => matches!(reason, EndReason::Failed(failure)
                 if failure.kind == ErrorKind::MemoryLimitExceeded),
             _ => false,
         }

@@ -8,7 +8,7 @@ use pw_jit::reference::{self, Outcome};
 use pw_jit::{CodeSpace, Fiber, Value};
 
 use super::surroundings::Surroundings;
-use super::{Actor, Answered, Body, Deed, Due, End, EndReason, Saved, Status, Wait};
+use super::{Actor, Answered, Body, Deed, Due, EndReason, Saved, Status, Wait};
 use crate::WorldSettings;
 use crate::host::HostFunctions;
 
@@ -41,12 +41,21 @@ impl Body {
     }
 }
 
-/// Runs an actor for so much gas; what it does to others goes to the end of `deeds`.
+/// What a thread that runs actors hands on, and what it has been given for them.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// What they did to others.
+    pub(crate) deeds: Vec<Deed>,
+    /// Actors that have ended, whose memory new ones take over.
+    pub(crate) spare: Vec<Box<Actor>>,
+}
+
+/// Runs an actor for so much gas; what it does to others goes to the end of the deeds.
 pub(crate) fn run_slice(
     actor: &mut Actor,
     common: Common<'_>,
     profile: &mut Profile,
-    deeds: &mut Vec<Deed>,
+    out: &mut Outbox,
     gas: u64,
 ) {
     let Actor { fiber, body, .. } = &mut *actor;
@@ -63,12 +72,12 @@ pub(crate) fn run_slice(
         Status::Ready => None,
         other => unreachable!("an actor has a turn that is {other:?}"),
     };
-    let mut outcome = go_on(actor, common, profile, deeds, due, slice_end);
+    let mut outcome = go_on(actor, common, profile, out, due, slice_end);
     while matches!(outcome, Outcome::Waiting)
         && actor.body.has_message_for_rewinding()
         && actor.fiber.gas_used() < slice_end
     {
-        outcome = go_on(actor, common, profile, deeds, Some(Due::Message), slice_end);
+        outcome = go_on(actor, common, profile, out, Some(Due::Message), slice_end);
     }
     let fiber = &actor.fiber;
     let reason = match outcome {
@@ -80,8 +89,7 @@ pub(crate) fn run_slice(
         Outcome::Failed(failure) => Some(EndReason::Failed(failure)),
     };
     if let Some(reason) = reason {
-        let end = End::of(actor, reason);
-        actor.body.status = Status::Ended(Box::new(end));
+        actor.body.status = Status::Ended(reason);
         return;
     }
     settle(actor, slice_end, before, common.settings);
@@ -92,7 +100,7 @@ fn go_on(
     actor: &mut Actor,
     common: Common<'_>,
     profile: &mut Profile,
-    deeds: &mut Vec<Deed>,
+    out: &mut Outbox,
     due: Option<Due>,
     slice_end: u64,
 ) -> Outcome {
@@ -102,7 +110,8 @@ fn go_on(
         id: *id,
         body,
         common,
-        deeds,
+        deeds: &mut out.deeds,
+        spare: &mut out.spare,
         taken: None,
     };
     if let Some(due) = due {

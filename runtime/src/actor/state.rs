@@ -136,11 +136,10 @@ fn write_status(status: &Status, code: &CodeSpace, out: &mut Writer) {
             write_status(status, code, out);
         }
         // It has messages that wait for room.
-        Status::Ended(end) => {
+        Status::Ended(reason) => {
             out.u8(9);
-            out.u8(u8::from(end.reason.is_normal()));
-            end.reason.value(code).write(code, out);
-            out.varint(end.gas);
+            out.u8(u8::from(reason.is_normal()));
+            reason.value(code).write(code, out);
         }
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) body: &'a mut Body,
     pub(super) common: Common<'a>,
     pub(super) deeds: &'a mut Vec<Deed>,
+    /// Actors that have ended, whose memory new ones take over.
+    pub(super) spare: &'a mut Vec<Box<Actor>>,
     /// What the last receive took out, to be put back if it cannot be delivered.
     pub(super) taken: Option<(Message, u8)>,
 }
@@ -222,14 +224,15 @@ impl Surroundings<'_> {
             .holdings
             .use_once(SYS_CREATE_ACTOR, self.common.now_ms);
         let holdings = self.body.holdings.inherited();
-        let child = new_actor(
-            id,
-            self.body.family_of(self.id),
-            holdings,
-            &start,
-            self.common,
-        );
-        self.deeds.push(Deed::Spawn(Box::new(child)));
+        let family = self.body.family_of(self.id);
+        let child = match self.spare.pop() {
+            Some(mut child) => {
+                child.start_over(id, family, holdings, &start, self.common);
+                child
+            }
+            None => Box::new(new_actor(id, family, holdings, &start, self.common)),
+        };
+        self.deeds.push(Deed::Spawn(child));
         Answer::Done(address(id))
     }
 
@@ -345,11 +348,27 @@ pub(crate) fn new_actor(
     common: Common<'_>,
 ) -> Actor {
     let settings = common.settings;
-    let allowance = u32::try_from(settings.quantum_min).unwrap_or(u32::MAX);
     Actor {
         id,
         fiber: Fiber::starting(common.code, start, settings.limits()),
-        body: Body::new(family, allowance, holdings),
+        body: Body::new(family, settings, holdings),
+    }
+}
+
+impl Actor {
+    /// Becomes a child that has its number, in the memory of an actor that has ended.
+    fn start_over(
+        &mut self,
+        id: ActorId,
+        family: Family,
+        holdings: Holdings,
+        start: &Start,
+        common: Common<'_>,
+    ) {
+        let settings = common.settings;
+        self.id = id;
+        self.fiber.start_over(common.code, start, settings.limits());
+        self.body = Body::new(family, settings, holdings);
     }
 }
 

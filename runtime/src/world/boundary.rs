@@ -15,7 +15,7 @@ impl World {
     /// Lets the deeds of the actors that had their turns take effect.
     pub(super) fn boundary(&mut self) {
         let mut ran = std::mem::take(&mut self.scratch.ran);
-        let mut deeds = std::mem::take(&mut self.scratch.deeds);
+        let mut deeds = std::mem::take(&mut self.scratch.out.deeds);
         if !self.pools.is_empty() {
             ran.iter().for_each(|(id, _)| self.settle_lease(*id));
         }
@@ -35,7 +35,7 @@ impl World {
         drop(all);
         self.finish_late_ends();
         self.scratch.ran = ran;
-        self.scratch.deeds = deeds;
+        self.scratch.out.deeds = deeds;
     }
 
     /// A message finds no room: its sender is told, or waits.

@@ -14,12 +14,15 @@ use crate::actor::{
 };
 use crate::capability::SYS_TERMINATE_ACTOR;
 
+/// Actors that have ended and whose memory is kept for new ones.
+const SPARE_ACTORS_MAX: usize = 4096;
+
 impl World {
     /// An actor has ended in its turn.
     pub(super) fn finish(&mut self, id: ActorId) {
         let Some(body) = self.body(id) else { return };
-        if let Status::Ended(end) = std::mem::replace(&mut body.status, Status::Ready) {
-            self.end(id, *end);
+        if let Status::Ended(reason) = std::mem::replace(&mut body.status, Status::Ready) {
+            self.end_for(id, reason);
         }
     }
 
@@ -60,7 +63,7 @@ impl World {
             let Some(end) = self.restarted(id, end) else {
                 continue;
             };
-            let Some(actor) = self.actors.remove(id) else {
+            let Some(mut actor) = self.actors.remove(id) else {
                 continue;
             };
             // As programs see it; few are told.
@@ -86,7 +89,7 @@ impl World {
             self.forget_powers(id);
             self.leave_ballots(id, actor.body.waits);
             let mut is_supervised = false;
-            if let Some(rare) = actor.body.rare {
+            if let Some(rare) = actor.body.rare.take() {
                 is_supervised = rare.supervision.is_some();
                 self.clock.cancel(rare.timer);
                 self.clock.cancel(rare.park_timer);
@@ -133,6 +136,11 @@ impl World {
             }
             if parent == ActorId::OUTSIDE {
                 self.ends.insert(id, end);
+            }
+            let spare = &mut self.scratch.out.spare;
+            if spare.len() < SPARE_ACTORS_MAX {
+                actor.clear();
+                spare.push(actor);
             }
         }
     }

@@ -45,7 +45,9 @@ use pw_jit::interp::profile::Profile;
 use pw_jit::optimize::PerformanceOptimizer;
 use pw_jit::{CodeSpace, Limits};
 
-use crate::actor::{Actor, ActorId, ActorTable, Body, Common, Deed, End, Family, Quarantined, Way};
+use crate::actor::{
+    Actor, ActorId, ActorTable, Body, Common, End, Family, Outbox, Quarantined, Way,
+};
 use crate::capability::{AuditLog, Ballots, CapabilityRules, Grants, Holdings};
 use crate::host::{Datum, HostFunctions};
 use crate::message::{
@@ -160,7 +162,7 @@ struct Scratch {
     list: Vec<Turn>,
     /// The actors that had their turns, each with the place where its deeds end.
     ran: Vec<(ActorId, usize)>,
-    deeds: Vec<Deed>,
+    out: Outbox,
 }
 
 impl World {

@@ -7,7 +7,7 @@ use pw_jit::interp::profile::Profile;
 
 use super::{Pace, Scratch, World, WorldEvent};
 use crate::WorldSettings;
-use crate::actor::{Actor, ActorId, Common, Deed, Due, End, Status, Wait, Way, run_slice};
+use crate::actor::{Actor, ActorId, Common, Due, End, Outbox, Status, Wait, Way, run_slice};
 use crate::host::HostFunctions;
 use crate::schedule::{Turn, Work};
 
@@ -78,8 +78,8 @@ impl World {
             let Some(actor) = actors.get_mut(*id) else {
                 unreachable!("an actor of the run list is there")
             };
-            run_slice(actor, common, profile, &mut scratch.deeds, *gas);
-            scratch.ran.push((*id, scratch.deeds.len()));
+            run_slice(actor, common, profile, &mut scratch.out, *gas);
+            scratch.ran.push((*id, scratch.out.deeds.len()));
         }
     }
 
@@ -100,7 +100,7 @@ impl World {
                 Mutex::new(Chunk {
                     waiting: turns.iter().map(&mut take_out).collect(),
                     ran: Vec::new(),
-                    deeds: Vec::new(),
+                    out: Outbox::default(),
                 })
             })
             .collect();
@@ -114,15 +114,15 @@ impl World {
         });
         self.pool
             .run(Box::new(Arc::clone(&slices)), &mut self.profile);
-        let Scratch { ran, deeds, .. } = &mut self.scratch;
+        let Scratch { ran, out, .. } = &mut self.scratch;
         for chunk in &slices.chunks {
             let mut chunk = lock(chunk);
-            let before = deeds.len();
+            let before = out.deeds.len();
             for (actor, deeds_end) in chunk.ran.drain(..) {
                 ran.push((actor.id, before + deeds_end));
                 self.actors.put_back(actor);
             }
-            deeds.append(&mut chunk.deeds);
+            out.deeds.append(&mut chunk.out.deeds);
         }
     }
 
@@ -237,7 +237,7 @@ struct Chunk {
     waiting: Vec<(Box<Actor>, u64)>,
     /// Those that had their turns, and where their deeds end.
     ran: Vec<(Box<Actor>, usize)>,
-    deeds: Vec<Deed>,
+    out: Outbox,
 }
 
 /// The slices of a tick, for several threads.
@@ -263,11 +263,7 @@ impl Work for Arc<Slices> {
 
     fn run(&self, chunk: usize, profile: &mut Profile) {
         let mut chunk = lock(&self.chunks[chunk]);
-        let Chunk {
-            waiting,
-            ran,
-            deeds,
-        } = &mut *chunk;
+        let Chunk { waiting, ran, out } = &mut *chunk;
         for (mut actor, gas) in waiting.drain(..) {
             let common = Common {
                 code: &self.code,
@@ -276,8 +272,8 @@ impl Work for Arc<Slices> {
                 way: self.way,
                 now_ms: self.now_ms,
             };
-            run_slice(&mut actor, common, profile, deeds, gas);
-            ran.push((actor, deeds.len()));
+            run_slice(&mut actor, common, profile, out, gas);
+            ran.push((actor, out.deeds.len()));
         }
     }
 }
