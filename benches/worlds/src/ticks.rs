@@ -15,15 +15,17 @@ const SOURCE: &str = "
 (defn spin [] (let loop () (loop)))
 (defn parked [] (receive))
 (defn park [count] (let loop ((i 0)) (when (< i count) (spawn parked) (loop (+ i 1)))) (receive))
-(defn herd [count] (let loop ((i 0)) (when (< i count) (spawn spin) (loop (+ i 1)))) (spin))
+(defn sleeper [] (receive) (spin))
+(defn herd [count] (let loop ((i 0)) (when (< i count) (spawn sleeper) (loop (+ i 1)))) (spin))
 (defn main [] nil)
 ";
 
 /// Gas of a tick whose cost is measured, and how many times that the one has which it is compared to.
 const SMALL_GAS: u64 = 1_000;
 const LARGE: u64 = 16;
-/// Hostile actors.
+/// Hostile actors, and ticks that are looked at.
 const HERD: i64 = 1_000_000;
+const TICKS: usize = 3_000;
 
 fn world(settings: WorldSettings, threads: usize) -> (World, ProgramId) {
     let performance = PerformanceSettings {
@@ -40,6 +42,17 @@ fn start(world: &mut World, program: ProgramId, function: &str, arguments: &[i64
     let arguments: Vec<Datum> = arguments.iter().map(|number| Datum::Int(*number)).collect();
     let started = world.spawn_function(program, function, &arguments);
     started.expect("the programs are right")
+}
+
+/// Starts a subtree of so many actors that are always busy from now on, and their parent, which is so, too.
+fn start_herd(world: &mut World, program: ProgramId, count: i64) {
+    let parent = start(world, program, "herd", &[count]);
+    while (world.actor_count() as i64) <= count {
+        world.run_ticks(1);
+    }
+    for place in 1..=count as u64 {
+        assert!(world.send(ActorId(parent.0 + place), &Datum::Nil));
+    }
 }
 
 fn gas(world: &World, actor: ActorId) -> u64 {
@@ -77,7 +90,7 @@ fn spin_time(idle: i64, tick_gas: u64, all_gas: u64) -> Duration {
 
 /// Nanoseconds of a tick beyond the work of its only actor that can run, among so many that cannot.
 fn beyond_work(idle: i64, runs: usize) -> f64 {
-    let gas = SMALL_GAS * 400_000;
+    let gas = SMALL_GAS * 200_000;
     let once = |_| {
         let small = spin_time(idle, SMALL_GAS, gas);
         let large = spin_time(idle, SMALL_GAS * LARGE, gas);
@@ -97,7 +110,7 @@ fn two_threads() -> f64 {
             ..WorldSettings::default()
         };
         let (mut world, program) = world(settings, threads);
-        start(&mut world, program, "herd", &[7]);
+        start_herd(&mut world, program, 7);
         world.run_ticks(200);
         let began = Instant::now();
         world.run_ticks(1_000);
@@ -143,15 +156,12 @@ struct Hostile {
 
 fn hostile(threads: usize) -> Hostile {
     let (mut world, program) = world(WorldSettings::default(), threads);
-    start(&mut world, program, "herd", &[HERD]);
-    while world.runnable_count() < HERD as usize {
-        world.run_ticks(1);
-    }
+    start_herd(&mut world, program, HERD);
     let good = start(&mut world, program, "spin", &[]);
     world.run_ticks(200);
     let before = gas(&world, good);
     let mut times: Vec<Duration> = Vec::new();
-    for _ in 0..3_000 {
+    for _ in 0..TICKS {
         let began = Instant::now();
         world.run_ticks(1);
         times.push(began.elapsed());

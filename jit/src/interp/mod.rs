@@ -97,6 +97,9 @@ pub fn run(
 /// Instructions that are done one by one, without a look at anything else, where a block cannot be paid for.
 const STEPS_POOR: u32 = 32;
 
+/// Gas of a slice that is no longer worth the way into anything faster.
+const POOR_GAS: u64 = 8;
+
 /// What can spare the fast loop its work.
 struct Tiers<'a> {
     jit: Option<&'a mut Jit>,
@@ -249,6 +252,7 @@ fn run_with(
         // whole, or the first of some that are looked at.
         let (program, function, _) = fiber.position();
         let depth = fiber.depth();
+        is_poor |= slice_end.saturating_sub(fiber.gas_used()) < POOR_GAS;
         let steps = if is_poor { STEPS_POOR } else { 1 };
         for place in 0..observed.max(steps) {
             let step = |fiber: &mut Fiber| reference::step(fiber, code, host, slice_end);

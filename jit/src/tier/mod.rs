@@ -275,7 +275,12 @@ impl Jit {
         let (Some(native), Some((start, entry))) = (native, state.entry(place.1, place.2)) else {
             return Native::None;
         };
-        let settings = *self.compiler.settings();
+        let JitSettings {
+            native_stack,
+            forced_exits,
+            timed,
+            ..
+        } = *self.compiler.settings();
         fiber.make_room(native.slots());
         if let Some(memo) = memo.as_deref_mut() {
             memo.make_room(fiber, native.slots());
@@ -287,7 +292,7 @@ impl Jit {
             shapes: &state.shapes,
             entries: state,
             has_news: self.inbox.is_filled(),
-            native_stack: settings.native_stack,
+            native_stack,
             exits_left: &mut self.exits_left,
             memo,
             function: start,
@@ -296,7 +301,7 @@ impl Jit {
         native.see(self.compiler.clock());
         self.entries += 1;
         let gas_before = fiber.gas_used();
-        let began = settings.timed.then(Instant::now);
+        let began = timed.then(Instant::now);
         let left = native::enter(fiber, space, host, profile, slice_end, code);
         self.native_time += began.map_or(Duration::ZERO, |began| began.elapsed());
         let gas = fiber.gas_used() - gas_before;
@@ -308,7 +313,7 @@ impl Jit {
             Left::Returned(value) => Native::Returned(value),
             Left::Refused => Native::Refused,
             Left::Exit { reason, body } => {
-                if let (ExitReason::Forced, Some(exits)) = (reason, settings.forced_exits) {
+                if let (ExitReason::Forced, Some(exits)) = (reason, forced_exits) {
                     self.exits_left = exits;
                 }
                 let body = body.unwrap_or(place.1);
@@ -368,10 +373,11 @@ impl Jit {
         let Some(state) = self.programs.get_mut(&program) else {
             return 0;
         };
-        let site = profile.function(program, function).get(pc as usize);
-        let raised = site.map_or(0, |site| site.raised);
-        let has_raised = reason == ExitReason::Aside
-            && state.functions[function as usize].note_raised(pc, raised);
+        let has_raised = reason == ExitReason::Aside && {
+            let site = profile.function(program, function).get(pc as usize);
+            let raised = site.map_or(0, |site| site.raised);
+            state.functions[function as usize].note_raised(pc, raised)
+        };
         let of_body = &mut state.functions[body as usize];
         if let Some(native) = &of_body.native {
             native.see(self.compiler.clock());

@@ -13,7 +13,7 @@
 //! | `quotas` | what subtrees may use |
 //! | `room` | senders that wait for room in a mailbox |
 //! | `host_calls` | calls of the embedder's functions that happen outside |
-//! | `outside` | inputs from any thread, questions from outside |
+//! | `outside`, `inbox` | inputs from any thread, questions from outside |
 //! | `turns` | places among the actors that can run |
 //! | `time` | the world's clock and its timers |
 //! | `trajectory` | the hash of everything that happened |
@@ -25,6 +25,7 @@ mod ends;
 mod events;
 mod family;
 mod host_calls;
+mod inbox;
 mod outside;
 mod powers;
 mod quotas;

@@ -1,13 +1,13 @@
 //! What enters a world and leaves it: inputs from any thread, questions from outside, calls of the embedder's
 //! functions.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::World;
 use super::host_calls::HostCalls;
+use super::inbox::Inbox;
 use crate::actor::{ActorId, Answered};
 use crate::host::{Datum, HostResult};
 use crate::inspect::Intervention;
@@ -64,47 +64,10 @@ pub enum AskError {
     Gone,
 }
 
-/// Inputs on their way, shared with other threads.
-#[derive(Debug, Default)]
-pub(super) struct Inbox {
-    inputs: Mutex<VecDeque<Input>>,
-    arrived: Condvar,
-    /// Whether there are inputs: looked at between ticks without the lock.
-    has_news: AtomicBool,
-    /// Whether the world is gone.
-    is_closed: AtomicBool,
-}
-
-impl Inbox {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Input>> {
-        // Whoever panicked with the lock held has at most not added its input.
-        self.inputs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// All that is there.
-    fn take(&self) -> VecDeque<Input> {
-        let mut inputs = self.lock();
-        self.has_news.store(false, Ordering::Release);
-        std::mem::take(&mut *inputs)
-    }
-
-    pub(super) fn push(&self, input: Input) {
-        let mut inputs = self.lock();
-        if self.is_closed.load(Ordering::Relaxed) {
-            // Who waits for an answer learns by the loss of the input that there will be none.
-            return;
-        }
-        inputs.push_back(input);
-        self.has_news.store(true, Ordering::Release);
-        drop(inputs);
-        self.arrived.notify_all();
-    }
-}
-
 /// A way into a world from any thread. What it sends takes effect before a tick of the world.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    inbox: Arc<Inbox>,
+    inbox: Arc<Inbox<Input>>,
 }
 
 impl Handle {
@@ -179,7 +142,7 @@ impl Handle {
 /// What is open between a world and the outside.
 #[derive(Debug, Default)]
 pub(super) struct Outside {
-    pub(super) inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox<Input>>,
     /// Questions from outside so far.
     asked: u64,
     /// Those that wait for an answer.
@@ -197,40 +160,20 @@ struct Question {
 
 impl Drop for Outside {
     fn drop(&mut self) {
-        let mut inputs = self.inbox.lock();
-        self.inbox.is_closed.store(true, Ordering::Relaxed);
-        let lost = std::mem::take(&mut *inputs);
-        drop(inputs);
-        drop(lost);
+        self.inbox.close();
     }
 }
 
 impl Outside {
     pub(super) fn has_news(&self) -> bool {
-        self.inbox.has_news.load(Ordering::Acquire)
-    }
-
-    /// Waits until an input is there.
-    pub(super) fn wait_for_news(&self) {
-        let mut inputs = self.inbox.lock();
-        while inputs.is_empty() {
-            inputs = self
-                .inbox
-                .arrived
-                .wait(inputs)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+        self.inbox.has_news()
     }
 
     /// Waits until an input is there, or that much time has passed.
-    fn sleep(&self, most: Option<Duration>) {
-        let Some(most) = most else {
-            return self.wait_for_news();
-        };
-        let inputs = self.inbox.lock();
-        if inputs.is_empty() {
-            let waited = self.inbox.arrived.wait_timeout(inputs, most);
-            drop(waited.unwrap_or_else(PoisonError::into_inner));
+    pub(super) fn sleep(&self, most: Option<Duration>) {
+        match most {
+            Some(most) => self.inbox.wait_at_most(most),
+            None => self.inbox.wait(),
         }
     }
 }

@@ -184,7 +184,7 @@ impl World {
     pub(super) fn advance(&mut self) -> bool {
         if !self.can_tick() {
             if self.outside.calls.is_open() {
-                self.outside.wait_for_news();
+                self.outside.sleep(None);
             } else if self.has_open_requests() {
                 return false;
             } else if let (Pace::Jumps, Some(at)) = (self.clock.pace, self.clock.next_ms()) {
@@ -256,7 +256,7 @@ fn lock(chunk: &Mutex<Chunk>) -> MutexGuard<'_, Chunk> {
     chunk.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Work for Arc<Slices> {
+impl Work<Profile> for Arc<Slices> {
     fn chunks(&self) -> usize {
         self.chunks.len()
     }
