@@ -207,6 +207,7 @@ fn run_with(
         };
         // The block at hand cannot be paid for whole: the fast loop does nothing, and the slice ends soon.
         let mut is_poor = false;
+        let has_left_native = matches!(native, Native::Left(_));
         let observed = match native {
             Native::None => {
                 let mut observed = 0;
@@ -221,6 +222,10 @@ fn run_with(
                         dispatch::execute(stay);
                         is_counted = stay.is_counted;
                         stay.leave();
+                        // Most actors wait soon, and there is nothing else to be done then.
+                        if message::wait(fiber, code, host, slice_end) {
+                            return Outcome::Waiting;
+                        }
                     } else {
                         is_poor = true;
                     }
@@ -245,7 +250,7 @@ fn run_with(
                 }
             }
         };
-        if message::wait(fiber, code, host, slice_end) {
+        if has_left_native && message::wait(fiber, code, host, slice_end) {
             return Outcome::Waiting;
         }
         // What comes next: the instruction that the loop stopped at, one of a block that cannot be paid for

@@ -14,11 +14,13 @@ pub(super) struct Line {
 }
 
 impl Line {
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.in_turn.is_empty() && self.ranked.is_empty()
     }
 
     /// Adds an actor behind those that are not of a higher rank.
+    #[inline]
     pub(super) fn push(&mut self, id: ActorId, rank: Option<u64>) {
         match rank {
             None => self.in_turn.push_back(id),
@@ -27,12 +29,14 @@ impl Line {
     }
 
     /// The first actor.
+    #[inline]
     pub(super) fn first(&self) -> Option<ActorId> {
         let ranked = || self.ranked.first_key_value()?.1.front();
         self.in_turn.front().or_else(ranked).copied()
     }
 
     /// Takes the first actor.
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<ActorId> {
         if let Some(id) = self.in_turn.pop_front() {
             return Some(id);

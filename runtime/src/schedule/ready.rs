@@ -67,6 +67,7 @@ impl ReadyQueue {
     }
 
     /// An actor can run; its rank, if it has one.
+    #[inline]
     pub(crate) fn push(&mut self, id: ActorId, tenant: u32, rank: Option<u64>) {
         let place = tenant as usize;
         if place >= self.tenants.len() {

@@ -24,6 +24,7 @@ fn ranks(settings: &WorldSettings) -> Ranks {
 
 impl Places<'_> {
     /// An actor that can run gets its place among those, unless it has to pay first, or has it.
+    #[inline]
     pub(super) fn enqueue(&mut self, id: ActorId, body: &mut Body) {
         let quantum = self.settings.quantum;
         if body.debt >= quantum {
