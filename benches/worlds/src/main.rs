@@ -1,6 +1,7 @@
 //! Actors side by side: the same programs in this engine, as tokio tasks and as actors of libraries, run by turns.
 
 mod actors;
+mod erlang;
 mod kameo;
 mod peers;
 mod ractor;
@@ -10,6 +11,7 @@ mod ticks;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use erlang::Erlang;
 use serde_json::json;
 
 /// What is measured: a name, the arguments, and how many operations that makes.
@@ -86,7 +88,8 @@ const ENGINES: [Engine; 4] = [
 /// Parked actors of which the memory is measured.
 const PARKED: u64 = 1_000_000;
 
-/// Runs the same programs of many actors in this engine, as tokio tasks, and as actors of kameo and of ractor.
+/// Runs the same programs of many actors in this engine, as tokio tasks, as actors of kameo and of ractor, and in Erlang where it is
+/// installed.
 #[derive(Parser)]
 struct Options {
     /// Threads of all of them.
@@ -148,15 +151,25 @@ fn main() {
         if !options.json {
             show(case, unit, &figures);
         }
-        let figures = engines.iter().zip(figures);
-        let figures = figures.map(|(engine, figure)| (engine.name.to_owned(), json!(figure)));
+        let names = engines.iter().map(|engine| engine.name).chain(["erlang"]);
+        let figures = names
+            .zip(figures)
+            .map(|(name, figure)| (name.to_owned(), json!(figure)));
         let figures = figures.collect::<serde_json::Map<_, _>>();
         rows.push(json!({"case": case, "unit": unit, "figures": figures}));
     };
+    let is_wanted =
+        options.engines.is_empty() || options.engines.iter().any(|name| name == "erlang");
+    let erlang = if is_wanted { Erlang::new() } else { None };
+    if is_wanted && erlang.is_none() {
+        eprintln!("Erlang is not installed: no `erl`");
+    }
     if !options.json {
         let names: String = engines
             .iter()
-            .map(|engine| format!(" {:>11} ratio", engine.name))
+            .map(|engine| engine.name)
+            .chain(erlang.as_ref().map(|_| "erlang"))
+            .map(|name| format!(" {name:>11} ratio"))
             .collect();
         println!("{:<12}{names}", "");
     }
@@ -171,7 +184,11 @@ fn main() {
             }
         }
         let each = |times| median(times).as_nanos() as f64 / case.operations as f64;
-        take(case.name, "ns", times.into_iter().map(each).collect());
+        let ours = times.into_iter().map(each);
+        let theirs = erlang
+            .as_ref()
+            .map(|erlang| erlang.times(case, options.threads, options.runs));
+        take(case.name, "ns", ours.chain(theirs.map(each)).collect());
     }
     if "parked".contains(&options.case) {
         let each = |engine: &&Engine| ((engine.parked_bytes)(PARKED) / PARKED) as f64;

@@ -532,10 +532,11 @@ mod tests {
         let number = code.load(verify(program.finish("", 0)).unwrap());
         let mut fiber = Fiber::new(&code, number, Limits::default());
         let mut profile = Profile::default();
+        let mut host = Nobody;
         let mut stay = Stay::enter(
             &mut fiber,
             &code,
-            &mut Nobody,
+            &mut host,
             &mut profile,
             1 << 40,
             usize::MAX,
