@@ -41,13 +41,16 @@ impl Body {
     }
 }
 
+/// Actors that have ended, whose memory new ones take over.
+pub(crate) type Spare = Vec<Box<Actor>>;
+
 /// What a thread that runs actors hands on, and what it has been given for them.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     /// What they did to others.
     pub(crate) deeds: Vec<Deed>,
     /// Actors that have ended, whose memory new ones take over.
-    pub(crate) spare: Vec<Box<Actor>>,
+    pub(crate) spare: Spare,
 }
 
 /// Runs an actor for so much gas; what it does to others goes to the end of the deeds.

@@ -9,7 +9,7 @@ use pw_jit::fiber::start::Start;
 use pw_jit::host::{Answer, Effect, Host};
 use pw_jit::{CodeSpace, Fiber, Value};
 
-use super::slice::Common;
+use super::slice::{Common, Spare};
 use super::{
     Actor, ActorId, Body, CapabilityDeed, Deed, Due, Family, Gift, QuotaKind, QuotaLease, Status,
     Supervision, Wait,
@@ -25,7 +25,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) common: Common<'a>,
     pub(super) deeds: &'a mut Vec<Deed>,
     /// Actors that have ended, whose memory new ones take over.
-    pub(super) spare: &'a mut Vec<Box<Actor>>,
+    pub(super) spare: &'a mut Spare,
     /// What the last receive took out, to be put back if it cannot be delivered.
     pub(super) taken: Option<(Message, u8)>,
 }
