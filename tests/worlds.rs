@@ -11,8 +11,8 @@
 //! ;> ticks 17                  ticks that the world took
 //! ```
 //!
-//! Each runs with the settings by default and with slices so short that everything is cut in the middle; in each, all modes
-//! have the trajectory of the reference interpreter on one thread.
+//! Each runs with the settings by default and with slices so short that everything is cut in the middle, round robin and by
+//! priorities that change all the time; in each, all modes have the trajectory of the reference interpreter on one thread.
 //!
 //! | command | what it does |
 //! |---|---|
@@ -35,7 +35,9 @@ use physics_world::jit::tier::JitSettings;
 use physics_world::runtime::actor::{End, EndReason};
 use physics_world::runtime::disk::MemoryDisk;
 use physics_world::runtime::host::HostFunction;
+use physics_world::runtime::inspect::InterventionError;
 use physics_world::runtime::journal::Durability;
+use physics_world::runtime::schedule::SchedulingPolicy;
 use physics_world::runtime::world::{HistorySettings, WorldBuilder};
 use physics_world::{Datum, World, WorldSettings};
 use support::program_file::{self, Case, ProgramFile};
@@ -142,8 +144,8 @@ const MODES: [Mode; 11] = [
     },
 ];
 
-/// Settings by default, and such that everything is cut in the middle.
-fn settings() -> [WorldSettings; 2] {
+/// Settings by default, and such that everything is cut in the middle; under both policies.
+fn settings() -> [WorldSettings; 4] {
     let settings = WorldSettings {
         alone_gas: 0,
         ..WorldSettings::default()
@@ -155,7 +157,12 @@ fn settings() -> [WorldSettings; 2] {
         lease_first: 1,
         ..settings
     };
-    [settings, cut]
+    let by_priority = |settings| WorldSettings {
+        policy: SchedulingPolicy::Priority,
+        ageing_ticks: 1,
+        ..settings
+    };
+    [settings, cut, by_priority(settings), by_priority(cut)]
 }
 
 /// What a run showed.
@@ -254,6 +261,9 @@ fn run(file: &ProgramFile, case: &Case, mode: Mode, settings: WorldSettings) -> 
         if mode.profiled {
             profile_all(&mut world);
         }
+        if settings.policy == SchedulingPolicy::Priority {
+            prioritize(&mut world);
+        }
         if world.run_ticks(1) == physics_world::runtime::world::Stopped::Idle {
             break;
         }
@@ -275,6 +285,22 @@ fn run(file: &ProgramFile, case: &Case, mode: Mode, settings: WorldSettings) -> 
     Observed {
         lines,
         trajectory: world.trajectory().unwrap().to_string(),
+    }
+}
+
+/// Gives some actors other priorities, and some a boost: which, and what, follows from the tick.
+fn prioritize(world: &mut World) {
+    let tick = world.ticks();
+    for actor in world.actors() {
+        let lot = (actor.id.0 + tick).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+        let mut scheduler = world.scheduler();
+        let done = match lot % 16 {
+            0 => scheduler.set_priority(actor.id, (lot >> 8) as u8),
+            1 => scheduler.set_boost(actor.id, u32::from((lot >> 8) as u8)),
+            _ => continue,
+        };
+        // It may have ended, with messages that wait for room.
+        assert!(matches!(done, Ok(()) | Err(InterventionError::Ended(_))));
     }
 }
 
@@ -386,7 +412,8 @@ fn chaos_takes_the_same_course_in_every_mode() {
         let fuel = 40 + seed * 7 % 300;
         let mut case = file.cases[0].clone();
         case.arguments = vec![(1_000 + seed).to_string(), fuel.to_string()];
-        let settings = settings()[seed as usize % 2];
+        let all = settings();
+        let settings = all[seed as usize % all.len()];
         let known = run(file, &case, REFERENCE, settings);
         for mode in MODES {
             let found = run(file, &case, mode, settings);

@@ -13,6 +13,7 @@ use pw_isa::wire::{Decoded, Reader, Writer};
 use crate::code_space::CodeSpace;
 use crate::fiber::parcel::Parcel;
 use crate::fiber::start::Start;
+use crate::value::Value;
 
 /// A capability as programs name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -285,7 +286,7 @@ pub enum Answer {
 
 impl Answer {
     /// Done, with nothing to say.
-    pub const NIL: Answer = Answer::Done(Parcel::Plain(crate::value::Value::NIL));
+    pub const NIL: Answer = Answer::Done(Parcel::Plain(Value::NIL));
 
     /// Refused, of kind `Error`.
     pub fn error(message: impl Into<String>) -> Answer {
@@ -311,6 +312,34 @@ pub trait Host {
     /// answer to each [`Effect::HasCapability`], which native code need not ask for again then. Other actors have
     /// the number only where all their answers are the same.
     fn powers(&self) -> Option<u64> {
+        None
+    }
+
+    /// Sends a value that has no objects of its own; false, and nothing has happened, when that is to be asked for as an
+    /// effect. This and what follows are short cuts: a host that has none differs only in speed.
+    fn send_plain(&mut self, to: u64, value: Value, priority: u8) -> bool {
+        let _ = (to, value, priority);
+        false
+    }
+
+    /// Takes the next message, if it is there and has no objects of its own; nothing has happened otherwise.
+    fn receive_plain(&mut self) -> Option<Value> {
+        None
+    }
+
+    /// Begins to wait for a message, which is the answer; false, and nothing has happened, when there is one, or that is
+    /// to be asked for as an effect.
+    fn wait_for_message(&mut self) -> bool {
+        false
+    }
+
+    /// The sender of the last message, or nil.
+    fn sender_plain(&self) -> Option<Value> {
+        None
+    }
+
+    /// The address of this actor.
+    fn self_plain(&self) -> Option<Value> {
         None
     }
 

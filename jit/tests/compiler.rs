@@ -381,7 +381,7 @@ fn what_was_compiled_is_listed_by_the_signature_of_its_code() {
     );
 }
 
-/// Asks the host for the sender of a message in every round.
+/// Asks the host for something in every round that native code cannot ask for.
 const ASKS: &str = ".entry @main
 func main()
     int r0 0
@@ -389,7 +389,7 @@ func main()
     int r2 1
 L3:
     loop
-    sender r3
+    trap-exits r0
     add r0 r0 r2
     lt r3 r0 r1
     branch-if r3 L3

@@ -18,6 +18,7 @@
 //! | `monitor` | what goes wrong, and metrics |
 //! | `options` | options as programs give them |
 //! | `settings` | every number that can be chosen |
+//! | `sync` | what threads share data by |
 #![forbid(unsafe_code)]
 
 pub mod actor;
@@ -34,6 +35,7 @@ mod portable;
 pub mod quota;
 pub mod schedule;
 pub mod settings;
+mod sync;
 pub mod world;
 
 pub use actor::ActorId;

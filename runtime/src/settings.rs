@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::{MailboxRules, Overflow};
 use crate::portable::portable;
+use crate::schedule::SchedulingPolicy;
 
 /// How a world is set up. None of it changes while the world runs, except by an input.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -16,6 +17,10 @@ pub struct WorldSettings {
     pub quantum: u64,
     /// The least gas that is reserved for an actor that has a turn.
     pub quantum_min: u64,
+    /// In which order the actors of a subtree have their turns.
+    pub policy: SchedulingPolicy,
+    /// Ticks of waiting that are worth one of the 256 levels of priority; 0 makes all levels equal.
+    pub ageing_ticks: u64,
     /// Gas up to which a tick runs on the calling thread: below it waking another costs more than it helps.
     pub alone_gas: u64,
     /// Logical bytes that an actor may hold.
@@ -58,6 +63,8 @@ impl Default for WorldSettings {
             tick_gas: 2_000_000,
             quantum: 50_000,
             quantum_min: 1_000,
+            policy: SchedulingPolicy::default(),
+            ageing_ticks: 4,
             alone_gas: 20_000,
             memory_bytes: 1 << 30,
             depth: 1_000_000,
@@ -114,7 +121,7 @@ impl WorldSettings {
 }
 
 portable!(struct WorldSettings {
-    tick_gas, quantum, quantum_min, alone_gas, memory_bytes, depth, mailbox_messages, mailbox_bytes, overflow, vote_ms,
+    policy, ageing_ticks, tick_gas, quantum, quantum_min, alone_gas, memory_bytes, depth, mailbox_messages, mailbox_bytes, overflow, vote_ms,
     extra_memory_bytes, extra_gas, park_ms, host_threads_max, sessions_max, topics_max, events_max, quarantine_max, lease_first,
     lease_max
 });

@@ -1,11 +1,17 @@
-//! Actors side by side: the same programs in this engine and as tokio tasks, run by turns.
+//! Actors side by side: the same programs in this engine, as tokio tasks and as actors of libraries, run by turns.
 
 mod actors;
+mod erlang;
+mod kameo;
+mod peers;
+mod ractor;
 mod tasks;
+mod ticks;
 
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use erlang::Erlang;
 use serde_json::json;
 
 /// What is measured: a name, the arguments, and how many operations that makes.
@@ -49,18 +55,55 @@ const CASES: [Case; 6] = [
     },
 ];
 
-/// Runs the same programs of many actors in this engine and as tokio tasks.
+/// Who runs the programs.
+struct Engine {
+    name: &'static str,
+    run: fn(&Case, usize),
+    parked_bytes: fn(u64) -> u64,
+}
+
+const ENGINES: [Engine; 4] = [
+    Engine {
+        name: "here",
+        run: actors::run,
+        parked_bytes: actors::parked_bytes,
+    },
+    Engine {
+        name: "tokio",
+        run: tasks::run,
+        parked_bytes: tasks::parked_bytes,
+    },
+    Engine {
+        name: "kameo",
+        run: peers::run::<kameo::Kameo>,
+        parked_bytes: peers::parked_bytes::<kameo::Kameo>,
+    },
+    Engine {
+        name: "ractor",
+        run: peers::run::<ractor::Ractor>,
+        parked_bytes: peers::parked_bytes::<ractor::Ractor>,
+    },
+];
+
+/// Parked actors of which the memory is measured.
+const PARKED: u64 = 1_000_000;
+
+/// Runs the same programs of many actors in this engine, as tokio tasks, as actors of kameo and of ractor, and in Erlang where it is
+/// installed.
 #[derive(Parser)]
 struct Options {
-    /// Threads of both.
+    /// Threads of all of them.
     #[arg(long, default_value_t = 1)]
     threads: usize,
     /// Runs of each, by turns; the median counts.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Only cases whose names contain this.
+    /// Only cases whose names contain this; `parked` and `ticks` are two more.
     #[arg(long, default_value = "")]
     case: String,
+    /// Only these engines.
+    #[arg(long, value_delimiter = ',')]
+    engines: Vec<String>,
     /// One JSON object on stdout.
     #[arg(long)]
     json: bool,
@@ -79,59 +122,85 @@ fn timed(run: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
+pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
 }
 
+/// One line: a figure of each engine, and the ratio to the one of this.
+fn show(case: &str, unit: &str, figures: &[f64]) {
+    let first = figures[0];
+    let figures: String = figures
+        .iter()
+        .map(|figure| format!(" {figure:>8.0} {unit:<2} {:>5.2}", first / figure))
+        .collect();
+    println!("{case:<12}{figures}");
+}
+
 fn main() {
     let options = Options::parse();
+    let engines: Vec<&Engine> = ENGINES
+        .iter()
+        .filter(|engine| {
+            options.engines.is_empty() || options.engines.iter().any(|name| name == engine.name)
+        })
+        .collect();
+    assert!(!engines.is_empty(), "there is no such engine");
     let mut rows = Vec::new();
+    let mut take = |case: &str, unit: &str, figures: Vec<f64>| {
+        if !options.json {
+            show(case, unit, &figures);
+        }
+        let names = engines.iter().map(|engine| engine.name).chain(["erlang"]);
+        let figures = names
+            .zip(figures)
+            .map(|(name, figure)| (name.to_owned(), json!(figure)));
+        let figures = figures.collect::<serde_json::Map<_, _>>();
+        rows.push(json!({"case": case, "unit": unit, "figures": figures}));
+    };
+    let is_wanted =
+        options.engines.is_empty() || options.engines.iter().any(|name| name == "erlang");
+    let erlang = if is_wanted { Erlang::new() } else { None };
+    if is_wanted && erlang.is_none() {
+        eprintln!("Erlang is not installed: no `erl`");
+    }
+    if !options.json {
+        let names: String = engines
+            .iter()
+            .map(|engine| engine.name)
+            .chain(erlang.as_ref().map(|_| "erlang"))
+            .map(|name| format!(" {name:>11} ratio"))
+            .collect();
+        println!("{:<12}{names}", "");
+    }
     for case in CASES
         .iter()
         .filter(|case| case.name.contains(&options.case))
     {
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let mut times = vec![Vec::new(); engines.len()];
         for _ in 0..options.runs {
-            ours.push(timed(|| actors::run(case, options.threads)));
-            theirs.push(timed(|| tasks::run(case, options.threads)));
+            for (engine, times) in engines.iter().zip(&mut times) {
+                times.push(timed(|| (engine.run)(case, options.threads)));
+            }
         }
         let each = |times| median(times).as_nanos() as f64 / case.operations as f64;
-        rows.push((case.name, each(ours), each(theirs)));
+        let ours = times.into_iter().map(each);
+        let theirs = erlang
+            .as_ref()
+            .map(|erlang| erlang.times(case, options.threads, options.runs));
+        take(case.name, "ns", ours.chain(theirs.map(each)).collect());
     }
-    let parked = 1_000_000;
-    let memory = "parked".contains(&options.case).then(|| {
-        (
-            actors::parked_bytes(parked) / parked,
-            tasks::parked_bytes(parked) / parked,
-        )
-    });
+    if "parked".contains(&options.case) {
+        let each = |engine: &&Engine| ((engine.parked_bytes)(PARKED) / PARKED) as f64;
+        take("parked", "B", engines.iter().map(each).collect());
+    }
+    let ticks = "ticks"
+        .contains(&options.case)
+        .then(|| ticks::measure(options.runs, options.threads));
     if options.json {
-        let rows: Vec<_> = rows
-            .iter()
-            .map(|(name, ours, theirs)| {
-                json!({"case": name, "ns": ours, "tokio_ns": theirs, "ratio": ours / theirs})
-            })
-            .collect();
-        let memory = memory.map(|(ours, theirs)| json!({"bytes": ours, "tokio_bytes": theirs}));
         println!(
             "{}",
-            json!({"threads": options.threads, "cases": rows, "parked": memory})
-        );
-        return;
-    }
-    println!("{:<12} {:>10} {:>10} {:>7}", "", "ns", "tokio ns", "ratio");
-    for (name, ours, theirs) in &rows {
-        println!(
-            "{name:<12} {ours:>10.0} {theirs:>10.0} {:>7.2}",
-            ours / theirs
-        );
-    }
-    if let Some((ours, theirs)) = memory {
-        println!(
-            "{:<12} {ours:>8} B {theirs:>8} B {:>7.2}",
-            "parked",
-            ours as f64 / theirs as f64
+            json!({"threads": options.threads, "cases": rows, "ticks": ticks})
         );
     }
 }

@@ -10,7 +10,7 @@ use crate::{Case, resident_bytes};
 type Sender = UnboundedSender<i64>;
 type Receiver = UnboundedReceiver<i64>;
 
-fn runtime(threads: usize) -> Runtime {
+pub(crate) fn runtime(threads: usize) -> Runtime {
     let mut builder = if threads == 1 {
         Builder::new_current_thread()
     } else {

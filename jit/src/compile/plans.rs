@@ -2,8 +2,8 @@
 //! then known about their results.
 
 use pw_isa::op::{
-    Access, Actor, Arith, Capability, Compare, Control, Data, Effects, Float, Function as Call, Op,
-    Text,
+    Access, Actor, Arith, Capability, Compare, Control, Data, Effects, Float, Function as Call,
+    Message, Op, Text,
 };
 use pw_isa::operand::Use;
 use pw_isa::{Kind, KindSet};
@@ -85,11 +85,14 @@ impl Evidence<'_> {
             Op::Compare(_) => compare_plan(op, site, types),
             Op::Function(op) => self.call_plan(pc, op, generic, types),
             Op::Text(op) => self.text_plan(pc, op, types),
-            Op::Float(_) => Plan::Aside,
             Op::Actor(Actor::SelfId { .. }) => Plan::Plain,
             Op::Capability(Capability::HasCapability { .. }) if self.question(pc).is_some() => {
                 Plan::Plain
             }
+            Op::Float(_)
+            | Op::Message(
+                Message::Send { .. } | Message::Receive { .. } | Message::Sender { .. },
+            ) => Plan::Aside,
             _ => Plan::Exit,
         };
         let is_guess = !matches!(

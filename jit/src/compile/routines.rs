@@ -7,7 +7,7 @@ use std::mem::offset_of;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder};
-use pw_isa::op::{Access, Arith, Compare, Data, Float, Op, Text};
+use pw_isa::op::{Access, Actor, Arith, Compare, Data, Float, Message, Op, Text};
 
 use super::lower::{Lowering, MEMORY, SLOT};
 use super::plans::reads;
@@ -71,6 +71,13 @@ impl Routine {
                 | Text::StringToSymbol { .. }
                 | Text::BytesToString { .. } => return None,
             },
+            Op::Message(op) => match op {
+                Message::Send { .. } => routine!(send),
+                Message::Receive { .. } => routine!(receive),
+                Message::Sender { .. } => routine!(sender),
+                _ => return None,
+            },
+            Op::Actor(Actor::SelfId { .. }) => routine!(self_id),
             Op::Compare(op) => match op {
                 Compare::Eq { .. } => routine!(eq),
                 Compare::Equal { .. } => routine!(equal),

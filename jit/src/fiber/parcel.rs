@@ -30,6 +30,9 @@ pub struct Graph {
 }
 
 impl Parcel {
+    /// Bytes to charge for copying a plain value.
+    pub(crate) const PLAIN_BYTES: u64 = 16;
+
     /// Packs a value.
     pub fn pack(heap: Heap<'_>, value: Value) -> Parcel {
         match Self::pack_within(heap, value, u64::MAX) {
@@ -174,7 +177,7 @@ impl Parcel {
     /// Bytes to charge for copying it.
     pub fn size_bytes(&self) -> u64 {
         match self {
-            Parcel::Plain(_) => 16,
+            Parcel::Plain(_) => Parcel::PLAIN_BYTES,
             Parcel::Graph(graph) => graph.bytes.len() as u64,
         }
     }

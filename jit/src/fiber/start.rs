@@ -33,6 +33,9 @@ enum Values {
     List(Parcel),
 }
 
+/// Slots of a stack whose memory is worth keeping.
+const KEPT_SLOTS: usize = 64;
+
 /// Bytes to charge for a value without objects.
 const PLAIN_BYTES: u64 = 16;
 
@@ -284,6 +287,29 @@ impl Globals {
 impl Fiber {
     /// A fiber that will make a call.
     pub fn starting(code: &CodeSpace, start: &Start, limits: Limits) -> Fiber {
+        Fiber::starting_on(Vec::new(), code, start, limits)
+    }
+
+    /// Becomes a fiber that will make a call. It only keeps the memory of its stack.
+    pub fn start_over(&mut self, code: &CodeSpace, start: &Start, limits: Limits) {
+        let stack = std::mem::take(&mut self.stack);
+        *self = Fiber::starting_on(stack, code, start, limits);
+    }
+
+    /// Forgets everything but the memory of its stack, if that is small, for [`Fiber::start_over`].
+    pub fn clear(&mut self) {
+        self.stack.clear();
+        self.stack.shrink_to(KEPT_SLOTS);
+        self.arena = Arena::new();
+        self.globals = None;
+    }
+
+    fn starting_on(
+        mut stack: Vec<Value>,
+        code: &CodeSpace,
+        start: &Start,
+        limits: Limits,
+    ) -> Fiber {
         let mut arena = Arena::new();
         let values = start.unpack(code, &mut arena);
         let heap = Heap {
@@ -296,9 +322,12 @@ impl Fiber {
         let callee = code.program(program).function(function);
         let base = 1;
         let slots = base + usize::from(callee.registers);
+        stack.clear();
+        stack.reserve_exact(slots);
+        stack.resize(slots, Value::NIL);
         let mut fiber = Fiber {
             space: code.id,
-            stack: Vec::with_capacity(slots),
+            stack,
             program,
             function,
             pc: 0,
@@ -311,7 +340,6 @@ impl Fiber {
             gas_used: 0,
             limits,
         };
-        fiber.stack.resize(slots, Value::NIL);
         let (arguments, globals) = values[1..].split_at(start.arguments);
         fiber.set_arguments(code, arguments);
         if callee.captures > 0 {

@@ -301,11 +301,15 @@ pub(crate) enum Code {
     StringToNumber,
     SymbolToString,
     StringToSymbol,
+    Send,
+    Receive,
+    Sender,
+    SelfId,
 }
 
 impl Code {
     /// The last one.
-    pub(crate) const LAST: Code = Code::StringToSymbol;
+    pub(crate) const LAST: Code = Code::SelfId;
 
     /// Whether `imm` is a jump target.
     pub(crate) fn jumps(self) -> bool {

@@ -13,7 +13,7 @@ use super::arith::{Add, Div, Max, Min, Mod, Mul, Quot, Rem, Sub, positive_mod, s
 use super::compare::{Ge, Gt, Le, Lt, NumEq, NumNe};
 use super::form::{Code, Instruction};
 use super::hot::{Hot, Stay};
-use super::text;
+use super::{message, text};
 use crate::value::Value;
 use pw_isa::Kind;
 
@@ -488,6 +488,10 @@ handlers! {
     StringToNumber: next 1 => |hot, i| hot.aside(i, text::string_to_number);
     SymbolToString: next 1 => |hot, i| hot.retag(i, Kind::Symbol, Kind::String);
     StringToSymbol: next 1 => |hot, i| hot.retag(i, Kind::String, Kind::Symbol);
+    Send: next 1 => |hot, i| hot.send(i);
+    Receive: next 1 => |hot, i| hot.set_asked(i, message::receive);
+    Sender: next 1 => |hot, i| hot.set_asked(i, message::sender);
+    SelfId: next 1 => |hot, i| hot.set_asked(i, message::self_id);
 }
 
 #[cfg(test)]
@@ -501,6 +505,7 @@ mod tests {
     use crate::code_space::CodeSpace;
     use crate::fiber::{Fiber, Limits};
     use crate::interp::profile::Profile;
+    use crate::reference::Nobody;
 
     /// The gas of one turn after another of an endless loop with this many sums in it.
     fn turns(sums: usize) -> Vec<u64> {
@@ -527,7 +532,16 @@ mod tests {
         let number = code.load(verify(program.finish("", 0)).unwrap());
         let mut fiber = Fiber::new(&code, number, Limits::default());
         let mut profile = Profile::default();
-        let mut stay = Stay::enter(&mut fiber, &code, &mut profile, 1 << 40, usize::MAX).unwrap();
+        let mut host = Nobody;
+        let mut stay = Stay::enter(
+            &mut fiber,
+            &code,
+            &mut host,
+            &mut profile,
+            1 << 40,
+            usize::MAX,
+        )
+        .unwrap();
         // Nothing is to be looked at for a while.
         // SAFETY: there is a counter for the loop.
         unsafe { *stay.counters = 1 << 20 };

@@ -13,7 +13,7 @@
 //! 4. Headers are written by calls, here or in the reference interpreter, or restored from an image
 //!    that was checked; so a header's function and pc exist.
 //! 5. `fiber` is exclusively borrowed for `'a`, and `stay` by the loop; handlers use each through one
-//!    reference at a time.
+//!    reference at a time. So the host, which is borrowed beside it, cannot reach the fiber.
 //! 6. The globals of the program are made, all at once, only by the reference interpreter, while the loop
 //!    is not running; instructions name globals that the program has.
 
@@ -24,6 +24,7 @@ use crate::code_space::CodeSpace;
 use crate::fiber::arena::Arena;
 use crate::fiber::{Fiber, Limits};
 use crate::heap::Heap;
+use crate::host::Host;
 use crate::memo::Situation;
 use crate::value::Value;
 use pw_isa::{Kind, cost};
@@ -71,6 +72,8 @@ pub(crate) struct Stay<'a> {
     /// What the fiber will have used when `gas` is 0 behind the current block.
     gas_end: u64,
     pub(super) code: &'a CodeSpace,
+    /// Whom messages are sent to and come from.
+    pub(super) host: &'a mut (dyn Host + 'a),
     /// Where the last handler stopped, or stands between two of them.
     pub(super) pc: *const Instruction,
     pub(super) regs: *mut Value,
@@ -88,6 +91,7 @@ impl<'a> Stay<'a> {
     pub(super) fn enter(
         fiber: &'a mut Fiber,
         code: &'a CodeSpace,
+        host: &'a mut (dyn Host + 'a),
         profile: &'a mut Profile,
         slice_end: u64,
         mark: usize,
@@ -132,6 +136,7 @@ impl<'a> Stay<'a> {
             allocated_max,
             gas_end: fiber.gas_used + budget,
             code,
+            host,
             pc: &function.code[fiber.pc as usize],
             regs: stack.wrapping_add(fiber.base),
             gas: (budget - u64::from(rest)) as i64,
@@ -146,11 +151,12 @@ impl<'a> Stay<'a> {
     pub(crate) fn enter_native(
         fiber: &'a mut Fiber,
         code: &'a CodeSpace,
+        host: &'a mut (dyn Host + 'a),
         profile: &'a mut Profile,
         slice_end: u64,
         mark: usize,
     ) -> Option<Stay<'a>> {
-        let mut stay = Stay::enter(fiber, code, profile, slice_end, mark)?;
+        let mut stay = Stay::enter(fiber, code, host, profile, slice_end, mark)?;
         stay.gas += i64::from(stay.hot().fetch().rest);
         Some(stay)
     }
@@ -316,7 +322,7 @@ impl<'a> Stay<'a> {
     }
 
     /// Gives the fiber back; it stands before the instruction at `pc`.
-    pub(super) fn leave(mut self) {
+    pub(super) fn leave(&mut self) {
         let hot = self.hot();
         let (function, pc) = (hot.function().number, hot.pc_index());
         let left = hot.gas + i64::from(hot.fetch().rest);

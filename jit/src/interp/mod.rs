@@ -15,7 +15,7 @@
 //! | `code`, `form`, `rewrite`, `fuse`, `branches`, `known` | the internal form and how it is made |
 //! | `dispatch` | the loop: which handler an instruction has, and how one hands over to the next |
 //! | `hot` | what handlers keep in machine registers; entering and leaving the loop |
-//! | `control`, `arith`, `compare`, `data`, `map`, `function`, `text` | handlers, by opcode module |
+//! | `control`, `arith`, `compare`, `data`, `map`, `function`, `text`, `message` | handlers, by opcode module |
 //! | `aside` | operations too large for the loop |
 //! | `nested` | the loop called from native code |
 //! | `routines` | operations that native code calls by themselves |
@@ -35,6 +35,7 @@ mod fuse;
 mod hot;
 mod known;
 mod map;
+mod message;
 mod nested;
 pub mod profile;
 mod rewrite;
@@ -47,6 +48,7 @@ pub(crate) use compare::SAME_FREE_BYTES;
 pub(crate) use form::InternalProgram;
 pub(crate) use hot::Stay;
 pub(crate) use map::TEXT_HINT_FACTOR;
+pub use message::answer_by_message;
 pub(crate) use nested::{Nested, Place};
 pub(crate) use profile::TEXT_HINTS;
 pub(crate) use rewrite::rewrite;
@@ -95,6 +97,9 @@ pub fn run(
 
 /// Instructions that are done one by one, without a look at anything else, where a block cannot be paid for.
 const STEPS_POOR: u32 = 32;
+
+/// Gas of a slice that is no longer worth the way into anything faster.
+const POOR_GAS: u64 = 8;
 
 /// What can spare the fast loop its work.
 struct Tiers<'a> {
@@ -190,13 +195,20 @@ fn run_with(
         let native = match tiers.jit.as_deref_mut() {
             Some(jit) => {
                 jit.catch_up(code, profile);
-                let memo = tiers.memo.as_deref_mut();
-                jit.go_on(fiber, code, profile, (memo, &*host), slice_end)
+                jit.go_on(
+                    fiber,
+                    code,
+                    host,
+                    profile,
+                    tiers.memo.as_deref_mut(),
+                    slice_end,
+                )
             }
             None => Native::None,
         };
         // The block at hand cannot be paid for whole: the fast loop does nothing, and the slice ends soon.
         let mut is_poor = false;
+        let has_left_native = matches!(native, Native::Left(_));
         let observed = match native {
             Native::None => {
                 let mut observed = 0;
@@ -206,10 +218,15 @@ fn run_with(
                 if observed == 0 {
                     let mut is_counted = false;
                     let mark = tiers.memo.as_deref().map_or(usize::MAX, Memo::mark);
-                    if let Some(mut stay) = Stay::enter(fiber, code, profile, slice_end, mark) {
-                        dispatch::execute(&mut stay);
+                    let stay = &mut Stay::enter(fiber, code, &mut *host, profile, slice_end, mark);
+                    if let Some(stay) = stay {
+                        dispatch::execute(stay);
                         is_counted = stay.is_counted;
                         stay.leave();
+                        // Most actors wait soon, and there is nothing else to be done then.
+                        if message::wait(fiber, code, host, slice_end) {
+                            return Outcome::Waiting;
+                        }
                     } else {
                         is_poor = true;
                     }
@@ -234,10 +251,14 @@ fn run_with(
                 }
             }
         };
+        if has_left_native && message::wait(fiber, code, host, slice_end) {
+            return Outcome::Waiting;
+        }
         // What comes next: the instruction that the loop stopped at, one of a block that cannot be paid for
         // whole, or the first of some that are looked at.
         let (program, function, _) = fiber.position();
         let depth = fiber.depth();
+        is_poor |= slice_end.saturating_sub(fiber.gas_used()) < POOR_GAS;
         let steps = if is_poor { STEPS_POOR } else { 1 };
         for place in 0..observed.max(steps) {
             let asked = match &tiers.jit {

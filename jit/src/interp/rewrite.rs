@@ -4,7 +4,8 @@
 //! the end of its block, then [fusing](super::fuse).
 
 use pw_isa::op::{
-    Arith, Capability, Compare, Control, Data, Effects, Float, Function as Call, Op, Text,
+    Actor, Arith, Capability, Compare, Control, Data, Effects, Float, Function as Call, Message,
+    Op, Text,
 };
 use pw_isa::operand::{Def, Frame, FuncLink, Use};
 use pw_isa::{Function, Kind, Link};
@@ -160,6 +161,8 @@ impl Rewriter<'_> {
             Op::Compare(op) => compare(op),
             Op::Function(op) => self.call(op),
             Op::Text(op) => text(op),
+            Op::Message(op) => message(op),
+            Op::Actor(Actor::SelfId { dst }) => instruction(Code::SelfId, slot(dst.0), 0, 0, 0),
             _ => Instruction::STEP,
         }
     }
@@ -372,6 +375,19 @@ fn arith(op: Arith) -> Instruction {
         Arith::Shl { dst, a, b } => three(Code::Shl, dst, a, b),
         Arith::Shr { dst, a, b } => three(Code::Shr, dst, a, b),
         Arith::Ushr { dst, a, b } => three(Code::Ushr, dst, a, b),
+    }
+}
+
+fn message(op: Message) -> Instruction {
+    match op {
+        Message::Send {
+            to,
+            value,
+            priority,
+        } => instruction(Code::Send, slot(to.0), slot(value.0), slot(priority.0), 0),
+        Message::Receive { dst } => instruction(Code::Receive, slot(dst.0), 0, 0, 0),
+        Message::Sender { dst } => instruction(Code::Sender, slot(dst.0), 0, 0, 0),
+        _ => Instruction::STEP,
     }
 }
 

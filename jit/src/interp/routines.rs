@@ -19,6 +19,7 @@ pub(crate) fn library_place(op: Float) -> Option<u32> {
 }
 
 pub(crate) use super::arith::{library_function, library_function_of_two, to_int};
+pub(crate) use super::message::{receive, self_id, send, sender};
 pub(crate) use super::text::{
     append as string_append, index as string_index, number_to_string, part as substring,
     string_to_number,
@@ -41,6 +42,16 @@ impl<'a> Stay<'a> {
             }
             None => NOTHING,
         }
+    }
+
+    /// The same for an operation that costs nothing beyond its instruction, and needs no object.
+    #[inline(always)]
+    pub(crate) fn ask(
+        &mut self,
+        _: &mut i64,
+        operation: impl FnOnce(&mut Stay<'a>) -> Option<Value>,
+    ) -> Value {
+        operation(self).unwrap_or(NOTHING)
     }
 
     /// The same for an operation that handlers do themselves.

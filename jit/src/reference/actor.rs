@@ -4,6 +4,8 @@ use pw_isa::ErrorKind;
 use pw_isa::op::Actor;
 use pw_isa::operand::{Span, Use};
 
+use smallvec::SmallVec;
+
 use super::{Machine, Next, Step, Stop};
 use crate::fiber::start::{Start, takes};
 use crate::host::{Answer, Effect};
@@ -66,7 +68,7 @@ impl Machine<'_> {
         if values.count == 0 {
             return Err(self.mismatch("a function", Value::NIL));
         }
-        let list: Vec<Value> = (0..values.count)
+        let list: SmallVec<[Value; 8]> = (0..values.count)
             .map(|place| self.get(Use(values.first + place)))
             .collect();
         let Some((program, function)) = self.heap().closure(list[0]) else {

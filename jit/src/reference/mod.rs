@@ -26,6 +26,8 @@ mod sandbox;
 mod text;
 mod v2;
 
+#[cfg(test)]
+pub(crate) use raise::Nobody;
 pub(crate) use raise::{can_try, error_of};
 
 use pw_isa::op::{Op, Work};

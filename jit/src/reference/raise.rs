@@ -53,7 +53,7 @@ pub(crate) fn error_of(fiber: &mut Fiber, code: &CodeSpace) -> Option<(ErrorKind
 }
 
 /// The host of what asks for nothing.
-struct Nobody;
+pub(crate) struct Nobody;
 
 impl Host for Nobody {
     fn effect(&mut self, _: &CodeSpace, _: Option<&Kept>, effect: Effect) -> Answer {

@@ -267,11 +267,11 @@ impl Jit {
         &mut self,
         fiber: &mut Fiber,
         space: &CodeSpace,
+        host: &mut dyn Host,
         profile: &mut Profile,
-        (mut memo, host): (Option<&mut Memo>, &dyn Host),
+        mut memo: Option<&mut Memo>,
         slice_end: u64,
     ) -> Native {
-        let settings = *self.compiler.settings();
         let place = fiber.position();
         let (Some(state), Some(ways)) = (self.programs.get(&place.0), self.compiler.ways()) else {
             return Native::None;
@@ -280,6 +280,12 @@ impl Jit {
         let (Some(native), Some((start, entry))) = (native, state.entry(place.1, place.2)) else {
             return Native::None;
         };
+        let JitSettings {
+            native_stack,
+            forced_exits,
+            timed,
+            ..
+        } = *self.compiler.settings();
         fiber.make_room(native.slots());
         if let Some(memo) = memo.as_deref_mut() {
             memo.make_room(fiber, native.slots());
@@ -291,9 +297,9 @@ impl Jit {
             shapes: &state.shapes,
             entries: state,
             has_news: self.inbox.is_filled(),
-            native_stack: settings.native_stack,
+            native_stack,
             exits_left: &mut self.exits_left,
-            known: self.powers.known(fiber, host),
+            known: self.powers.known(fiber, &*host),
             memo,
             function: start,
             entry,
@@ -301,8 +307,8 @@ impl Jit {
         native.see(self.compiler.clock());
         self.entries += 1;
         let gas_before = fiber.gas_used();
-        let began = settings.timed.then(Instant::now);
-        let left = native::enter(fiber, space, profile, slice_end, code);
+        let began = timed.then(Instant::now);
+        let left = native::enter(fiber, space, host, profile, slice_end, code);
         self.native_time += began.map_or(Duration::ZERO, |began| began.elapsed());
         let gas = fiber.gas_used() - gas_before;
         self.gas = self.gas.saturating_add(gas);
@@ -313,7 +319,7 @@ impl Jit {
             Left::Returned(value) => Native::Returned(value),
             Left::Refused => Native::Refused,
             Left::Exit { reason, body } => {
-                if let (ExitReason::Forced, Some(exits)) = (reason, settings.forced_exits) {
+                if let (ExitReason::Forced, Some(exits)) = (reason, forced_exits) {
                     self.exits_left = exits;
                 }
                 let body = body.unwrap_or(place.1);
@@ -373,10 +379,11 @@ impl Jit {
         let Some(state) = self.programs.get_mut(&program) else {
             return 0;
         };
-        let site = profile.function(program, function).get(pc as usize);
-        let raised = site.map_or(0, |site| site.raised);
-        let has_raised = reason == ExitReason::Aside
-            && state.functions[function as usize].note_raised(pc, raised);
+        let has_raised = reason == ExitReason::Aside && {
+            let site = profile.function(program, function).get(pc as usize);
+            let raised = site.map_or(0, |site| site.raised);
+            state.functions[function as usize].note_raised(pc, raised)
+        };
         let of_body = &mut state.functions[body as usize];
         if let Some(native) = &of_body.native {
             native.see(self.compiler.clock());

@@ -19,6 +19,7 @@ use crate::compile::state::{
     BY_TAIL_CALL, EXIT, Entries, ExitPlace, ExitReason, NO_BODY, NOT_ENTERED, NativeState,
 };
 use crate::fiber::Fiber;
+use crate::host::Host;
 use crate::interp::profile::Profile;
 use crate::interp::{Nested, Place, Stay};
 use crate::memo::{ExecutionPattern, Memo};
@@ -79,13 +80,14 @@ pub(super) struct Code<'a> {
 pub(super) fn enter(
     fiber: &mut Fiber,
     space: &CodeSpace,
+    host: &mut dyn Host,
     profile: &mut Profile,
     slice_end: u64,
     code: Code<'_>,
 ) -> Left {
     let program = fiber.program;
     let mark = code.memo.as_deref().map_or(usize::MAX, Memo::mark);
-    let Some(stay) = Stay::enter_native(fiber, space, profile, slice_end, mark) else {
+    let Some(stay) = Stay::enter_native(fiber, space, host, profile, slice_end, mark) else {
         return Left::Refused;
     };
     let mut dummy = [0u8; DUMMY_CARDS];

@@ -10,8 +10,6 @@ use crate::message::RequestId;
 /// One thing that an actor did to others, or wants from the world.
 #[derive(Debug)]
 pub(crate) enum Deed {
-    /// It has taken effect.
-    Taken,
     /// A message.
     Send {
         to: ActorId,
@@ -23,7 +21,6 @@ pub(crate) enum Deed {
         to: ActorId,
         content: Parcel,
         request: RequestId,
-        timeout_ms: Option<u64>,
     },
     /// The reply to a request.
     Reply {
@@ -43,9 +40,9 @@ pub(crate) enum Deed {
     Supervise {
         supervision: Box<Supervision>,
         /// What the sandbox keeps that it is started in.
-        kept: Option<Kept>,
+        kept: Option<Box<Kept>>,
     },
-    /// The actor waits for a message at most so long.
+    /// The actor waits for a message, or the reply to the request before, at most so long.
     Timer { timeout_ms: u64, wait: u64 },
     /// The actor wants to be told when another ends.
     Monitor(ActorId),
@@ -58,13 +55,13 @@ pub(crate) enum Deed {
     /// No longer.
     Unsubscribe(String),
     /// An event for all who want it.
-    Publish { topic: String, content: Parcel },
+    Publish { topic: Box<str>, content: Parcel },
     /// Something about capabilities; the actor waits for the answer.
     Capability {
         wait: u64,
-        deed: CapabilityDeed,
+        deed: Box<CapabilityDeed>,
         /// What the sandbox keeps that it is done in.
-        kept: Option<Kept>,
+        kept: Option<Box<Kept>>,
     },
     /// A call of a function of the embedder that happens outside.
     Tell(Box<HostRequest>),
@@ -74,6 +71,9 @@ pub(crate) enum Deed {
         wait: u64,
     },
 }
+
+// A tick may hold hundreds of thousands: what is rare and large stands in a box.
+const _: () = assert!(std::mem::size_of::<Deed>() <= 48);
 
 /// What an actor wants to do with capabilities.
 #[derive(Debug)]

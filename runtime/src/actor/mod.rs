@@ -15,6 +15,7 @@ use pw_isa::ErrorKind;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::{Fiber, Limits};
 
+use crate::WorldSettings;
 use crate::capability::Holdings;
 use crate::host::HostRequest;
 use crate::inspect::{Inspection, Suspension};
@@ -25,7 +26,7 @@ pub use end::{End, EndReason, Quarantined};
 pub(crate) use end::{notice, symbol};
 pub use id::ActorId;
 pub(crate) use id::Lease as IdLease;
-pub(crate) use slice::{Common, Way, run_slice};
+pub(crate) use slice::{Common, Outbox, Way, run_slice};
 pub(crate) use supervision::{Saved, Supervision};
 pub(crate) use surroundings::new_actor;
 pub(crate) use table::ActorTable;
@@ -36,6 +37,17 @@ pub(crate) struct Actor {
     pub(crate) id: ActorId,
     pub(crate) fiber: Fiber,
     pub(crate) body: Body,
+}
+
+impl Actor {
+    /// Forgets what it was, but for memory that another can take over.
+    pub(crate) fn clear(&mut self) {
+        self.fiber.clear();
+        self.body.mailbox = Mailbox::default();
+        self.body.holdings = Holdings::default();
+        self.body.ids = None;
+        self.body.rare = None;
+    }
 }
 
 /// Beyond so many doublings a lease is as large as any pool.
@@ -52,6 +64,8 @@ pub(crate) struct Body {
     pub(crate) is_queued: bool,
     /// Since when it has not changed, for captures.
     pub(crate) mark: u32,
+    /// What its turns depend on where the policy looks at it; 255 is the highest.
+    pub(crate) priority: u8,
     pub(crate) mailbox: Mailbox,
     /// Gas that its next slice may use.
     pub(crate) allowance: u32,
@@ -92,6 +106,8 @@ pub(crate) struct Rare {
     pub(crate) park_timer: Option<TimerKey>,
     /// Whose events it wants.
     pub(crate) topics: BTreeSet<String>,
+    /// What is added to its priority; each turn takes one away.
+    pub(crate) boost: u32,
     /// Whether ends of linked actors arrive as messages.
     pub(crate) traps_exits: bool,
     /// What its supervisor wants.
@@ -124,6 +140,7 @@ pub(crate) struct Family {
     pub(crate) parent: ActorId,
     pub(crate) tenant: u32,
     pub(crate) pool: PoolId,
+    pub(crate) priority: u8,
 }
 
 /// What can be used up for good and is told to programs as an error.
@@ -176,7 +193,7 @@ pub(crate) enum Status {
     /// It waits.
     Waits(Wait),
     /// It has ended.
-    Ended(Box<End>),
+    Ended(EndReason),
 }
 
 /// An answer that an actor gets when it runs.
@@ -216,11 +233,12 @@ pub(crate) enum Wait {
 
 impl Body {
     /// An actor that has not run yet.
-    pub(crate) fn new(family: Family, allowance: u32, holdings: Holdings) -> Body {
+    pub(crate) fn new(family: Family, settings: &WorldSettings, holdings: Holdings) -> Body {
         let Family {
             parent,
             tenant,
             pool,
+            priority,
         } = family;
         Body {
             parent,
@@ -228,8 +246,9 @@ impl Body {
             status: Status::Ready,
             is_queued: false,
             mark: 0,
+            priority,
             mailbox: Mailbox::default(),
-            allowance,
+            allowance: u32::try_from(settings.quantum_min).unwrap_or(u32::MAX),
             waits: 0,
             debt: 0,
             sender: ActorId::OUTSIDE,
@@ -255,7 +274,7 @@ impl Body {
     /// Whether it has just failed for want of memory.
     pub(crate) fn has_run_out_of_memory(&self) -> bool {
         match &self.status {
-            Status::Ended(end) => matches!(&end.reason, EndReason::Failed(failure)
+            Status::Ended(reason) => matches!(reason, EndReason::Failed(failure)
                 if failure.kind == ErrorKind::MemoryLimitExceeded),
             _ => false,
         }
@@ -275,6 +294,12 @@ impl Body {
     pub(crate) fn is_parked(&self) -> bool {
         let rare = self.rare.as_ref();
         rare.is_some_and(|rare| !rare.outgoing.is_empty())
+    }
+
+    /// Whether a message for which there is room can just be put into its mailbox.
+    pub(crate) fn is_open(&self) -> bool {
+        let rare = self.rare.as_ref();
+        rare.is_none_or(|rare| rare.timer.is_none() && rare.waiting_senders.is_empty())
     }
 
     /// Why it is suspended, if it is.
@@ -302,6 +327,26 @@ impl Body {
             parent: id,
             tenant: self.tenant,
             pool: self.pool,
+            priority: self.priority,
+        }
+    }
+
+    /// What is left of its boost.
+    pub(crate) fn boost(&self) -> u32 {
+        self.rare.as_ref().map_or(0, |rare| rare.boost)
+    }
+
+    /// Its priority with its boost.
+    pub(crate) fn effective_priority(&self) -> u8 {
+        let boost = u8::try_from(self.boost()).unwrap_or(u8::MAX);
+        self.priority.saturating_add(boost)
+    }
+
+    /// It gives up its place among those that can run, for it has its turn.
+    pub(crate) fn begin_turn(&mut self) {
+        self.is_queued = false;
+        if let Some(rare) = &mut self.rare {
+            rare.boost = rare.boost.saturating_sub(1);
         }
     }
 

@@ -1,5 +1,6 @@
 //! One actor's turn: the answer it waits for, then its program, for at most its allowance of gas.
 
+use pw_jit::failure::Failure;
 use pw_jit::fiber::State;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::interp::{self, profile::Profile};
@@ -7,7 +8,7 @@ use pw_jit::reference::{self, Outcome};
 use pw_jit::{CodeSpace, Fiber, Value};
 
 use super::surroundings::Surroundings;
-use super::{Actor, Answered, Body, Deed, Due, End, EndReason, Saved, Status, Wait};
+use super::{Actor, Answered, Body, Deed, Due, EndReason, Saved, Status, Wait};
 use crate::WorldSettings;
 use crate::host::HostFunctions;
 use crate::message::Message;
@@ -41,15 +42,28 @@ impl Body {
     }
 }
 
-/// Runs an actor for so much gas; what it does to others goes to the end of `deeds`.
+/// Actors that have ended, whose memory new ones take over.
+pub(crate) type Spare = Vec<Box<Actor>>;
+
+/// What a thread that runs actors hands on, and what it has been given for them.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// What they did to others.
+    pub(crate) deeds: Vec<Deed>,
+    /// Actors that have ended, whose memory new ones take over.
+    pub(crate) spare: Spare,
+}
+
+/// Runs an actor for so much gas; what it does to others goes to the end of the deeds.
 pub(crate) fn run_slice(
     actor: &mut Actor,
     common: Common<'_>,
     profile: &mut Profile,
-    deeds: &mut Vec<Deed>,
+    out: &mut Outbox,
     gas: u64,
 ) {
     let Actor { fiber, body, .. } = &mut *actor;
+    body.begin_turn();
     let before = fiber.gas_used();
     let mut allowance = gas;
     if let Some(lease) = body.rare.as_ref().and_then(|rare| rare.lease.as_ref()) {
@@ -63,12 +77,12 @@ pub(crate) fn run_slice(
         Status::Ready => None,
         other => unreachable!("an actor has a turn that is {other:?}"),
     };
-    let mut outcome = go_on(actor, common, profile, deeds, due, slice_end);
+    let mut outcome = go_on(actor, common, profile, out, due, slice_end);
     while matches!(outcome, Outcome::Waiting)
         && actor.body.has_message_for_rewinding()
         && actor.fiber.gas_used() < slice_end
     {
-        outcome = go_on(actor, common, profile, deeds, Some(Due::Message), slice_end);
+        outcome = go_on(actor, common, profile, out, Some(Due::Message), slice_end);
     }
     let fiber = &actor.fiber;
     let reason = match outcome {
@@ -80,8 +94,7 @@ pub(crate) fn run_slice(
         Outcome::Failed(failure) => Some(EndReason::Failed(failure)),
     };
     if let Some(reason) = reason {
-        let end = End::of(actor, reason);
-        actor.body.status = Status::Ended(Box::new(end));
+        actor.body.status = Status::Ended(reason);
         return;
     }
     settle(actor, slice_end, before, common.settings);
@@ -92,34 +105,26 @@ fn go_on(
     actor: &mut Actor,
     common: Common<'_>,
     profile: &mut Profile,
-    deeds: &mut Vec<Deed>,
+    out: &mut Outbox,
     due: Option<Due>,
     slice_end: u64,
 ) -> Outcome {
     let Actor { id, fiber, body } = actor;
-    let mut taken = None;
-    let answer = due.map(|due| match due {
-        Due::Message => take_message(fiber, body, &mut taken),
-        Due::Nil => Ok(Parcel::Plain(Value::NIL)),
-        Due::Answer(answer) => *answer,
-    });
     body.status = Status::Ready;
     let mut surroundings = Surroundings {
         id: *id,
         body,
         common,
-        deeds,
+        deeds: &mut out.deeds,
+        spare: &mut out.spare,
         kept: None,
-        taken,
+        taken: None,
     };
-    if let (Some(answer), State::Waiting) = (answer, fiber.state()) {
-        // What does not fit in the memory leased for this turn may fit in the next.
-        let leased = surroundings.lease().is_some().then(|| answer.clone());
-        let answered = reference::answer(fiber, common.code, &mut surroundings, answer);
-        if let Err(failure) = answered {
-            if let Some(answer) = leased.filter(|_| fiber.state() == State::Waiting) {
-                body.rare_mut().undelivered = Some(answer);
-            }
+    if let Some(due) = due {
+        let is_waiting = fiber.state() == State::Waiting;
+        let is_plain = matches!(due, Due::Message) && is_waiting && common.way == Way::Fast;
+        let is_done = is_plain && interp::answer_by_message(fiber, common.code, &mut surroundings);
+        if !is_done && let Err(failure) = answer(fiber, &mut surroundings, due) {
             return Outcome::Failed(failure);
         }
     }
@@ -134,6 +139,32 @@ fn go_on(
     });
     body.rare_mut().inspection = Some(inspection);
     outcome
+}
+
+/// Gives an actor what it waits for. Nothing is to be given to one that has been started anew meanwhile.
+fn answer(
+    fiber: &mut Fiber,
+    surroundings: &mut Surroundings<'_>,
+    due: Due,
+) -> Result<(), Box<Failure>> {
+    let answer = match due {
+        Due::Message => take_message(fiber, surroundings.body, &mut surroundings.taken),
+        Due::Nil => Ok(Parcel::Plain(Value::NIL)),
+        Due::Answer(answer) => *answer,
+    };
+    if fiber.state() != State::Waiting {
+        return Ok(());
+    }
+    // What does not fit in the memory leased for this turn may fit in the next.
+    let leased = surroundings.lease().is_some().then(|| answer.clone());
+    let code = surroundings.common.code;
+    let answered = reference::answer(fiber, code, surroundings, answer);
+    if answered.is_err()
+        && let Some(answer) = leased.filter(|_| fiber.state() == State::Waiting)
+    {
+        surroundings.body.rare_mut().undelivered = Some(answer);
+    }
+    answered
 }
 
 impl Common<'_> {
@@ -157,7 +188,7 @@ fn take_message(fiber: &Fiber, body: &mut Body, taken: &mut Option<(Message, u8)
     let Some((message, priority)) = body.mailbox.take() else {
         unreachable!("the actor was woken for a message")
     };
-    body.note_received(&message);
+    body.note_received(message.head());
     let supervision = body
         .rare
         .as_mut()

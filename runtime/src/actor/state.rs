@@ -28,6 +28,7 @@ impl Portable for Body {
             is_queued: _,
             // It is about captures.
             mark: _,
+            priority,
             mailbox,
             allowance,
             waits,
@@ -42,6 +43,7 @@ impl Portable for Body {
         parent.put(out);
         tenant.put(out);
         status.put(out);
+        priority.put(out);
         mailbox.put(out);
         allowance.put(out);
         waits.put(out);
@@ -65,6 +67,7 @@ impl Portable for Body {
             status: Portable::get(input)?,
             is_queued: false,
             mark: 0,
+            priority: Portable::get(input)?,
             mailbox: Portable::get(input)?,
             allowance: Portable::get(input)?,
             waits: Portable::get(input)?,
@@ -110,6 +113,7 @@ impl Portable for Rare {
             undelivered,
             counted_bytes,
             memory_doublings,
+            boost,
         } = self;
         question.put(out);
         askers.put(out);
@@ -136,6 +140,7 @@ impl Portable for Rare {
         undelivered.put(out);
         counted_bytes.put(out);
         memory_doublings.put(out);
+        boost.put(out);
         // Every part that has nothing to say is a zero.
         if out.to.bytes[at + 1..].iter().all(|byte| *byte == 0) {
             out.to.bytes.truncate(at);
@@ -173,5 +178,6 @@ fn get_rare(input: &mut In<'_>) -> Decoded<Option<Box<Rare>>> {
         undelivered: Portable::get(input)?,
         counted_bytes: Portable::get(input)?,
         memory_doublings: Portable::get(input)?,
+        boost: Portable::get(input)?,
     })))
 }

@@ -9,7 +9,7 @@ use pw_jit::fiber::start::Start;
 use pw_jit::host::{Answer, CapabilityName, Effect, Host, Kept};
 use pw_jit::{CodeSpace, Fiber, Value};
 
-use super::slice::Common;
+use super::slice::{Common, Spare};
 use super::{
     Actor, ActorId, Body, CapabilityDeed, Deed, Due, Family, Gift, QuotaKind, QuotaLease, Status,
     Supervision, Wait,
@@ -24,6 +24,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) body: &'a mut Body,
     pub(super) common: Common<'a>,
     pub(super) deeds: &'a mut Vec<Deed>,
+    /// Actors that have ended, whose memory new ones take over.
+    pub(super) spare: &'a mut Spare,
     /// What the sandbox keeps in which the program asks.
     pub(super) kept: Option<Kept>,
     /// What was taken out of the mailbox last, to be put back if it cannot be delivered.
@@ -47,10 +49,10 @@ fn address(actor: ActorId) -> Parcel {
 
 impl Body {
     /// Takes note of a message that the program gets now.
-    pub(super) fn note_received(&mut self, message: &Message) {
-        self.sender = message.from;
-        if let Some(request) = message.request {
-            self.rare_mut().question = Some((message.from, request));
+    pub(super) fn note_received(&mut self, (from, request): (ActorId, Option<RequestId>)) {
+        self.sender = from;
+        if let Some(request) = request {
+            self.rare_mut().question = Some((from, request));
         } else if let Some(rare) = &mut self.rare {
             rare.question = None;
         }
@@ -103,10 +105,10 @@ impl Surroundings<'_> {
         };
         let rules = self.body.rules(self.common.settings.mailbox_rules());
         let mailbox = &mut self.body.mailbox;
-        let mut room = mailbox.room(&message, rules);
+        let mut room = mailbox.room(message.size_bytes(), rules);
         if room.is_err() && rules.overflow == Overflow::DropOldest {
             mailbox.drop_oldest();
-            room = mailbox.room(&message, rules);
+            room = mailbox.room(message.size_bytes(), rules);
         }
         match room {
             Ok(()) => {
@@ -133,7 +135,7 @@ impl Surroundings<'_> {
             return Answer::Pending;
         }
         if let Some((message, priority)) = self.body.mailbox.take() {
-            self.body.note_received(&message);
+            self.body.note_received(message.head());
             let content = message.content.clone();
             self.taken = Some((message, priority));
             return Answer::Done(content);
@@ -161,7 +163,8 @@ impl Surroundings<'_> {
 
     fn capability(&mut self, deed: CapabilityDeed) -> Answer {
         let wait = self.body.wait(Wait::Boundary);
-        let kept = self.kept.clone();
+        let kept = self.kept.clone().map(Box::new);
+        let deed = Box::new(deed);
         self.deeds.push(Deed::Capability { wait, deed, kept });
         Answer::Pending
     }
@@ -242,14 +245,15 @@ impl Surroundings<'_> {
             .holdings
             .use_once(SYS_CREATE_ACTOR, self.common.now_ms);
         let holdings = self.body.holdings.inherited(self.kept.as_ref());
-        let child = new_actor(
-            id,
-            self.body.family_of(self.id),
-            holdings,
-            &start,
-            self.common,
-        );
-        self.deeds.push(Deed::Spawn(Box::new(child)));
+        let family = self.body.family_of(self.id);
+        let child = match self.spare.pop() {
+            Some(mut child) => {
+                child.start_over(id, family, holdings, &start, self.common);
+                child
+            }
+            None => Box::new(new_actor(id, family, holdings, &start, self.common)),
+        };
+        self.deeds.push(Deed::Spawn(child));
         Answer::Done(address(id))
     }
 
@@ -277,7 +281,7 @@ impl Surroundings<'_> {
         self.body.wait(Wait::Boundary);
         self.deeds.push(Deed::Supervise {
             supervision: Box::new(supervision),
-            kept: self.kept.clone(),
+            kept: self.kept.clone().map(Box::new),
         });
         Answer::Pending
     }
@@ -294,8 +298,11 @@ impl Surroundings<'_> {
             to,
             content,
             request,
-            timeout_ms,
         });
+        if let Some(timeout_ms) = timeout_ms {
+            let wait = request.0;
+            self.deeds.push(Deed::Timer { timeout_ms, wait });
+        }
         Answer::Pending
     }
 
@@ -362,11 +369,27 @@ pub(crate) fn new_actor(
     common: Common<'_>,
 ) -> Actor {
     let settings = common.settings;
-    let allowance = u32::try_from(settings.quantum_min).unwrap_or(u32::MAX);
     Actor {
         id,
         fiber: Fiber::starting(common.code, start, settings.limits()),
-        body: Body::new(family, allowance, holdings),
+        body: Body::new(family, settings, holdings),
+    }
+}
+
+impl Actor {
+    /// Becomes a child that has its number, in the memory of an actor that has ended.
+    fn start_over(
+        &mut self,
+        id: ActorId,
+        family: Family,
+        holdings: Holdings,
+        start: &Start,
+        common: Common<'_>,
+    ) {
+        let settings = common.settings;
+        self.id = id;
+        self.fiber.start_over(common.code, start, settings.limits());
+        self.body = Body::new(family, settings, holdings);
     }
 }
 
@@ -384,6 +407,48 @@ impl Host for Surroundings<'_> {
             self.body.forget_received();
             self.body.mailbox.put_back(message, priority);
         }
+    }
+
+    fn send_plain(&mut self, to: u64, value: Value, priority: u8) -> bool {
+        if to == self.id.0 || self.lease().is_some() {
+            return false;
+        }
+        // So that pushing has nothing to do but to write, in place.
+        self.deeds.reserve(1);
+        self.deeds.push(Deed::Send {
+            to: ActorId(to),
+            content: Parcel::Plain(value),
+            priority,
+        });
+        true
+    }
+
+    fn receive_plain(&mut self) -> Option<Value> {
+        if self.body.rewinds() {
+            return None;
+        }
+        let (head, value) = self.body.mailbox.take_plain()?;
+        self.body.note_received(head);
+        Some(value)
+    }
+
+    fn wait_for_message(&mut self) -> bool {
+        let is_empty = self.body.mailbox.is_empty();
+        if is_empty {
+            self.body.wait(Wait::Message);
+        }
+        is_empty
+    }
+
+    fn sender_plain(&self) -> Option<Value> {
+        Some(match self.body.sender {
+            ActorId::OUTSIDE => Value::NIL,
+            sender => Value::actor(sender.0),
+        })
+    }
+
+    fn self_plain(&self) -> Option<Value> {
+        Some(Value::actor(self.id.0))
     }
 
     fn effect(&mut self, code: &CodeSpace, kept: Option<&Kept>, effect: Effect) -> Answer {
@@ -431,7 +496,7 @@ impl Host for Surroundings<'_> {
             Effect::Publish { topic, value } => match self.count_messages(1) {
                 Err(again) => again,
                 Ok(()) => self.done(Deed::Publish {
-                    topic,
+                    topic: topic.into(),
                     content: value,
                 }),
             },

@@ -48,6 +48,20 @@ pub enum Intervention {
         /// Logical bytes that it may hold.
         memory_bytes: Option<u64>,
     },
+    /// It gets another priority.
+    Prioritize {
+        /// Who.
+        actor: ActorId,
+        /// From 0 to 255, the highest.
+        priority: u8,
+    },
+    /// Its priority is raised for a while.
+    Boost {
+        /// Who.
+        actor: ActorId,
+        /// What is added to its priority; each turn takes one away.
+        boost: u32,
+    },
     /// It gets a message.
     Tell(ActorId, Datum),
 }
@@ -85,6 +99,8 @@ impl Intervention {
             | Intervention::Clear(actor)
             | Intervention::Kill(actor)
             | Intervention::Limit { actor, .. }
+            | Intervention::Prioritize { actor, .. }
+            | Intervention::Boost { actor, .. }
             | Intervention::Tell(actor, _) => *actor,
         }
     }
@@ -118,6 +134,12 @@ impl World {
             Intervention::Limit {
                 gas, memory_bytes, ..
             } => self.lower_limits(id, *gas, *memory_bytes),
+            Intervention::Prioritize { priority, .. } => {
+                self.change_priority(id, |body| body.priority = *priority);
+            }
+            Intervention::Boost { boost, .. } => {
+                self.change_priority(id, |body| body.rare_mut().boost = *boost);
+            }
             Intervention::Tell(_, content) => {
                 self.send_now(id, content, PRIORITY_DEFAULT);
             }
@@ -239,4 +261,6 @@ portable!(enum Intervention {
     7 => Kill(actor),
     8 => Limit { actor, gas, memory_bytes },
     9 => Tell(actor, content),
+    10 => Prioritize { actor, priority },
+    11 => Boost { actor, boost },
 });

@@ -106,6 +106,8 @@ pub struct ActorView {
     pub gas: u64,
     /// Gas beyond its slices that it still has to pay.
     pub debt: u64,
+    /// Its priority, with what is left of its boost.
+    pub priority: u8,
     /// What it may do.
     pub capabilities: Vec<HeldCapability>,
     /// The actors that it has started and that live.
@@ -157,6 +159,7 @@ fn view(actor: &Actor, children: Vec<ActorId>, code: &CodeSpace) -> ActorView {
         held_bytes: fiber.held_bytes(),
         gas: fiber.gas_used(),
         debt: body.debt,
+        priority: body.effective_priority(),
         capabilities: body
             .holdings
             .iter()

@@ -41,6 +41,11 @@ impl RequestId {
 }
 
 impl Message {
+    /// What it is besides its content.
+    pub(crate) fn head(&self) -> (ActorId, Option<RequestId>) {
+        (self.from, self.request)
+    }
+
     /// Bytes that it counts for in a mailbox.
     pub fn size_bytes(&self) -> u64 {
         self.content.size_bytes()

@@ -1,12 +1,13 @@
 //! What an actor has received and not yet taken, within limits.
 
 use pw_isa::wire::Decoded;
-use pw_jit::CodeSpace;
 use pw_jit::fiber::parcel::Parcel;
+use pw_jit::{CodeSpace, Value};
 use serde::{Deserialize, Serialize};
 
-use super::letter::Message;
+use super::letter::{Message, RequestId};
 use super::queue::PriorityMessageQueue;
+use crate::actor::ActorId;
 use crate::options;
 use crate::portable::{In, Out, Portable, portable};
 
@@ -85,15 +86,15 @@ impl Mailbox {
         self.queue.as_deref()
     }
 
-    /// Whether a message fits; the limit if not.
-    pub(crate) fn room(&self, message: &Message, rules: MailboxRules) -> Result<(), Full> {
+    /// Whether a message of this size fits; the limit if not.
+    pub(crate) fn room(&self, message_bytes: u64, rules: MailboxRules) -> Result<(), Full> {
         let (count, bytes) = self
             .queue
             .as_ref()
             .map_or((0, 0), |queue| (queue.len(), queue.bytes()));
         if count >= rules.messages_max {
             Err(Full::Messages(rules.messages_max))
-        } else if bytes + message.size_bytes() > rules.bytes_max {
+        } else if bytes + message_bytes > rules.bytes_max {
             Err(Full::Bytes(rules.bytes_max))
         } else {
             Ok(())
@@ -101,6 +102,7 @@ impl Mailbox {
     }
 
     /// Adds a message for which there is room.
+    #[inline]
     pub(crate) fn put(&mut self, message: Message, priority: u8) {
         self.queue
             .get_or_insert_default()
@@ -112,6 +114,11 @@ impl Mailbox {
         let queue = self.queue.as_mut()?;
         let priority = queue.current_priority();
         Some((queue.dequeue_message()?, priority))
+    }
+
+    /// Takes the message whose turn it is if it is a value without objects: what it is besides, and the value.
+    pub(crate) fn take_plain(&mut self) -> Option<((ActorId, Option<RequestId>), Value)> {
+        self.queue.as_mut()?.dequeue_plain()
     }
 
     /// Puts a message back that was taken last.

@@ -8,8 +8,11 @@
 use std::collections::VecDeque;
 
 use pw_isa::wire::Decoded;
+use pw_jit::Value;
+use pw_jit::fiber::parcel::Parcel;
 
-use super::letter::{Message, PRIORITIES};
+use super::letter::{Message, PRIORITIES, RequestId};
+use crate::actor::ActorId;
 use crate::portable::{In, Out, Portable};
 
 /// Services of a level in one round.
@@ -61,29 +64,60 @@ impl PriorityMessageQueue {
     }
 
     /// Adds a message at the end of a level; levels beyond 7 count as 7.
+    #[inline]
     pub fn enqueue_message(&mut self, message: Message, priority: u8) {
         let priority = priority.min(PRIORITIES as u8 - 1);
         self.count += 1;
         self.bytes += message.size_bytes();
-        let place = self
-            .levels
-            .binary_search_by_key(&priority, |level| level.priority)
-            .unwrap_or_else(|place| {
-                let messages = VecDeque::new();
-                self.levels.insert(place, Level { priority, messages });
-                place
-            });
+        let place = match &*self.levels {
+            // Most mailboxes have seen one level only.
+            [level] if level.priority == priority => 0,
+            _ => self.place_of(priority),
+        };
         self.levels[place].messages.push_back(message);
+    }
+
+    /// The place of a level, which is made if it was never used.
+    fn place_of(&mut self, priority: u8) -> usize {
+        let levels = &mut self.levels;
+        let found = levels.binary_search_by_key(&priority, |level| level.priority);
+        found.unwrap_or_else(|place| {
+            let messages = VecDeque::new();
+            levels.insert(place, Level { priority, messages });
+            place
+        })
     }
 
     /// The message whose turn it is.
     pub fn dequeue_message(&mut self) -> Option<Message> {
         let (place, begins) = self.next_level()?;
+        self.serve(place, begins);
+        self.take(place, VecDeque::pop_front)
+    }
+
+    /// The message whose turn it is, if it is a value without objects, which is not copied as a whole: what it is besides,
+    /// and the value.
+    pub(crate) fn dequeue_plain(&mut self) -> Option<((ActorId, Option<RequestId>), Value)> {
+        let (place, begins) = self.next_level()?;
+        let messages = &mut self.levels[place].messages;
+        let message = messages.front()?;
+        let Parcel::Plain(value) = message.content else {
+            return None;
+        };
+        let head = message.head();
+        self.count -= 1;
+        self.bytes -= message.size_bytes();
+        messages.pop_front();
+        self.serve(place, begins);
+        Some((head, value))
+    }
+
+    /// Counts the service of a level, which may begin a round.
+    fn serve(&mut self, place: usize, begins: bool) {
         if begins {
             self.served = [0; PRIORITIES];
         }
         self.served[usize::from(self.levels[place].priority)] += 1;
-        self.take(place, VecDeque::pop_front)
     }
 
     /// Forgets the oldest message of the lowest level.
@@ -122,6 +156,12 @@ impl PriorityMessageQueue {
 
     /// The place of the level that is next, and whether a new round begins with it.
     fn next_level(&self) -> Option<(usize, bool)> {
+        // Most mailboxes have seen one level only.
+        if let [level] = &*self.levels {
+            let begins =
+                self.served[usize::from(level.priority)] >= WEIGHTS[usize::from(level.priority)];
+            return (!level.messages.is_empty()).then_some((0, begins));
+        }
         let waiting = |level: &&Level| !level.messages.is_empty();
         let left = |level: &Level| {
             let priority = usize::from(level.priority);

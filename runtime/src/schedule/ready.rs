@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use pw_isa::wire::Decoded;
 
+use super::line::Line;
 use crate::WorldSettings;
 use crate::actor::{ActorId, ActorTable};
 use crate::portable::{In, Out, Portable};
@@ -20,7 +21,7 @@ use crate::portable::{In, Out, Portable};
 /// Actors of one tenant that can run.
 #[derive(Clone, Debug, Default)]
 struct Tenant {
-    queue: VecDeque<ActorId>,
+    line: Line,
     /// Gas that it may use before others have their turn.
     credit: u64,
     /// Whether its turn has begun, in an earlier tick.
@@ -62,7 +63,7 @@ impl ReadyQueue {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ActorId, u32)> + '_ {
         (0..)
             .zip(&self.tenants)
-            .flat_map(|(number, tenant)| tenant.queue.iter().map(move |actor| (*actor, number)))
+            .flat_map(|(number, tenant)| tenant.line.iter().map(move |actor| (actor, number)))
     }
 
     /// Whether nobody can run.
@@ -75,10 +76,11 @@ impl ReadyQueue {
         self.count
     }
 
-    /// An actor can run.
-    pub(crate) fn push(&mut self, id: ActorId, tenant: u32) {
+    /// An actor can run; its rank, if it has one.
+    #[inline]
+    pub(crate) fn push(&mut self, id: ActorId, tenant: u32, rank: Option<u64>) {
         let of = self.tenant_mut(tenant);
-        of.queue.push_back(id);
+        of.line.push(id, rank);
         let is_listed = std::mem::replace(&mut of.is_listed, true);
         self.count += 1;
         if !is_listed {
@@ -87,6 +89,7 @@ impl ReadyQueue {
     }
 
     /// A tenant, made where it is missing.
+    #[inline]
     fn tenant_mut(&mut self, tenant: u32) -> &mut Tenant {
         let place = tenant as usize;
         if place >= self.tenants.len() {
@@ -95,12 +98,23 @@ impl ReadyQueue {
         &mut self.tenants[place]
     }
 
-    /// An actor cannot run any more, though it has its place.
-    pub(crate) fn remove(&mut self, id: ActorId, tenant: u32) {
-        let queue = &mut self.tenants[tenant as usize].queue;
-        if let Some(place) = queue.iter().position(|other| *other == id) {
-            queue.remove(place);
-            self.count -= 1;
+    /// An actor loses its place, if it has one: the rank that it had, if it had one.
+    pub(crate) fn remove(&mut self, id: ActorId, tenant: u32) -> Option<Option<u64>> {
+        let rank = self.tenants[tenant as usize].line.take(id)?;
+        self.count -= 1;
+        Some(rank)
+    }
+
+    /// Gives those that have a place new ranks, in their order; those without an answer lose it.
+    pub(crate) fn rank_anew(&mut self, rank: impl Fn(ActorId) -> Option<Option<u64>>) {
+        for tenant in &mut self.tenants {
+            let mut before = std::mem::take(&mut tenant.line);
+            while let Some(id) = before.pop() {
+                match rank(id) {
+                    Some(rank) => tenant.line.push(id, rank),
+                    None => self.count -= 1,
+                }
+            }
         }
     }
 
@@ -108,12 +122,17 @@ impl ReadyQueue {
     /// fit the gas of a tick. The gas that they have together.
     pub(crate) fn pick(
         &mut self,
-        actors: &mut ActorTable,
+        actors: &ActorTable,
         settings: &WorldSettings,
         list: &mut Vec<Turn>,
     ) -> u64 {
         let tenants = self.turns.len() as u64;
-        let share = (settings.tick_gas / tenants.max(1)).max(settings.quantum);
+        // Dividing takes longer than all else here where there is but one.
+        let even = match tenants {
+            0 | 1 => settings.tick_gas,
+            _ => settings.tick_gas / tenants,
+        };
+        let share = even.max(settings.quantum);
         let mut reserved = 0;
         for _ in 0..tenants {
             let Some(tenant) = self.turns.front().copied() else {
@@ -132,7 +151,7 @@ impl ReadyQueue {
             self.turns.pop_front();
             let of = &mut self.tenants[tenant as usize];
             of.is_in_turn = false;
-            if of.queue.is_empty() {
+            if of.line.is_empty() {
                 of.credit = 0;
                 of.is_listed = false;
                 reserved += stretch(&mut list[first..], taken, share.min(left));
@@ -150,7 +169,7 @@ impl ReadyQueue {
         tenant: u32,
         share: u64,
         left: u64,
-        actors: &mut ActorTable,
+        actors: &ActorTable,
         list: &mut Vec<Turn>,
     ) -> (u64, bool) {
         let of = &mut self.tenants[tenant as usize];
@@ -158,25 +177,25 @@ impl ReadyQueue {
             of.credit += share;
         }
         let mut taken = 0;
-        while let Some(id) = of.queue.front().copied() {
+        while let Some(id) = of.line.first() {
             // An actor may have ended since it could run.
-            let Some(actor) = actors.get_mut(id) else {
-                of.queue.pop_front();
+            let Some(actor) = actors.get(id) else {
+                of.line.pop();
                 self.count -= 1;
                 continue;
             };
             let allowance = u64::from(actor.body.allowance);
-            if taken + allowance > left && !list.is_empty() {
-                return (taken, false);
-            }
+            // Asked first, so that a turn that is over does not take the next tick's beginning for nothing.
             if allowance > of.credit {
                 break;
             }
+            if taken + allowance > left && !list.is_empty() {
+                return (taken, false);
+            }
             of.credit -= allowance;
             taken += allowance;
-            of.queue.pop_front();
+            of.line.pop();
             self.count -= 1;
-            actor.body.is_queued = false;
             list.push(Turn { id, gas: allowance });
         }
         (taken, true)
@@ -192,7 +211,7 @@ impl Portable for ReadyQueue {
             tenant.put(out);
             of.credit.put(out);
             of.is_in_turn.put(out);
-            of.queue.put(out);
+            of.line.put(out);
         }
     }
 
@@ -203,14 +222,14 @@ impl Portable for ReadyQueue {
             if tenant >= input.shared.tenants {
                 return Err(input.from.error(format!("there is no tenant {tenant}")));
             }
-            let (credit, is_in_turn, queue): (u64, bool, VecDeque<ActorId>) = Portable::get(input)?;
+            let (credit, is_in_turn, line): (u64, bool, Line) = Portable::get(input)?;
             let of = ready.tenant_mut(tenant);
             if of.is_listed {
                 return Err(input.from.error(format!("tenant {tenant} is there twice")));
             }
-            let count = queue.len();
+            let count = line.len();
             *of = Tenant {
-                queue,
+                line,
                 credit,
                 is_in_turn,
                 is_listed: true,

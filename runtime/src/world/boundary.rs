@@ -1,52 +1,41 @@
 //! Between ticks: what actors did to each other takes effect.
 //!
-//! The order is that of the run list, begun one actor further on in each tick, so that nobody is first for ever; for
+//! The order is that of the run list, which begins one actor further on in each tick, so that nobody is first for ever; for
 //! each actor in the order of its deeds, its end last. It does not depend on threads, tiers or time.
 
 use pw_isa::ErrorKind;
 use pw_jit::fiber::parcel::Parcel;
 
 use super::time::Timer;
-use super::{Ran, World, WorldEvent};
+use super::{World, WorldEvent};
 use crate::actor::{Actor, ActorId, Deed, Due, QuotaKind, Status, Wait, notice};
 use crate::message::{BroadcastEvent, Message, Overflow, PRIORITY_DEFAULT, RequestId};
 
 impl World {
-    /// Puts the actors of the run list back, and lets their deeds take effect.
+    /// Lets the deeds of the actors that had their turns take effect.
     pub(super) fn boundary(&mut self) {
         let mut ran = std::mem::take(&mut self.scratch.ran);
-        let mut deeds = std::mem::take(&mut self.scratch.deeds);
-        let mut order = std::mem::take(&mut self.scratch.order);
-        let mut start = 0;
-        for Ran { actor, deeds_end } in ran.drain(..) {
-            order.push((actor.id, start..deeds_end));
-            start = deeds_end;
-            let id = actor.id;
-            self.actors.put_back(actor);
-            if !self.pools.is_empty() {
-                self.settle_lease(id);
-            }
+        let mut deeds = std::mem::take(&mut self.scratch.out.deeds);
+        if !self.pools.is_empty() {
+            ran.iter().for_each(|(id, _)| self.settle_lease(*id));
         }
         self.lend_more_memory();
         for id in std::mem::take(&mut self.waiting_for_pool) {
             self.enqueue(id);
         }
-        let count = order.len();
-        for place in 0..count {
-            let place = (place as u64 + self.tick) as usize % count;
-            let (id, of_actor) = order[place].clone();
-            for deed in &mut deeds[of_actor] {
-                let deed = std::mem::replace(deed, Deed::Taken);
+        let mut start = 0;
+        let mut all = deeds.drain(..);
+        for (id, end) in ran.drain(..) {
+            for deed in all.by_ref().take(end - start) {
                 self.take_effect(id, deed);
             }
+            start = end;
             self.after_turn(id);
         }
+        drop(all);
         self.finish_late_ends();
-        order.clear();
-        deeds.clear();
         self.scratch.ran = ran;
-        self.scratch.deeds = deeds;
-        self.scratch.order = order;
+        self.scratch.out.deeds = deeds;
     }
 
     /// A message finds no room: its sender is told, or waits.
@@ -60,62 +49,45 @@ impl World {
 
     /// An actor whose deeds have taken effect ends, waits, or can run again.
     fn after_turn(&mut self, id: ActorId) {
-        let Some(body) = self.body(id) else {
+        let Some((body, mut places)) = self.body_and_places(id) else {
             // Another's deed has ended it meanwhile.
             return;
         };
+        let is_usual = body.rare.is_none();
         match body.status {
             // It has ended when everything that it sent has found room.
             Status::Ended(_) if body.is_parked() => {}
             Status::Ended(_) => self.finish(id),
+            Status::Ready | Status::Due(_) if is_usual => places.enqueue(id, body),
             Status::Ready | Status::Due(_) => {
                 self.let_senders_in(id);
                 self.tell_suspension(id);
                 self.enqueue(id);
             }
-            Status::Waits(Wait::Message) => self.let_senders_in(id),
+            Status::Waits(Wait::Message) if !is_usual => self.let_senders_in(id),
             Status::Waits(_) => {}
-        }
-    }
-
-    /// An actor that can run gets its place among those, unless it has to pay first, or has it.
-    pub(crate) fn enqueue(&mut self, id: ActorId) {
-        let (quantum, tick) = (self.settings.quantum, self.tick);
-        let Some(body) = self.body(id) else { return };
-        if body.debt >= quantum {
-            let until = tick + 1 + body.debt / quantum;
-            body.debt %= quantum;
-            let status = std::mem::replace(&mut body.status, Status::Ready);
-            body.status = Status::Waits(Wait::Debt(Box::new(status)));
-            self.debtors.entry(until).or_default().push(id);
-        } else if !body.is_queued && !body.is_held_back() {
-            body.is_queued = true;
-            let tenant = body.tenant;
-            self.ready.push(id, tenant);
         }
     }
 
     fn take_effect(&mut self, from: ActorId, deed: Deed) {
         match deed {
-            Deed::Taken => unreachable!("a deed takes effect once"),
             Deed::Send {
                 to,
                 content,
                 priority,
-            } => {
-                let message = Message {
-                    from,
-                    content,
-                    request: None,
-                };
-                self.deliver(to, message, priority);
-            }
+            } => self.bring(from, to, content, priority),
             Deed::Request {
                 to,
                 content,
                 request,
-                timeout_ms,
-            } => self.request(from, to, content, request, timeout_ms),
+            } => {
+                let message = Message {
+                    from,
+                    content,
+                    request: Some(request),
+                };
+                self.deliver(to, message, PRIORITY_DEFAULT);
+            }
             Deed::Reply {
                 to,
                 content,
@@ -123,7 +95,7 @@ impl World {
             } => self.reply(from, to, content, request),
             Deed::Spawn(child) => self.add_child(from, child),
             Deed::Supervise { supervision, kept } => {
-                self.supervise(from, supervision, kept.as_ref());
+                self.supervise(from, supervision, kept.as_deref());
             }
             Deed::WantsIds => self.refill_ids(from),
             Deed::WantsRoomForChild => self.refuse_by_quota(from, QuotaKind::Children),
@@ -140,14 +112,51 @@ impl World {
             Deed::Link(actor) => self.link(from, actor),
             Deed::Kill { actor, may_all } => self.kill_by(from, actor, may_all),
             Deed::Capability { wait, deed, kept } => {
-                self.capability_deed(from, wait, deed, kept.as_ref());
+                self.capability_deed(from, wait, *deed, kept.as_deref());
             }
             Deed::Subscribe(topic) => self.subscribe(from, topic),
             Deed::Unsubscribe(topic) => self.unsubscribe(from, &topic),
-            Deed::Publish { topic, content } => self.publish_from(from, topic, content),
+            Deed::Publish { topic, content } => self.publish_from(from, topic.into(), content),
             Deed::Tell(request) => self.tell_outside(from, *request),
             Deed::Ask { wait } => self.ask_outside(from, wait),
         }
+    }
+
+    /// Brings an ordinary message to its receiver: nearly always there is nothing to be done but to put it there.
+    fn bring(&mut self, from: ActorId, to: ActorId, content: Parcel, priority: u8) {
+        let usual = self.settings.mailbox_rules();
+        let is_observed = self.is_observed();
+        let receiver = self.body_and_places(to);
+        if let Some((body, mut places)) =
+            receiver.filter(|(body, _)| !is_observed && body.is_open())
+        {
+            let rules = body.rules(usual);
+            if body.mailbox.room(content.size_bytes(), rules).is_ok() {
+                let request = None;
+                let message = Message {
+                    from,
+                    content,
+                    request,
+                };
+                body.mailbox.put(message, priority);
+                if matches!(body.status, Status::Waits(Wait::Message)) {
+                    body.status = Status::Due(Due::Message);
+                    places.enqueue(to, body);
+                }
+                self.statistics.delivered += 1;
+                return;
+            }
+        }
+        let request = None;
+        self.deliver(
+            to,
+            Message {
+                from,
+                content,
+                request,
+            },
+            priority,
+        );
     }
 
     /// Brings a message to its receiver. One that finds no room, or nobody, is a dead letter.
@@ -162,10 +171,10 @@ impl World {
             // What the sender has sent before comes first.
             return self.no_room(to, message, priority, Overflow::Wait);
         }
-        let mut room = body.mailbox.room(&message, rules);
+        let mut room = body.mailbox.room(message.size_bytes(), rules);
         if room.is_err() && rules.overflow == Overflow::DropOldest {
             body.mailbox.drop_oldest();
-            room = body.mailbox.room(&message, rules);
+            room = body.mailbox.room(message.size_bytes(), rules);
         }
         if room.is_err() {
             return self.no_room(to, message, priority, rules.overflow);
@@ -214,11 +223,11 @@ impl World {
 
     /// An actor gets what it waits for, and can run.
     pub(super) fn wake(&mut self, id: ActorId, due: Due) {
-        if let Some(body) = self.body(id) {
+        if let Some((body, mut places)) = self.body_and_places(id) {
             body.status = Status::Due(due);
+            places.enqueue(id, body);
             let timer = body.rare.as_mut().and_then(|rare| rare.timer.take());
             self.clock.cancel(timer);
-            self.enqueue(id);
         }
     }
 
@@ -236,33 +245,6 @@ impl World {
             .body(actor)
             .and_then(|body| body.rare_mut().timer.replace(key));
         self.clock.cancel(before);
-    }
-
-    fn request(
-        &mut self,
-        from: ActorId,
-        to: ActorId,
-        content: Parcel,
-        request: RequestId,
-        timeout_ms: Option<u64>,
-    ) {
-        let message = Message {
-            from,
-            content,
-            request: Some(request),
-        };
-        self.deliver(to, message, PRIORITY_DEFAULT);
-        let waits = self
-            .body(from)
-            .is_some_and(|body| body.awaits_reply(request));
-        if let (Some(timeout_ms), true) = (timeout_ms, waits) {
-            let timer = Timer {
-                actor: from,
-                wait: request.0,
-                is_park: false,
-            };
-            self.set_wait_timer(from, timeout_ms, timer);
-        }
     }
 
     fn reply(&mut self, from: ActorId, to: ActorId, content: Parcel, request: RequestId) {
@@ -395,7 +377,7 @@ impl World {
         };
         let Some(body) = self.body(to) else { return };
         let rules = body.rules(usual);
-        if body.mailbox.room(&message, rules).is_err() {
+        if body.mailbox.room(message.size_bytes(), rules).is_err() {
             return self.dead_letter(ActorId::OUTSIDE, to);
         }
         self.put(to, message, PRIORITY_DEFAULT);

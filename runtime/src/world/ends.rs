@@ -1,5 +1,8 @@
 //! What follows from the end of an actor: who is told, who ends with it, who waits in vain.
 
+use std::cell::LazyCell;
+use std::sync::Arc;
+
 use pw_isa::ErrorKind;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::host::Kept;
@@ -12,12 +15,15 @@ use crate::actor::{
 };
 use crate::capability::SYS_TERMINATE_ACTOR;
 
+/// Actors that have ended and whose memory is kept for new ones.
+const SPARE_ACTORS_MAX: usize = 4096;
+
 impl World {
     /// An actor has ended in its turn.
     pub(super) fn finish(&mut self, id: ActorId) {
         let Some(body) = self.body(id) else { return };
-        if let Status::Ended(end) = std::mem::replace(&mut body.status, Status::Ready) {
-            self.end(id, *end);
+        if let Status::Ended(reason) = std::mem::replace(&mut body.status, Status::Ready) {
+            self.end_for(id, reason);
         }
     }
 
@@ -51,17 +57,20 @@ impl World {
 
     /// Ends an actor, and those that share its end: one after the other, however long the chain is.
     fn end(&mut self, id: ActorId, end: End) {
-        let mut pending = vec![(id, end)];
-        while let Some((id, end)) = pending.pop() {
+        let code = Arc::clone(&self.code);
+        let mut next = Some((id, end));
+        let mut pending = Vec::new();
+        while let Some((id, end)) = next.take().or_else(|| pending.pop()) {
             let Some(end) = self.restarted(id, end) else {
                 continue;
             };
             self.touch(id);
-            let Some(actor) = self.actors.remove(id) else {
+            let Some(mut actor) = self.actors.remove(id) else {
                 continue;
             };
             self.mark_gone(id);
-            let reason = end.reason.value(&self.code);
+            // As programs see it; few are told.
+            let reason = LazyCell::new(|| end.reason.value(&code));
             let is_normal = end.reason.is_normal();
             if self.is_observed() {
                 self.tell_event(&WorldEvent::Ended {
@@ -83,7 +92,7 @@ impl World {
             self.forget_powers(id);
             self.leave_ballots(id, actor.body.waits);
             let mut is_supervised = false;
-            if let Some(rare) = actor.body.rare {
+            if let Some(rare) = actor.body.rare.take() {
                 is_supervised = rare.supervision.is_some();
                 self.clock.cancel(rare.timer);
                 self.clock.cancel(rare.park_timer);
@@ -104,7 +113,7 @@ impl World {
                     self.unsubscribe(id, topic);
                 }
                 for monitor in &rare.monitors {
-                    let down = notice(&self.code, "down", id, Some(&reason));
+                    let down = notice(&self.code, "down", id, Some(&*reason));
                     self.tell(*monitor, down);
                 }
                 for linked in rare.links.iter().rev() {
@@ -112,7 +121,7 @@ impl World {
                     let Some(others) = others else { continue };
                     others.links.remove(&id);
                     if others.traps_exits {
-                        let down = notice(&self.code, "down", id, Some(&reason));
+                        let down = notice(&self.code, "down", id, Some(&*reason));
                         self.tell(*linked, down);
                     } else if !is_normal {
                         let reason = EndReason::Linked {
@@ -125,11 +134,16 @@ impl World {
                 }
             }
             if is_supervised {
-                let down = notice(&self.code, "down", id, Some(&reason));
+                let down = notice(&self.code, "down", id, Some(&*reason));
                 self.tell(parent, down);
             }
             if parent == ActorId::OUTSIDE {
                 self.ends.insert(id, end);
+            }
+            let spare = &mut self.scratch.out.spare;
+            if spare.len() < SPARE_ACTORS_MAX {
+                actor.clear();
+                spare.push(actor);
             }
         }
     }

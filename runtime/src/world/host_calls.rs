@@ -10,7 +10,8 @@ use std::sync::Arc;
 use pw_isa::ErrorKind;
 
 use super::World;
-use super::outside::{Arrival, Inbox};
+use super::inbox::Inbox;
+use super::outside::Arrival;
 use crate::actor::{ActorId, Answered, Due, Status, Wait};
 use crate::host::{HostCallView, HostError, HostRequest, HostResult, Output};
 
@@ -25,7 +26,7 @@ pub(super) struct HostCalls {
 
 /// What answers a call, also when it comes to nothing.
 struct Answers {
-    inbox: Arc<Inbox>,
+    inbox: Arc<Inbox<Arrival>>,
     actor: ActorId,
     wait: u64,
     is_over: bool,

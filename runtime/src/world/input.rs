@@ -10,6 +10,7 @@ use crate::inspect::Intervention;
 use crate::message::AdvancedMessagePattern;
 use crate::portable::portable;
 use crate::quota::Quota;
+use crate::schedule::SchedulingPolicy;
 
 /// Something that acts on a world from outside.
 #[derive(Clone, PartialEq, Debug)]
@@ -113,6 +114,8 @@ pub enum Input {
         /// Which.
         capability: String,
     },
+    /// In which order actors have turns.
+    Policy(SchedulingPolicy),
     /// The end of an actor is taken, and not remembered any more.
     TakeEnd(ActorId),
     /// A session of a client begins.
@@ -152,6 +155,7 @@ portable!(enum Input {
     16 => OpenSession,
     17 => Once { session, sequence, to, content, asks },
     18 => TakeEnd(actor),
+    19 => Policy(policy),
 });
 
 /// Why an input did nothing.
@@ -226,6 +230,7 @@ impl World {
             Input::Revoke { of, capability } => {
                 self.revoke_from(of, &capability);
             }
+            Input::Policy(policy) => self.set_policy(policy),
             Input::TakeEnd(actor) => {
                 self.take_end(actor);
             }

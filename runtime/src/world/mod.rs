@@ -15,7 +15,8 @@
 //! | `host_calls` | what leaves the world |
 //! | `history` | what is kept of it |
 //! | `input` | everything that enters the world |
-//! | `outside` | inputs from any thread, questions from outside |
+//! | `outside`, `inbox` | inputs from any thread, questions from outside |
+//! | `turns` | places among the actors that can run |
 //! | `time` | the world's clock and its timers |
 //! | `bundle` | a part of a history in one file |
 //! | `capture` | capturing the state while the world goes on |
@@ -39,6 +40,7 @@ mod events;
 mod family;
 mod history;
 mod host_calls;
+mod inbox;
 mod input;
 mod outside;
 mod powers;
@@ -51,9 +53,9 @@ mod state;
 mod tick;
 mod time;
 mod trajectory;
+mod turns;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 
 use pw_isa::verify::Verified;
@@ -64,7 +66,9 @@ use pw_jit::interp::profile::Profile;
 use pw_jit::optimize::PerformanceOptimizer;
 use pw_jit::{CodeSpace, Limits};
 
-use crate::actor::{Actor, ActorId, ActorTable, Body, Common, Deed, End, Family, Quarantined, Way};
+use crate::actor::{
+    Actor, ActorId, ActorTable, Body, Common, End, Family, Outbox, Quarantined, Way,
+};
 use crate::capability::{AuditLog, Ballots, CapabilityRules, Grants, Holdings};
 use crate::checkpoint::{RecoveryError, SystemCheckpoint};
 use crate::host::{Datum, HostFunctions};
@@ -74,7 +78,7 @@ use crate::message::{
 use crate::monitor::Monitoring;
 use crate::portable::portable;
 use crate::quota::{PoolId, Pools};
-use crate::schedule::{ParallelExecutionPool, ReadyQueue, Turn};
+use crate::schedule::{ACTOR_PRIORITY_DEFAULT, ParallelExecutionPool, ReadyQueue, Turn};
 use crate::settings::WorldSettings;
 pub use builder::WorldBuilder;
 pub use bundle::Bundle;
@@ -193,17 +197,9 @@ pub struct World {
 #[derive(Debug, Default)]
 struct Scratch {
     list: Vec<Turn>,
-    ran: Vec<Ran>,
-    deeds: Vec<Deed>,
-    /// The actors of a boundary, with the places of their deeds.
-    order: Vec<(ActorId, Range<usize>)>,
-}
-
-/// An actor that had its turn, and where its deeds end.
-#[derive(Debug)]
-struct Ran {
-    actor: Box<Actor>,
-    deeds_end: usize,
+    /// The actors that had their turns, each with the place where its deeds end.
+    ran: Vec<(ActorId, usize)>,
+    out: Outbox,
 }
 
 impl World {
@@ -356,6 +352,7 @@ impl World {
                 parent: ActorId::OUTSIDE,
                 tenant,
                 pool: PoolId::default(),
+                priority: ACTOR_PRIORITY_DEFAULT,
             },
             self.first_holdings.clone(),
             start,
@@ -379,16 +376,6 @@ impl World {
             self.tell_event(&WorldEvent::Started { actor: id, parent });
         }
         self.enqueue(id);
-    }
-
-    /// An actor loses its place among those that can run.
-    pub(crate) fn withdraw(&mut self, id: ActorId) {
-        if let Some(body) = self.body(id)
-            && std::mem::replace(&mut body.is_queued, false)
-        {
-            let tenant = body.tenant;
-            self.ready.remove(id, tenant);
-        }
     }
 
     /// The loaded programs, to be kept while the world changes.

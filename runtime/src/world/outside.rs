@@ -1,9 +1,8 @@
 //! What enters a world and leaves it: inputs from any thread, questions from outside, calls of the embedder's
 //! functions.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pw_isa::wire::Decoded;
@@ -11,12 +10,14 @@ use pw_isa::wire::Decoded;
 use super::Input;
 use super::World;
 use super::host_calls::HostCalls;
+use super::inbox::Inbox;
 use super::sessions::Sessions;
 use crate::actor::{ActorId, Answered};
 use crate::host::{Datum, HostResult};
 use crate::inspect::Intervention;
 use crate::message::{Message, PRIORITY_DEFAULT, RequestId};
 use crate::portable::{Portable, Shared, bytes_of, read_with};
+use crate::schedule::SchedulingPolicy;
 
 /// What comes from other threads, to be taken up before a tick.
 #[derive(Debug)]
@@ -53,50 +54,10 @@ pub enum AskError {
     Gone,
 }
 
-/// What is on its way, shared with other threads.
-#[derive(Debug, Default)]
-pub(super) struct Inbox {
-    arrivals: Mutex<VecDeque<Arrival>>,
-    arrived: Condvar,
-    /// Whether there is anything: looked at between ticks without the lock.
-    has_news: AtomicBool,
-    /// Whether the world is gone.
-    is_closed: AtomicBool,
-    /// Arrivals that were taken so far.
-    taken: AtomicU64,
-}
-
-impl Inbox {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Arrival>> {
-        // Whoever panicked with the lock held has at most not added its input.
-        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// All that is there.
-    fn take(&self) -> VecDeque<Arrival> {
-        let mut inputs = self.lock();
-        self.has_news.store(false, Ordering::Release);
-        self.taken.fetch_add(inputs.len() as u64, Ordering::Relaxed);
-        std::mem::take(&mut *inputs)
-    }
-
-    pub(super) fn push(&self, arrival: Arrival) {
-        let mut inputs = self.lock();
-        if self.is_closed.load(Ordering::Relaxed) {
-            // Who waits for an answer learns by the loss of the input that there will be none.
-            return;
-        }
-        inputs.push_back(arrival);
-        self.has_news.store(true, Ordering::Release);
-        drop(inputs);
-        self.arrived.notify_all();
-    }
-}
-
 /// A way into a world from any thread. What it sends takes effect before a tick of the world.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    inbox: Arc<Inbox>,
+    inbox: Arc<Inbox<Arrival>>,
 }
 
 impl Handle {
@@ -162,6 +123,11 @@ impl Handle {
         self.apply(Input::Intervene(intervention));
     }
 
+    /// Says in which order the actors of a subtree have turns.
+    pub fn set_policy(&self, policy: SchedulingPolicy) {
+        self.apply(Input::Policy(policy));
+    }
+
     /// Tells the world the time, in milliseconds; what is earlier than its time is ignored.
     pub fn tell_time(&self, now_ms: u64) {
         self.apply(Input::Clock(now_ms));
@@ -176,7 +142,7 @@ impl Handle {
 /// What is open between a world and the outside.
 #[derive(Debug, Default)]
 pub(super) struct Outside {
-    pub(super) inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox<Arrival>>,
     /// Questions from outside so far.
     pub(super) asked: u64,
     /// Outputs so far.
@@ -199,29 +165,13 @@ struct Question {
 
 impl Drop for Outside {
     fn drop(&mut self) {
-        let mut inputs = self.inbox.lock();
-        self.inbox.is_closed.store(true, Ordering::Relaxed);
-        let lost = std::mem::take(&mut *inputs);
-        drop(inputs);
-        drop(lost);
+        self.inbox.close();
     }
 }
 
 impl Outside {
     pub(super) fn has_news(&self) -> bool {
-        self.inbox.has_news.load(Ordering::Acquire)
-    }
-
-    /// Waits until an input is there.
-    pub(super) fn wait_for_news(&self) {
-        let mut inputs = self.inbox.lock();
-        while inputs.is_empty() {
-            inputs = self
-                .inbox
-                .arrived
-                .wait(inputs)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
+        self.inbox.has_news()
     }
 
     /// Somebody waits for the answer to a question: whoever asked it last.
@@ -261,14 +211,10 @@ impl Outside {
     }
 
     /// Waits until an input is there, or that much time has passed.
-    fn sleep(&self, most: Option<Duration>) {
-        let Some(most) = most else {
-            return self.wait_for_news();
-        };
-        let inputs = self.inbox.lock();
-        if inputs.is_empty() {
-            let waited = self.inbox.arrived.wait_timeout(inputs, most);
-            drop(waited.unwrap_or_else(PoisonError::into_inner));
+    pub(super) fn sleep(&self, most: Option<Duration>) {
+        match most {
+            Some(most) => self.inbox.wait_at_most(most),
+            None => self.inbox.wait(),
         }
     }
 }
@@ -284,20 +230,16 @@ impl World {
     /// Inputs that have come and have not taken effect, by the numbers in which all arrived; but for questions: their answers cannot
     /// be kept.
     pub(super) fn pending_inputs(&self) -> Vec<(u64, Vec<u8>)> {
-        let arrivals = self.outside.inbox.lock();
-        let taken = self.outside.inbox.taken.load(Ordering::Relaxed);
-        let inputs = (taken..).zip(arrivals.iter());
-        let inputs = inputs.filter_map(|(number, arrival)| match arrival {
+        self.outside.inbox.look(|number, arrival| match arrival {
             Arrival::Input(input, None) => Some((number, bytes_of(&self.code, input))),
             _ => None,
-        });
-        inputs.collect()
+        })
     }
 
     /// Reads inputs that had come: those that still wait to take effect need not come again.
     pub(super) fn read_pending(&self, inputs: &[(u64, Vec<u8>)]) -> Decoded<Vec<Input>> {
         let mut shared = Shared::new(self.settings.memory_bytes);
-        let taken = self.outside.inbox.taken.load(Ordering::Relaxed);
+        let taken = self.outside.inbox.taken();
         let gone = inputs
             .iter()
             .filter(|(number, _)| *number < taken || taken == 0);

@@ -105,7 +105,10 @@ impl World {
                     });
                     kept.push(turn);
                 }
-                Err(Shortage::Now) => self.waiting_for_pool.push(id),
+                Err(Shortage::Now) => {
+                    body.begin_turn();
+                    self.waiting_for_pool.push(id);
+                }
                 Err(Shortage::Gas) => self.end_by_quota(id),
             }
         }

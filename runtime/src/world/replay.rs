@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::history::{History, Listener};
 use super::recovery::Newest;
 use super::{World, WorldBuilder};
-use crate::actor::{Actor, ActorId, Status, Wait, run_slice};
+use crate::actor::{Actor, ActorId, Outbox, Status, Wait, run_slice};
 use crate::checkpoint::{
     CheckpointFlaw, CheckpointInfo, Head, RecoveryError, SystemCheckpoint, infos, load, names_of,
 };
@@ -341,7 +341,7 @@ impl World {
         }
         let left = gas.saturating_sub(actor.fiber.gas_used());
         let mut profile = self.optimizer.worker();
-        let mut deeds = Vec::new();
-        run_slice(actor, self.common(), &mut profile, &mut deeds, left);
+        let mut out = Outbox::default();
+        run_slice(actor, self.common(), &mut profile, &mut out, left);
     }
 }

@@ -69,7 +69,7 @@ impl World {
                 continue;
             };
             let fits = self.body(id).is_some_and(|body| {
-                let room = body.mailbox.room(&outgoing.message, rules);
+                let room = body.mailbox.room(outgoing.message.size_bytes(), rules);
                 room.is_ok()
             });
             if !fits {

@@ -39,6 +39,7 @@ impl World {
     fn put_common(&self, out: &mut Out<'_>) {
         self.settings.extra_memory_bytes.put(out);
         self.settings.extra_gas.put(out);
+        self.settings.policy.put(out);
         self.tenants.put(out);
         self.tick.put(out);
         self.next_id.put(out);
@@ -291,6 +292,7 @@ impl System {
         let functions = Portable::get(input)?;
         settings.extra_memory_bytes = Portable::get(input)?;
         settings.extra_gas = Portable::get(input)?;
+        settings.policy = Portable::get(input)?;
         let tenants = Portable::get(input)?;
         input.shared.tenants = tenants;
         Ok(System {

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pw_jit::CodeSpace;
 use pw_jit::interp::profile::Profile;
 
-use super::{Input, Pace, Ran, World, WorldEvent};
+use super::{Input, Pace, Scratch, World, WorldEvent};
 use crate::WorldSettings;
-use crate::actor::{Actor, ActorId, Common, Deed, Due, End, Status, Wait, Way, run_slice};
+use crate::actor::{Actor, ActorId, Common, Due, End, Outbox, Status, Wait, Way, run_slice};
 use crate::host::HostFunctions;
 use crate::schedule::{Turn, Work};
 
@@ -35,13 +35,17 @@ impl World {
         self.keep_watch();
         self.let_debtors_run();
         let mut list = std::mem::take(&mut self.scratch.list);
-        let reserved = self.ready.pick(&mut self.actors, &self.settings, &mut list);
+        let reserved = self.ready.pick(&self.actors, &self.settings, &mut list);
         for turn in &list {
             self.touch(turn.id);
         }
         self.note_tick();
         self.take_leases(&mut list);
         let turns = list.len();
+        // Nobody is first for ever. So deeds are in the order in which they take effect from the beginning.
+        if turns > 1 {
+            list.rotate_left((self.tick % turns as u64) as usize);
+        }
         self.statistics.slices += turns as u64;
         if self.pool.threads() > 1 && list.len() > 1 && reserved > self.settings.alone_gas {
             self.run_together(&list);
@@ -61,51 +65,48 @@ impl World {
         turns > 0
     }
 
-    /// Takes an actor of the run list out of the table.
-    fn take_out(&mut self, id: ActorId) -> Box<Actor> {
-        match self.actors.take_out(id) {
-            Some(actor) => actor,
-            None => unreachable!("an actor of the run list is there"),
-        }
-    }
-
     /// Runs the actors of a list on this thread.
     fn run_here(&mut self, list: &[Turn]) {
-        let mut ran = std::mem::take(&mut self.scratch.ran);
-        let mut deeds = std::mem::take(&mut self.scratch.deeds);
-        for turn in list {
-            let mut actor = self.take_out(turn.id);
-            let common = Common {
-                code: &self.code,
-                settings: &self.settings,
-                hosts: &self.hosts,
-                way: self.way,
-                now_ms: self.clock.now_ms(),
+        let World {
+            actors,
+            profile,
+            scratch,
+            ..
+        } = self;
+        let common = Common {
+            code: &self.code,
+            settings: &self.settings,
+            hosts: &self.hosts,
+            way: self.way,
+            now_ms: self.clock.now_ms(),
+        };
+        for Turn { id, gas } in list {
+            let Some(actor) = actors.get_mut(*id) else {
+                unreachable!("an actor of the run list is there")
             };
-            run_slice(&mut actor, common, &mut self.profile, &mut deeds, turn.gas);
-            ran.push(Ran {
-                actor,
-                deeds_end: deeds.len(),
-            });
+            run_slice(actor, common, profile, &mut scratch.out, *gas);
+            scratch.ran.push((*id, scratch.out.deeds.len()));
         }
-        self.scratch.ran = ran;
-        self.scratch.deeds = deeds;
     }
 
-    /// Runs the actors of a list on all threads.
+    /// Runs the actors of a list on all threads, each of which owns what it changes: their boxes are outside of the table
+    /// meanwhile.
     fn run_together(&mut self, list: &[Turn]) {
         let size = list
             .len()
             .div_ceil(self.pool.threads() * CHUNKS_EACH)
             .clamp(1, CHUNK_MAX);
+        let mut take_out = |turn: &Turn| match self.actors.take_out(turn.id) {
+            Some(actor) => (actor, turn.gas),
+            None => unreachable!("an actor of the run list is there"),
+        };
         let chunks: Vec<Mutex<Chunk>> = list
             .chunks(size)
             .map(|turns| {
-                let actors = turns.iter().map(|turn| (self.take_out(turn.id), turn.gas));
                 Mutex::new(Chunk {
-                    waiting: actors.collect(),
+                    waiting: turns.iter().map(&mut take_out).collect(),
                     ran: Vec::new(),
-                    deeds: Vec::new(),
+                    out: Outbox::default(),
                 })
             })
             .collect();
@@ -119,15 +120,15 @@ impl World {
         });
         self.pool
             .run(Box::new(Arc::clone(&slices)), &mut self.profile);
+        let Scratch { ran, out, .. } = &mut self.scratch;
         for chunk in &slices.chunks {
             let mut chunk = lock(chunk);
-            let before = self.scratch.deeds.len();
-            let ran = chunk.ran.drain(..).map(|ran| Ran {
-                deeds_end: before + ran.deeds_end,
-                ..ran
-            });
-            self.scratch.ran.extend(ran);
-            self.scratch.deeds.append(&mut chunk.deeds);
+            let before = out.deeds.len();
+            for (actor, deeds_end) in chunk.ran.drain(..) {
+                ran.push((actor.id, before + deeds_end));
+                self.actors.put_back(actor);
+            }
+            out.deeds.append(&mut chunk.out.deeds);
         }
     }
 
@@ -194,7 +195,7 @@ impl World {
         if !self.can_tick() {
             self.hand_history_over();
             if self.outside.calls.is_open() {
-                self.outside.wait_for_news();
+                self.outside.sleep(None);
             } else if self.has_open_requests() {
                 return false;
             } else if let (Pace::Jumps, Some(at)) = (self.clock.pace, self.clock.next_ms()) {
@@ -256,8 +257,9 @@ impl World {
 struct Chunk {
     /// With the gas that they may use.
     waiting: Vec<(Box<Actor>, u64)>,
-    ran: Vec<Ran>,
-    deeds: Vec<Deed>,
+    /// Those that had their turns, and where their deeds end.
+    ran: Vec<(Box<Actor>, usize)>,
+    out: Outbox,
 }
 
 /// The slices of a tick, for several threads.
@@ -276,18 +278,14 @@ fn lock(chunk: &Mutex<Chunk>) -> MutexGuard<'_, Chunk> {
     chunk.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Work for Arc<Slices> {
+impl Work<Profile> for Arc<Slices> {
     fn chunks(&self) -> usize {
         self.chunks.len()
     }
 
     fn run(&self, chunk: usize, profile: &mut Profile) {
         let mut chunk = lock(&self.chunks[chunk]);
-        let Chunk {
-            waiting,
-            ran,
-            deeds,
-        } = &mut *chunk;
+        let Chunk { waiting, ran, out } = &mut *chunk;
         for (mut actor, gas) in waiting.drain(..) {
             let common = Common {
                 code: &self.code,
@@ -296,11 +294,8 @@ impl Work for Arc<Slices> {
                 way: self.way,
                 now_ms: self.now_ms,
             };
-            run_slice(&mut actor, common, profile, deeds, gas);
-            ran.push(Ran {
-                actor,
-                deeds_end: deeds.len(),
-            });
+            run_slice(&mut actor, common, profile, out, gas);
+            ran.push((actor, out.deeds.len()));
         }
     }
 }

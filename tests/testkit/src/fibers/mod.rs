@@ -82,7 +82,7 @@ pub fn start(code: &CodeSpace, name: &str) -> Fiber {
     fiber
 }
 
-/// Surroundings that know one actor, who may use `io-network`, and let every instruction wait that can.
+/// Surroundings that know one actor, who may use `io-network`, and let every instruction wait that can. Short cuts do what effects do.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Surroundings;
 
@@ -110,6 +110,22 @@ impl Host for Surroundings {
             },
             _ => Answer::NIL,
         }
+    }
+
+    fn send_plain(&mut self, _: u64, _: Value, _: u8) -> bool {
+        true
+    }
+
+    fn wait_for_message(&mut self) -> bool {
+        true
+    }
+
+    fn sender_plain(&self) -> Option<Value> {
+        Some(Value::NIL)
+    }
+
+    fn self_plain(&self) -> Option<Value> {
+        Some(Value::actor(1))
     }
 }
 
