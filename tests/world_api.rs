@@ -11,7 +11,7 @@ use physics_world::jit::reference::{self, Outcome};
 use physics_world::runtime::actor::EndReason;
 use physics_world::runtime::host::HostFunction;
 use physics_world::runtime::world::{AskError, Pace, SpawnError, Stopped, WorldEvent};
-use physics_world::{ActorId, Datum, World};
+use physics_world::{ActorId, Datum, World, WorldSettings};
 use worlds::{error, load, value, world};
 
 #[test]
@@ -467,4 +467,34 @@ fn an_actor_wants_the_events_of_so_many_topics_at_most() {
     let end = world.run_until_end(first).unwrap();
     let expected = vec![Datum::symbol("QuotaExceeded"), Datum::Int(1), Datum::Nil];
     assert_eq!(value(&world, &end), Datum::List(expected));
+}
+
+#[test]
+fn a_message_that_fits_no_mailbox_does_not_empty_one_that_drops_the_oldest() {
+    let mut world = World::builder()
+        .settings(WorldSettings {
+            mailbox_bytes: 400,
+            ..WorldSettings::default()
+        })
+        .build()
+        .unwrap();
+    let program = load(
+        &mut world,
+        "(define (main)
+           (set-mailbox! :policy 'drop-oldest)
+           (let loop ((got nil)) (if (= (length got) 2) got (loop (cons (string-length (receive)) got)))))",
+    );
+    let actor = world.spawn(program, &[]).unwrap();
+    world.run_to_idle();
+    let text = |length: usize| Datum::String("x".repeat(length));
+    // It waits for the first; the second fits nowhere, the last only when both others are gone.
+    world.send(actor, &text(100));
+    world.send(actor, &text(1_000));
+    world.run_to_idle();
+    for length in [150, 160, 350] {
+        world.send(actor, &text(length));
+    }
+    let end = world.run_until_end(actor).unwrap();
+    let lengths = Datum::from(vec![Datum::Int(350), Datum::Int(100)]);
+    assert_eq!(value(&world, &end), lengths);
 }

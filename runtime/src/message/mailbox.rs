@@ -61,6 +61,13 @@ impl MailboxRules {
     }
 }
 
+impl MailboxRules {
+    /// Whether a message of this size fits where there is no other.
+    pub(crate) fn fit_alone(&self, bytes: u64) -> bool {
+        self.messages_max > 0 && bytes <= self.bytes_max
+    }
+}
+
 /// The limit that a message does not fit in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Full {

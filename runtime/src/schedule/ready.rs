@@ -9,7 +9,8 @@
 //! What a tick may use in all is bounded, so no number of busy actors makes a tick long; who finds no place waits at
 //! the front of its queue.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use pw_isa::wire::Decoded;
 
@@ -30,10 +31,35 @@ struct Tenant {
     is_listed: bool,
 }
 
+/// Tenants without actors that can run whose memory is kept for when they have some.
+const TENANTS_KEPT: usize = 1024;
+
+/// Spreads numbers that follow each other: no one outside chooses them.
+#[derive(Clone, Copy, Debug, Default)]
+struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes
+            .iter()
+            .for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        let mixed = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ mixed >> 32;
+    }
+}
+
 /// Actors that can run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReadyQueue {
-    tenants: Vec<Tenant>,
+    /// Never gone through in an order that matters.
+    tenants: HashMap<u32, Tenant, BuildHasherDefault<NumberHasher>>,
     /// Tenants with actors that can run, the one whose turn it is first.
     turns: VecDeque<u32>,
     count: usize,
@@ -61,9 +87,11 @@ fn stretch(turns: &mut [Turn], taken: u64, share: u64) -> u64 {
 impl ReadyQueue {
     /// All actors that can run, each with its tenant.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ActorId, u32)> + '_ {
-        (0..)
-            .zip(&self.tenants)
-            .flat_map(|(number, tenant)| tenant.line.iter().map(move |actor| (actor, number)))
+        let lines = self
+            .turns
+            .iter()
+            .filter_map(|tenant| Some((*tenant, self.tenants.get(tenant)?)));
+        lines.flat_map(|(number, tenant)| tenant.line.iter().map(move |actor| (actor, number)))
     }
 
     /// Whether nobody can run.
@@ -91,23 +119,19 @@ impl ReadyQueue {
     /// A tenant, made where it is missing.
     #[inline]
     fn tenant_mut(&mut self, tenant: u32) -> &mut Tenant {
-        let place = tenant as usize;
-        if place >= self.tenants.len() {
-            self.tenants.resize_with(place + 1, Tenant::default);
-        }
-        &mut self.tenants[place]
+        self.tenants.entry(tenant).or_default()
     }
 
     /// An actor loses its place, if it has one: the rank that it had, if it had one.
     pub(crate) fn remove(&mut self, id: ActorId, tenant: u32) -> Option<Option<u64>> {
-        let rank = self.tenants[tenant as usize].line.take(id)?;
+        let rank = self.tenants.get_mut(&tenant)?.line.take(id)?;
         self.count -= 1;
         Some(rank)
     }
 
     /// Gives those that have a place new ranks, in their order; those without an answer lose it.
     pub(crate) fn rank_anew(&mut self, rank: impl Fn(ActorId) -> Option<Option<u64>>) {
-        for tenant in &mut self.tenants {
+        for tenant in self.tenants.values_mut() {
             let mut before = std::mem::take(&mut tenant.line);
             while let Some(id) = before.pop() {
                 match rank(id) {
@@ -149,11 +173,15 @@ impl ReadyQueue {
                 break;
             }
             self.turns.pop_front();
-            let of = &mut self.tenants[tenant as usize];
+            let has_others = self.tenants.len() > TENANTS_KEPT;
+            let of = self.tenant_mut(tenant);
             of.is_in_turn = false;
             if of.line.is_empty() {
                 of.credit = 0;
                 of.is_listed = false;
+                if has_others {
+                    self.tenants.remove(&tenant);
+                }
                 reserved += stretch(&mut list[first..], taken, share.min(left));
             } else {
                 self.turns.push_back(tenant);
@@ -172,7 +200,7 @@ impl ReadyQueue {
         actors: &ActorTable,
         list: &mut Vec<Turn>,
     ) -> (u64, bool) {
-        let of = &mut self.tenants[tenant as usize];
+        let of = self.tenants.entry(tenant).or_default();
         if !std::mem::replace(&mut of.is_in_turn, true) {
             of.credit += share;
         }
@@ -207,11 +235,14 @@ impl Portable for ReadyQueue {
     fn put(&self, out: &mut Out<'_>) {
         out.to.varint(self.turns.len() as u64);
         for tenant in &self.turns {
-            let of = &self.tenants[*tenant as usize];
+            let of = self.tenants.get(tenant);
             tenant.put(out);
-            of.credit.put(out);
-            of.is_in_turn.put(out);
-            of.line.put(out);
+            of.map_or(0, |of| of.credit).put(out);
+            of.is_some_and(|of| of.is_in_turn).put(out);
+            match of {
+                Some(of) => of.line.put(out),
+                None => Line::default().put(out),
+            }
         }
     }
 

@@ -171,10 +171,13 @@ impl World {
             // What the sender has sent before comes first.
             return self.no_room(to, message, priority, Overflow::Wait);
         }
-        let mut room = body.mailbox.room(message.size_bytes(), rules);
-        if room.is_err() && rules.overflow == Overflow::DropOldest {
-            body.mailbox.drop_oldest();
-            room = body.mailbox.room(message.size_bytes(), rules);
+        let bytes = message.size_bytes();
+        let mut room = body.mailbox.room(bytes, rules);
+        // What does not fit in an empty mailbox does not empty it.
+        if rules.overflow == Overflow::DropOldest && rules.fit_alone(bytes) {
+            while room.is_err() && body.mailbox.drop_oldest().is_some() {
+                room = body.mailbox.room(bytes, rules);
+            }
         }
         if room.is_err() {
             return self.no_room(to, message, priority, rules.overflow);

@@ -345,7 +345,8 @@ impl World {
         let id = ActorId(self.next_id);
         self.next_id += 1;
         let tenant = self.tenants;
-        self.tenants += 1;
+        // Those beyond share time with the last.
+        self.tenants = self.tenants.saturating_add(1);
         let actor = crate::actor::new_actor(
             id,
             Family {

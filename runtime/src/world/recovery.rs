@@ -69,7 +69,7 @@ impl World {
             .map_err(failed("the directory"))?
             .is_empty();
         let recovered = if has_history {
-            if self.ticks() > 0 || self.actor_count() > 0 || self.code.len() > 0 {
+            if self.ticks() > 0 || self.actor_count() > 0 || !self.code.is_empty() {
                 let text = "a world that has begun cannot take over a history".to_owned();
                 return Err(RecoveryError::Contradiction(text));
             }
