@@ -128,7 +128,14 @@ impl World {
     }
 
     /// An actor is about to change, or to end.
+    #[inline]
     pub(super) fn touch(&mut self, id: ActorId) {
+        if self.trajectory.is_some() || self.marks.is_some() {
+            self.note_change(id);
+        }
+    }
+
+    fn note_change(&mut self, id: ActorId) {
         if let Some(trajectory) = &mut self.trajectory {
             trajectory.touched.insert(id);
         }
