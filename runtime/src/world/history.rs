@@ -289,6 +289,11 @@ impl World {
         }
     }
 
+    /// Whether a checkpoint is being captured.
+    pub fn is_writing_checkpoint(&self) -> bool {
+        self.is_capturing()
+    }
+
     /// Writes a checkpoint of the state as it is, and waits until it is published. Nothing for a world that keeps no history.
     ///
     /// # Errors
