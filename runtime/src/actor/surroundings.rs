@@ -363,6 +363,8 @@ pub(crate) fn new_actor(
 ) -> Actor {
     let settings = common.settings;
     let allowance = u32::try_from(settings.quantum_min).unwrap_or(u32::MAX);
+    let upgraded = common.upgrades.start(common.code, start);
+    let start = upgraded.as_ref().unwrap_or(start);
     Actor {
         id,
         fiber: Fiber::starting(common.code, start, settings.limits()),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pw_jit::CodeSpace;
 use pw_jit::interp::profile::Profile;
 
-use super::{Input, Pace, Ran, World, WorldEvent};
+use super::{Input, Pace, Ran, Upgrades, World, WorldEvent};
 use crate::WorldSettings;
 use crate::actor::{Actor, ActorId, Common, Deed, Due, End, Status, Wait, Way, run_slice};
 use crate::host::HostFunctions;
@@ -47,9 +47,10 @@ impl World {
         } else {
             self.run_here(&list);
         }
+        self.boundary();
+        self.go_on_upgrading(&list);
         list.clear();
         self.scratch.list = list;
-        self.boundary();
         if self.is_observed() {
             let number = self.tick;
             self.tell_event(&WorldEvent::Tick { number, turns });
@@ -78,7 +79,9 @@ impl World {
                 code: &self.code,
                 settings: &self.settings,
                 hosts: &self.hosts,
+                upgrades: &self.upgrades,
                 way: self.way,
+                tick: self.tick,
                 now_ms: self.clock.now_ms(),
             };
             run_slice(&mut actor, common, &mut self.profile, &mut deeds, turn.gas);
@@ -112,7 +115,9 @@ impl World {
             code: Arc::clone(&self.code),
             settings: self.settings,
             hosts: Arc::clone(&self.hosts),
+            upgrades: Arc::clone(&self.upgrades),
             way: self.way,
+            tick: self.tick,
             now_ms: self.clock.now_ms(),
             chunks,
         });
@@ -261,7 +266,9 @@ struct Slices {
     code: Arc<CodeSpace>,
     settings: WorldSettings,
     hosts: Arc<HostFunctions>,
+    upgrades: Arc<Upgrades>,
     way: Way,
+    tick: u64,
     now_ms: u64,
     chunks: Vec<Mutex<Chunk>>,
 }
@@ -288,7 +295,9 @@ impl Work for Arc<Slices> {
                 code: &self.code,
                 settings: &self.settings,
                 hosts: &self.hosts,
+                upgrades: &self.upgrades,
                 way: self.way,
+                tick: self.tick,
                 now_ms: self.now_ms,
             };
             run_slice(&mut actor, common, profile, deeds, gas);
