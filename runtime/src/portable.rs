@@ -112,10 +112,7 @@ pub(crate) fn read_upgraded<T>(
     read_all(input, read)
 }
 
-fn read_all<'a, T>(
-    mut input: In<'a>,
-    read: impl FnOnce(&mut In<'a>) -> Decoded<T>,
-) -> Decoded<T> {
+fn read_all<'a, T>(mut input: In<'a>, read: impl FnOnce(&mut In<'a>) -> Decoded<T>) -> Decoded<T> {
     let read = read(&mut input)?;
     input.from.finish()?;
     Ok(read)
@@ -405,7 +402,9 @@ impl Portable for Parcel {
 
     fn get(input: &mut In<'_>) -> Decoded<Parcel> {
         let parcel = Parcel::read(input.code, &mut input.from)?;
-        input.upgraded(parcel, |parcel, upgrade| parcel.upgraded(input.code, upgrade))
+        input.upgraded(parcel, |parcel, upgrade| {
+            parcel.upgraded(input.code, upgrade)
+        })
     }
 }
 

@@ -151,7 +151,9 @@ impl Common<'_> {
     ) -> Outcome {
         if self.upgrades.is_due(host.id, self.tick) {
             let slice_end = fiber.gas_used().saturating_add(slice);
-            return self.upgrades.run_to_point(fiber, self.code, host, slice_end);
+            return self
+                .upgrades
+                .run_to_point(fiber, self.code, host, slice_end);
         }
         match self.way {
             Way::Reference => reference::run(fiber, self.code, host, slice),

@@ -17,7 +17,7 @@ use pw_jit::fiber::upgrade::{
 };
 use pw_jit::host::Host;
 use pw_jit::reference::{self, Outcome};
-use pw_jit::{CodeSpace, Fiber};
+use pw_jit::{CodeSpace, Fiber, State};
 
 use super::{Input, ProgramId, World};
 use crate::actor::{Actor, ActorId};
@@ -101,12 +101,17 @@ impl Upgrades {
             if fiber.depth() > blocked || !op.info().effects.has(Effects::SAFEPOINT) {
                 continue;
             }
-            let mut maps = self.active.iter();
-            match maps.find_map(|active| active.map.blocked_at(code, fiber)) {
+            match self.blocked_at(code, fiber) {
                 Some(depth) => blocked = depth,
                 None => return Outcome::Preempted,
             }
         }
+    }
+
+    /// The depth of the newest frame of a fiber that cannot go on in a new program; nothing when all can.
+    fn blocked_at(&self, code: &CodeSpace, fiber: &Fiber) -> Option<u32> {
+        let mut maps = self.active.iter();
+        maps.find_map(|active| active.map.blocked_at(code, fiber))
     }
 
     /// What an actor begins with: code of a new program, if there is one and it has some for it.
@@ -275,7 +280,7 @@ impl World {
         }
         let mut shared = self.shared_for_upgrades();
         for id in turns.iter().map(|turn| turn.id) {
-            if !self.upgrades.is_due(id, self.tick) {
+            if !self.is_to_be_tried(id) {
                 continue;
             }
             match self.try_upgrade(id, &mut shared) {
@@ -289,6 +294,18 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Whether an actor that has had a turn is tried again: when it was to be, or it waits, perhaps for ever, where it can go on.
+    fn is_to_be_tried(&self, id: ActorId) -> bool {
+        let Some(pending) = self.upgrades.pending.get(&id) else {
+            return false;
+        };
+        let waits = |actor: &Actor| {
+            let fiber = &actor.fiber;
+            fiber.state() == State::Waiting && self.upgrades.blocked_at(&self.code, fiber).is_none()
+        };
+        pending.tick <= self.tick || self.actors.get(id).is_some_and(waits)
     }
 
     /// What reaches an actor is of the new program; what cannot be stays as it is, and has the actor listed.

@@ -157,9 +157,9 @@ impl Upgrade {
             if *value == UNSET {
                 *value = match first {
                     Some(FirstValue::Plain(value)) => *value,
-                    Some(FirstValue::Global(global)) => old
-                        .as_ref()
-                        .map_or(UNSET, |old| old[*global as usize]),
+                    Some(FirstValue::Global(global)) => {
+                        old.as_ref().map_or(UNSET, |old| old[*global as usize])
+                    }
                     None => UNSET,
                 };
             }
@@ -203,18 +203,19 @@ impl Upgrade {
             return Some((program, global));
         }
         let mut all = (0..).zip(&self.globals);
-        let to = all.find(
-            |(_, first)| matches!(first, Some(FirstValue::Global(old)) if *old == global),
-        );
+        let to =
+            all.find(|(_, first)| matches!(first, Some(FirstValue::Global(old)) if *old == global));
         to.map(|(to, _)| (self.to, to))
     }
 
     /// The globals of the new program that the old one does not have, with their first values.
     pub(crate) fn fresh_globals(&self) -> impl Iterator<Item = ((u32, u32), Value)> {
-        (0..).zip(&self.globals).filter_map(|(global, first)| match first {
-            Some(FirstValue::Plain(value)) => Some(((self.to, global), *value)),
-            Some(FirstValue::Global(_)) | None => None,
-        })
+        (0..)
+            .zip(&self.globals)
+            .filter_map(|(global, first)| match first {
+                Some(FirstValue::Plain(value)) => Some(((self.to, global), *value)),
+                Some(FirstValue::Global(_)) | None => None,
+            })
     }
 }
 

@@ -17,14 +17,18 @@ pub(super) fn counterparts(
     declared: &DeclaredMap,
 ) -> Result<Vec<Option<u32>>, UpgradeError> {
     let renamed = renamed(old, new, declared)?;
-    let new_keys: BTreeMap<String, u32> = keys(new, &BTreeMap::new())
+    let old_names = names(old, &renamed);
+    let new_names = names(new, &BTreeMap::new());
+    let mut repeated = repeated(&old_names);
+    repeated.extend(self::repeated(&new_names));
+    let new_keys: BTreeMap<String, u32> = keys(new, &new_names, &repeated)
         .into_iter()
         .zip(0..)
         .filter_map(|(key, number)| Some((key?, number)))
         .collect();
     let mut taken = BTreeSet::new();
     let mut found = Vec::with_capacity(old.functions.len());
-    for key in keys(old, &renamed) {
+    for key in keys(old, &old_names, &repeated) {
         let to = key.and_then(|key| new_keys.get(&key).copied());
         if let Some(to) = to.filter(|to| !taken.insert(*to)) {
             return Err(UpgradeError::Twice(new.function_name(to)));
@@ -57,22 +61,28 @@ fn renamed(
     Ok(renamed)
 }
 
-/// What the functions of a program are called, each differently.
-fn keys(program: &Program, renamed: &BTreeMap<String, String>) -> Vec<Option<String>> {
+/// The names of a program's functions, as they were renamed.
+fn names(program: &Program, renamed: &BTreeMap<String, String>) -> Vec<String> {
+    let names = (0..program.functions.len() as u32).map(|number| {
+        let name = program.function_name(number);
+        renamed.get(&name).cloned().unwrap_or(name)
+    });
+    names.collect()
+}
+
+/// The names that are there more than once.
+fn repeated(names: &[String]) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    let repeated = names.iter().filter(|name| !seen.insert(*name));
+    repeated.cloned().collect()
+}
+
+/// What the functions of a program are called, each differently; nothing for one that nobody mentions.
+fn keys(program: &Program, names: &[String], repeated: &BTreeSet<String>) -> Vec<Option<String>> {
     let count = program.functions.len();
-    let names: Vec<String> = (0..count as u32)
-        .map(|number| {
-            let name = program.function_name(number);
-            renamed.get(&name).cloned().unwrap_or(name)
-        })
-        .collect();
-    let mut uses: BTreeMap<&String, u32> = BTreeMap::new();
-    for name in &names {
-        *uses.entry(name).or_default() += 1;
-    }
     let mut keys: Vec<Option<String>> = names
         .iter()
-        .map(|name| (uses[name] == 1).then(|| name.clone()))
+        .map(|name| (!repeated.contains(name)).then(|| name.clone()))
         .collect();
     let mut open: Vec<usize> = (0..count).filter(|f| keys[*f].is_some()).rev().collect();
     while let Some(parent) = open.pop() {

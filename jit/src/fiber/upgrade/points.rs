@@ -98,9 +98,7 @@ impl<'a> Side<'a> {
         let mut code = self.function.code.iter().enumerate();
         code.any(|(pc, op)| match op {
             Op::Function(F::Cell { dst, .. }) => is_named(dst.0, pc),
-            Op::Function(F::CellGet { cell, .. } | F::CellSet { cell, .. }) => {
-                is_named(cell.0, pc)
-            }
+            Op::Function(F::CellGet { cell, .. } | F::CellSet { cell, .. }) => is_named(cell.0, pc),
             _ => false,
         })
     }
@@ -142,7 +140,9 @@ impl<'a> Side<'a> {
     /// The function of its program that an instruction calls.
     fn callee(&self, op: &Op) -> Option<u32> {
         let is_call = op.info().effects.has(Effects::CALL);
-        let link = op.operands().find(|(kind, _)| *kind == OperandKind::FuncLink);
+        let link = op
+            .operands()
+            .find(|(kind, _)| *kind == OperandKind::FuncLink);
         let (_, raw) = link.filter(|_| is_call)?;
         match self.program.link(self.number, FuncLink::from_raw(raw)?.0) {
             Link::Function(callee) => Some(callee),
@@ -209,7 +209,10 @@ impl Pair<'_> {
         let Some(declared) = self.declared else {
             return Ok(());
         };
-        let old = declared.variables.iter().map(|(old, _)| (self.old, old, "old"));
+        let old = declared
+            .variables
+            .iter()
+            .map(|(old, _)| (self.old, old, "old"));
         let renamed = declared.variables.iter().map(|(_, new)| new);
         let new = renamed.chain(declared.fresh.iter().map(|(name, _)| name));
         for (side, name, of) in old.chain(new.map(|name| (self.new, name, "new"))) {
@@ -309,12 +312,7 @@ impl Pair<'_> {
         })
     }
 
-    fn source(
-        &self,
-        register: u16,
-        (from, to): (u32, u32),
-        role: Role,
-    ) -> Result<Source, String> {
+    fn source(&self, register: u16, (from, to): (u32, u32), role: Role) -> Result<Source, String> {
         if Some(register) == self.new.function.closure_register()
             && let Some(closure) = self.old.function.closure_register()
             && self.old.live(from, role).any(|live| live == closure)
@@ -338,7 +336,9 @@ impl Pair<'_> {
         match (self.fresh(name), place) {
             (None, Some(place)) if old.len() == new.len() => {
                 if self.old.is_boxed(before) != self.new.is_boxed(name) {
-                    return Err(format!("`{name}` is shared with functions in one of them only"));
+                    return Err(format!(
+                        "`{name}` is shared with functions in one of them only"
+                    ));
                 }
                 Ok(Source::Old(old[place]))
             }
