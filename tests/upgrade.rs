@@ -153,6 +153,7 @@ fn settings() -> [WorldSettings; 2] {
     let usual = WorldSettings {
         alone_gas: 0,
         quantum: 2_000,
+        tick_gas: 4_000,
         ..WorldSettings::default()
     };
     let cut = WorldSettings {
