@@ -352,13 +352,16 @@ fn read_frames(
     newest.ok_or_else(|| input.error("a fiber without frames"))
 }
 
+/// Where a frame stands, and what its live registers hold.
+type PlacedFrame = ((u32, u32, u32), Vec<(u16, Value)>);
+
 /// Reads where a frame stands, or goes on, and what its live registers hold. What holds for the newest is told by the state.
 fn read_frame(
     reading: Reading<'_>,
     decoder: &Decoder<'_>,
     input: &mut Reader<'_>,
     (is_newest, state): (bool, State),
-) -> Decoded<((u32, u32, u32), Vec<(u16, Value)>)> {
+) -> Decoded<PlacedFrame> {
     let code = reading.code;
     let (program, function, pc) = read_place(reading, input)?;
     let loaded = code.program(program);

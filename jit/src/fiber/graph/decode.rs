@@ -12,7 +12,7 @@ use super::{CONSTANT_TAG, ProgramTable};
 use crate::code_space::CodeSpace;
 use crate::fiber::arena::Arena;
 use crate::fiber::arena::object::{Elements, ObjectKind};
-use crate::fiber::upgrade::{Source, Upgrade, refused_in};
+use crate::fiber::upgrade::{NewFunction, Source, Upgrade, refused_in};
 use crate::value::Value;
 
 /// An object that was made.
@@ -212,8 +212,9 @@ impl<'a> Decoder<'a> {
         self.skip_values(input, count)?;
         let (program, function, count) = match self.counterpart(input, (program, function))? {
             None => (program, function, count),
-            Some((program, function, sources)) => {
-                (program, function, sources.map_or(count, <[Source]>::len))
+            Some((program, new)) => {
+                let captures = new.captures.map_or(count, <[Source]>::len);
+                (program, new.function, captures)
             }
         };
         Ok(self
@@ -221,17 +222,17 @@ impl<'a> Decoder<'a> {
             .new_closure(program, function, vec![Value::NIL; count].into_iter()))
     }
 
-    /// What a function of the old program becomes, and where the values that it captures come from.
+    /// The program and the function that a function of the old program becomes.
     fn counterpart(
         &self,
         input: &Reader<'_>,
         function: (u32, u32),
-    ) -> Decoded<Option<(u32, u32, Option<&'a [Source]>)>> {
+    ) -> Decoded<Option<(u32, NewFunction<'a>)>> {
         let Some(upgrade) = self.upgrade else {
             return Ok(None);
         };
         let found = refused_in(input, upgrade.closure(self.code, function))?;
-        Ok(found.map(|(to, sources)| (upgrade.to(), to, sources)))
+        Ok(found.map(|new| (upgrade.to(), new)))
     }
 
     fn fill_closure(&mut self, place: u64, input: &mut Reader<'_>) -> Decoded<()> {
@@ -240,7 +241,7 @@ impl<'a> Decoder<'a> {
         let count = input.varint32()?;
         let program = self.programs.at(position).unwrap_or_default();
         let counterpart = self.counterpart(input, (program, function))?;
-        let Some((_, _, Some(sources))) = counterpart else {
+        let Some(sources) = counterpart.and_then(|(_, new)| new.captures) else {
             for place_in in 0..count {
                 let value = self.value(input)?;
                 self.arena.set_capture(place, place_in, value);

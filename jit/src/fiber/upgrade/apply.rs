@@ -27,6 +27,14 @@ pub(crate) struct Landing<'a> {
     pub(crate) registers: Option<&'a [(u16, Source)]>,
 }
 
+/// What a function value becomes.
+#[derive(Clone, Copy)]
+pub(crate) struct NewFunction<'a> {
+    pub(crate) function: u32,
+    /// Where its captured values come from; nothing when they are those that it has.
+    pub(crate) captures: Option<&'a [Source]>,
+}
+
 impl Landing<'_> {
     /// The registers of the new frame, of those of the old one.
     pub(crate) fn registers(&self, old: Vec<(u16, Value)>) -> Vec<(u16, Value)> {
@@ -92,13 +100,12 @@ impl Upgrade {
         blocked.map(|(depth, _)| depth)
     }
 
-    /// The function that a value of the old program's functions becomes, and where its captured values come from; nothing
-    /// when it is not one of the old program.
+    /// What a function value becomes; nothing when it is not one of the old program.
     pub(crate) fn closure(
         &self,
         code: &CodeSpace,
         (program, function): (u32, u32),
-    ) -> Result<Option<(u32, Option<&[Source]>)>, NotMapped> {
+    ) -> Result<Option<NewFunction<'_>>, NotMapped> {
         if program != self.from {
             return Ok(None);
         }
@@ -108,9 +115,15 @@ impl Upgrade {
         };
         match &self.functions[function as usize] {
             Counterpart::None(reason) => Err(refused(reason)),
-            Counterpart::Same(to) => Ok(Some((*to, None))),
+            Counterpart::Same(to) => Ok(Some(NewFunction {
+                function: *to,
+                captures: None,
+            })),
             Counterpart::Changed(to, points) => match &points.captures {
-                Ok(captures) => Ok(Some((*to, Some(captures)))),
+                Ok(captures) => Ok(Some(NewFunction {
+                    function: *to,
+                    captures: Some(captures),
+                })),
                 Err(reason) => Err(refused(reason)),
             },
         }
@@ -127,7 +140,7 @@ impl Upgrade {
         if program != self.from || object as usize >= of_program.functions.len() {
             return Ok(None);
         }
-        let Some((to, _)) = self.closure(code, (program, object))? else {
+        let Some(NewFunction { function: to, .. }) = self.closure(code, (program, object))? else {
             return Ok(None);
         };
         let new = code.program(self.to);

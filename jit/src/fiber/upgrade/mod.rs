@@ -21,7 +21,7 @@ use pw_isa::{Constant, Program};
 use crate::code_space::{CodeSpace, LoadedProgram};
 use crate::value::Value;
 pub use apply::NotMapped;
-pub(crate) use apply::refused_in;
+pub(crate) use apply::{NewFunction, refused_in};
 use functions::counterparts;
 use points::Points;
 pub(crate) use points::{Role, Source};
