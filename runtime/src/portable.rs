@@ -12,6 +12,7 @@ use pw_isa::wire::{Decoded, Reader, Writer};
 use pw_jit::failure::{Failure, Place};
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::fiber::start::Start;
+use pw_jit::fiber::upgrade::{NotMapped, Upgrade};
 use pw_jit::host::CapabilityName;
 use pw_jit::{CodeSpace, Fiber, Limits};
 
@@ -32,6 +33,8 @@ pub(crate) struct In<'a> {
     /// The programs that it refers to.
     pub(crate) code: &'a CodeSpace,
     pub(crate) from: Reader<'a>,
+    /// What was of its old program is read as of its new one.
+    pub(crate) upgrade: Option<&'a Upgrade>,
     pub(crate) shared: &'a mut Shared,
 }
 
@@ -102,14 +105,52 @@ pub(crate) fn read_with<T>(
     shared: &mut Shared,
     read: impl FnOnce(&mut In<'_>) -> Decoded<T>,
 ) -> Decoded<T> {
-    let mut input = In {
+    let input = In {
         code,
         from: Reader::new(bytes),
+        upgrade: None,
         shared,
     };
+    read_all(input, read)
+}
+
+/// Reads something like [`read_with`], with what was of an old program as of a new one.
+pub(crate) fn read_upgraded<T>(
+    code: &CodeSpace,
+    bytes: &[u8],
+    shared: &mut Shared,
+    upgrade: &Upgrade,
+    read: impl FnOnce(&mut In<'_>) -> Decoded<T>,
+) -> Decoded<T> {
+    let input = In {
+        code,
+        from: Reader::new(bytes),
+        upgrade: Some(upgrade),
+        shared,
+    };
+    read_all(input, read)
+}
+
+fn read_all<'a, T>(mut input: In<'a>, read: impl FnOnce(&mut In<'a>) -> Decoded<T>) -> Decoded<T> {
     let read = read(&mut input)?;
     input.from.finish()?;
     Ok(read)
+}
+
+impl In<'_> {
+    /// What was read, or, where there is an upgrade, what becomes of it.
+    fn upgraded<T>(
+        &self,
+        read: T,
+        change: impl FnOnce(&T, &Upgrade) -> Result<T, NotMapped>,
+    ) -> Decoded<T> {
+        match self.upgrade {
+            None => Ok(read),
+            Some(upgrade) => {
+                change(&read, upgrade).map_err(|refused| self.from.error(refused.to_string()))
+            }
+        }
+    }
 }
 
 /// Implements [`Portable`] for a structure, a number with a name, or an enumeration: all fields in the order given here; none can
@@ -379,7 +420,10 @@ impl Portable for Parcel {
     }
 
     fn get(input: &mut In<'_>) -> Decoded<Parcel> {
-        Parcel::read(input.code, &mut input.from)
+        let parcel = Parcel::read(input.code, &mut input.from)?;
+        input.upgraded(parcel, |parcel, upgrade| {
+            parcel.upgraded(input.code, upgrade)
+        })
     }
 }
 
@@ -399,7 +443,8 @@ impl Portable for Start {
     }
 
     fn get(input: &mut In<'_>) -> Decoded<Start> {
-        Start::read(input.code, &mut input.from)
+        let start = Start::read(input.code, &mut input.from)?;
+        input.upgraded(start, |start, upgrade| start.upgraded(input.code, upgrade))
     }
 }
 
@@ -409,7 +454,11 @@ impl Portable for Fiber {
     }
 
     fn get(input: &mut In<'_>) -> Decoded<Fiber> {
-        Fiber::read(input.code, &mut input.from, input.shared.stack_bytes_max)
+        let stack_bytes_max = input.shared.stack_bytes_max;
+        let fiber = Fiber::read(input.code, &mut input.from, stack_bytes_max)?;
+        input.upgraded(fiber, |fiber, upgrade| {
+            fiber.upgraded(input.code, upgrade, stack_bytes_max)
+        })
     }
 }
 

@@ -9,7 +9,7 @@ mod check;
 mod decode;
 mod encode;
 
-pub(crate) use decode::Decoder;
+pub(crate) use decode::{Decoder, Reading};
 pub(crate) use encode::Encoder;
 
 /// Set in the tag of an encoded value that is a constant.

@@ -10,9 +10,10 @@ use pw_isa::operand::{ClosureFrame, Frame, Operand, OperandKind};
 use pw_isa::wire::{DecodeError, Decoded, Reader, Writer};
 
 use super::arena::{Arena, Counters};
-use super::graph::{Decoder, Encoder, ProgramTable};
+use super::graph::{Decoder, Encoder, ProgramTable, Reading};
 use super::parcel::read_programs;
 use super::sandbox::{KEPT_BYTES_MAX, KEPT_MAX, SANDBOXES_MAX, Sandbox, Sandboxes};
+use super::upgrade::{Role, Upgrade, refused_in};
 use super::{Fiber, Globals, Limits, State, UNSET};
 use crate::code_space::CodeSpace;
 use crate::host::{CapabilityName, Kept};
@@ -80,14 +81,14 @@ impl Fiber {
     pub fn read(code: &CodeSpace, input: &mut Reader<'_>, stack_bytes_max: u64) -> Decoded<Fiber> {
         let start = input.offset();
         let body = input.blob()?;
-        read_body(code, body, stack_bytes_max).map_err(|mut error| {
+        read_body(code, body, stack_bytes_max, None).map_err(|mut error| {
             error.offset += start;
             error
         })
     }
 
     /// The table of programs, then the state.
-    fn body(&self, code: &CodeSpace) -> Vec<u8> {
+    pub(super) fn body(&self, code: &CodeSpace) -> Vec<u8> {
         let mut state = Writer::default();
         let programs = self.write_state(&mut state, code);
         let mut body = Writer::default();
@@ -190,32 +191,48 @@ impl Fiber {
             error.offset += start;
             error
         };
-        read_body(code, body, stack_bytes_max).map_err(shift)
+        read_body(code, body, stack_bytes_max, None).map_err(shift)
     }
 }
 
-fn read_body(code: &CodeSpace, body: &[u8], stack_bytes_max: u64) -> Decoded<Fiber> {
+/// Reads the body of an image; with an upgrade, what runs its old program goes on in the new one.
+pub(super) fn read_body(
+    code: &CodeSpace,
+    body: &[u8],
+    stack_bytes_max: u64,
+    upgrade: Option<&Upgrade>,
+) -> Decoded<Fiber> {
     let mut input = Reader::new(body);
     let programs = read_programs(code, &mut input)?;
+    let reading = Reading {
+        code,
+        programs: &programs,
+        upgrade,
+    };
     let mut arena = Arena::new();
     let mut stack = StackRoom {
         slots: Vec::new(),
         slots_max: stack_bytes_max / cost::SLOT_BYTES,
     };
-    let decoder = Decoder::new(&mut arena, code, &programs, body, &mut input)?;
-    let (gas_used, limits, counters) = read_counters(&mut input)?;
+    let decoder = Decoder::new(&mut arena, reading, body, &mut input)?;
+    let (gas_used, limits, mut counters) = read_counters(&mut input)?;
     let state = match input.u8()? {
         0 => State::Ready,
         1 => State::Waiting,
         2 => State::Done(decoder.value(&mut input)?),
         other => return Err(input.error(format!("no state has the number {other}"))),
     };
-    let frame = read_frames(code, &programs, &decoder, &mut input, &mut stack, state)?;
-    let globals = read_globals(code, &programs, &decoder, &mut input)?;
-    let sandboxes = read_sandboxes(code, &programs, &mut input, &frame, state)?;
+    let frame = read_frames(reading, &decoder, &mut input, &mut stack, state)?;
+    let globals = read_globals(reading, &decoder, &mut input, frame.program)?;
+    let sandboxes = read_sandboxes(reading, &mut input, &frame, state)?;
     input.finish()?;
     // Everything in the image was allocated once, so a fiber's counters cannot know of less.
     let present = arena.counters.allocated;
+    if upgrade.is_some() {
+        // Functions may capture more now.
+        let known = counters.live.saturating_add(counters.allocated);
+        counters.allocated += present.saturating_sub(known);
+    }
     if present > counters.live.saturating_add(counters.allocated) {
         return Err(DecodeError {
             offset: body.len(),
@@ -287,19 +304,20 @@ struct Newest {
 }
 
 fn read_frames(
-    code: &CodeSpace,
-    programs: &ProgramTable,
+    reading: Reading<'_>,
     decoder: &Decoder<'_>,
     input: &mut Reader<'_>,
     stack: &mut StackRoom,
     state: State,
 ) -> Decoded<Newest> {
+    let code = reading.code;
     let count = input.count(3)?;
     let mut newest: Option<Newest> = None;
     for number in 0..count {
-        let (program, function, pc) = read_place(code, programs, input)?;
-        let loaded = code.program(program);
-        let body = loaded.function(function);
+        let last = number + 1 == count;
+        let ((program, function, pc), registers) =
+            read_frame(reading, decoder, input, (last, state))?;
+        let body = code.program(program).function(function);
         let base = match &newest {
             None => 1,
             Some(caller) => enter_from(code, caller, &stack.slots, input)?,
@@ -316,19 +334,8 @@ fn read_frames(
                 bits: (base - caller.base) as u64 | u64::from(caller.program) << 32,
             };
         }
-        let last = number + 1 == count;
-        let window = if last {
-            u16::MAX
-        } else {
-            call_window(&body.code[pc as usize], input)?
-        };
-        let done = matches!(state, State::Done(_));
-        for register in loaded
-            .live(function)
-            .at(pc)
-            .take_while(|register| *register < window && !done)
-        {
-            stack.slots[base + usize::from(register)] = decoder.value(input)?;
+        for (register, value) in registers {
+            stack.slots[base + usize::from(register)] = value;
         }
         let waits = body.code[pc as usize].info().effects.has(Effects::SUSPEND);
         if last && state == State::Waiting && !waits {
@@ -343,6 +350,49 @@ fn read_frames(
         });
     }
     newest.ok_or_else(|| input.error("a fiber without frames"))
+}
+
+/// Where a frame stands, and what its live registers hold.
+type PlacedFrame = ((u32, u32, u32), Vec<(u16, Value)>);
+
+/// Reads where a frame stands, or goes on, and what its live registers hold. What holds for the newest is told by the state.
+fn read_frame(
+    reading: Reading<'_>,
+    decoder: &Decoder<'_>,
+    input: &mut Reader<'_>,
+    (is_newest, state): (bool, State),
+) -> Decoded<PlacedFrame> {
+    let code = reading.code;
+    let (program, function, pc) = read_place(reading, input)?;
+    let loaded = code.program(program);
+    let window = if is_newest {
+        u16::MAX
+    } else {
+        call_window(&loaded.function(function).code[pc as usize], input)?
+    };
+    let done = matches!(state, State::Done(_));
+    let live = loaded.live(function).at(pc);
+    let registers = live
+        .take_while(|register| *register < window && !done)
+        .map(|register| Ok((register, decoder.value(input)?)))
+        .collect::<Decoded<Vec<_>>>()?;
+    let role = match state {
+        _ if !is_newest => Role::Calls,
+        State::Ready => Role::Next,
+        State::Waiting => Role::Waits,
+        State::Done(_) => return Ok(((program, function, pc), registers)),
+    };
+    let Some(upgrade) = reading.upgrade else {
+        return Ok(((program, function, pc), registers));
+    };
+    let landing = upgrade.landing(code, (program, function, pc), role);
+    Ok(match refused_in(input, landing)? {
+        None => ((program, function, pc), registers),
+        Some(landing) => (
+            (upgrade.to(), landing.function, landing.pc),
+            landing.registers(registers),
+        ),
+    })
 }
 
 fn enter_from(
@@ -376,12 +426,18 @@ fn call_window(op: &Op, input: &Reader<'_>) -> Decoded<u16> {
     }
 }
 
+/// Reads globals, of a fiber whose newest frame is of a program.
 fn read_globals(
-    code: &CodeSpace,
-    programs: &ProgramTable,
+    reading: Reading<'_>,
     decoder: &Decoder<'_>,
     input: &mut Reader<'_>,
+    newest: u32,
 ) -> Decoded<Vec<(u32, Vec<Value>)>> {
+    let Reading {
+        code,
+        programs,
+        upgrade,
+    } = reading;
     let count = input.count(1)?;
     let mut globals: Vec<(u32, Vec<Value>)> = Vec::with_capacity(count);
     for _ in 0..count {
@@ -405,6 +461,9 @@ fn read_globals(
             });
         }
         globals.push((program, values));
+    }
+    if let Some(upgrade) = upgrade {
+        upgrade.globals(&mut globals, newest == upgrade.to());
     }
     Ok(globals)
 }
@@ -437,8 +496,7 @@ fn write_sandboxes(
 }
 
 fn read_sandboxes(
-    code: &CodeSpace,
-    programs: &ProgramTable,
+    reading: Reading<'_>,
     input: &mut Reader<'_>,
     newest: &Newest,
     state: State,
@@ -455,8 +513,9 @@ fn read_sandboxes(
         return Err(input.error(format!("{count} open sandboxes")));
     }
     for _ in 0..count {
-        let sandbox = read_sandbox(code, programs, input)?;
-        let opener = &code
+        let sandbox = read_sandbox(reading, input)?;
+        let opener = &reading
+            .code
             .program(sandbox.program)
             .function(sandbox.function)
             .code;
@@ -477,13 +536,14 @@ fn read_sandboxes(
     Ok(sandboxes)
 }
 
-fn read_sandbox(
-    code: &CodeSpace,
-    programs: &ProgramTable,
-    input: &mut Reader<'_>,
-) -> Decoded<Sandbox> {
+fn read_sandbox(reading: Reading<'_>, input: &mut Reader<'_>) -> Decoded<Sandbox> {
+    let code = reading.code;
     let depth = input.varint32()?;
-    let (program, function, pc) = read_place(code, programs, input)?;
+    let opener = read_place(reading, input)?;
+    let (program, function, pc) = match reading.upgrade {
+        Some(upgrade) => refused_in(input, upgrade.opener(code, opener))?,
+        None => opener,
+    };
     let gas = input.varint()?;
     let memory_bytes = input.varint()?;
     let gas_end = input.varint()?;
@@ -513,11 +573,8 @@ fn read_sandbox(
 }
 
 /// An instruction that exists: program, function, pc.
-fn read_place(
-    code: &CodeSpace,
-    programs: &ProgramTable,
-    input: &mut Reader<'_>,
-) -> Decoded<(u32, u32, u32)> {
+fn read_place(reading: Reading<'_>, input: &mut Reader<'_>) -> Decoded<(u32, u32, u32)> {
+    let Reading { code, programs, .. } = reading;
     let position = input.varint32()?;
     let function = input.varint32()?;
     let pc = input.varint32()?;

@@ -20,6 +20,7 @@ pub mod image;
 pub mod parcel;
 pub(crate) mod sandbox;
 pub mod start;
+pub mod upgrade;
 
 use pw_isa::{Function, cost};
 

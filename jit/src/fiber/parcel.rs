@@ -6,7 +6,8 @@ use pw_isa::wire::{Decoded, Reader, Writer};
 use pw_isa::{Kind, ProgramSignature};
 
 use super::arena::Arena;
-use super::graph::{Decoder, Encoder, ProgramTable};
+use super::graph::{Decoder, Encoder, ProgramTable, Reading};
+use super::upgrade::Upgrade;
 use crate::code_space::CodeSpace;
 use crate::heap::Heap;
 use crate::value::Value;
@@ -163,7 +164,7 @@ impl Parcel {
             bytes: bytes.to_vec(),
         };
         let mut arena = Arena::new();
-        let value = read_graph(code, &mut arena, &graph).map_err(|mut error| {
+        let value = graph.unpack(code, &mut arena, None).map_err(|mut error| {
             error.offset += start;
             error
         })?;
@@ -216,7 +217,7 @@ impl Parcel {
     pub fn unpack(&self, code: &CodeSpace, arena: &mut Arena) -> Value {
         match self {
             Parcel::Plain(value) => *value,
-            Parcel::Graph(graph) => match read_graph(code, arena, graph) {
+            Parcel::Graph(graph) => match graph.unpack(code, arena, None) {
                 Ok(value) => value,
                 Err(error) => panic!("a parcel of another code space: {error}"),
             },
@@ -241,13 +242,31 @@ pub(super) fn read_programs(code: &CodeSpace, input: &mut Reader<'_>) -> Decoded
     Ok(ProgramTable { programs })
 }
 
-fn read_graph(code: &CodeSpace, arena: &mut Arena, graph: &Graph) -> Decoded<Value> {
-    let programs = ProgramTable {
-        programs: graph.programs.clone(),
-    };
-    let mut input = Reader::new(&graph.bytes);
-    let decoder = Decoder::new(arena, code, &programs, &graph.bytes, &mut input)?;
-    let value = decoder.value(&mut input)?;
-    input.finish()?;
-    Ok(value)
+impl Graph {
+    /// Whether something of a program is in it.
+    pub(super) fn mentions(&self, program: u32) -> bool {
+        self.programs.contains(&program)
+    }
+
+    /// Copies the value into an arena, with functions of an old program as those of a new one.
+    pub(super) fn unpack(
+        &self,
+        code: &CodeSpace,
+        arena: &mut Arena,
+        upgrade: Option<&Upgrade>,
+    ) -> Decoded<Value> {
+        let programs = ProgramTable {
+            programs: self.programs.clone(),
+        };
+        let mut input = Reader::new(&self.bytes);
+        let reading = Reading {
+            code,
+            programs: &programs,
+            upgrade,
+        };
+        let decoder = Decoder::new(arena, reading, &self.bytes, &mut input)?;
+        let value = decoder.value(&mut input)?;
+        input.finish()?;
+        Ok(value)
+    }
 }

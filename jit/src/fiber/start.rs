@@ -17,16 +17,16 @@ use crate::value::Value;
 /// [`CodeSpace`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Start {
-    values: Values,
+    pub(super) values: Values,
     /// How many of the values are arguments; the others behind them belong to `globals`.
-    arguments: usize,
+    pub(super) arguments: usize,
     /// Programs and globals that get a value.
-    globals: Vec<(u32, u32)>,
+    pub(super) globals: Vec<(u32, u32)>,
 }
 
 /// The function, its arguments, values of globals.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Values {
+pub(super) enum Values {
     /// None of them has objects of its own.
     Plain(SmallVec<[Value; 4]>),
     /// A list of them.
@@ -35,6 +35,19 @@ enum Values {
 
 /// Slots of a stack whose memory is worth keeping.
 const KEPT_SLOTS: usize = 64;
+
+impl Values {
+    /// Packs values.
+    pub(super) fn of(heap: Heap<'_>, values: SmallVec<[Value; 4]>) -> Values {
+        if values.iter().all(|value| !value.is_in_arena()) {
+            return Values::Plain(values);
+        }
+        match Parcel::pack_list(heap, &values, u64::MAX) {
+            Some((parcel, _)) => Values::List(parcel),
+            None => unreachable!("there is no bound"),
+        }
+    }
+}
 
 /// Bytes to charge for a value without objects.
 const PLAIN_BYTES: u64 = 16;
@@ -172,7 +185,7 @@ impl Start {
     }
 
     /// Why no fiber can begin with this.
-    fn flaw(&self, code: &CodeSpace) -> Option<&'static str> {
+    pub(super) fn flaw(&self, code: &CodeSpace) -> Option<&'static str> {
         let mut arena = Arena::new();
         let values = self.unpack(code, &mut arena);
         let heap = Heap {
@@ -227,7 +240,7 @@ impl Start {
         }
     }
 
-    fn unpack(&self, code: &CodeSpace, arena: &mut Arena) -> SmallVec<[Value; 4]> {
+    pub(super) fn unpack(&self, code: &CodeSpace, arena: &mut Arena) -> SmallVec<[Value; 4]> {
         match &self.values {
             Values::Plain(values) => values.clone(),
             Values::List(parcel) => {

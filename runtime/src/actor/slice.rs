@@ -12,6 +12,7 @@ use super::{Actor, Answered, Body, Deed, Due, EndReason, Saved, Status, Wait};
 use crate::WorldSettings;
 use crate::host::HostFunctions;
 use crate::message::Message;
+use crate::world::Upgrades;
 
 /// What executes programs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,7 +29,10 @@ pub(crate) struct Common<'a> {
     pub(crate) code: &'a CodeSpace,
     pub(crate) settings: &'a WorldSettings,
     pub(crate) hosts: &'a HostFunctions,
+    /// New programs for old ones.
+    pub(crate) upgrades: &'a Upgrades,
     pub(crate) way: Way,
+    pub(crate) tick: u64,
     /// The world's time.
     pub(crate) now_ms: u64,
 }
@@ -176,6 +180,12 @@ impl Common<'_> {
         profile: &mut Profile,
         slice: u64,
     ) -> Outcome {
+        if self.upgrades.is_due(host.id, self.tick) {
+            let slice_end = fiber.gas_used().saturating_add(slice);
+            return self
+                .upgrades
+                .run_to_point(fiber, self.code, host, slice_end);
+        }
         match self.way {
             Way::Reference => reference::run(fiber, self.code, host, slice),
             Way::Fast => interp::run(fiber, self.code, host, profile, slice),

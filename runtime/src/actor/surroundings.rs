@@ -369,6 +369,8 @@ pub(crate) fn new_actor(
     common: Common<'_>,
 ) -> Actor {
     let settings = common.settings;
+    let upgraded = common.upgrades.start(common.code, start);
+    let start = upgraded.as_ref().unwrap_or(start);
     Actor {
         id,
         fiber: Fiber::starting(common.code, start, settings.limits()),
@@ -387,6 +389,8 @@ impl Actor {
         common: Common<'_>,
     ) {
         let settings = common.settings;
+        let upgraded = common.upgrades.start(common.code, start);
+        let start = upgraded.as_ref().unwrap_or(start);
         self.id = id;
         self.fiber.start_over(common.code, start, settings.limits());
         self.body = Body::new(family, settings, holdings);

@@ -207,6 +207,10 @@ impl World {
                 bytes: message.size_bytes(),
             });
         }
+        let message = Message {
+            content: self.upgraded_for(to, message.content),
+            ..message
+        };
         let Some(body) = self.body(to) else { return };
         body.mailbox.put(message, priority);
         let waits = matches!(body.status, Status::Waits(Wait::Message));
@@ -265,6 +269,7 @@ impl World {
         }
         let waits = self.body(to).is_some_and(|body| body.awaits_reply(request));
         if waits {
+            let content = self.upgraded_for(to, content);
             self.wake(to, Due::Answer(Box::new(Ok(content))));
         } else {
             self.dead_letter(from, to);

@@ -175,6 +175,7 @@ impl WorldBuilder {
             marks: None,
             history: History::default(),
             listener: None,
+            upgrades: Arc::default(),
             scratch: Scratch::default(),
         }
     }

@@ -69,6 +69,7 @@ impl World {
                 continue;
             };
             self.mark_gone(id);
+            self.forget_pending(id);
             // As programs see it; few are told.
             let reason = LazyCell::new(|| end.reason.value(&code));
             let is_normal = end.reason.is_normal();
@@ -166,7 +167,8 @@ impl World {
         // Whatever it does next, it does not go back to before a message of this life.
         let saved = supervision.saved.take();
         let saved = saved.filter(|_| matches!(end.reason, EndReason::Failed(_)));
-        let start = supervision.start.clone();
+        let start = self.upgrades.start(&self.code, &supervision.start);
+        let start = start.unwrap_or_else(|| supervision.start.clone());
         actor.body.rare_mut().undelivered = None;
         self.drop_question(id);
         self.statistics.restarts += 1;

@@ -2,6 +2,7 @@
 //! the same ticks is the same run.
 
 use pw_jit::Limits;
+use pw_jit::fiber::upgrade::DeclaredMap;
 
 use super::{Pace, ProgramId, World};
 use crate::actor::ActorId;
@@ -133,6 +134,15 @@ pub enum Input {
         /// Whether it is a question.
         asks: bool,
     },
+    /// What runs one program goes on in another one.
+    Upgrade {
+        /// The old program, by its number.
+        from: u32,
+        /// The new one.
+        to: u32,
+        /// What is not told by names.
+        declared: DeclaredMap,
+    },
 }
 
 portable!(enum Input {
@@ -156,6 +166,7 @@ portable!(enum Input {
     17 => Once { session, sequence, to, content, asks },
     18 => TakeEnd(actor),
     19 => Policy(policy),
+    20 => Upgrade { from, to, declared },
 });
 
 /// Why an input did nothing.
@@ -244,6 +255,10 @@ impl World {
                 content,
                 asks,
             } => self.say_once((session, sequence), (to, content), asks, None),
+            Input::Upgrade { from, to, declared } => {
+                self.upgrade(ProgramId(from), ProgramId(to), &declared)
+                    .map_err(refused)?;
+            }
         }
         Ok(())
     }

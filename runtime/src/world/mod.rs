@@ -27,6 +27,7 @@
 //! | `sessions` | clients whose words take effect once |
 //! | `state` | the state of a world as bytes, but for its actors |
 //! | `trajectory` | the hash of everything that happened |
+//! | `upgrade` | actors go on in new programs |
 
 mod ballots;
 mod boundary;
@@ -54,6 +55,7 @@ mod tick;
 mod time;
 mod trajectory;
 mod turns;
+mod upgrade;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -100,6 +102,8 @@ use time::Clock;
 pub use time::Pace;
 use trajectory::Trajectory;
 pub use trajectory::TrajectoryHash;
+pub use upgrade::UpgradeReport;
+pub(crate) use upgrade::Upgrades;
 
 /// A program that a world has loaded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -190,6 +194,8 @@ pub struct World {
     history: History,
     /// Who hears what leaves a world that does again what it did.
     listener: Option<Listener>,
+    /// New programs for old ones.
+    upgrades: Arc<Upgrades>,
     scratch: Scratch,
 }
 
@@ -373,6 +379,7 @@ impl World {
             self.pools.enter(pool, id, 0);
         }
         self.note_child(parent);
+        self.note_start(id);
         if self.is_observed() {
             self.tell_event(&WorldEvent::Started { actor: id, parent });
         }
@@ -389,7 +396,9 @@ impl World {
             code: &self.code,
             settings: &self.settings,
             hosts: &self.hosts,
+            upgrades: &self.upgrades,
             way: self.way,
+            tick: self.tick,
             now_ms: self.clock.now_ms(),
         }
     }

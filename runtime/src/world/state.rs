@@ -14,6 +14,7 @@ use super::family::Ancestors;
 use super::sessions::Sessions;
 use super::time::Clock;
 use super::trajectory::Trajectory;
+use super::upgrade::Upgrades;
 use super::{World, WorldStatistics};
 use crate::WorldSettings;
 use crate::actor::{Actor, ActorId, ActorTable, End, Quarantined};
@@ -69,6 +70,7 @@ impl World {
         self.put_powers(out);
         self.audit.head().put(out);
         self.topics.put_subscriptions(out);
+        self.put_upgrades(out);
     }
 
     fn put_system(&self, out: &mut Out<'_>) {
@@ -81,6 +83,7 @@ impl World {
         self.quarantine.put(out);
         self.statistics.put(out);
         self.ends.put(out);
+        self.put_upgrades(out);
     }
 
     fn put_capabilities(&self, out: &mut Out<'_>) {
@@ -211,6 +214,7 @@ impl World {
         self.quarantine = system.quarantine;
         self.statistics = system.statistics;
         self.ends = system.ends;
+        self.upgrades = Arc::new(system.upgrades);
         self.rules = powers.rules;
         self.grants = powers.grants;
         self.ballots = powers.ballots;
@@ -267,6 +271,7 @@ pub(super) struct System {
     quarantine: VecDeque<Quarantined>,
     statistics: WorldStatistics,
     ends: BTreeMap<ActorId, End>,
+    upgrades: Upgrades,
 }
 
 impl System {
@@ -316,6 +321,7 @@ impl System {
             quarantine: Portable::get(input)?,
             statistics: Portable::get(input)?,
             ends: Portable::get(input)?,
+            upgrades: Upgrades::get_last(input)?,
         })
     }
 }

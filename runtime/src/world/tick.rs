@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pw_jit::CodeSpace;
 use pw_jit::interp::profile::Profile;
 
-use super::{Input, Pace, Scratch, World, WorldEvent};
+use super::{Input, Pace, Scratch, Upgrades, World, WorldEvent};
 use crate::WorldSettings;
 use crate::actor::{Actor, ActorId, Common, Due, End, Outbox, Status, Wait, Way, run_slice};
 use crate::host::HostFunctions;
@@ -52,9 +52,10 @@ impl World {
         } else {
             self.run_here(&list);
         }
+        self.boundary();
+        self.go_on_upgrading(&list);
         list.clear();
         self.scratch.list = list;
-        self.boundary();
         if self.is_observed() {
             let number = self.tick;
             self.tell_event(&WorldEvent::Tick { number, turns });
@@ -77,7 +78,9 @@ impl World {
             code: &self.code,
             settings: &self.settings,
             hosts: &self.hosts,
+            upgrades: &self.upgrades,
             way: self.way,
+            tick: self.tick,
             now_ms: self.clock.now_ms(),
         };
         for Turn { id, gas } in list {
@@ -114,7 +117,9 @@ impl World {
             code: Arc::clone(&self.code),
             settings: self.settings,
             hosts: Arc::clone(&self.hosts),
+            upgrades: Arc::clone(&self.upgrades),
             way: self.way,
+            tick: self.tick,
             now_ms: self.clock.now_ms(),
             chunks,
         });
@@ -268,7 +273,9 @@ struct Slices {
     code: Arc<CodeSpace>,
     settings: WorldSettings,
     hosts: Arc<HostFunctions>,
+    upgrades: Arc<Upgrades>,
     way: Way,
+    tick: u64,
     now_ms: u64,
     chunks: Vec<Mutex<Chunk>>,
 }
@@ -291,7 +298,9 @@ impl Work<Profile> for Arc<Slices> {
                 code: &self.code,
                 settings: &self.settings,
                 hosts: &self.hosts,
+                upgrades: &self.upgrades,
                 way: self.way,
+                tick: self.tick,
                 now_ms: self.now_ms,
             };
             run_slice(&mut actor, common, profile, out, gas);

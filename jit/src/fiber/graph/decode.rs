@@ -12,6 +12,7 @@ use super::{CONSTANT_TAG, ProgramTable};
 use crate::code_space::CodeSpace;
 use crate::fiber::arena::Arena;
 use crate::fiber::arena::object::{Elements, ObjectKind};
+use crate::fiber::upgrade::{NewFunction, Source, Upgrade, refused_in};
 use crate::value::Value;
 
 /// An object that was made.
@@ -24,11 +25,21 @@ pub(super) struct Made {
     pub(super) fields: usize,
 }
 
+/// What names in the input mean.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    pub(crate) code: &'a CodeSpace,
+    pub(crate) programs: &'a ProgramTable,
+    /// Functions of its old program are read as those of its new one.
+    pub(crate) upgrade: Option<&'a Upgrade>,
+}
+
 /// Reads objects into an arena, then values that refer to them.
 pub(crate) struct Decoder<'a> {
     pub(super) arena: &'a mut Arena,
     pub(super) code: &'a CodeSpace,
     programs: &'a ProgramTable,
+    upgrade: Option<&'a Upgrade>,
     input: &'a [u8],
     pub(super) made: Vec<Made>,
     /// Long texts to make once their buffers exist: number, length, buffer, place in the input.
@@ -39,15 +50,15 @@ impl<'a> Decoder<'a> {
     /// Reads the objects at the front of `input`; the reader stands behind them afterwards.
     pub(crate) fn new(
         arena: &'a mut Arena,
-        code: &'a CodeSpace,
-        programs: &'a ProgramTable,
+        reading: Reading<'a>,
         input: &'a [u8],
         reader: &mut Reader<'a>,
     ) -> Decoded<Decoder<'a>> {
         let mut decoder = Decoder {
             arena,
-            code,
-            programs,
+            code: reading.code,
+            programs: reading.programs,
+            upgrade: reading.upgrade,
             input,
             made: Vec::new(),
             long_texts: Vec::new(),
@@ -199,9 +210,55 @@ impl<'a> Decoder<'a> {
             )));
         }
         self.skip_values(input, count)?;
+        let (program, function, count) = match self.counterpart(input, (program, function))? {
+            None => (program, function, count),
+            Some((program, new)) => {
+                let captures = new.captures.map_or(count, <[Source]>::len);
+                (program, new.function, captures)
+            }
+        };
         Ok(self
             .arena
             .new_closure(program, function, vec![Value::NIL; count].into_iter()))
+    }
+
+    /// The program and the function that a function of the old program becomes.
+    fn counterpart(
+        &self,
+        input: &Reader<'_>,
+        function: (u32, u32),
+    ) -> Decoded<Option<(u32, NewFunction<'a>)>> {
+        let Some(upgrade) = self.upgrade else {
+            return Ok(None);
+        };
+        let found = refused_in(input, upgrade.closure(self.code, function))?;
+        Ok(found.map(|new| (upgrade.to(), new)))
+    }
+
+    fn fill_closure(&mut self, place: u64, input: &mut Reader<'_>) -> Decoded<()> {
+        let position = input.varint32()?;
+        let function = input.varint32()?;
+        let count = input.varint32()?;
+        let program = self.programs.at(position).unwrap_or_default();
+        let counterpart = self.counterpart(input, (program, function))?;
+        let Some(sources) = counterpart.and_then(|(_, new)| new.captures) else {
+            for place_in in 0..count {
+                let value = self.value(input)?;
+                self.arena.set_capture(place, place_in, value);
+            }
+            return Ok(());
+        };
+        let values: Vec<Value> = (0..count)
+            .map(|_| self.value(input))
+            .collect::<Decoded<_>>()?;
+        for (place_in, source) in (0..).zip(sources) {
+            let value = match source {
+                Source::Old(old) => values[usize::from(*old)],
+                Source::Plain(value) => *value,
+            };
+            self.arena.set_capture(place, place_in, value);
+        }
+        Ok(())
     }
 
     fn make_text_buffer(&mut self, input: &mut Reader<'_>) -> Decoded<u64> {
@@ -317,14 +374,7 @@ impl<'a> Decoder<'a> {
                     let value = self.value(&mut input)?;
                     self.arena.set_cell(made.place, value);
                 }
-                ObjectKind::Closure => {
-                    input.varint()?;
-                    input.varint()?;
-                    for place in 0..input.varint32()? {
-                        let value = self.value(&mut input)?;
-                        self.arena.set_capture(made.place, place, value);
-                    }
-                }
+                ObjectKind::Closure => self.fill_closure(made.place, &mut input)?,
                 ObjectKind::Vector if self.arena.vector_elements(made.place) == Elements::Any => {
                     input.u8()?;
                     input.varint()?;
@@ -425,7 +475,13 @@ impl<'a> Decoder<'a> {
         let is_text = |kind| matches!(kind, Kind::String | Kind::Symbol);
         match self.code.program(program).objects.get(object as usize) {
             Some((of, offset)) if *of == kind || is_text(*of) && is_text(kind) => {
-                Ok(Value::constant(kind, program, *offset))
+                let new = match self.upgrade {
+                    Some(upgrade) => {
+                        refused_in(input, upgrade.constant(self.code, (program, object)))?
+                    }
+                    None => None,
+                };
+                Ok(new.unwrap_or_else(|| Value::constant(kind, program, *offset)))
             }
             _ => Err(input.error(format!(
                 "the program has no {} as constant {object}",
