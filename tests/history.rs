@@ -424,7 +424,11 @@ fn a_checkpoint_at_the_tick_of_the_last_one_does_not_stand_on_itself() {
     let program = load(&mut world, BUSY);
     world.spawn(program, &[]).unwrap();
     world.checkpoint().unwrap();
+    // It has what took effect at the same tick, and a second one nothing more.
+    let written = read_all(&disk, &checkpoints(&disk)[0]).unwrap();
+    assert!(keep(&disk.copy()).1.inputs == 0);
     world.checkpoint().unwrap();
+    assert_eq!(read_all(&disk, &checkpoints(&disk)[0]).unwrap(), written);
     world.run_ticks(3);
     world.flush().unwrap();
     let (again, recovery) = keep(&disk.copy());

@@ -117,7 +117,7 @@ fn of_world(
     world.begin_checkpoint();
     let mark = ms(start.elapsed());
     let mut during = Vec::new();
-    while world.is_writing_checkpoint() {
+    while world.is_capturing() {
         let start = Instant::now();
         world.run_ticks(1);
         during.push(ms(start.elapsed()));

@@ -171,8 +171,8 @@ impl World {
         }
     }
 
-    /// Whether a capture is not complete.
-    pub(super) fn is_capturing(&self) -> bool {
+    /// Whether a checkpoint is being captured.
+    pub fn is_capturing(&self) -> bool {
         let marks = self.marks.as_ref();
         marks.is_some_and(|marks| marks.capture.is_some())
     }

@@ -93,6 +93,8 @@ pub(super) struct Kept {
     /// The last checkpoint that was begun, and the increments since one of everything.
     checkpoint: u64,
     increments: u64,
+    /// The first record of the journal behind it.
+    behind: u64,
     /// What the keeper had done when a checkpoint was begun.
     begun: u64,
 }
@@ -163,6 +165,7 @@ impl Kept {
             told: ticks,
             checkpoint: ticks,
             increments: 0,
+            behind: end.next,
             begun: 0,
         })
     }
@@ -271,6 +274,7 @@ impl World {
         };
         kept.begun = done + 1;
         kept.checkpoint = tick;
+        kept.behind = head.journal;
         kept.increments = if base.is_some() {
             kept.increments + 1
         } else {
@@ -289,11 +293,6 @@ impl World {
         }
     }
 
-    /// Whether a checkpoint is being captured.
-    pub fn is_writing_checkpoint(&self) -> bool {
-        self.is_capturing()
-    }
-
     /// Writes a checkpoint of the state as it is, and waits until it is published. Nothing for a world that keeps no history.
     ///
     /// # Errors
@@ -304,7 +303,9 @@ impl World {
         let History::Kept(kept) = &self.history else {
             return Ok(None);
         };
-        if kept.keeper.published(|published| published.newest) != Some(self.tick) {
+        let newest = kept.keeper.published(|published| published.newest);
+        // Inputs may have taken effect since, at the same tick.
+        if newest != Some(self.tick) || kept.behind != kept.journal.next() {
             self.begin_checkpoint();
             self.complete_checkpoint()?;
         }

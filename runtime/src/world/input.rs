@@ -4,6 +4,7 @@
 use pw_jit::Limits;
 use pw_jit::fiber::upgrade::DeclaredMap;
 
+use super::outside::Reply;
 use super::{Pace, ProgramId, World};
 use crate::actor::ActorId;
 use crate::host::{Datum, HostResult};
@@ -184,6 +185,11 @@ impl World {
     /// # Errors
     /// When it cannot be done; then nothing has changed. What an input does to an actor that is not there is no error.
     pub fn apply(&mut self, input: Input) -> Result<(), InputError> {
+        self.take_up(input, None)
+    }
+
+    /// Has an input take effect; who waits for what comes of it gets that.
+    pub(super) fn take_up(&mut self, input: Input, reply: Option<Reply>) -> Result<(), InputError> {
         match input {
             Input::Load { program } => {
                 let program = pw_isa::codec::decode(&program).map_err(refused)?;
@@ -206,7 +212,7 @@ impl World {
                 self.send_with_priority(to, &content, priority);
             }
             Input::Ask { to, content } => {
-                self.put_question(to, content, None);
+                self.put_question(to, content, reply);
             }
             Input::HostAnswer {
                 actor,
@@ -246,7 +252,11 @@ impl World {
                 self.take_end(actor);
             }
             Input::OpenSession => {
-                self.open_session();
+                let session = self.open_session();
+                if let Some(reply) = reply {
+                    let session = Datum::Int(session as i64);
+                    self.leave(None, move || drop(reply.send(Ok(session))));
+                }
             }
             Input::Once {
                 session,
@@ -254,7 +264,7 @@ impl World {
                 to,
                 content,
                 asks,
-            } => self.say_once((session, sequence), (to, content), asks, None),
+            } => self.say_once((session, sequence), (to, content), asks, reply),
             Input::Upgrade { from, to, declared } => {
                 self.upgrade(ProgramId(from), ProgramId(to), &declared)
                     .map_err(refused)?;

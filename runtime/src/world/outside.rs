@@ -255,29 +255,9 @@ impl World {
         }
         for arrival in self.outside.inbox.take() {
             match arrival {
-                Arrival::Input(Input::Ask { to, content }, reply) => {
-                    self.put_question(to, content, reply);
-                }
-                Arrival::Input(
-                    Input::Once {
-                        session,
-                        sequence,
-                        to,
-                        content,
-                        asks,
-                    },
-                    reply,
-                ) => self.say_once((session, sequence), (to, content), asks, reply),
-                Arrival::Input(Input::OpenSession, reply) => {
-                    let session = self.open_session();
-                    if let Some(reply) = reply {
-                        let session = Datum::Int(session as i64);
-                        self.leave(None, move || drop(reply.send(Ok(session))));
-                    }
-                }
-                Arrival::Input(input, _) => {
+                Arrival::Input(input, reply) => {
                     // What cannot be done does nothing; who observes the world is told of it.
-                    let _ = self.apply(input);
+                    let _ = self.take_up(input, reply);
                 }
                 Arrival::HostAnswer {
                     actor,
