@@ -9,7 +9,7 @@ use pw_isa::op::{Effects, Op};
 use pw_isa::operand::{ClosureFrame, Frame, Operand, OperandKind};
 use pw_isa::wire::{DecodeError, Decoded, Reader, Writer};
 
-use super::arena::{Arena, Counters};
+use super::arena::{Arena, Counters, Pages};
 use super::graph::{Decoder, Encoder, ProgramTable, Reading};
 use super::parcel::read_programs;
 use super::sandbox::{KEPT_BYTES_MAX, KEPT_MAX, SANDBOXES_MAX, Sandbox, Sandboxes};
@@ -81,7 +81,7 @@ impl Fiber {
     pub fn read(code: &CodeSpace, input: &mut Reader<'_>, stack_bytes_max: u64) -> Decoded<Fiber> {
         let start = input.offset();
         let body = input.blob()?;
-        read_body(code, body, stack_bytes_max, None).map_err(|mut error| {
+        read_body(code, body, stack_bytes_max, Objects::Written).map_err(|mut error| {
             error.offset += start;
             error
         })
@@ -90,7 +90,12 @@ impl Fiber {
     /// The table of programs, then the state.
     pub(super) fn body(&self, code: &CodeSpace) -> Vec<u8> {
         let mut state = Writer::default();
-        let programs = self.write_state(&mut state, code);
+        let mut encoder = Encoder::new(self.heap(code), ProgramTable::default());
+        let roots = self.write_roots(&mut encoder, code);
+        let complete = encoder.objects(&mut state);
+        debug_assert!(complete, "a state has no bound");
+        state.bytes.extend_from_slice(&roots.bytes);
+        let programs = encoder.programs;
         let mut body = Writer::default();
         body.varint(programs.programs.len() as u64);
         for program in programs.programs {
@@ -101,8 +106,8 @@ impl Fiber {
         body.bytes
     }
 
-    fn write_state(&self, out: &mut Writer, code: &CodeSpace) -> ProgramTable {
-        let mut encoder = Encoder::new(self.heap(code), ProgramTable::default());
+    /// Everything but the objects.
+    pub(super) fn write_roots(&self, encoder: &mut Encoder<'_>, code: &CodeSpace) -> Writer {
         let mut roots = Writer::default();
         self.write_counters(&mut roots);
         match self.state {
@@ -141,11 +146,8 @@ impl Fiber {
                 }
             }
         }
-        write_sandboxes(&mut roots, &mut encoder, code, self.sandboxes());
-        let complete = encoder.objects(out);
-        debug_assert!(complete, "a state has no bound");
-        out.bytes.extend_from_slice(&roots.bytes);
-        encoder.programs
+        write_sandboxes(&mut roots, encoder, code, self.sandboxes());
+        roots
     }
 
     fn write_counters(&self, out: &mut Writer) {
@@ -191,17 +193,31 @@ impl Fiber {
             error.offset += start;
             error
         };
-        read_body(code, body, stack_bytes_max, None).map_err(shift)
+        read_body(code, body, stack_bytes_max, Objects::Written).map_err(shift)
     }
 }
 
-/// Reads the body of an image; with an upgrade, what runs its old program goes on in the new one.
+/// Where the objects of a fiber are.
+pub(super) enum Objects<'a> {
+    /// In the body.
+    Written,
+    /// In the body; what runs the old program of an upgrade goes on in the new one.
+    Upgraded(&'a Upgrade),
+    /// In pages.
+    InPlace(Pages),
+}
+
+/// Reads the body of an image.
 pub(super) fn read_body(
     code: &CodeSpace,
     body: &[u8],
     stack_bytes_max: u64,
-    upgrade: Option<&Upgrade>,
+    objects: Objects<'_>,
 ) -> Decoded<Fiber> {
+    let upgrade = match &objects {
+        Objects::Upgraded(upgrade) => Some(*upgrade),
+        Objects::Written | Objects::InPlace(_) => None,
+    };
     let mut input = Reader::new(body);
     let programs = read_programs(code, &mut input)?;
     let reading = Reading {
@@ -214,7 +230,14 @@ pub(super) fn read_body(
         slots: Vec::new(),
         slots_max: stack_bytes_max / cost::SLOT_BYTES,
     };
-    let decoder = Decoder::new(&mut arena, reading, body, &mut input)?;
+    let decoder = match objects {
+        Objects::InPlace(pages) => {
+            Decoder::in_place(&mut arena, reading, pages, body, &mut input)?
+        }
+        Objects::Written | Objects::Upgraded(_) => {
+            Decoder::new(&mut arena, reading, body, &mut input)?
+        }
+    };
     let (gas_used, limits, mut counters) = read_counters(&mut input)?;
     let state = match input.u8()? {
         0 => State::Ready,

@@ -17,6 +17,7 @@ mod graph;
 #[allow(unsafe_code, reason = "it reads files through mappings of them")]
 pub(crate) mod hibernate;
 pub mod image;
+mod paged;
 pub mod parcel;
 pub(crate) mod sandbox;
 pub mod start;

@@ -13,29 +13,39 @@ pub(super) const TEXT_BUFFER: u16 = 1;
 pub(super) const CARD_BYTES: usize = CARD_WORDS * 8;
 
 /// A buffer outside the arena.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Outside {
-    words: Vec<u64>,
+    pub(super) words: Vec<u64>,
     /// Of a text: bytes in use and logical capacity in bytes; otherwise zero.
     pub(super) used: u32,
     pub(super) capacity: u32,
     pub(super) is_text: bool,
     /// Found live by the running collection.
     pub(super) marked: bool,
-    cards: Vec<u8>,
+    /// One byte a card: changed since it was last taken.
+    pub(super) cards: Vec<u8>,
+}
+
+impl Clone for Outside {
+    /// As a clone of the arena, one of which all pages count as changed.
+    fn clone(&self) -> Outside {
+        let text = self.is_text.then_some((self.used, self.capacity));
+        Outside::of(self.words.clone(), text)
+    }
 }
 
 impl Outside {
-    pub(super) fn changed_words(&self) -> usize {
-        self.cards
-            .iter()
-            .map(|card| usize::from(*card))
-            .sum::<usize>()
-            * CARD_WORDS
-    }
-
-    pub(super) fn mark_captured(&mut self) {
-        self.cards.fill(0);
+    /// A buffer of these words; of a text, with its bytes in use and its capacity.
+    pub(super) fn of(words: Vec<u64>, text: Option<(u32, u32)>) -> Outside {
+        let (used, capacity) = text.unwrap_or_default();
+        Outside {
+            cards: vec![1; words.len().div_ceil(CARD_WORDS)],
+            words,
+            used,
+            capacity,
+            is_text: text.is_some(),
+            marked: false,
+        }
     }
 
     pub(super) fn logical_bytes(&self) -> u64 {
@@ -44,16 +54,6 @@ impl Outside {
         } else {
             0
         }
-    }
-
-    /// Whether every word that differs from an older copy of the buffer lies in a marked card.
-    #[cfg(test)]
-    pub(super) fn changes_are_marked(&self, old: Option<&Outside>) -> bool {
-        let old = old.map_or(&[][..], |old| &old.words);
-        let words = self.words.iter().enumerate();
-        words
-            .filter(|(at, word)| old.get(*at) != Some(word))
-            .all(|(at, _)| self.cards[at / CARD_WORDS] == 1)
     }
 
     /// Where its words are.
@@ -105,14 +105,7 @@ impl Arena {
         }
         self.count(logical);
         self.statistics.allocations += 1;
-        let outside = Outside {
-            words: vec![0; words],
-            used,
-            capacity,
-            is_text: text.is_some(),
-            marked: false,
-            cards: vec![1; words.div_ceil(CARD_WORDS)],
-        };
+        let outside = Outside::of(vec![0; words], text);
         let slot = match self.free.as_mut().and_then(|free| free.outside.pop()) {
             Some(slot) => {
                 self.outside[slot as usize] = Some(outside);

@@ -103,6 +103,32 @@ impl Arena {
         used.map(|segment| segment.used).sum()
     }
 
+    /// The logical bytes of the object at an index, and of the buffer that counts with it.
+    pub(super) fn logical_bytes_at(&self, index: usize) -> u64 {
+        let words = &self.words;
+        let header = words[index];
+        match ObjectKind::of(header) {
+            ObjectKind::Pair => cost::PAIR_BYTES,
+            ObjectKind::Cell => cost::CELL_BYTES,
+            ObjectKind::Closure => cost::closure_bytes(u64::from(extra(header))),
+            ObjectKind::Text => cost::short_text_bytes(u64::from(halves(words[index + 1]).0)),
+            ObjectKind::LongText => cost::LONG_TEXT_BYTES,
+            ObjectKind::Bytes => bytes_logical(words[index + 1]),
+            ObjectKind::Vector => {
+                let elements =
+                    Elements::from_number(u64::from(extra(header))).unwrap_or(Elements::Any);
+                Arena::vector_logical(elements, u64::from(halves(words[index + 1]).1))
+            }
+            ObjectKind::Map => cost::MAP_BYTES + cost::map_buffer_bytes(words[index + 2]),
+            ObjectKind::Error => cost::ERROR_BYTES,
+            ObjectKind::Capability => cost::CAPABILITY_BYTES,
+            ObjectKind::Buffer if extra(header) == TEXT_BUFFER => {
+                cost::BUFFER_BYTES + u64::from(halves(words[index + 1]).1)
+            }
+            ObjectKind::Buffer | ObjectKind::Forward => 0,
+        }
+    }
+
     fn choose_evacuated(&mut self) {
         let mut sparse = 0;
         for segment in &mut self.segments {
@@ -162,7 +188,7 @@ impl Collector<'_> {
                 }
             }
         };
-        self.live += self.logical_bytes(new);
+        self.live += self.arena.logical_bytes_at(new);
         self.pending.push(new);
         new
     }
@@ -191,31 +217,6 @@ impl Collector<'_> {
         filled.used = used + words;
         filled.live += words;
         new
-    }
-
-    fn logical_bytes(&self, index: usize) -> u64 {
-        let words = &self.arena.words;
-        let header = words[index];
-        match ObjectKind::of(header) {
-            ObjectKind::Pair => cost::PAIR_BYTES,
-            ObjectKind::Cell => cost::CELL_BYTES,
-            ObjectKind::Closure => cost::closure_bytes(u64::from(extra(header))),
-            ObjectKind::Text => cost::short_text_bytes(u64::from(halves(words[index + 1]).0)),
-            ObjectKind::LongText => cost::LONG_TEXT_BYTES,
-            ObjectKind::Bytes => bytes_logical(words[index + 1]),
-            ObjectKind::Vector => {
-                let elements =
-                    Elements::from_number(u64::from(extra(header))).unwrap_or(Elements::Any);
-                Arena::vector_logical(elements, u64::from(halves(words[index + 1]).1))
-            }
-            ObjectKind::Map => cost::MAP_BYTES + cost::map_buffer_bytes(words[index + 2]),
-            ObjectKind::Error => cost::ERROR_BYTES,
-            ObjectKind::Capability => cost::CAPABILITY_BYTES,
-            ObjectKind::Buffer if extra(header) == TEXT_BUFFER => {
-                cost::BUFFER_BYTES + u64::from(halves(words[index + 1]).1)
-            }
-            ObjectKind::Buffer | ObjectKind::Forward => 0,
-        }
     }
 
     fn scan_pending(&mut self) {

@@ -10,8 +10,9 @@
 //! collections and limits happen; allocation itself cannot fail.
 //!
 //! Every store into an existing object goes through `Arena::barrier`, which marks the object's
-//! 4 KiB page (card) as changed since the last capture.
+//! 4 KiB page (card) as changed since it was last taken ([`Arena::take_pages`]).
 
+mod admit;
 #[cfg(test)]
 mod barrier_tests;
 mod buffer;
@@ -21,15 +22,18 @@ mod embed;
 mod map;
 mod map_index;
 pub(crate) mod object;
+mod pages;
 mod raw;
 mod report;
 mod segment;
 mod text;
 mod vector;
 
+pub(crate) use admit::{Admission, Admitted};
 pub(crate) use data::bytes_logical;
 pub(crate) use map::KeyHasher;
 pub(crate) use object::Elements;
+pub use pages::{PageCursor, Pages};
 pub(crate) use raw::OutsideLayout;
 pub use report::ArenaReport;
 pub(crate) use text::{Piece, Source};
@@ -80,7 +84,7 @@ struct Free {
 }
 
 /// The heap of one actor, or the constants of one program.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Arena {
     /// The address space: a value's bits are a byte offset into it. Word 0 is never used.
     words: Vec<u64>,
@@ -92,7 +96,7 @@ pub struct Arena {
     top: usize,
     end: usize,
     outside: Vec<Option<Outside>>,
-    /// One byte a card: changed since the last capture. Empty while the arena is a single block,
+    /// One byte a card: changed since it was last taken. Empty while the arena is a single block,
     /// which counts as changed altogether.
     cards: Vec<u8>,
     /// What is free to be used again.
@@ -107,6 +111,26 @@ pub struct Arena {
 impl Default for Arena {
     fn default() -> Arena {
         Arena::new()
+    }
+}
+
+impl Clone for Arena {
+    /// The same objects in the same places. Nobody has taken pages of the new arena, so all of them count as changed.
+    fn clone(&self) -> Arena {
+        Arena {
+            words: self.words.clone(),
+            segments: self.segments.clone(),
+            has_gaps: self.has_gaps,
+            top: self.top,
+            end: self.end,
+            outside: self.outside.clone(),
+            cards: vec![1; self.cards.len()],
+            free: self.free.clone(),
+            counters: self.counters,
+            statistics: self.statistics,
+            #[cfg(debug_assertions)]
+            allowance: self.allowance,
+        }
     }
 }
 
@@ -287,38 +311,5 @@ impl Arena {
         if let Some(card) = self.cards.get_mut(index / CARD_WORDS) {
             *card = 1;
         }
-    }
-
-    /// Bytes that changed since [`Arena::mark_captured`], by cards.
-    pub fn changed_bytes(&self) -> u64 {
-        let inside: usize = if self.is_small() {
-            self.top
-        } else {
-            let cards = self.used_ranges().into_iter().map(|(start, end)| {
-                let cards = &self.cards[start / CARD_WORDS..end.div_ceil(CARD_WORDS)];
-                cards.iter().map(|card| usize::from(*card)).sum::<usize>()
-            });
-            cards.sum::<usize>() * CARD_WORDS
-        };
-        let outside: usize = self
-            .outside
-            .iter()
-            .flatten()
-            .map(Outside::changed_words)
-            .sum();
-        (inside + outside) as u64 * 8
-    }
-
-    /// Everything counts as captured from here on: only later stores mark their cards. New objects mark
-    /// none, so the cards where they will lie stay marked.
-    pub fn mark_captured(&mut self) {
-        self.cards.fill(0);
-        if !self.is_small() && self.end > 0 {
-            self.cards[self.top / CARD_WORDS..self.end / CARD_WORDS].fill(1);
-        }
-        self.outside
-            .iter_mut()
-            .flatten()
-            .for_each(Outside::mark_captured);
     }
 }

@@ -21,6 +21,8 @@
 //! and gets more when it is needed. A buffer word is 0 (none), the offset of a Buffer in the arena, or
 //! [`OUTSIDE`] and the number of a buffer outside it.
 
+use pw_isa::Kind;
+
 /// The kind of an object.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
@@ -107,6 +109,22 @@ impl Elements {
     /// The logical bytes of one element.
     pub(crate) const fn bytes(self) -> u64 {
         self.words() as u64 * 8
+    }
+}
+
+/// Whether a value of this kind may name an object of that kind.
+pub(crate) fn fits(kind: Kind, object: ObjectKind) -> bool {
+    match kind {
+        Kind::Symbol | Kind::String => matches!(object, ObjectKind::Text | ObjectKind::LongText),
+        Kind::Bytes => object == ObjectKind::Bytes,
+        Kind::Pair => object == ObjectKind::Pair,
+        Kind::Vector => object == ObjectKind::Vector,
+        Kind::Map => object == ObjectKind::Map,
+        Kind::Closure => object == ObjectKind::Closure,
+        Kind::Capability => object == ObjectKind::Capability,
+        Kind::Error => object == ObjectKind::Error,
+        Kind::Cell => object == ObjectKind::Cell,
+        Kind::Nil | Kind::Bool | Kind::Int | Kind::Float | Kind::ActorId => false,
     }
 }
 

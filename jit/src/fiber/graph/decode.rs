@@ -10,8 +10,8 @@ use pw_isa::{ErrorKind, Kind, cost};
 
 use super::{CONSTANT_TAG, ProgramTable};
 use crate::code_space::CodeSpace;
-use crate::fiber::arena::Arena;
-use crate::fiber::arena::object::{Elements, ObjectKind};
+use crate::fiber::arena::object::{Elements, ObjectKind, fits};
+use crate::fiber::arena::{Admission, Admitted, Arena, Pages};
 use crate::fiber::upgrade::{NewFunction, Source, Upgrade, refused_in};
 use crate::value::Value;
 
@@ -42,6 +42,8 @@ pub(crate) struct Decoder<'a> {
     upgrade: Option<&'a Upgrade>,
     input: &'a [u8],
     pub(super) made: Vec<Made>,
+    /// The objects of an arena that is there as it was, instead of those that were made.
+    admitted: Option<Admitted>,
     /// Long texts to make once their buffers exist: number, length, buffer, place in the input.
     long_texts: Vec<(usize, u32, u32, usize)>,
 }
@@ -54,15 +56,7 @@ impl<'a> Decoder<'a> {
         input: &'a [u8],
         reader: &mut Reader<'a>,
     ) -> Decoded<Decoder<'a>> {
-        let mut decoder = Decoder {
-            arena,
-            code: reading.code,
-            programs: reading.programs,
-            upgrade: reading.upgrade,
-            input,
-            made: Vec::new(),
-            long_texts: Vec::new(),
-        };
+        let mut decoder = Decoder::over(arena, reading, input);
         let count = reader.count(2)?;
         decoder.made.reserve_exact(count);
         for number in 0..count {
@@ -73,6 +67,51 @@ impl<'a> Decoder<'a> {
         decoder.fill()?;
         decoder.refuse_cyclic_pairs()?;
         decoder.index_maps()?;
+        Ok(decoder)
+    }
+
+    fn over(arena: &'a mut Arena, reading: Reading<'a>, input: &'a [u8]) -> Decoder<'a> {
+        Decoder {
+            arena,
+            code: reading.code,
+            programs: reading.programs,
+            upgrade: reading.upgrade,
+            input,
+            made: Vec::new(),
+            admitted: None,
+            long_texts: Vec::new(),
+        }
+    }
+
+    /// Reads values that refer to objects of an arena made of pages; the words where those lie stand at the front of `input`.
+    pub(crate) fn in_place(
+        arena: &'a mut Arena,
+        reading: Reading<'a>,
+        pages: Pages,
+        input: &'a [u8],
+        reader: &mut Reader<'a>,
+    ) -> Decoded<Decoder<'a>> {
+        if (0..).zip(&reading.programs.programs).any(|(number, program)| number != *program) {
+            return Err(reader.error("programs have other numbers here"));
+        }
+        let top = reader.varint32()? as usize;
+        let start = reader.offset();
+        let wrong = |what: String| Self::error_at(start, what);
+        *arena = Arena::from_pages(pages, (top > 0).then_some(top)).map_err(wrong)?;
+        let mut admission = Admission::new(arena, reading.code);
+        for _ in 0..reader.count(1)? {
+            let index = reader.varint32()? as usize;
+            admission.root(index).map_err(wrong)?;
+        }
+        let admitted = admission.finish().map_err(wrong)?;
+        let mut decoder = Decoder::over(arena, reading, input);
+        decoder.made = admitted.maps.iter().map(|place| Made {
+            kind: ObjectKind::Map,
+            place: *place,
+            fields: start,
+        }).collect();
+        decoder.index_maps()?;
+        decoder.admitted = Some(admitted);
         Ok(decoder)
     }
 
@@ -446,6 +485,12 @@ impl<'a> Decoder<'a> {
             Kind::ActorId => Value::actor(input.varint()?),
             _ => {
                 let number = input.varint()?;
+                if let Some(admitted) = &self.admitted {
+                    let found = admitted.value(self.arena, kind, number);
+                    return found.ok_or_else(|| {
+                        input.error(format!("no {} lies at word {number}", kind.name()))
+                    });
+                }
                 let made = usize::try_from(number)
                     .ok()
                     .and_then(|number| self.made.get(number));
@@ -494,20 +539,4 @@ impl<'a> Decoder<'a> {
 /// Whether a byte of UTF-8 is the first of a character.
 fn starts_character(byte: u8) -> bool {
     byte as i8 >= -0x40
-}
-
-/// Whether a value of this kind may name an object of that kind.
-fn fits(kind: Kind, object: ObjectKind) -> bool {
-    match kind {
-        Kind::Symbol | Kind::String => matches!(object, ObjectKind::Text | ObjectKind::LongText),
-        Kind::Bytes => object == ObjectKind::Bytes,
-        Kind::Pair => object == ObjectKind::Pair,
-        Kind::Vector => object == ObjectKind::Vector,
-        Kind::Map => object == ObjectKind::Map,
-        Kind::Closure => object == ObjectKind::Closure,
-        Kind::Capability => object == ObjectKind::Capability,
-        Kind::Error => object == ObjectKind::Error,
-        Kind::Cell => object == ObjectKind::Cell,
-        Kind::Nil | Kind::Bool | Kind::Int | Kind::Float | Kind::ActorId => false,
-    }
 }

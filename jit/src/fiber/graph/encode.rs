@@ -27,6 +27,8 @@ pub(crate) struct Encoder<'a> {
     numbers: HashMap<u64, u64>,
     queue: Vec<Numbered>,
     list: Vec<Value>,
+    /// Objects are named by where they lie, and not written.
+    in_place: bool,
     /// The most bytes that objects may take; beyond them writing stops.
     bytes_max: u64,
     /// Programs and functions of all closures that were written.
@@ -42,7 +44,18 @@ impl<'a> Encoder<'a> {
             queue: Vec::new(),
             bytes_max: u64::MAX,
             list: Vec::new(),
+            in_place: false,
             closures: Vec::new(),
+        }
+    }
+
+    /// An encoder that names objects by the words where they lie in the arena, and leaves it at that; the programs are all that
+    /// there are.
+    pub(crate) fn in_place(heap: Heap<'a>) -> Encoder<'a> {
+        let programs = (0..heap.code.len()).collect();
+        Encoder {
+            in_place: true,
+            ..Encoder::new(heap, ProgramTable { programs })
         }
     }
 
@@ -106,7 +119,18 @@ impl<'a> Encoder<'a> {
         if number == next {
             self.queue.push(what);
         }
-        number
+        if self.in_place { place / 8 } else { number }
+    }
+
+    /// Writes which words the objects lie at that were met.
+    pub(crate) fn places(&self, out: &mut Writer) {
+        out.varint(self.queue.len() as u64);
+        for what in &self.queue {
+            let (Numbered::Object(place) | Numbered::TextBuffer(place)) = what else {
+                unreachable!("what lies in no arena is not written in place");
+            };
+            out.varint(place / 8);
+        }
     }
 
     /// Writes every object that was met, and those that these refer to; false, with the rest missing,

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::{Counterpart, FirstValue, Role, Source, Upgrade};
 use crate::code_space::CodeSpace;
 use crate::fiber::arena::Arena;
+use crate::fiber::image::{Objects, read_body};
 use crate::fiber::parcel::Parcel;
 use crate::fiber::start::{Start, Values};
 use crate::fiber::{Fiber, FrameView, State, UNSET};
@@ -254,7 +255,7 @@ impl Fiber {
     ) -> Result<Fiber, NotMapped> {
         self.belongs_to(code);
         let body = self.body(code);
-        crate::fiber::image::read_body(code, &body, stack_bytes_max, Some(upgrade))
+        read_body(code, &body, stack_bytes_max, Objects::Upgraded(upgrade))
             .map_err(|error| NotMapped(error.what))
     }
 }

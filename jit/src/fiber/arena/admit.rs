@@ -1,0 +1,629 @@
+//! An arena from pages that may be damaged or hostile.
+//!
+//! Pages are memory as it lay there, and the tiers trust memory. So everything that roots reach is looked at before anybody uses it:
+//! objects lie within the arena and do not overlap, values name objects of their kind, buffers have one owner and room for what is in
+//! them, texts are UTF-8, and immutable objects do not contain themselves. What nothing reaches is never read. Work and memory are
+//! proportional to the pages.
+
+use pw_isa::{ErrorKind, Kind, cost};
+
+use super::buffer::{Outside, TEXT_BUFFER};
+use super::data::index_of;
+use super::object::{
+    DELETED, ENTRY_WORDS, Elements, OUTSIDE, ObjectKind, extra, fits, halves, size_words,
+};
+use super::pages::{PagedBuffer, Pages};
+use super::segment::{Age, Segment};
+use super::{Arena, CARD_WORDS, Free, SEGMENT_WORDS, SMALL_WORDS};
+use crate::code_space::CodeSpace;
+use crate::value::{CONSTANT, Value};
+
+/// What is wrong with an object.
+type Checked<T> = Result<T, String>;
+
+/// One bit a word.
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn new(words: usize) -> Bits {
+        Bits(vec![0; words.div_ceil(64)])
+    }
+
+    fn has(&self, at: usize) -> bool {
+        self.0[at / 64] >> (at % 64) & 1 == 1
+    }
+
+    fn set(&mut self, at: usize) {
+        self.0[at / 64] |= 1 << (at % 64);
+    }
+
+    /// Sets a range, none of which may be set; false when one is.
+    fn cover(&mut self, start: usize, end: usize) -> bool {
+        let mut at = start;
+        while at < end {
+            let count = (64 - at % 64).min(end - at);
+            let mask = (u64::MAX >> (64 - count)) << (at % 64);
+            if self.0[at / 64] & mask != 0 {
+                return false;
+            }
+            self.0[at / 64] |= mask;
+            at += count;
+        }
+        true
+    }
+
+    /// How many are set in a range that begins and ends with a word of the table, and what is behind the last.
+    fn count(&self, start: usize, end: usize) -> (usize, usize) {
+        let words = &self.0[start / 64..end.div_ceil(64).min(self.0.len())];
+        let count = words.iter().map(|word| word.count_ones() as usize).sum();
+        let last = words.iter().rposition(|word| *word != 0);
+        let used = last.map_or(0, |last| last * 64 + 64 - words[last].leading_zeros() as usize);
+        (count, used)
+    }
+}
+
+/// An arena whose objects are being looked at.
+pub(crate) struct Admission<'a> {
+    arena: &'a mut Arena,
+    code: &'a CodeSpace,
+    /// Where admitted objects start, and all their words.
+    started: Bits,
+    covered: Bits,
+    /// Immutable objects that are being walked through, and those that were.
+    open: Bits,
+    closed: Bits,
+    /// Outside buffers that were admitted.
+    buffers: Vec<bool>,
+    /// Mutable objects whose content is still to be looked at.
+    pending: Vec<usize>,
+    /// Immutable objects within each other.
+    path: Vec<usize>,
+    /// Buffer, length and characters of long texts.
+    long_texts: Vec<(u64, u32, u32)>,
+    maps: Vec<u64>,
+    /// Logical bytes of all that was admitted.
+    logical: u64,
+}
+
+/// What was found in an arena.
+pub(crate) struct Admitted {
+    /// One bit a word: where objects start.
+    started: Bits,
+    /// The maps in it, whose keys were not looked at, and which have no index.
+    pub(crate) maps: Vec<u64>,
+}
+
+impl Admitted {
+    /// The value of a kind that names the object at a word, if there is such an object.
+    pub(crate) fn value(&self, arena: &Arena, kind: Kind, word: u64) -> Option<Value> {
+        let index = usize::try_from(word).ok()?;
+        let bits = self.started.0.get(index / 64)?;
+        let is_it = bits >> (index % 64) & 1 == 1 && fits(kind, ObjectKind::of(arena.words[index]));
+        is_it.then(|| Value::object(kind, word * 8))
+    }
+}
+
+impl Arena {
+    /// An arena of pages, in which nothing was looked at. It is one block that ends at `top`, or consists of segments.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub(crate) fn from_pages(pages: Pages, top: Option<usize>) -> Checked<Arena> {
+        if !pages.is_dense() {
+            return Err("too little of it was given".to_owned());
+        }
+        let Pages { mut words, buffers, .. } = pages;
+        let slots = buffers.last_key_value().map_or(0, |(slot, _)| slot + 1);
+        let mut arena = Arena::new();
+        arena.outside.resize_with(slots, || None);
+        for (slot, buffer) in buffers {
+            arena.outside[slot] = buffer.complete();
+        }
+        match top {
+            Some(top) if top <= words.len() && (1..=SMALL_WORDS).contains(&top) => {
+                words.truncate(top);
+                (arena.top, arena.end, arena.has_gaps) = (top, top, true);
+            }
+            // Nothing was ever made in it.
+            Some(1) if words.is_empty() => {}
+            Some(top) => return Err(format!("a block of {top} words, {} known", words.len())),
+            None => {
+                let segments = words.len().div_ceil(SEGMENT_WORDS).max(1);
+                words.resize(segments * SEGMENT_WORDS, 0);
+                arena.segments = vec![Segment::new(Age::Old); segments];
+                arena.cards = vec![1; words.len() / CARD_WORDS];
+                arena.top = 0;
+            }
+        }
+        arena.words = words;
+        Ok(arena)
+    }
+}
+
+impl PagedBuffer {
+    /// The buffer; nothing where a part was not given, as of one that nobody refers to.
+    fn complete(self) -> Option<Outside> {
+        let is_complete = self.words.len() == self.length;
+        is_complete.then(|| Outside::of(self.words, self.is_text.then_some((self.used, self.capacity))))
+    }
+}
+
+impl<'a> Admission<'a> {
+    pub(crate) fn new(arena: &'a mut Arena, code: &'a CodeSpace) -> Admission<'a> {
+        let words = arena.words.len();
+        let buffers = vec![false; arena.outside.len()];
+        Admission {
+            arena,
+            code,
+            started: Bits::new(words),
+            covered: Bits::new(words),
+            open: Bits::new(words),
+            closed: Bits::new(words),
+            buffers,
+            pending: Vec::new(),
+            path: Vec::new(),
+            long_texts: Vec::new(),
+            maps: Vec::new(),
+            logical: 0,
+        }
+    }
+
+    /// Looks at the object that starts at a word, and at all that it reaches.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(crate) fn root(&mut self, index: usize) -> Checked<()> {
+        self.admit(index)?;
+        self.walk()
+    }
+
+    /// Frees what was not reached; what was found.
+    ///
+    /// # Errors
+    /// What is wrong with texts.
+    pub(crate) fn finish(mut self) -> Checked<Admitted> {
+        self.check_long_texts()?;
+        let arena = self.arena;
+        let mut free = Free::default();
+        for (number, segment) in arena.segments.iter_mut().enumerate() {
+            let start = number * SEGMENT_WORDS;
+            let (live, used) = self.covered.count(start, start + SEGMENT_WORDS);
+            if live == 0 {
+                *segment = Segment::new(Age::Free);
+                free.segments.push(number as u32);
+            } else {
+                (segment.live, segment.used, segment.has_gaps) = (live, used, true);
+            }
+        }
+        free.segments.reverse();
+        for (slot, is_admitted) in self.buffers.iter().enumerate() {
+            if !is_admitted {
+                arena.outside[slot] = None;
+                free.outside.push(slot as u32);
+            }
+        }
+        if !free.segments.is_empty() || !free.outside.is_empty() {
+            arena.free = Some(Box::new(free));
+        }
+        arena.counters.allocated = self.logical;
+        Ok(Admitted {
+            started: self.started,
+            maps: self.maps,
+        })
+    }
+
+    fn walk(&mut self) -> Checked<()> {
+        loop {
+            while let Some(index) = self.path.last().copied() {
+                if self.open.has(index) {
+                    self.closed.set(index);
+                    self.path.pop();
+                } else {
+                    self.open.set(index);
+                    self.content(index)?;
+                }
+            }
+            let Some(index) = self.pending.pop() else {
+                return Ok(());
+            };
+            self.content(index)?;
+        }
+    }
+
+    /// Looks at what an admitted object refers to.
+    fn content(&mut self, index: usize) -> Checked<()> {
+        let header = self.arena.words[index];
+        match ObjectKind::of(header) {
+            ObjectKind::Pair => {
+                self.part(header >> 16 & 0xffff, index + 1)?;
+                self.part(header >> 32 & 0xffff, index + 2)
+            }
+            ObjectKind::Cell => self.part(header >> 16 & 0xffff, index + 1),
+            ObjectKind::Closure => self.parts(index + 2, usize::from(extra(header))),
+            ObjectKind::Error => {
+                self.is_of(index + 1, Kind::String)?;
+                self.parts(index + 1, 2)
+            }
+            ObjectKind::Capability => {
+                self.is_of(index + 1, Kind::Symbol)?;
+                self.parts(index + 1, 2)
+            }
+            ObjectKind::Vector => {
+                let length = halves(self.arena.words[index + 1]).0 as usize;
+                self.elements(self.arena.words[index + 2], length)
+            }
+            ObjectKind::Map => {
+                let (count, used) = halves(self.arena.words[index + 1]);
+                let buffer = self.arena.words[index + 3];
+                let kept = self.entries(buffer, used as usize)?;
+                if kept == count {
+                    Ok(())
+                } else {
+                    Err(format!("a map of {count} keys with {kept}"))
+                }
+            }
+            ObjectKind::Text
+            | ObjectKind::LongText
+            | ObjectKind::Bytes
+            | ObjectKind::Buffer
+            | ObjectKind::Forward => Ok(()),
+        }
+    }
+
+    fn is_of(&self, at: usize, kind: Kind) -> Checked<()> {
+        let tag = self.arena.words[at];
+        if tag & !CONSTANT == kind as u64 {
+            Ok(())
+        } else {
+            Err(format!("tag {tag} where a {} belongs", kind.name()))
+        }
+    }
+
+    /// Values in words of the arena, tag first.
+    fn parts(&mut self, first: usize, count: usize) -> Checked<()> {
+        for at in (first..).step_by(2).take(count) {
+            self.part(self.arena.words[at], at + 1)?;
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, tag: u64, at: usize) -> Checked<()> {
+        self.value(Value {
+            tag,
+            bits: self.arena.words[at],
+        })
+    }
+
+    /// Values in a buffer.
+    fn elements(&mut self, buffer: u64, count: usize) -> Checked<()> {
+        (0..count).try_for_each(|place| self.element(buffer, place))
+    }
+
+    fn element(&mut self, buffer: u64, place: usize) -> Checked<()> {
+        let words = &self.arena.buffer(buffer)[2 * place..2 * place + 2];
+        self.value(Value {
+            tag: words[0],
+            bits: words[1],
+        })
+    }
+
+    /// Entries of a map in a buffer; how many are not deleted.
+    fn entries(&mut self, buffer: u64, count: usize) -> Checked<u32> {
+        let mut kept = 0;
+        for entry in 0..count {
+            if self.arena.buffer(buffer)[entry * ENTRY_WORDS] != DELETED {
+                self.element(buffer, 2 * entry)?;
+                self.element(buffer, 2 * entry + 1)?;
+                kept += 1;
+            }
+        }
+        Ok(kept)
+    }
+
+    fn value(&mut self, value: Value) -> Checked<()> {
+        let Value { tag, bits } = value;
+        let kind = u8::try_from(tag & !CONSTANT).ok().and_then(Kind::from_tag);
+        let Some(kind) = kind else {
+            return Err(format!("no value has the tag {tag:#x}"));
+        };
+        if tag & CONSTANT != 0 {
+            return self.constant(kind, bits);
+        }
+        match kind {
+            Kind::Int | Kind::Float | Kind::ActorId => Ok(()),
+            Kind::Nil if bits == 0 => Ok(()),
+            Kind::Bool if bits <= 1 => Ok(()),
+            Kind::Nil | Kind::Bool => Err(format!("a {} of {bits}", kind.name())),
+            _ if bits % 8 != 0 => Err(format!("a {} at byte {bits}", kind.name())),
+            _ => {
+                let index = index_of(bits);
+                self.admit(index)?;
+                let object = ObjectKind::of(self.arena.words[index]);
+                if fits(kind, object) {
+                    Ok(())
+                } else {
+                    Err(format!("a {} that is a {object:?}", kind.name()))
+                }
+            }
+        }
+    }
+
+    fn constant(&self, kind: Kind, bits: u64) -> Checked<()> {
+        let (offset, program) = halves(bits);
+        let is_text = |kind| matches!(kind, Kind::String | Kind::Symbol);
+        let found = (program < self.code.len()).then(|| {
+            let objects = &self.code.program(program).objects;
+            let found = objects.binary_search_by_key(&offset, |(_, offset)| *offset);
+            found.is_ok_and(|at| objects[at].0 == kind || is_text(objects[at].0) && is_text(kind))
+        });
+        if found == Some(true) {
+            Ok(())
+        } else {
+            Err(format!("program {program} has no {} at {offset}", kind.name()))
+        }
+    }
+
+    /// Looks at the object that starts at a word itself, unless that was done; what it refers to is looked at later.
+    fn admit(&mut self, index: usize) -> Checked<()> {
+        if index >= self.arena.words.len() {
+            return Err(format!("an object at word {index}"));
+        }
+        if self.started.has(index) {
+            if !self.open.has(index) && self.is_immutable(index) {
+                // It waits for its turn, below what was found since: it has to come first, or a circle would not be seen.
+                self.path.push(index);
+            }
+            return if self.open.has(index) && !self.closed.has(index) {
+                Err("an immutable object that contains itself".to_owned())
+            } else {
+                Ok(())
+            };
+        }
+        let kind = self.cover(index)?;
+        self.check(kind, index)?;
+        self.logical += self.arena.logical_bytes_at(index);
+        match kind {
+            ObjectKind::Pair | ObjectKind::Error | ObjectKind::Capability => self.path.push(index),
+            ObjectKind::Cell | ObjectKind::Closure | ObjectKind::Map => self.pending.push(index),
+            ObjectKind::Vector if extra(self.arena.words[index]) == Elements::Any as u16 => {
+                self.pending.push(index);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn is_immutable(&self, index: usize) -> bool {
+        matches!(
+            ObjectKind::of(self.arena.words[index]),
+            ObjectKind::Pair | ObjectKind::Error | ObjectKind::Capability
+        )
+    }
+
+    /// Takes the words of an object, which must be no other's; its kind.
+    fn cover(&mut self, index: usize) -> Checked<ObjectKind> {
+        let header = self.arena.words[index];
+        let Some(kind) = ObjectKind::from_number(header as u8) else {
+            return Err(format!("no object starts at word {index}"));
+        };
+        let words = size_words(header);
+        let room = if self.arena.is_small() {
+            self.arena.words.len() - index
+        } else {
+            SEGMENT_WORDS - index % SEGMENT_WORDS
+        };
+        if index == 0 || words == 0 || words > room {
+            return Err(format!("an object of {words} words at word {index}"));
+        }
+        if !self.covered.cover(index, index + words) {
+            return Err(format!("two objects at word {index}"));
+        }
+        self.started.set(index);
+        Ok(kind)
+    }
+
+    /// Whether an object of a kind and a size is one by itself, with its buffers.
+    fn check(&mut self, kind: ObjectKind, index: usize) -> Checked<()> {
+        let header = self.arena.words[index];
+        let words = size_words(header);
+        let right = |is_right: bool| {
+            let text = || format!("a {kind:?} of {words} words that is none");
+            if is_right { Ok(()) } else { Err(text()) }
+        };
+        match kind {
+            ObjectKind::Pair | ObjectKind::Cell => Ok(()),
+            ObjectKind::Closure => {
+                right(words == 2 + 2 * usize::from(extra(header)))?;
+                self.check_closure(index)
+            }
+            ObjectKind::Text => {
+                right(words >= 2)?;
+                self.check_text(index, words)
+            }
+            ObjectKind::LongText => {
+                right(words == 3)?;
+                let (length, characters) = halves(self.arena.words[index + 1]);
+                right(u64::from(length) > cost::TEXT_INLINE_MAX)?;
+                let buffer = self.arena.words[index + 2];
+                self.text_buffer(buffer)?;
+                self.long_texts.push((buffer, length, characters));
+                Ok(())
+            }
+            ObjectKind::Bytes => {
+                right(words == 3)?;
+                let length = self.arena.words[index + 1];
+                right(length <= cost::LENGTH_MAX)?;
+                self.buffer(self.arena.words[index + 2], length.div_ceil(8))
+            }
+            ObjectKind::Vector => {
+                let elements = Elements::from_number(u64::from(extra(header)));
+                let (length, capacity) = match words {
+                    3 => halves(self.arena.words[index + 1]),
+                    _ => return right(false),
+                };
+                let is_flat = elements.is_some_and(|elements| elements != Elements::Any);
+                right(length <= capacity && !(capacity == 0 && is_flat))?;
+                let each = elements.map_or(0, Elements::words) as u64;
+                right(each > 0)?;
+                self.buffer(self.arena.words[index + 2], u64::from(length) * each)
+            }
+            ObjectKind::Map => {
+                right(words == 5)?;
+                let used = u64::from(halves(self.arena.words[index + 1]).1);
+                let capacity = self.arena.words[index + 2];
+                right(used <= capacity && capacity <= cost::LENGTH_MAX / 4)?;
+                // The index is made anew: it depends on the secret of the code space.
+                self.arena.words[index + 4] = 0;
+                self.maps.push(index as u64 * 8);
+                self.buffer(self.arena.words[index + 3], used * ENTRY_WORDS as u64)
+            }
+            ObjectKind::Error => {
+                let number = u8::try_from(extra(header)).ok();
+                right(words == 5 && number.and_then(ErrorKind::from_tag).is_some())
+            }
+            ObjectKind::Capability => right(words == 5),
+            // Nothing but its owner refers to one.
+            ObjectKind::Buffer | ObjectKind::Forward => right(false),
+        }
+    }
+
+    fn check_closure(&self, index: usize) -> Checked<()> {
+        let (function, program) = halves(self.arena.words[index + 1]);
+        let captures = (program < self.code.len())
+            .then(|| self.code.program(program).program())
+            .and_then(|program| program.functions.get(function as usize))
+            .map(|function| function.captures);
+        if captures == Some(extra(self.arena.words[index])) {
+            Ok(())
+        } else {
+            Err(format!("a closure of function {function} of program {program}"))
+        }
+    }
+
+    fn check_text(&self, index: usize, words: usize) -> Checked<()> {
+        let (length, characters) = halves(self.arena.words[index + 1]);
+        let bytes: &[u8] = bytemuck::cast_slice(&self.arena.words[index + 2..index + words]);
+        let text = bytes.get(..length as usize);
+        let text = text.and_then(|text| std::str::from_utf8(text).ok());
+        let rest = bytes.get(length as usize..).unwrap_or_default();
+        let is_right = u64::from(length) <= cost::TEXT_INLINE_MAX
+            && rest.len() < 8
+            && rest.iter().all(|byte| *byte == 0)
+            && text.is_some_and(|text| text.chars().count() == characters as usize);
+        if is_right {
+            Ok(())
+        } else {
+            Err(format!("a text of {length} bytes that is none"))
+        }
+    }
+
+    /// Looks at a buffer that has no owner yet and must have room for so many words.
+    fn buffer(&mut self, buffer: u64, words: u64) -> Checked<()> {
+        let room = if buffer == 0 {
+            0
+        } else if buffer & OUTSIDE != 0 {
+            let slot = self.outside(buffer)?;
+            if std::mem::replace(&mut self.buffers[slot], true) {
+                return Err(format!("two owners of the buffer in slot {slot}"));
+            }
+            let outside = self.arena.outside(buffer);
+            if outside.is_text {
+                return Err("the buffer of a text that is another's".to_owned());
+            }
+            outside.physical_words()
+        } else {
+            self.inside(buffer, 0)?
+        };
+        if words <= room as u64 {
+            Ok(())
+        } else {
+            Err(format!("a buffer of {room} words for {words}"))
+        }
+    }
+
+    /// The slot of a buffer outside.
+    fn outside(&self, buffer: u64) -> Checked<usize> {
+        let slot = usize::try_from(buffer & !OUTSIDE).unwrap_or(usize::MAX);
+        match self.arena.outside.get(slot) {
+            Some(Some(_)) => Ok(slot),
+            _ => Err(format!("no buffer in slot {slot}")),
+        }
+    }
+
+    /// Takes the words of a buffer inside; the room in it, in words.
+    fn inside(&mut self, buffer: u64, flag: u16) -> Checked<usize> {
+        let index = usize::try_from(buffer / 8).unwrap_or(usize::MAX);
+        if buffer % 8 != 0 || index >= self.arena.words.len() {
+            return Err(format!("a buffer at byte {buffer}"));
+        }
+        let kind = self.cover(index)?;
+        let header = self.arena.words[index];
+        let words = size_words(header);
+        if kind == ObjectKind::Buffer && extra(header) == flag && words >= 2 {
+            Ok(words - 2)
+        } else {
+            Err(format!("no buffer starts at word {index}"))
+        }
+    }
+
+    /// Looks at the buffer of a text, which may be that of others too.
+    fn text_buffer(&mut self, buffer: u64) -> Checked<()> {
+        if buffer & OUTSIDE != 0 {
+            let slot = self.outside(buffer)?;
+            if std::mem::replace(&mut self.buffers[slot], true) {
+                // A buffer of something else is none of a text.
+                return if self.arena.outside(buffer).is_text {
+                    Ok(())
+                } else {
+                    Err(format!("two owners of the buffer in slot {slot}"))
+                };
+            }
+            self.logical += self.arena.outside(buffer).logical_bytes();
+            if !self.arena.outside(buffer).is_text {
+                return Err("a text in a buffer that is none of a text".to_owned());
+            }
+        } else {
+            let index = index_of(buffer);
+            let is_known = buffer % 8 == 0
+                && index < self.arena.words.len()
+                && self.started.has(index)
+                && self.arena.words[index] as u8 == ObjectKind::Buffer as u8
+                && extra(self.arena.words[index]) == TEXT_BUFFER;
+            if is_known {
+                return Ok(());
+            }
+            self.inside(buffer, TEXT_BUFFER)?;
+            self.logical += self.arena.logical_bytes_at(index);
+        }
+        let (used, capacity) = self.arena.text_buffer_state(buffer);
+        let bytes = self.arena.buffer_bytes(buffer);
+        if used > capacity || capacity as usize > bytes.len() {
+            return Err(format!("{used} bytes in the buffer of a text, {capacity} fit"));
+        }
+        match std::str::from_utf8(&bytes[..used as usize]) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("a text: {error}")),
+        }
+    }
+
+    /// Whether long texts are what their buffers begin with; characters of a buffer are counted once.
+    fn check_long_texts(&mut self) -> Checked<()> {
+        let mut texts = std::mem::take(&mut self.long_texts);
+        texts.sort_unstable();
+        let mut counted = (0, 0, 0);
+        for (buffer, length, characters) in texts {
+            let text = std::str::from_utf8(self.arena.text_buffer_bytes(buffer)).unwrap_or_default();
+            if counted.0 != buffer {
+                counted = (buffer, 0, 0);
+            }
+            let Some(added) = text.get(counted.1..length as usize) else {
+                return Err(format!("a text of {length} bytes in a buffer of {}", text.len()));
+            };
+            counted = (buffer, length as usize, counted.2 + added.chars().count());
+            if counted.2 != characters as usize {
+                return Err(format!("a text of {characters} characters with {}", counted.2));
+            }
+        }
+        Ok(())
+    }
+}
