@@ -61,6 +61,8 @@ struct Mode {
     profiled: bool,
     /// Ticks after which the process of the world ends for the first time, as it were, and another recovers it; 0 for never.
     crashes: u64,
+    /// Bytes of objects from which on an actor is captured page by page.
+    paged_bytes: u64,
 }
 
 const REFERENCE: Mode = Mode {
@@ -71,6 +73,7 @@ const REFERENCE: Mode = Mode {
     images: 0,
     profiled: false,
     crashes: 0,
+    paged_bytes: u64::MAX,
 };
 const INTERPRETER: Mode = Mode {
     name: "interpreter",
@@ -83,7 +86,7 @@ fn eager() -> JitSettings {
 }
 
 /// Everything but the reference on one thread.
-const MODES: [Mode; 11] = [
+const MODES: [Mode; 12] = [
     INTERPRETER,
     Mode {
         name: "interpreter, 2 threads",
@@ -130,10 +133,17 @@ const MODES: [Mode; 11] = [
         ..INTERPRETER
     },
     Mode {
-        name: "native, 2 threads, recovered",
+        name: "interpreter, recovered from pages",
+        crashes: 7,
+        paged_bytes: 0,
+        ..INTERPRETER
+    },
+    Mode {
+        name: "native, 2 threads, recovered from pages",
         jit: Some(eager),
         threads: 2,
         crashes: 11,
+        paged_bytes: 0,
         ..INTERPRETER
     },
     Mode {
@@ -219,7 +229,7 @@ fn builder(mode: Mode, settings: WorldSettings, printed: &Printed) -> WorldBuild
 }
 
 /// A world whose history is kept in memory, with checkpoints all the time.
-fn kept(builder: WorldBuilder, disk: &MemoryDisk) -> World {
+fn kept(builder: WorldBuilder, disk: &MemoryDisk, paged_bytes: u64) -> World {
     let settings = HistorySettings {
         durability: Durability::Memory,
         checkpoint_ticks: 5,
@@ -227,6 +237,7 @@ fn kept(builder: WorldBuilder, disk: &MemoryDisk) -> World {
         increments: 2,
         horizon_ticks: 3,
         capture_bytes: 300,
+        paged_bytes,
     };
     builder.keep(Arc::new(disk.clone()), settings).unwrap().0
 }
@@ -236,7 +247,7 @@ fn run(file: &ProgramFile, case: &Case, mode: Mode, settings: WorldSettings) -> 
     let begin = || builder(mode, settings, &printed);
     let mut disk = MemoryDisk::default();
     let mut world = if mode.crashes > 0 {
-        kept(begin(), &disk)
+        kept(begin(), &disk, mode.paged_bytes)
     } else {
         begin().build().unwrap()
     };
@@ -253,7 +264,7 @@ fn run(file: &ProgramFile, case: &Case, mode: Mode, settings: WorldSettings) -> 
             crashed_at = world.ticks();
             disk = disk.copy();
             drop(world);
-            world = kept(begin(), &disk);
+            world = kept(begin(), &disk, mode.paged_bytes);
         }
         if mode.images > 0 && world.ticks().is_multiple_of(mode.images) {
             world.renew_from_images().unwrap();

@@ -1,6 +1,8 @@
 //! An actor's state as bytes: what decides what it does next.
 
 use pw_isa::wire::Decoded;
+use pw_jit::Fiber;
+use pw_jit::fiber::arena::Pages;
 
 use super::{Actor, Body, Due, Outgoing, QuotaKind, Rare, Status, Wait};
 use crate::portable::{In, Out, Portable, portable};
@@ -17,6 +19,26 @@ portable!(enum Wait {
     3 => Host { request },
     4 => Debt(status),
 });
+
+impl Actor {
+    /// Writes all but its objects, of which pages were taken.
+    pub(crate) fn put_rest(&self, out: &mut Out<'_>) {
+        let Actor { id, fiber, body } = self;
+        id.put(out);
+        fiber.write_rest(out.code, &mut out.to);
+        body.put(out);
+    }
+
+    /// Reads what [`Actor::put_rest`] wrote.
+    pub(crate) fn get_rest(input: &mut In<'_>, pages: Pages) -> Decoded<Actor> {
+        let stack_bytes_max = input.shared.stack_bytes_max;
+        Ok(Actor {
+            id: Portable::get(input)?,
+            fiber: Fiber::read_rest(input.code, &mut input.from, stack_bytes_max, pages)?,
+            body: Portable::get(input)?,
+        })
+    }
+}
 
 impl Portable for Body {
     fn put(&self, out: &mut Out<'_>) {

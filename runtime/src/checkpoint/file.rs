@@ -17,6 +17,9 @@
 //! | | | content |
 //!
 //! The last block says how many blocks and actors there are: a file without it was not finished.
+//!
+//! Of actors with many objects there are pages, which are written before anybody knows the tick of the checkpoint: so its head is
+//! written last. Pages stand before the rest of their actor, a later one in place of an earlier one, also of a checkpoint before.
 
 use pw_isa::wire::{Decoded, Reader, Writer};
 
@@ -28,7 +31,8 @@ const MAGIC: [u8; 4] = *b"PWC1";
 /// | version | change |
 /// |---|---|
 /// | 1 | first |
-const VERSION: u16 = 1;
+/// | 2 | pages of actors, and actors that consist of pages and a rest |
+const VERSION: u16 = 2;
 /// Bytes of a head.
 pub(super) const HEAD_BYTES: usize = 4 + 2 + 2 + 8 + 8 + 8 + 1 + 8 + 32;
 
@@ -66,8 +70,9 @@ impl Head {
             return Err(input.error("not a checkpoint: it does not start with PWC1"));
         }
         let version = input.u16()?;
-        if version != VERSION {
-            return Err(input.error(format!("version {version}; this reader knows {VERSION}")));
+        if !(1..=VERSION).contains(&version) {
+            let text = format!("version {version}; this reader knows 1 to {VERSION}");
+            return Err(input.error(text));
         }
         let semantics = input.u16()?;
         let (ticks, journal, outputs) = (input.u64()?, input.u64()?, input.u64()?);
@@ -103,6 +108,10 @@ pub(crate) enum BlockKind {
     Gone = 3,
     /// The end: blocks before it and actors, as varints.
     End = 4,
+    /// Pages of an actor's objects: its number as a varint, and the pages.
+    Pages = 5,
+    /// Actors without their objects, of which there are pages: each its number as a varint, and its bytes as a blob.
+    Paged = 6,
 }
 
 /// A block on its way to a file.
@@ -110,6 +119,15 @@ pub(crate) enum BlockKind {
 pub(crate) struct Block {
     pub(crate) kind: BlockKind,
     pub(crate) bytes: Vec<u8>,
+}
+
+/// What comes on its way to a file.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// A block that is not the last.
+    Block(Block),
+    /// The last, and what the checkpoint says first.
+    End(Head, Block),
 }
 
 fn block_hash(kind: u8, place: u64, bytes: &[u8]) -> [u8; 32] {
@@ -139,6 +157,10 @@ pub(super) struct File<'a> {
     pub(super) sections: &'a [u8],
     /// Actors with their bytes.
     pub(super) actors: Vec<(u64, &'a [u8])>,
+    /// Actors with the bytes of their rest.
+    pub(super) paged: Vec<(u64, &'a [u8])>,
+    /// Pages, in their order, by the actor that they are of.
+    pub(super) pages: Vec<(u64, &'a [u8])>,
     pub(super) gone: Vec<u64>,
 }
 
@@ -150,6 +172,8 @@ pub(super) fn read(bytes: &[u8]) -> Decoded<File<'_>> {
         head,
         sections: &[],
         actors: Vec::new(),
+        paged: Vec::new(),
+        pages: Vec::new(),
         gone: Vec::new(),
     };
     let mut blocks = 0;
@@ -168,10 +192,18 @@ pub(super) fn read(bytes: &[u8]) -> Decoded<File<'_>> {
         let mut parts = Reader::new(content);
         match kind {
             1 => file.sections = content,
-            2 => {
+            2 | 6 => {
+                let actors = match kind {
+                    2 => &mut file.actors,
+                    _ => &mut file.paged,
+                };
                 while parts.remaining() > 0 {
-                    file.actors.push((parts.varint()?, parts.blob()?));
+                    actors.push((parts.varint()?, parts.blob()?));
                 }
+            }
+            5 => {
+                let id = parts.varint()?;
+                file.pages.push((id, parts.take(parts.remaining())?));
             }
             3 => {
                 while parts.remaining() > 0 {
@@ -181,7 +213,7 @@ pub(super) fn read(bytes: &[u8]) -> Decoded<File<'_>> {
             4 => {
                 let counts = (parts.varint()?, parts.varint()?);
                 parts.finish()?;
-                if counts != (blocks, file.actors.len() as u64) {
+                if counts != (blocks, (file.actors.len() + file.paged.len()) as u64) {
                     return Err(input.error("blocks are missing"));
                 }
                 input.finish()?;

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::file::{Block, BlockKind, Head, block_head};
+use super::file::{Block, BlockKind, HEAD_BYTES, Head, Part, block_head};
 use pw_isa::wire::Writer;
 use pw_jit::CodeSpace;
 
@@ -29,12 +29,6 @@ pub(crate) struct KeeperSettings {
     pub(crate) syncs: bool,
 }
 
-/// A checkpoint to be written.
-struct Job {
-    head: Head,
-    blocks: Receiver<Block>,
-}
-
 /// What has become of the checkpoints.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
@@ -51,7 +45,7 @@ pub(crate) struct Published {
 /// What writes checkpoints.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    jobs: Option<Sender<Job>>,
+    jobs: Option<Sender<Receiver<Part>>>,
     published: Arc<(Mutex<Published>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
@@ -63,23 +57,23 @@ impl Keeper {
     /// Those of the disk, and when there is no thread for it.
     pub(crate) fn new(disk: Arc<dyn Disk>, settings: KeeperSettings) -> io::Result<Keeper> {
         let mut kept = heads_of(&*disk)?;
-        let (jobs, incoming) = channel::<Job>();
+        let (jobs, incoming) = channel::<Receiver<Part>>();
         let published = Arc::<(Mutex<Published>, Condvar)>::default();
         let told = Arc::clone(&published);
         let builder = std::thread::Builder::new().name("pw checkpoint".to_owned());
         let thread = builder.spawn(move || {
-            for job in incoming {
-                let head = job.head;
+            for parts in incoming {
                 let written = AssertUnwindSafe(|| {
-                    write(&*disk, settings, head, job.blocks)?;
-                    retire(&*disk, settings, &mut kept, head)
+                    let head = write(&*disk, settings, parts)?;
+                    let journal = retire(&*disk, settings, &mut kept, head)?;
+                    Ok((head, journal))
                 });
                 let done = catch_unwind(written)
                     .unwrap_or_else(|_| Err(io::Error::other("its thread panicked")));
                 let (published, changed) = &*told;
                 let mut published = published.lock().unwrap_or_else(PoisonError::into_inner);
                 match done {
-                    Ok(journal) => {
+                    Ok((head, journal)) => {
                         published.newest = Some(head.ticks);
                         published.journal = journal;
                         published.error = None;
@@ -98,12 +92,12 @@ impl Keeper {
         })
     }
 
-    /// A checkpoint begins: where its blocks go. It is published when all have come, and given up when they end before.
-    pub(crate) fn begin(&self, head: Head) -> SyncSender<Block> {
-        let (to, blocks) = sync_channel(BLOCKS_WAITING);
+    /// A checkpoint begins: where its parts go. It is published when the last has come, and given up when they end before.
+    pub(crate) fn begin(&self) -> SyncSender<Part> {
+        let (to, parts) = sync_channel(BLOCKS_WAITING);
         if let Some(jobs) = &self.jobs {
-            // If the thread is gone, so is the receiver of the blocks: who sends them learns of it.
-            let _ = jobs.send(Job { head, blocks });
+            // If the thread is gone, so is the receiver of the parts: who sends them learns of it.
+            let _ = jobs.send(parts);
         }
         to
     }
@@ -154,65 +148,69 @@ pub(crate) fn write_whole(disk: &dyn Disk, state: &SystemCheckpoint) -> io::Resu
         system: state.global_state.bytes.clone(),
         capabilities: state.capability_state.bytes.clone(),
     };
-    let mut blocks = vec![Block {
+    let mut parts = vec![Part::Block(Block {
         kind: BlockKind::Sections,
         bytes: bytes_of(&CodeSpace::default(), &sections),
-    }];
+    })];
     let mut end = Writer::default();
     for (id, actor) in &state.actor_states {
         let mut out = Writer::default();
         out.varint(id.0);
         out.blob(&actor.bytes);
         let kind = BlockKind::Actors;
-        blocks.push(Block {
+        parts.push(Part::Block(Block {
             kind,
             bytes: out.bytes,
-        });
+        }));
     }
-    end.varint(blocks.len() as u64);
+    end.varint(parts.len() as u64);
     end.varint(state.actor_states.len() as u64);
-    blocks.push(Block {
+    let end = Block {
         kind: BlockKind::End,
         bytes: end.bytes,
-    });
+    };
+    parts.push(Part::End(head, end));
     let settings = KeeperSettings {
         kept: 1,
         syncs: false,
     };
-    write(disk, settings, head, blocks)
+    write(disk, settings, parts).map(drop)
 }
 
 /// Writes a checkpoint, and publishes it.
 fn write(
     disk: &dyn Disk,
     settings: KeeperSettings,
-    head: Head,
-    blocks: impl IntoIterator<Item = Block>,
-) -> io::Result<()> {
+    parts: impl IntoIterator<Item = Part>,
+) -> io::Result<Head> {
     let mut file = disk.create(UNFINISHED)?;
-    let name = name_of(head.ticks);
-    let head = head.to_bytes();
-    file.write_at(0, &head)?;
-    let mut offset = head.len() as u64;
-    let mut is_complete = false;
-    for block in blocks {
+    let mut offset = HEAD_BYTES as u64;
+    let mut said = None;
+    for part in parts {
+        let block = match part {
+            Part::Block(block) => block,
+            Part::End(head, block) => {
+                said = Some(head);
+                block
+            }
+        };
         let head = block_head(&block, offset);
         file.write_at(offset, &head)?;
         file.write_at(offset + head.len() as u64, &block.bytes)?;
         offset += (head.len() + block.bytes.len()) as u64;
-        is_complete |= block.kind == BlockKind::End;
     }
-    if !is_complete {
+    let Some(head) = said else {
         return Err(io::Error::other("the world ended before its checkpoint"));
-    }
+    };
+    file.write_at(0, &head.to_bytes())?;
     if settings.syncs {
         file.sync()?;
     }
-    disk.rename(UNFINISHED, &name)?;
+    disk.rename(UNFINISHED, &name_of(head.ticks))?;
     if settings.syncs {
         disk.sync_names()?;
     }
-    Ok(())
+    Ok(head)
 }
 
 /// Removes checkpoints that are not kept any more; the first record of the journal that is still needed.

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use std::borrow::Cow;
+
 use pw_isa::wire::{DecodeError, Reader};
+use pw_jit::fiber::arena::Pages;
 
 use super::RecoveryError;
 use super::file::{self, Head};
@@ -63,18 +66,99 @@ pub struct CheckpointInfo {
     pub bytes: usize,
 }
 
+/// An actor as it was written.
+#[derive(Debug)]
+pub(crate) struct SavedActor<'a> {
+    pub(crate) bytes: Cow<'a, [u8]>,
+    /// Its objects, if they are not among its bytes.
+    pub(crate) pages: Option<Pages>,
+}
+
+/// Actors that were written, some of them page by page.
+#[derive(Debug, Default)]
+struct SavedActors {
+    /// Those that are whole, and the rests of those that are not.
+    whole: BTreeMap<u64, Vec<u8>>,
+    rests: BTreeMap<u64, Vec<u8>>,
+    pages: BTreeMap<u64, Pages>,
+    /// Words that may lie between those that were given of an actor.
+    spare: usize,
+}
+
+/// How many words may lie between given ones for each byte that was given.
+const SPARE_WORDS: usize = 2;
+
+impl SavedActors {
+    /// Adds what a file has.
+    fn add(&mut self, file: &file::File<'_>, bytes: usize) -> Result<(), DecodeError> {
+        self.spare += bytes * SPARE_WORDS;
+        for (id, pages) in &file.pages {
+            let known = self.pages.entry(*id).or_default();
+            known.add(&mut Reader::new(pages), &mut self.spare)?;
+        }
+        for gone in &file.gone {
+            self.whole.remove(gone);
+            self.rests.remove(gone);
+            self.pages.remove(gone);
+        }
+        for (id, bytes) in &file.actors {
+            self.whole.insert(*id, bytes.to_vec());
+            self.rests.remove(id);
+            self.pages.remove(id);
+        }
+        for (id, bytes) in &file.paged {
+            self.rests.insert(*id, bytes.to_vec());
+            self.whole.remove(id);
+        }
+        Ok(())
+    }
+
+    /// All of them, by rising number.
+    fn into_iter(self) -> impl Iterator<Item = (u64, SavedActor<'static>)> {
+        let SavedActors {
+            whole,
+            rests,
+            mut pages,
+            ..
+        } = self;
+        let saved = |bytes, pages| SavedActor {
+            bytes: Cow::Owned(bytes),
+            pages,
+        };
+        let whole = whole.into_iter();
+        let whole = whole.map(move |(id, bytes)| (id, saved(bytes, None)));
+        let paged = rests.into_iter().map(move |(id, bytes)| {
+            let pages = pages.remove(&id).unwrap_or_default();
+            (id, saved(bytes, Some(pages)))
+        });
+        whole.chain(paged)
+    }
+}
+
 /// A state that was read from one checkpoint or more.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) head: Head,
-    pub(crate) sections: Vec<u8>,
-    pub(crate) actors: BTreeMap<u64, Vec<u8>>,
+    sections: Vec<u8>,
+    actors: SavedActors,
     /// Newer checkpoints that could not be used, and why: of themselves, or of those that they stand on.
     pub(crate) flaws: Vec<CheckpointFlaw>,
     /// The names of their files.
     pub(crate) unusable: Vec<String>,
     /// The files, the full one first.
     pub(crate) files: Vec<CheckpointInfo>,
+}
+
+impl Loaded {
+    /// What belongs to no actor, and all actors.
+    pub(crate) fn into_state(
+        self,
+    ) -> (
+        Vec<u8>,
+        impl Iterator<Item = (u64, SavedActor<'static>)>,
+    ) {
+        (self.sections, self.actors.into_iter())
+    }
 }
 
 /// Checkpoints that may stand on each other.
@@ -101,17 +185,13 @@ fn chain(disk: &dyn Disk, ticks: u64, most: usize) -> Result<Loaded, CheckpointF
         }
         None => Default::default(),
     };
-    for gone in &file.gone {
-        actors.remove(gone);
-    }
-    for (id, bytes) in &file.actors {
-        actors.insert(*id, bytes.to_vec());
-    }
+    let added = actors.add(&file, bytes.len());
+    added.map_err(|error| flaw(format!("pages: {error}")))?;
     files.push(CheckpointInfo {
         name,
         ticks,
         base: file.head.base,
-        actors: file.actors.len(),
+        actors: file.actors.len() + file.paged.len(),
         gone: file.gone.len(),
         bytes: bytes.len(),
     });

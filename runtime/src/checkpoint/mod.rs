@@ -14,10 +14,10 @@ mod load;
 mod sections;
 mod system;
 
-pub(crate) use file::{Block, BlockKind, Head};
+pub(crate) use file::{Block, BlockKind, Head, Part};
 pub(crate) use keeper::{Keeper, KeeperSettings, write_whole};
 pub use load::{CheckpointFlaw, CheckpointInfo};
-pub(crate) use load::{Loaded, infos, load, names_of};
+pub(crate) use load::{SavedActor, infos, load, names_of};
 pub(crate) use sections::Sections;
 pub use sections::{
     SerializedActorState, SerializedCapabilityState, SerializedSystemState, SystemCheckpoint,

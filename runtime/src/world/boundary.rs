@@ -16,6 +16,7 @@ impl World {
     pub(super) fn boundary(&mut self) {
         let mut ran = std::mem::take(&mut self.scratch.ran);
         let mut deeds = std::mem::take(&mut self.scratch.out.deeds);
+        self.note_sizes(&ran);
         if !self.pools.is_empty() {
             ran.iter().for_each(|(id, _)| self.settle_lease(*id));
         }

@@ -3,7 +3,7 @@
 //! A *mark* begins a capture: what belongs to no actor is written at once, and of the actors only their numbers are known. Each is
 //! written as it was at the mark, before it changes for the first time after it, or when the world has time for it between
 //! ticks. So a mark costs the same for few actors and for many. Which actors have changed since the mark before is known too: an
-//! increment has only these.
+//! increment has only these. Of actors with many objects most is written before the mark: see [`super::pages`].
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -11,14 +11,15 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use pw_isa::wire::Writer;
 
 use super::World;
+use super::pages::{Large, Paging};
 use crate::actor::{Actor, ActorId};
-use crate::checkpoint::{Block, BlockKind};
+use crate::checkpoint::{Block, BlockKind, Head, Part};
 use crate::portable::bytes_of;
 
 /// Bytes of actors in a block.
 const BLOCK_BYTES: usize = 1 << 20;
 /// Full blocks that wait to be taken, beyond which only what changes is captured.
-const BLOCKS_MAX: usize = 16;
+pub(super) const BLOCKS_MAX: usize = 16;
 
 /// What is known about changes since the last mark.
 ///
@@ -26,41 +27,70 @@ const BLOCKS_MAX: usize = 16;
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     /// The number of the last mark.
-    mark: u32,
+    pub(super) mark: u32,
     changed: Vec<ActorId>,
     gone: Vec<ActorId>,
-    capture: Option<Capture>,
+    pub(super) capture: Option<Capture>,
     /// Whether the next capture has to be of everything.
     is_broken: bool,
+    /// Actors with many objects.
+    pub(super) large: Large,
 }
 
 /// A capture that is not complete.
 #[derive(Debug)]
-struct Capture {
-    wanted: Wanted,
+pub(super) struct Capture {
+    /// Whether it is of everything, or of what has changed since the last one.
+    pub(super) everything: bool,
+    pub(super) stage: Stage,
     /// Actors that are captured, up to a full block.
     open: Writer,
     /// How many are captured in all.
-    actors: u64,
+    pub(super) actors: u64,
     /// Full blocks, and where they go.
-    full: VecDeque<Block>,
+    pub(super) full: VecDeque<Block>,
     blocks: u64,
-    to: SyncSender<Block>,
-    /// Whether all actors are captured.
-    is_over: bool,
+    to: SyncSender<Part>,
+}
+
+/// How far a capture has come.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Before the mark: pages of actors with many objects are taken.
+    Pages(Paging),
+    /// After it: these actors are captured, for a checkpoint that says this first.
+    Actors(Wanted, Head),
+    /// All are captured.
+    Over(Head),
 }
 
 /// Which actors a capture wants.
 #[derive(Debug)]
-enum Wanted {
+pub(super) enum Wanted {
     /// All that are there at the mark, up to this number; those before the place are captured.
     All { place: u64, end: u64 },
     /// Those of a list; those before the place are captured.
     Changed { place: usize, list: Vec<ActorId> },
 }
 
+impl Wanted {
+    /// The next actor that it may want; nothing when there is none.
+    fn next(&mut self) -> Option<ActorId> {
+        match self {
+            Wanted::All { place, end } => {
+                *place += 1;
+                (*place <= *end).then_some(ActorId(*place - 1))
+            }
+            Wanted::Changed { place, list } => {
+                *place += 1;
+                list.get(*place - 1).copied()
+            }
+        }
+    }
+}
+
 impl Capture {
-    fn block(&mut self, kind: BlockKind, bytes: Vec<u8>) {
+    pub(super) fn block(&mut self, kind: BlockKind, bytes: Vec<u8>) {
         self.full.push_back(Block { kind, bytes });
         self.blocks += 1;
     }
@@ -78,30 +108,30 @@ impl Capture {
     /// Hands over full blocks as far as there is room; false when nobody takes them any more.
     fn hand_over(&mut self) -> bool {
         while let Some(block) = self.full.pop_front() {
-            match self.to.try_send(block) {
+            match self.to.try_send(Part::Block(block)) {
                 Ok(()) => {}
-                Err(TrySendError::Full(block)) => {
+                Err(TrySendError::Full(Part::Block(block))) => {
                     self.full.push_front(block);
                     return true;
                 }
-                Err(TrySendError::Disconnected(_)) => return false,
+                Err(_) => return false,
             }
         }
         true
     }
 
-    /// The next actor that it may want; nothing when there is none.
-    fn next(&mut self) -> Option<ActorId> {
-        match &mut self.wanted {
-            Wanted::All { place, end } => {
-                *place += 1;
-                (*place <= *end).then_some(ActorId(*place - 1))
-            }
-            Wanted::Changed { place, list } => {
-                *place += 1;
-                list.get(*place - 1).copied()
-            }
-        }
+    /// The last part, when there is nothing more to capture or to hand over.
+    fn end(&self) -> Option<Part> {
+        let Stage::Over(head) = self.stage else {
+            return None;
+        };
+        self.full.is_empty().then(|| {
+            let mut out = Writer::default();
+            out.varint(self.blocks);
+            out.varint(self.actors);
+            let bytes = out.bytes;
+            Part::End(head, Block { kind: BlockKind::End, bytes })
+        })
     }
 }
 
@@ -109,11 +139,18 @@ impl Marks {
     /// Whether an actor with such a mark is wanted and not captured.
     fn wants(&self, mark: u32) -> bool {
         match &self.capture {
-            None => false,
-            Some(capture) => match capture.wanted {
-                Wanted::All { .. } => mark < 2 * self.mark,
-                Wanted::Changed { .. } => mark == 2 * (self.mark - 1),
-            },
+            Some(Capture {
+                stage: Stage::Actors(wanted, _),
+                ..
+            }) => self.is_wanted(wanted, mark),
+            _ => false,
+        }
+    }
+
+    fn is_wanted(&self, wanted: &Wanted, mark: u32) -> bool {
+        match wanted {
+            Wanted::All { .. } => mark < 2 * self.mark,
+            Wanted::Changed { .. } => mark == 2 * (self.mark - 1),
         }
     }
 }
@@ -125,6 +162,7 @@ impl World {
             is_broken: true,
             ..Marks::default()
         }));
+        self.note_all_sizes();
     }
 
     /// An actor is about to change, or to end.
@@ -168,6 +206,7 @@ impl World {
     pub(super) fn mark_gone(&mut self, id: ActorId) {
         if let Some(marks) = &mut self.marks {
             marks.gone.push(id);
+            marks.large.remove(&id);
         }
     }
 
@@ -183,16 +222,43 @@ impl World {
         marks.is_some_and(|marks| !marks.is_broken)
     }
 
-    /// Begins a capture of the state as it is now: of everything, or of what has changed since the last one.
-    pub(super) fn begin_capture(&mut self, everything: bool, to: SyncSender<Block>) {
+    /// Begins a capture: of everything, or of what has changed since the last one.
+    pub(super) fn begin_capture(&mut self, everything: bool, to: SyncSender<Part>) {
+        let Some(marks) = &mut self.marks else { return };
+        if everything {
+            marks.large.values_mut().for_each(|known| *known = false);
+        }
+        marks.capture = Some(Capture {
+            everything,
+            stage: Stage::Pages(Paging::default()),
+            open: Writer::default(),
+            actors: 0,
+            full: VecDeque::new(),
+            blocks: 0,
+            to,
+        });
+    }
+
+    /// The mark of the capture that was begun: it is of the state as it is now.
+    pub(super) fn mark_capture(&mut self, head: Head) {
         let sections = bytes_of(&self.code, &self.sections());
         let end = self.next_id;
         let Some(marks) = &mut self.marks else { return };
-        marks.mark += 1;
-        marks.is_broken = false;
+        let Some(mut capture) = marks.capture.take() else {
+            return;
+        };
         let changed = std::mem::take(&mut marks.changed);
         let gone = std::mem::take(&mut marks.gone);
-        let wanted = if everything {
+        capture.block(BlockKind::Sections, sections);
+        if !capture.everything {
+            let mut out = Writer::default();
+            gone.iter().for_each(|id| out.varint(id.0));
+            capture.block(BlockKind::Gone, out.bytes);
+        }
+        marks.mark += 1;
+        marks.is_broken = false;
+        self.capture_large(&mut capture);
+        let wanted = if capture.everything {
             Wanted::All { place: 0, end }
         } else {
             Wanted::Changed {
@@ -200,79 +266,72 @@ impl World {
                 list: changed,
             }
         };
-        let mut capture = Capture {
-            wanted,
-            open: Writer::default(),
-            actors: 0,
-            full: VecDeque::new(),
-            blocks: 0,
-            to,
-            is_over: false,
-        };
-        capture.block(BlockKind::Sections, sections);
-        if !everything {
-            let mut out = Writer::default();
-            gone.iter().for_each(|id| out.varint(id.0));
-            capture.block(BlockKind::Gone, out.bytes);
+        capture.stage = Stage::Actors(wanted, head);
+        if let Some(marks) = &mut self.marks {
+            marks.capture = Some(capture);
         }
-        marks.capture = Some(capture);
     }
 
     /// Goes on with a capture, for about so many bytes; what has become of it.
     pub(super) fn go_on_capturing(&mut self, bytes_max: usize) -> Captured {
+        let capture = self.marks.as_mut().and_then(|marks| marks.capture.take());
+        let Some(mut capture) = capture else {
+            return Captured::Nothing;
+        };
+        let is_ready = match &mut capture.stage {
+            Stage::Pages(_) => self.take_pages(&mut capture, bytes_max),
+            Stage::Actors(..) => {
+                self.capture_actors(&mut capture, bytes_max);
+                false
+            }
+            Stage::Over(_) => false,
+        };
+        let is_taken = capture.hand_over();
         let Some(marks) = &mut self.marks else {
             return Captured::Nothing;
         };
-        let Some(mut capture) = marks.capture.take() else {
-            return Captured::Nothing;
-        };
-        let (mark, is_all) = (marks.mark, matches!(capture.wanted, Wanted::All { .. }));
+        if !is_taken {
+            marks.is_broken = true;
+            return Captured::Lost;
+        }
+        if let Some(end) = capture.end() {
+            return Captured::All(end, capture.to);
+        }
+        marks.capture = Some(capture);
+        if is_ready {
+            Captured::Ready
+        } else {
+            Captured::Some
+        }
+    }
+
+    /// Captures actors as they were at the mark.
+    fn capture_actors(&mut self, capture: &mut Capture, bytes_max: usize) {
+        let Some(marks) = &self.marks else { return };
         let mut bytes = 0;
-        let mut is_over = capture.is_over;
-        while bytes < bytes_max && !is_over && capture.full.len() < BLOCKS_MAX {
-            let Some(id) = capture.next() else {
-                is_over = true;
-                break;
+        while bytes < bytes_max && capture.full.len() < BLOCKS_MAX {
+            let Stage::Actors(wanted, head) = &mut capture.stage else {
+                return;
+            };
+            let Some(id) = wanted.next() else {
+                capture.stage = Stage::Over(*head);
+                let last = std::mem::take(&mut capture.open.bytes);
+                if !last.is_empty() {
+                    capture.block(BlockKind::Actors, last);
+                }
+                return;
             };
             let Some(actor) = self.actors.get_mut(id) else {
                 bytes += 1;
                 continue;
             };
-            let of = actor.body.mark;
-            let is_wanted = if is_all {
-                of < 2 * mark
-            } else {
-                of == 2 * (mark - 1)
-            };
-            if is_wanted {
+            if marks.is_wanted(wanted, actor.body.mark) {
                 let state = bytes_of(&self.code, actor);
                 capture.add(id, &state);
                 bytes += state.len();
-                actor.body.mark = 2 * mark + 1;
+                actor.body.mark = 2 * marks.mark + 1;
             }
         }
-        if is_over && !std::mem::replace(&mut capture.is_over, true) {
-            let last = std::mem::take(&mut capture.open.bytes);
-            if !last.is_empty() {
-                capture.block(BlockKind::Actors, last);
-            }
-        }
-        if !capture.hand_over() {
-            marks.is_broken = true;
-            return Captured::Lost;
-        }
-        if !is_over || !capture.full.is_empty() {
-            marks.capture = Some(capture);
-            return Captured::Some;
-        }
-        let mut out = Writer::default();
-        out.varint(capture.blocks);
-        out.varint(capture.actors);
-        let end = Block {
-            kind: BlockKind::End,
-            bytes: out.bytes,
-        };
-        Captured::All(end, capture.to)
     }
 }
 
@@ -282,8 +341,10 @@ pub(super) enum Captured {
     Nothing,
     /// It goes on.
     Some,
+    /// Its mark can be set: little is left to be taken then.
+    Ready,
     /// It is complete: its end, and where that goes.
-    All(Block, SyncSender<Block>),
+    All(Part, SyncSender<Part>),
     /// Nobody takes what is captured.
     Lost,
 }

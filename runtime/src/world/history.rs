@@ -36,6 +36,8 @@ pub struct HistorySettings {
     pub horizon_ticks: u64,
     /// Bytes of actors that are captured after a tick, beside those that the tick changes.
     pub capture_bytes: usize,
+    /// Bytes of objects from which on an actor is captured page by page.
+    pub paged_bytes: u64,
 }
 
 impl Default for HistorySettings {
@@ -47,6 +49,7 @@ impl Default for HistorySettings {
             increments: 15,
             horizon_ticks: 256,
             capture_bytes: 128 << 10,
+            paged_bytes: 256 << 10,
         }
     }
 }
@@ -93,6 +96,8 @@ pub(super) struct Kept {
     /// The last checkpoint that was begun, and the increments since one of everything.
     checkpoint: u64,
     increments: u64,
+    /// What the one that is begun stands on.
+    base: Option<u64>,
     /// The first record of the journal behind it.
     behind: u64,
     /// What the keeper had done when a checkpoint was begun.
@@ -119,6 +124,14 @@ impl History {
     /// Whether the world does again what it has done.
     pub(super) fn is_replay(&self) -> bool {
         matches!(self, History::Repeated { .. })
+    }
+
+    /// How it is kept, if it is.
+    pub(super) fn settings(&self) -> Option<&HistorySettings> {
+        match self {
+            History::Kept(kept) => Some(&kept.settings),
+            History::Nothing | History::Repeated { .. } => None,
+        }
     }
 
     /// Whether it cannot be kept any more.
@@ -165,6 +178,7 @@ impl Kept {
             told: ticks,
             checkpoint: ticks,
             increments: 0,
+            base: None,
             behind: end.next,
             begun: 0,
         })
@@ -246,9 +260,10 @@ impl World {
         }
     }
 
-    /// Begins a checkpoint of the state as it is, which is captured and written while the world goes on, unless one is being written.
+    /// Begins a checkpoint, which is captured and written while the world goes on, unless one is being written. It is of the state as
+    /// it is, or, where there are actors with many objects, as it is some ticks later, when most of these have been written.
     pub fn begin_checkpoint(&mut self) {
-        let (tick, outputs) = (self.tick, self.outside.outputs);
+        let tick = self.tick;
         let can_be_increment = self.can_capture_changes();
         let History::Kept(kept) = &mut self.history else {
             return;
@@ -260,36 +275,49 @@ impl World {
             return;
         }
         kept.journal.trim(journal);
-        let base = newest.filter(|newest| {
+        kept.base = newest.filter(|newest| {
             can_be_increment
                 && *newest < tick
                 && *newest == kept.checkpoint
                 && kept.increments < kept.settings.increments
         });
-        let head = Head {
-            ticks: tick,
-            journal: kept.journal.next(),
-            outputs,
-            base,
-        };
         kept.begun = done + 1;
         kept.checkpoint = tick;
-        kept.behind = head.journal;
-        kept.increments = if base.is_some() {
-            kept.increments + 1
-        } else {
-            0
+        let to = kept.keeper.begin();
+        let everything = kept.base.is_none();
+        self.begin_capture(everything, to);
+        self.capture(1);
+    }
+
+    /// Sets the mark of the checkpoint that was begun: it is of the state as it is.
+    fn mark_checkpoint(&mut self) {
+        let (ticks, outputs) = (self.tick, self.outside.outputs);
+        let History::Kept(kept) = &mut self.history else {
+            return;
         };
-        let to = kept.keeper.begin(head);
-        self.begin_capture(base.is_none(), to);
+        let head = Head {
+            ticks,
+            journal: kept.journal.next(),
+            outputs,
+            base: kept.base,
+        };
+        kept.checkpoint = ticks;
+        kept.behind = head.journal;
+        kept.increments = match head.base {
+            Some(_) => kept.increments + 1,
+            None => 0,
+        };
+        self.mark_capture(head);
     }
 
     /// Goes on with a checkpoint.
     fn capture(&mut self, bytes_max: usize) {
-        if let Captured::All(end, to) = self.go_on_capturing(bytes_max) {
+        match self.go_on_capturing(bytes_max) {
+            Captured::Ready => self.mark_checkpoint(),
             // What stands behind a checkpoint must not be less durable than the checkpoint: its end comes when that is so. If nobody
             // takes it, the keeper says why it has given up.
-            self.leave(None, move || drop(to.send(end)));
+            Captured::All(end, to) => self.leave(None, move || drop(to.send(end))),
+            Captured::Nothing | Captured::Some | Captured::Lost => {}
         }
     }
 

@@ -44,6 +44,7 @@ mod host_calls;
 mod inbox;
 mod input;
 mod outside;
+mod pages;
 mod powers;
 mod quotas;
 mod recovery;

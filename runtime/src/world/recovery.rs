@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::history::{History, HistorySettings, Kept};
 use super::input::Input;
 use super::{World, WorldBuilder};
-use crate::checkpoint::{CheckpointFlaw, Head, Loaded, RecoveryError, Sections, load, names_of};
+use crate::checkpoint::{CheckpointFlaw, Head, RecoveryError, Sections, load, names_of};
 use crate::disk::Disk;
 use crate::host::Output;
 use crate::journal::{self, JournalTail, Position, Record, Recovered};
@@ -193,21 +193,17 @@ impl World {
         disk: &dyn Disk,
         ticks_max: u64,
     ) -> Result<Newest, RecoveryError> {
-        let Loaded {
-            head,
-            sections,
-            actors,
-            flaws,
-            unusable,
-            ..
-        } = load(disk, ticks_max)?;
+        let mut loaded = load(disk, ticks_max)?;
+        let head = loaded.head;
+        let flaws = std::mem::take(&mut loaded.flaws);
+        let unusable = std::mem::take(&mut loaded.unusable);
+        let (sections, actors) = loaded.into_state();
         let mut shared = Shared::new(0);
         let sections = read_with(&self.code, &sections, &mut shared, Sections::get);
         let sections = sections.map_err(|error| RecoveryError::State {
             part: "what belongs to no actor".to_owned(),
             error,
         })?;
-        let actors = actors.iter().map(|(id, bytes)| (*id, bytes.as_slice()));
         self.take_state(&sections, actors)?;
         if self.ticks() != head.ticks {
             let text = format!("a state of tick {} in that of {}", self.ticks(), head.ticks);
@@ -260,8 +256,8 @@ impl World {
 
     /// The world keeps its history from now on; what has not left it, as far as is known.
     fn begin_keeping(&mut self, kept: Kept) -> Vec<Output> {
-        self.keep_marks();
         let before = std::mem::replace(&mut self.history, History::Kept(Box::new(kept)));
+        self.keep_marks();
         before.unreleased()
     }
 }

@@ -3,6 +3,7 @@
 //! What belongs to no actor has two parts: powers, and the rest; of both, what decides what happens next is apart from what is only
 //! remembered, because the first is hashed after each tick of a world that knows its trajectory.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use crate::WorldSettings;
 use crate::actor::{Actor, ActorId, ActorTable, End, Quarantined};
 use crate::capability::{AuditLog, Ballots, CapabilityRules, Grants, Holdings};
 use crate::checkpoint::{
-    RecoveryError, Sections, SerializedActorState, SerializedCapabilityState,
+    RecoveryError, SavedActor, Sections, SerializedActorState, SerializedCapabilityState,
     SerializedSystemState, SystemCheckpoint,
 };
 use crate::host::HostSignature;
@@ -150,7 +151,10 @@ impl World {
             capabilities: checkpoint.capability_state.bytes.clone(),
         };
         let actors = checkpoint.actor_states.iter();
-        let actors = actors.map(|(id, state)| (id.0, state.bytes.as_slice()));
+        let actors = actors.map(|(id, state)| {
+            let bytes = Cow::Borrowed(state.bytes.as_slice());
+            (id.0, SavedActor { bytes, pages: None })
+        });
         let pending = self.read_pending(&checkpoint.pending_inputs);
         let pending = pending.map_err(wrong("inputs"))?;
         self.take_state(&sections, actors)?;
@@ -164,7 +168,7 @@ impl World {
     pub(super) fn take_state<'a>(
         &mut self,
         sections: &Sections,
-        actors: impl Iterator<Item = (u64, &'a [u8])>,
+        actors: impl Iterator<Item = (u64, SavedActor<'a>)>,
     ) -> Result<(), RecoveryError> {
         let code = self.code_with(&sections.programs)?;
         let mut shared = Shared::new(self.settings.memory_bytes);
@@ -173,8 +177,12 @@ impl World {
         let powers = read_with(&code, &sections.capabilities, &mut shared, Powers::get);
         let powers = powers.map_err(wrong("capabilities"))?;
         let mut table = ActorTable::default();
-        for (id, bytes) in actors {
-            let actor = read_with(&code, bytes, &mut shared, Actor::get);
+        for (id, SavedActor { bytes, pages }) in actors {
+            let read = |input: &mut In<'_>| match pages {
+                Some(pages) => Actor::get_rest(input, pages),
+                None => Actor::get(input),
+            };
+            let actor = read_with(&code, &bytes, &mut shared, read);
             let actor = actor.map_err(wrong(&format!("actor {id}")))?;
             if actor.id != ActorId(id) || id == 0 || id >= system.next_id {
                 return Err(RecoveryError::Contradiction(format!(

@@ -109,7 +109,7 @@ impl Arena {
     /// # Errors
     /// What is missing.
     pub(crate) fn from_pages(pages: Pages, top: Option<usize>) -> Checked<Arena> {
-        if !pages.is_dense() {
+        if !pages.is_dense(top.is_none()) {
             return Err("too little of it was given".to_owned());
         }
         let Pages { mut words, buffers, .. } = pages;

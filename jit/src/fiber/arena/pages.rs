@@ -251,9 +251,12 @@ impl Pages {
         Ok(())
     }
 
-    /// Whether what it takes in memory is proportional to what was given.
-    pub(super) fn is_dense(&self) -> bool {
-        let words = self.words.len().next_multiple_of(SEGMENT_WORDS);
+    /// Whether what it takes in memory is proportional to what was given, in segments or as a block.
+    pub(super) fn is_dense(&self, in_segments: bool) -> bool {
+        let words = match in_segments {
+            true => self.words.len().next_multiple_of(SEGMENT_WORDS),
+            false => 0,
+        };
         let slots = self.buffers.last_key_value().map_or(0, |(slot, _)| slot + 1);
         is_dense(words, self.given) && is_dense(slots, self.buffers.len() + 1)
     }
