@@ -194,6 +194,21 @@ fn interp_images_of_odd_programs() {
 }
 
 #[test]
+fn interp_pages_of_even_programs() {
+    agree(&modes::INTERP_PAGES, 2, 0);
+}
+
+#[test]
+fn interp_pages_of_odd_programs() {
+    agree(&modes::INTERP_PAGES, 2, 1);
+}
+
+#[test]
+fn jit_pages() {
+    agree(&modes::JIT_PAGES, 1, 0);
+}
+
+#[test]
 fn every_instruction_occurs_in_assembly() {
     let assembly = PROGRAMS
         .iter()

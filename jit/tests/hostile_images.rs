@@ -1,12 +1,15 @@
-//! Bytes that claim to be an image: refused, or a fiber like any other. They never panic, hang, or take
+//! Bytes that claim to be an image, or pages of objects: refused, or a fiber like any other. They never panic, hang, or take
 //! more memory than a multiple of their size.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
+use pw_isa::Kind;
 use pw_jit::fiber::image::HEAD_BYTES;
+use pw_jit::{CodeSpace, Fiber, Value};
 use testkit::fibers::{self, SHORT};
 use testkit::{fuzz, mutate};
 
@@ -44,11 +47,34 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Runs the body of the fuzz target within its bounds.
-fn check(body: &[u8]) {
+/// Bytes of one of two forms.
+#[derive(Clone, Debug)]
+enum Body {
+    Image(Vec<u8>),
+    Pages(Vec<u8>),
+}
+
+impl Body {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Body::Image(bytes) | Body::Pages(bytes) => bytes,
+        }
+    }
+
+    /// Runs the body of the fuzz target for bytes in place of these.
+    fn check(&self, bytes: &[u8]) {
+        match self {
+            Body::Image(_) => check(bytes, fuzz::image),
+            Body::Pages(_) => check(bytes, fuzz::pages),
+        }
+    }
+}
+
+/// Runs the body of a fuzz target within its bounds.
+fn check(body: &[u8], target: fn(&[u8])) {
     let (held, start) = (HELD.get(), Instant::now());
     PEAK.set(held);
-    fuzz::image(body);
+    target(body);
     let (peak, time) = (PEAK.get() - held, start.elapsed());
     let bound = 64 * body.len() as isize + (16 << 20);
     assert!(peak <= bound, "{peak} bytes for {} of input", body.len());
@@ -59,8 +85,8 @@ fn check(body: &[u8]) {
     );
 }
 
-/// The bodies of images of every program, at several places of each.
-fn samples() -> Vec<Vec<u8>> {
+/// The bodies of images of every program, at several places of each, and their pages.
+fn samples() -> Vec<Body> {
     let code = fibers::code();
     let mut bodies = Vec::new();
     for name in SHORT {
@@ -68,20 +94,49 @@ fn samples() -> Vec<Vec<u8>> {
         let mut step = 0;
         while fibers::step(&mut fiber, &code).is_none() {
             step += 1;
-            let image = fiber.to_image(&code);
-            if step % 37 == 20 && image.len() < 1_500 {
-                bodies.push(image[HEAD_BYTES..].to_vec());
+            if step % 37 == 20 && fiber.to_image(&code).len() < 1_500 {
+                bodies.extend(both(&mut fiber, &code));
             }
         }
-        bodies.push(fiber.to_image(&code)[HEAD_BYTES..].to_vec());
+        bodies.extend(both(&mut fiber, &code));
     }
     bodies
+}
+
+fn both(fiber: &mut Fiber, code: &CodeSpace) -> [Body; 2] {
+    let image = fiber.to_image(code)[HEAD_BYTES..].to_vec();
+    let pages = fuzz::pages_and_rest(fiber, code);
+    [Body::Image(image), Body::Pages(pages)]
+}
+
+/// Pages of a fiber with segments, buffers outside of them, and gaps.
+fn large() -> Body {
+    let code = fibers::code();
+    let mut fiber = fibers::start(&code, "other");
+    let arena = fiber.arena_mut();
+    let mut list = Value::NIL;
+    for number in 0..12_000 {
+        let text = arena.new_text(Kind::String, &"ä".repeat(number % 50));
+        list = arena.new_pair(text, list);
+    }
+    let numbers: Vec<Value> = (0..900).map(Value::int).collect();
+    let entries: Vec<(Value, Value)> = numbers.iter().map(|key| (*key, list)).collect();
+    let map = arena.new_map_of(&code, &entries);
+    let flat = arena.new_vector_of(&numbers);
+    let bytes = arena.new_bytes_of(&[7; 5_000]);
+    let text = arena.new_text(Kind::String, &"long ".repeat(2_000));
+    let all = arena.new_vector_of(&[list, map, flat, bytes, text, list]);
+    assert!(fiber.set_arguments(&code, &[all]));
+    let pages = fuzz::pages_and_rest(&mut fiber, &code);
+    let restored = fuzz::of_pages_and_rest(&code, &pages).expect("it is sound");
+    assert!(restored.to_image(&code) == fiber.to_image(&code));
+    Body::Pages(pages)
 }
 
 #[test]
 fn truncated_images_are_refused_or_run() {
     for body in samples() {
-        mutate::truncations(&body, check);
+        mutate::truncations(body.bytes(), |bytes| body.check(bytes));
     }
 }
 
@@ -89,10 +144,10 @@ fn truncated_images_are_refused_or_run() {
 fn images_with_a_bit_flipped_are_refused_or_run() {
     for (number, body) in samples().into_iter().enumerate() {
         let mut flip = 0;
-        mutate::bit_flips(&body, |flipped| {
+        mutate::bit_flips(body.bytes(), |flipped| {
             flip += 1;
             if (flip + number).is_multiple_of(13) {
-                check(flipped);
+                body.check(flipped);
             }
         });
     }
@@ -101,12 +156,13 @@ fn images_with_a_bit_flipped_are_refused_or_run() {
 #[test]
 fn images_with_a_byte_replaced_are_refused_or_run() {
     for (number, body) in samples().into_iter().enumerate() {
-        let mut edited = body.clone();
-        for at in (number % 2..body.len()).step_by(2) {
-            let byte = [0, 1, 0x7f, 0x80, 0xff, body[at].wrapping_add(1)][(at + number) % 6];
+        let sound = body.bytes();
+        let mut edited = sound.to_vec();
+        for at in (number % 2..sound.len()).step_by(2) {
+            let byte = [0, 1, 0x7f, 0x80, 0xff, sound[at].wrapping_add(1)][(at + number) % 6];
             edited[at] = byte;
-            check(&edited);
-            edited[at] = body[at];
+            body.check(&edited);
+            edited[at] = sound[at];
         }
     }
 }
@@ -119,7 +175,8 @@ proptest! {
         edits in prop::collection::vec((any::<prop::sample::Index>(), 0..4u8, any::<u8>()), 1..5),
     ) {
         let samples = samples_once();
-        let mut body = samples[sample.index(samples.len())].clone();
+        let sample = &samples[sample.index(samples.len())];
+        let mut body = sample.bytes().to_vec();
         for (at, what, byte) in edits {
             // The table of programs in front stays: without it nothing else is looked at.
             let at = at.index(body.len());
@@ -133,11 +190,30 @@ proptest! {
                 }
             }
         }
-        check(&body);
+        sample.check(&body);
+    }
+
+    #[test]
+    fn pages_of_segments_changed_at_random_are_refused_or_run(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0..4_096_usize, any::<u8>()), 1..9),
+    ) {
+        let sample = large_once();
+        let mut body = sample.bytes().to_vec();
+        for (at, from_end, byte) in edits {
+            // The rest stands behind the pages, and names the objects that everything is reached from.
+            let at = if byte.is_multiple_of(3) { body.len() - 1 - from_end % 600 } else { at.index(body.len()) };
+            body[at] = byte;
+        }
+        sample.check(&body);
     }
 }
 
-fn samples_once() -> &'static [Vec<u8>] {
-    static SAMPLES: std::sync::OnceLock<Vec<Vec<u8>>> = std::sync::OnceLock::new();
+fn samples_once() -> &'static [Body] {
+    static SAMPLES: OnceLock<Vec<Body>> = OnceLock::new();
     SAMPLES.get_or_init(samples)
+}
+
+fn large_once() -> &'static Body {
+    static LARGE: OnceLock<Body> = OnceLock::new();
+    LARGE.get_or_init(large)
 }

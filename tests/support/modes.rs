@@ -1,7 +1,9 @@
 //! The ways to run a test program. Each must show the same result, gas, output and state.
 
 use physics_world::isa::verify::verify;
+use physics_world::isa::wire::{Reader, Writer};
 use physics_world::isa::{Program, codec, text};
+use physics_world::jit::fiber::arena::{PageCursor, Pages};
 use physics_world::jit::host::Host;
 use physics_world::jit::interp::{self, profile::Profile};
 use physics_world::jit::reference::{self, Outcome};
@@ -42,6 +44,16 @@ enum Slices {
     Every(u64),
     /// About [`STOPS`] of them, with something done to the fiber in between.
     Disturbed(Disturb),
+    /// As often, with pages taken in between, and now and then put together.
+    Paged,
+}
+
+/// What was taken of a fiber page by page while it went on.
+#[derive(Default)]
+struct Taken {
+    pages: Pages,
+    cursor: PageCursor,
+    stops: usize,
 }
 
 /// Replaces a fiber by one of the same state; how much work that was, in bytes.
@@ -120,6 +132,11 @@ pub(crate) const JIT_BACKGROUND: Mode = mode(
     Slices::Every(100_003),
 );
 
+/// The fast interpreter, its objects taken page by page between slices.
+pub(crate) const INTERP_PAGES: Mode = mode("interp, pages", interp::run, Slices::Paged);
+/// Native code, its objects taken page by page between slices.
+pub(crate) const JIT_PAGES: Mode = mode("jit, pages", native, Slices::Paged);
+
 /// Calls of pure functions that were made before are not run again: by the interpreter, and beside native
 /// code.
 pub(crate) const MEMO: [Mode; 4] = [
@@ -165,6 +182,53 @@ fn restore(fiber: &mut Fiber, code: &CodeSpace) -> u64 {
     );
     *fiber = restored;
     image.len() as u64 * 3
+}
+
+impl Taken {
+    /// Takes some pages of a fiber that has changed since the last time; now and then all of them, and looks whether the fiber that
+    /// they are of is the same. Sometimes that one goes on.
+    fn take(&mut self, fiber: &mut Fiber, code: &CodeSpace) -> u64 {
+        self.stops += 1;
+        let is_all = self.stops.is_multiple_of(5);
+        if is_all {
+            self.cursor = PageCursor::default();
+        }
+        let bytes_max = if is_all {
+            usize::MAX
+        } else {
+            self.stops % 7 * 3_000
+        };
+        let mut out = Writer::default();
+        if fiber.take_pages(&mut self.cursor, false, bytes_max, &mut out) {
+            self.cursor = PageCursor::default();
+        }
+        let (mut spare, mut work) = (usize::MAX, out.bytes.len());
+        let added = self.pages.add(&mut Reader::new(&out.bytes), &mut spare);
+        added.expect("pages can be read");
+        if is_all && fiber.has_pages() {
+            let image = fiber.to_image(code);
+            let restored = self.restore(fiber, code);
+            assert!(restored.to_image(code) == image, "pages hold all objects");
+            work += image.len() * 4;
+            if self.stops.is_multiple_of(15) {
+                *fiber = restored;
+                *self = Taken {
+                    stops: self.stops,
+                    ..Taken::default()
+                };
+            }
+        }
+        work as u64
+    }
+
+    fn restore(&self, fiber: &Fiber, code: &CodeSpace) -> Fiber {
+        let mut out = Writer::default();
+        fiber.write_rest(code, &mut out);
+        let mut input = Reader::new(&out.bytes);
+        let pages = self.pages.clone();
+        let restored = Fiber::read_rest(code, &mut input, ARENA_BYTES_MAX, pages);
+        restored.expect("pages and the rest can be read")
+    }
 }
 
 fn compact(fiber: &mut Fiber, code: &CodeSpace) -> u64 {
@@ -228,16 +292,20 @@ fn run_case(
     let mut profile = Profile::default();
     let mut run =
         |fiber: &mut Fiber, slice| (mode.tier)(fiber, code, &mut host, &mut profile, slice);
+    // A fiber stops about so often, and at every instruction if it has few.
+    let often = match expected_gas < EVERY_GAS_MAX {
+        true => 1,
+        false => expected_gas / STOPS,
+    };
     let outcome = match mode.slices {
         Slices::Whole => run(&mut fiber, u64::MAX),
         Slices::Every(gas) => in_slices(&mut fiber, run, gas, |_| 0),
         Slices::Disturbed(disturb) => {
-            let gas = if expected_gas < EVERY_GAS_MAX {
-                1
-            } else {
-                expected_gas / STOPS
-            };
-            in_slices(&mut fiber, run, gas, |fiber| disturb(fiber, code))
+            in_slices(&mut fiber, run, often, |fiber| disturb(fiber, code))
+        }
+        Slices::Paged => {
+            let mut taken = Taken::default();
+            in_slices(&mut fiber, run, often, |fiber| taken.take(fiber, code))
         }
     };
     if let Some(jit) = profile.native() {
@@ -252,7 +320,7 @@ fn in_slices(
     fiber: &mut Fiber,
     mut run: impl FnMut(&mut Fiber, u64) -> Outcome,
     mut gas: u64,
-    disturb: impl Fn(&mut Fiber) -> u64,
+    mut disturb: impl FnMut(&mut Fiber) -> u64,
 ) -> Outcome {
     let mut end = gas;
     let mut work = 0;

@@ -231,9 +231,7 @@ pub(super) fn read_body(
         slots_max: stack_bytes_max / cost::SLOT_BYTES,
     };
     let decoder = match objects {
-        Objects::InPlace(pages) => {
-            Decoder::in_place(&mut arena, reading, pages, body, &mut input)?
-        }
+        Objects::InPlace(pages) => Decoder::in_place(&mut arena, reading, pages, body, &mut input)?,
         Objects::Written | Objects::Upgraded(_) => {
             Decoder::new(&mut arena, reading, body, &mut input)?
         }

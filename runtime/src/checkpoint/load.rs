@@ -151,12 +151,7 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     /// What belongs to no actor, and all actors.
-    pub(crate) fn into_state(
-        self,
-    ) -> (
-        Vec<u8>,
-        impl Iterator<Item = (u64, SavedActor<'static>)>,
-    ) {
+    pub(crate) fn into_state(self) -> (Vec<u8>, impl Iterator<Item = (u64, SavedActor<'static>)>) {
         (self.sections, self.actors.into_iter())
     }
 }

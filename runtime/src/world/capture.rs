@@ -130,7 +130,13 @@ impl Capture {
             out.varint(self.blocks);
             out.varint(self.actors);
             let bytes = out.bytes;
-            Part::End(head, Block { kind: BlockKind::End, bytes })
+            Part::End(
+                head,
+                Block {
+                    kind: BlockKind::End,
+                    bytes,
+                },
+            )
         })
     }
 }

@@ -47,7 +47,9 @@ pub(super) struct Paging {
 impl World {
     /// Objects beyond which an actor is captured page by page.
     fn paged_bytes(&self) -> u64 {
-        self.history.settings().map_or(u64::MAX, |settings| settings.paged_bytes)
+        self.history
+            .settings()
+            .map_or(u64::MAX, |settings| settings.paged_bytes)
     }
 
     /// Notes which of the actors that had a turn have many objects.
@@ -82,7 +84,11 @@ impl World {
         };
         let mut paging = std::mem::take(paging);
         let most = bytes_max.saturating_mul(CHEAPER << paging.round);
-        let mut left = if bytes_max == usize::MAX { bytes_max } else { most.min(TAKEN_MAX) };
+        let mut left = if bytes_max == usize::MAX {
+            bytes_max
+        } else {
+            most.min(TAKEN_MAX)
+        };
         let is_ready = loop {
             let Some((id, cursor)) = paging.next(&marks.large) else {
                 if paging.found <= RESIDUE_BYTES || paging.round == ROUNDS_MAX {
@@ -107,7 +113,8 @@ impl World {
                 continue;
             };
             let mut cursor = cursor;
-            let (taken, is_end) = actor.take_pages(&mut cursor, is_known, left.min(BLOCK_BYTES), capture);
+            let (taken, is_end) =
+                actor.take_pages(&mut cursor, is_known, left.min(BLOCK_BYTES), capture);
             left = left.saturating_sub(taken);
             paging.found += taken;
             if is_end {
@@ -139,7 +146,10 @@ impl World {
                 return false;
             }
             let mut cursor = PageCursor::default();
-            while !actor.take_pages(&mut cursor, *is_known, BLOCK_BYTES, capture).1 {}
+            while !actor
+                .take_pages(&mut cursor, *is_known, BLOCK_BYTES, capture)
+                .1
+            {}
             *is_known = true;
             rests.varint(id.0);
             rests.blob(&actor.rest(&self.code));
@@ -182,7 +192,9 @@ impl Actor {
         let mut out = Writer::default();
         out.varint(self.id.0);
         let head = out.bytes.len();
-        let is_end = self.fiber.take_pages(cursor, !are_known, bytes_max, &mut out);
+        let is_end = self
+            .fiber
+            .take_pages(cursor, !are_known, bytes_max, &mut out);
         let taken = out.bytes.len() - head;
         if taken > 0 {
             capture.block(BlockKind::Pages, out.bytes);

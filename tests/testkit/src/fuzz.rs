@@ -2,7 +2,9 @@
 
 use std::sync::OnceLock;
 
+use pw_isa::wire::{Decoded, Reader, Writer};
 use pw_isa::{Program, codec, text, verify};
+use pw_jit::fiber::arena::{PageCursor, Pages};
 use pw_jit::fiber::image::image_of;
 use pw_jit::interp;
 use pw_jit::interp::profile::Profile;
@@ -117,14 +119,48 @@ pub fn jue(source: &str, compile: impl FnOnce(&str) -> Option<Program>) {
     );
 }
 
-/// Whatever body of an image is accepted has one canonical image, and is a fiber that runs, fails, is
-/// looked at, collected and saved like any other.
+/// Whatever body of an image is accepted is a fiber like any other.
 pub fn image(body: &[u8]) {
     static CODE: OnceLock<CodeSpace> = OnceLock::new();
     let code = CODE.get_or_init(fibers::code);
-    let Ok(mut fiber) = Fiber::from_image(code, &image_of(body), 1 << 20) else {
-        return;
-    };
+    if let Ok(fiber) = Fiber::from_image(code, &image_of(body), 1 << 20) {
+        is_like_any_other(fiber, code);
+    }
+}
+
+/// Pages of the objects of a fiber and its rest, as one: the number of bytes of the pages, these, and the rest.
+pub fn pages_and_rest(fiber: &mut Fiber, code: &CodeSpace) -> Vec<u8> {
+    let (mut pages, mut body) = (Writer::default(), Writer::default());
+    fiber.take_pages(&mut PageCursor::default(), true, usize::MAX, &mut pages);
+    body.blob(&pages.bytes);
+    fiber.write_rest(code, &mut body);
+    body.bytes
+}
+
+/// The fiber that such bytes are of.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn of_pages_and_rest(code: &CodeSpace, body: &[u8]) -> Decoded<Fiber> {
+    let mut input = Reader::new(body);
+    let (mut pages, mut spare) = (Pages::default(), 2 * body.len());
+    pages.add(&mut Reader::new(input.blob()?), &mut spare)?;
+    let fiber = Fiber::read_rest(code, &mut input, 1 << 20, pages)?;
+    input.finish()?;
+    Ok(fiber)
+}
+
+/// Whatever pages and rest are accepted are a fiber like any other.
+pub fn pages(body: &[u8]) {
+    static CODE: OnceLock<CodeSpace> = OnceLock::new();
+    let code = CODE.get_or_init(fibers::code);
+    if let Ok(fiber) = of_pages_and_rest(code, body) {
+        is_like_any_other(fiber, code);
+    }
+}
+
+/// A fiber from bytes has one canonical image, and runs, fails, is looked at, collected and saved like any other.
+fn is_like_any_other(mut fiber: Fiber, code: &CodeSpace) {
     restores(&fiber, code);
     fiber.set_limits(Limits {
         memory_bytes: fiber.limits().memory_bytes.min(FIBER_MEMORY_BYTES),

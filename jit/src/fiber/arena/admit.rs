@@ -57,7 +57,9 @@ impl Bits {
         let words = &self.0[start / 64..end.div_ceil(64).min(self.0.len())];
         let count = words.iter().map(|word| word.count_ones() as usize).sum();
         let last = words.iter().rposition(|word| *word != 0);
-        let used = last.map_or(0, |last| last * 64 + 64 - words[last].leading_zeros() as usize);
+        let used = last.map_or(0, |last| {
+            last * 64 + 64 - words[last].leading_zeros() as usize
+        });
         (count, used)
     }
 }
@@ -112,7 +114,9 @@ impl Arena {
         if !pages.is_dense(top.is_none()) {
             return Err("too little of it was given".to_owned());
         }
-        let Pages { mut words, buffers, .. } = pages;
+        let Pages {
+            mut words, buffers, ..
+        } = pages;
         let slots = buffers.last_key_value().map_or(0, |(slot, _)| slot + 1);
         let mut arena = Arena::new();
         arena.outside.resize_with(slots, || None);
@@ -144,7 +148,12 @@ impl PagedBuffer {
     /// The buffer; nothing where a part was not given, as of one that nobody refers to.
     fn complete(self) -> Option<Outside> {
         let is_complete = self.words.len() == self.length;
-        is_complete.then(|| Outside::of(self.words, self.is_text.then_some((self.used, self.capacity))))
+        is_complete.then(|| {
+            Outside::of(
+                self.words,
+                self.is_text.then_some((self.used, self.capacity)),
+            )
+        })
     }
 }
 
@@ -313,9 +322,10 @@ impl<'a> Admission<'a> {
         for entry in 0..count {
             if self.arena.buffer(buffer)[entry * ENTRY_WORDS] != DELETED {
                 self.element(buffer, 2 * entry)?;
-                self.element(buffer, 2 * entry + 1)?;
                 kept += 1;
             }
+            // A collection looks at that of a deleted one, too.
+            self.element(buffer, 2 * entry + 1)?;
         }
         Ok(kept)
     }
@@ -359,7 +369,10 @@ impl<'a> Admission<'a> {
         if found == Some(true) {
             Ok(())
         } else {
-            Err(format!("program {program} has no {} at {offset}", kind.name()))
+            Err(format!(
+                "program {program} has no {} at {offset}",
+                kind.name()
+            ))
         }
     }
 
@@ -496,7 +509,9 @@ impl<'a> Admission<'a> {
         if captures == Some(extra(self.arena.words[index])) {
             Ok(())
         } else {
-            Err(format!("a closure of function {function} of program {program}"))
+            Err(format!(
+                "a closure of function {function} of program {program}"
+            ))
         }
     }
 
@@ -598,7 +613,9 @@ impl<'a> Admission<'a> {
         let (used, capacity) = self.arena.text_buffer_state(buffer);
         let bytes = self.arena.buffer_bytes(buffer);
         if used > capacity || capacity as usize > bytes.len() {
-            return Err(format!("{used} bytes in the buffer of a text, {capacity} fit"));
+            return Err(format!(
+                "{used} bytes in the buffer of a text, {capacity} fit"
+            ));
         }
         match std::str::from_utf8(&bytes[..used as usize]) {
             Ok(_) => Ok(()),
@@ -612,16 +629,23 @@ impl<'a> Admission<'a> {
         texts.sort_unstable();
         let mut counted = (0, 0, 0);
         for (buffer, length, characters) in texts {
-            let text = std::str::from_utf8(self.arena.text_buffer_bytes(buffer)).unwrap_or_default();
+            let text =
+                std::str::from_utf8(self.arena.text_buffer_bytes(buffer)).unwrap_or_default();
             if counted.0 != buffer {
                 counted = (buffer, 0, 0);
             }
             let Some(added) = text.get(counted.1..length as usize) else {
-                return Err(format!("a text of {length} bytes in a buffer of {}", text.len()));
+                return Err(format!(
+                    "a text of {length} bytes in a buffer of {}",
+                    text.len()
+                ));
             };
             counted = (buffer, length as usize, counted.2 + added.chars().count());
             if counted.2 != characters as usize {
-                return Err(format!("a text of {characters} characters with {}", counted.2));
+                return Err(format!(
+                    "a text of {characters} characters with {}",
+                    counted.2
+                ));
             }
         }
         Ok(())

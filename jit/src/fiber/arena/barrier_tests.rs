@@ -169,7 +169,10 @@ impl World {
     /// Takes some pages that have changed; how many bytes.
     fn take(&mut self, bytes_max: usize) -> usize {
         let mut out = Writer::default();
-        if self.arena.take_pages(&mut self.cursor, false, bytes_max, &mut out) {
+        if self
+            .arena
+            .take_pages(&mut self.cursor, false, bytes_max, &mut out)
+        {
             self.cursor = PageCursor::default();
         }
         let mut spare = usize::MAX;
@@ -248,7 +251,10 @@ fn every_change_since_pages_were_taken_lies_in_a_marked_card() {
         assert!(world.arena.report().outside_buffers > 0);
         world.take_all();
         let most = 2 * CARD_WORDS * 8;
-        assert!(world.take_all() < most, "nothing but the card where the next object lies");
+        assert!(
+            world.take_all() < most,
+            "nothing but the card where the next object lies"
+        );
     }
 }
 

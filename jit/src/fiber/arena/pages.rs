@@ -47,7 +47,8 @@ impl Arena {
         out: &mut Writer,
     ) -> bool {
         let full = out.bytes.len().saturating_add(bytes_max);
-        self.take_words(from, everything, full, out) && self.take_buffers(from, everything, full, out)
+        self.take_words(from, everything, full, out)
+            && self.take_buffers(from, everything, full, out)
     }
 
     fn take_words(
@@ -75,7 +76,9 @@ impl Arena {
                 self.cards[first..last].fill(1);
             }
             let mut card = first;
-            while let Some(run) = next_run(&self.cards[..last], card, full - out.bytes.len().min(full)) {
+            while let Some(run) =
+                next_run(&self.cards[..last], card, full - out.bytes.len().min(full))
+            {
                 if out.bytes.len() >= full {
                     from.word = run.start * CARD_WORDS;
                     return false;
@@ -192,7 +195,7 @@ impl Outside {
 }
 
 /// An arena that is put together from pages.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Pages {
     /// The words of the arena itself; those that were not given are 0.
     pub(super) words: Vec<u64>,
@@ -202,7 +205,7 @@ pub struct Pages {
 }
 
 /// A buffer that is put together from pages.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct PagedBuffer {
     /// Its words, as far as they are known from the first one on.
     pub(super) words: Vec<u64>,
@@ -239,7 +242,9 @@ impl Pages {
         if let Some(gap) = first.checked_sub(self.words.len()) {
             let Some(left) = spare.checked_sub(gap) else {
                 let known = self.words.len();
-                return Err(input.error(format!("word {first} of an arena where {known} are known")));
+                return Err(
+                    input.error(format!("word {first} of an arena where {known} are known"))
+                );
             };
             *spare = left;
             self.words.resize(first, 0);
@@ -257,7 +262,10 @@ impl Pages {
             true => self.words.len().next_multiple_of(SEGMENT_WORDS),
             false => 0,
         };
-        let slots = self.buffers.last_key_value().map_or(0, |(slot, _)| slot + 1);
+        let slots = self
+            .buffers
+            .last_key_value()
+            .map_or(0, |(slot, _)| slot + 1);
         is_dense(words, self.given) && is_dense(slots, self.buffers.len() + 1)
     }
 

@@ -91,7 +91,10 @@ impl<'a> Decoder<'a> {
         input: &'a [u8],
         reader: &mut Reader<'a>,
     ) -> Decoded<Decoder<'a>> {
-        if (0..).zip(&reading.programs.programs).any(|(number, program)| number != *program) {
+        if (0..)
+            .zip(&reading.programs.programs)
+            .any(|(number, program)| number != *program)
+        {
             return Err(reader.error("programs have other numbers here"));
         }
         let top = reader.varint32()? as usize;
@@ -105,11 +108,15 @@ impl<'a> Decoder<'a> {
         }
         let admitted = admission.finish().map_err(wrong)?;
         let mut decoder = Decoder::over(arena, reading, input);
-        decoder.made = admitted.maps.iter().map(|place| Made {
-            kind: ObjectKind::Map,
-            place: *place,
-            fields: start,
-        }).collect();
+        decoder.made = admitted
+            .maps
+            .iter()
+            .map(|place| Made {
+                kind: ObjectKind::Map,
+                place: *place,
+                fields: start,
+            })
+            .collect();
         decoder.index_maps()?;
         decoder.admitted = Some(admitted);
         Ok(decoder)
