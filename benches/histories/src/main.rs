@@ -5,7 +5,7 @@ mod states;
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use serde_json::json;
 
 /// Measures checkpoints, journals, recovery and replay of worlds in a directory.
@@ -23,9 +23,42 @@ pub(crate) struct Options {
     /// Inputs of each writer of the journal.
     #[arg(long, default_value_t = 3_000)]
     pub(crate) inputs: u64,
+    /// Parts to measure; all, if none is named.
+    #[arg(long, value_enum)]
+    part: Vec<Part>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// A checkpoint of many actors.
+    Many,
+    /// One of an actor with a large heap.
+    Large,
+    /// One of an actor with a large heap that collects.
+    Churning,
+    /// Inputs of many writers.
+    Inputs,
+    /// What a history costs.
+    Overhead,
+    /// Doing it again.
+    Replay,
+}
+
+impl Part {
+    fn figures(self, options: &Options) -> Vec<Figure> {
+        match self {
+            Part::Many => states::many(options),
+            Part::Large => states::large(options),
+            Part::Churning => states::churning(options),
+            Part::Inputs => journals::inputs(options),
+            Part::Overhead => journals::overhead(),
+            Part::Replay => journals::replay(options),
+        }
+    }
 }
 
 /// A figure: what it is of, its value, its unit.
@@ -36,11 +69,11 @@ fn main() {
     // What an earlier run has left may not be there.
     let _ = std::fs::remove_dir_all(&options.directory);
     std::fs::create_dir_all(&options.directory).expect("a directory");
-    let mut figures = states::many(&options);
-    figures.extend(states::large(&options));
-    figures.extend(journals::inputs(&options));
-    figures.extend(journals::overhead());
-    figures.extend(journals::replay(&options));
+    let parts = match options.part.is_empty() {
+        true => Part::value_variants(),
+        false => &options.part,
+    };
+    let figures: Vec<Figure> = parts.iter().flat_map(|part| part.figures(&options)).collect();
     if options.json {
         let all = figures.iter().map(|(name, value, unit)| json!({"name": name, "value": value, "unit": unit}));
         println!("{}", json!(all.collect::<Vec<_>>()));

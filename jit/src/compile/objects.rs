@@ -261,7 +261,7 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// The cards that count a buffer, and where a byte of it is among what they count.
+    /// The cards that count a buffer, which is about to be written, and where a byte of it is among what they count.
     pub(super) fn buffer_cards(
         &mut self,
         buffer: ir::Value,
@@ -284,6 +284,9 @@ impl Lowering<'_, '_> {
         self.switch_to_sealed(outside);
         let entry = self.outside(buffer);
         let layout = OutsideLayout::get();
+        let one = self.b.ins().iconst(I8, 1);
+        let is_touched = layout.is_touched as i32;
+        self.b.ins().store(MEMORY, one, entry, is_touched);
         let of_buffer = self.b.ins().load(I64, MEMORY, entry, layout.cards as i32);
         self.b.ins().jump(done, &[of_buffer.into(), bytes.into()]);
         self.switch_to_sealed(done);

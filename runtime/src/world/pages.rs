@@ -19,15 +19,17 @@ use crate::checkpoint::BlockKind;
 use crate::portable::Out;
 
 /// Taking pages costs a part of what it costs to walk through objects: so many times as many bytes are taken in the same time.
-const CHEAPER: usize = 8;
+const CHEAPER: usize = 4;
 /// A round that finds fewer bytes is the last.
-const RESIDUE_BYTES: usize = 512 << 10;
+const RESIDUE_BYTES: usize = 256 << 10;
 /// Rounds, each of which takes twice as many bytes after a tick as the one before: after so many the mark is set whatever is left.
 const ROUNDS_MAX: u32 = 8;
 /// The most bytes that are taken after a tick.
-const TAKEN_MAX: usize = 8 << 20;
+const TAKEN_MAX: usize = 2 << 20;
 /// Bytes of pages in a block.
 const BLOCK_BYTES: usize = 1 << 20;
+/// Bytes that a block has room for besides pages.
+const ROOM_FOR_HEADS: usize = 16 << 10;
 
 /// The actors with many objects: of which all pages have been taken since the last checkpoint of everything began.
 pub(super) type Large = BTreeMap<ActorId, bool>;
@@ -189,7 +191,10 @@ impl Actor {
         bytes_max: usize,
         capture: &mut Capture,
     ) -> (usize, bool) {
-        let mut out = Writer::default();
+        let most = usize::try_from(self.fiber.object_bytes()).unwrap_or(usize::MAX);
+        let mut out = Writer {
+            bytes: Vec::with_capacity(bytes_max.min(most).saturating_add(ROOM_FOR_HEADS)),
+        };
         out.varint(self.id.0);
         let head = out.bytes.len();
         let is_end = self

@@ -202,6 +202,7 @@ impl World {
         }
         for (slot, buffer) in self.arena.outside.iter().enumerate() {
             let Some(buffer) = buffer else { continue };
+            assert!(buffer.is_touched || !buffer.cards.contains(&1));
             let old = self.taken.buffers.get(&slot);
             for (index, word) in buffer.words.iter().enumerate() {
                 let old = old.and_then(|old| old.words.get(index));

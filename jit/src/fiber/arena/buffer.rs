@@ -24,6 +24,8 @@ pub(super) struct Outside {
     pub(super) marked: bool,
     /// One byte a card: changed since it was last taken.
     pub(super) cards: Vec<u8>,
+    /// Whether there may be such a card: who marks one sets this first. So many buffers that do not change are passed over fast.
+    pub(super) is_touched: bool,
 }
 
 impl Clone for Outside {
@@ -45,6 +47,7 @@ impl Outside {
             capacity,
             is_text: text.is_some(),
             marked: false,
+            is_touched: true,
         }
     }
 
@@ -62,14 +65,16 @@ impl Outside {
         self.words.as_ptr()
     }
 
-    /// Its words and their cards.
-    pub(super) fn parts(&self) -> (&Vec<u64>, &Vec<u8>) {
-        (&self.words, &self.cards)
+    /// Its words and their cards, to be written.
+    pub(super) fn to_write(&mut self) -> (&mut [u64], &mut [u8]) {
+        self.is_touched = true;
+        (&mut self.words, &mut self.cards)
     }
 
     /// Where its words and their cards are, to be written.
     #[inline(always)]
     pub(super) fn words_and_cards(&mut self) -> (*mut u64, *mut u8) {
+        self.is_touched = true;
         (self.words.as_mut_ptr(), self.cards.as_mut_ptr())
     }
 
@@ -155,9 +160,9 @@ impl Arena {
             return &mut [];
         }
         if buffer & OUTSIDE != 0 {
-            let outside = self.outside_mut(buffer);
-            outside.cards[start / CARD_WORDS..=(start + count - 1) / CARD_WORDS].fill(1);
-            return &mut outside.words[start..start + count];
+            let (words, cards) = self.outside_mut(buffer).to_write();
+            cards[start / CARD_WORDS..=(start + count - 1) / CARD_WORDS].fill(1);
+            return &mut words[start..start + count];
         }
         let first = (buffer / 8) as usize + 2 + start;
         if !self.cards.is_empty() {
@@ -170,9 +175,9 @@ impl Arena {
     #[inline(always)]
     pub(super) fn buffer_word_mut(&mut self, buffer: u64, at: usize) -> &mut u64 {
         if buffer & OUTSIDE != 0 {
-            let outside = self.outside_mut(buffer);
-            outside.cards[at / CARD_WORDS] = 1;
-            return &mut outside.words[at];
+            let (words, cards) = self.outside_mut(buffer).to_write();
+            cards[at / CARD_WORDS] = 1;
+            return &mut words[at];
         }
         let index = (buffer / 8) as usize + 2 + at;
         self.barrier(index);

@@ -107,6 +107,7 @@ impl Arena {
     ) -> bool {
         while let Some(slot) = self.outside.get_mut(from.slot) {
             if let Some(outside) = slot
+                && (outside.is_touched || everything)
                 && !outside.take_pages(from, everything, full, out)
             {
                 return false;
@@ -190,6 +191,8 @@ impl Outside {
             self.cards[run.clone()].fill(0);
             from.cards = run.end;
         }
+        // Those before the place where this began may be marked again.
+        self.is_touched = self.cards.contains(&1);
         true
     }
 }

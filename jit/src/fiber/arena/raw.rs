@@ -46,6 +46,8 @@ pub(crate) struct OutsideLayout {
     pub(crate) words: usize,
     /// Where the address of its cards stands in it.
     pub(crate) cards: usize,
+    /// Where it says that one of them may be marked.
+    pub(crate) is_touched: usize,
 }
 
 impl OutsideLayout {
@@ -59,12 +61,13 @@ impl OutsideLayout {
             let Some(outside) = slot else {
                 unreachable!("a large buffer is outside");
             };
-            let [words, cards] = outside.places_of_addresses();
+            let [words, cards, is_touched] = outside.places();
             let start = &raw const *slot as usize;
             OutsideLayout {
                 size: size_of::<Option<Outside>>(),
                 words: words - start,
                 cards: cards - start,
+                is_touched: is_touched - start,
             }
         })
     }
@@ -84,10 +87,14 @@ fn place_of_address<T>(vector: &Vec<T>) -> usize {
 }
 
 impl Outside {
-    /// Where in memory the addresses of its words and cards stand.
-    fn places_of_addresses(&self) -> [usize; 2] {
-        let (words, cards) = self.parts();
-        [place_of_address(words), place_of_address(cards)]
+    /// Where in memory the addresses of its words and cards stand, and whether one of these may be marked.
+    fn places(&self) -> [usize; 3] {
+        let is_touched = &raw const self.is_touched;
+        [
+            place_of_address(&self.words),
+            place_of_address(&self.cards),
+            is_touched as usize,
+        ]
     }
 }
 
