@@ -105,7 +105,8 @@ fn bare_syncs(options: &Options) -> f64 {
     let batch = vec![7u8; (WRITERS * IN_FLIGHT * 40) as usize];
     let (count, start) = (200, Instant::now());
     for number in 0..count {
-        file.write_all_at(&batch, number * batch.len() as u64).expect("room");
+        file.write_all_at(&batch, number * batch.len() as u64)
+            .expect("room");
         file.sync_data().expect("a disk");
     }
     count as f64 / start.elapsed().as_secs_f64()
@@ -116,9 +117,17 @@ pub(crate) fn inputs(options: &Options) -> Vec<Figure> {
     let world = world_inputs(options);
     let redb = redb_inputs(options);
     vec![
-        ("journal: synced inputs, 64 writers of 16 on the way".to_owned(), world, "/s"),
+        (
+            "journal: synced inputs, 64 writers of 16 on the way".to_owned(),
+            world,
+            "/s",
+        ),
         ("journal: redb, 1,024 in a commit".to_owned(), redb, "/s"),
-        ("journal: bare syncs of 1,024 inputs, as inputs".to_owned(), syncs * (WRITERS * IN_FLIGHT) as f64, "/s"),
+        (
+            "journal: bare syncs of 1,024 inputs, as inputs".to_owned(),
+            syncs * (WRITERS * IN_FLIGHT) as f64,
+            "/s",
+        ),
     ]
 }
 
@@ -153,7 +162,11 @@ pub(crate) fn overhead() -> Vec<Figure> {
         .collect();
     ratios.sort_by(f64::total_cmp);
     let middle = ratios[ratios.len() / 2];
-    vec![("async history of an input-heavy world, overhead".to_owned(), (middle - 1.0) * 1e2, "%")]
+    vec![(
+        "async history of an input-heavy world, overhead".to_owned(),
+        (middle - 1.0) * 1e2,
+        "%",
+    )]
 }
 
 /// The time of a replay, as a part of the time of the run.
@@ -168,7 +181,9 @@ pub(crate) fn replay(options: &Options) -> Vec<Figure> {
     let (mut world, _) = builder().keep(disk, settings).expect("a new history");
     let program = load_jue(&mut world, "bench.jue", PING_PONG).expect("it is well-formed");
     let start = Instant::now();
-    world.spawn(program, &[Datum::Int(300_000)]).expect("it takes one");
+    world
+        .spawn(program, &[Datum::Int(300_000)])
+        .expect("it takes one");
     world.run_to_idle();
     world.flush().expect("a disk");
     let ran = start.elapsed();
@@ -179,5 +194,9 @@ pub(crate) fn replay(options: &Options) -> Vec<Figure> {
     let (_, last) = replay.range();
     replay.go_to(last).expect("it is known");
     let again = start.elapsed();
-    vec![("replay, time of the run".to_owned(), again.as_secs_f64() / ran.as_secs_f64() * 1e2, "%")]
+    vec![(
+        "replay, time of the run".to_owned(),
+        again.as_secs_f64() / ran.as_secs_f64() * 1e2,
+        "%",
+    )]
 }

@@ -73,9 +73,14 @@ fn main() {
         true => Part::value_variants(),
         false => &options.part,
     };
-    let figures: Vec<Figure> = parts.iter().flat_map(|part| part.figures(&options)).collect();
+    let figures: Vec<Figure> = parts
+        .iter()
+        .flat_map(|part| part.figures(&options))
+        .collect();
     if options.json {
-        let all = figures.iter().map(|(name, value, unit)| json!({"name": name, "value": value, "unit": unit}));
+        let all = figures
+            .iter()
+            .map(|(name, value, unit)| json!({"name": name, "value": value, "unit": unit}));
         println!("{}", json!(all.collect::<Vec<_>>()));
         return;
     }

@@ -77,7 +77,9 @@ impl Times {
     /// Does a tick, and remembers how long it took if somebody had a turn.
     fn tick(&mut self, world: &mut World) {
         let slices = world.statistics().slices;
-        self.measure(|| { world.run_ticks(1); });
+        self.measure(|| {
+            world.run_ticks(1);
+        });
         if world.statistics().slices == slices {
             self.thread.pop();
             self.wall.pop();
@@ -127,7 +129,12 @@ fn checkpoint_bytes(directory: &std::path::Path) -> u64 {
     let newest = std::fs::read_dir(directory)
         .expect("a history")
         .filter_map(|entry| entry.ok())
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("checkpoint-"))
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with("checkpoint-")
+        })
         .max_by_key(|entry| entry.file_name());
     newest.map_or(0, |entry| entry.metadata().map_or(0, |of| of.len()))
 }
@@ -145,7 +152,9 @@ fn of_world(
     let kept = builder().keep(disk, settings(u64::MAX / 2, Durability::Sync));
     let (mut world, _) = kept.expect("a new history");
     let program = load_jue(&mut world, "bench.jue", program).expect("it is well-formed");
-    world.spawn(program, &arguments.map(Datum::Int)).expect("it takes two");
+    world
+        .spawn(program, &arguments.map(Datum::Int))
+        .expect("it takes two");
     while world.actor_count() <= arguments[0] as usize && what == "many" || world.ticks() < 3_000 {
         world.run_ticks(1);
     }
@@ -188,20 +197,68 @@ fn of_world(
     let figures = vec![
         (named("actors"), world.actor_count() as f64, ""),
         (named("bytes of a checkpoint"), bytes as f64 / 1e6, "MB"),
-        (named("a quiet tick, median"), quantile(&quiet.wall, 0.5), "ms"),
-        (named("a quiet tick, p99"), quantile(&quiet.wall, 0.99), "ms"),
-        (named("a quiet tick, longest"), quantile(&quiet.wall, 1.0), "ms"),
-        (named("ticks while it is captured"), during.wall.len() as f64, ""),
-        (named("a tick while it is captured, p99"), quantile(&during.wall, 0.99), "ms"),
-        (named("a tick while it is captured, p99, thread"), quantile(&during.thread, 0.99), "ms"),
-        (named("a tick while it is captured, longest"), quantile(&during.wall, 1.0), "ms"),
-        (named("a tick while it is captured, longest, thread"), quantile(&during.thread, 1.0), "ms"),
-        (named("capture, as time of the world"), rate(bytes, captured), "MB/s"),
+        (
+            named("a quiet tick, median"),
+            quantile(&quiet.wall, 0.5),
+            "ms",
+        ),
+        (
+            named("a quiet tick, p99"),
+            quantile(&quiet.wall, 0.99),
+            "ms",
+        ),
+        (
+            named("a quiet tick, longest"),
+            quantile(&quiet.wall, 1.0),
+            "ms",
+        ),
+        (
+            named("ticks while it is captured"),
+            during.wall.len() as f64,
+            "",
+        ),
+        (
+            named("a tick while it is captured, p99"),
+            quantile(&during.wall, 0.99),
+            "ms",
+        ),
+        (
+            named("a tick while it is captured, p99, thread"),
+            quantile(&during.thread, 0.99),
+            "ms",
+        ),
+        (
+            named("a tick while it is captured, longest"),
+            quantile(&during.wall, 1.0),
+            "ms",
+        ),
+        (
+            named("a tick while it is captured, longest, thread"),
+            quantile(&during.thread, 1.0),
+            "ms",
+        ),
+        (
+            named("capture, as time of the world"),
+            rate(bytes, captured),
+            "MB/s",
+        ),
         (named("memcpy"), copied, "MB/s"),
-        (named("a full checkpoint with a sync"), rate(bytes, full), "MB/s"),
+        (
+            named("a full checkpoint with a sync"),
+            rate(bytes, full),
+            "MB/s",
+        ),
         (named("a plain write with a sync"), written, "MB/s"),
-        (named("an increment, time of a full one"), increment.as_secs_f64() / full.as_secs_f64() * 1e2, "%"),
-        (named("an increment, bytes of a full one"), increment_bytes as f64 / bytes as f64 * 1e2, "%"),
+        (
+            named("an increment, time of a full one"),
+            increment.as_secs_f64() / full.as_secs_f64() * 1e2,
+            "%",
+        ),
+        (
+            named("an increment, bytes of a full one"),
+            increment_bytes as f64 / bytes as f64 * 1e2,
+            "%",
+        ),
         (named("restore"), ms(restored), "ms"),
     ];
     drop(world);
@@ -210,17 +267,35 @@ fn of_world(
 
 /// Many actors, of which one in a hundred changes.
 pub(crate) fn many(options: &Options) -> Vec<Figure> {
-    of_world("many", options, MANY, [options.actors, 32], (options.actors / 100, 50))
+    of_world(
+        "many",
+        options,
+        MANY,
+        [options.actors, 32],
+        (options.actors / 100, 50),
+    )
 }
 
 /// One actor with a large heap, of which one part in a hundred changes.
 pub(crate) fn large(options: &Options) -> Vec<Figure> {
     let vectors = options.large / (8 * 1_000);
-    of_world("large", options, LARGE, [vectors, 1_000], (0, vectors as u64 / 100))
+    of_world(
+        "large",
+        options,
+        LARGE,
+        [vectors, 1_000],
+        (0, vectors as u64 / 100),
+    )
 }
 
 /// One actor with a large heap of small objects that is renewed all the time.
 pub(crate) fn churning(options: &Options) -> Vec<Figure> {
     let vectors = options.large / (8 * 100);
-    of_world("churning", options, CHURNING, [vectors, 100], (0, vectors as u64 / 100))
+    of_world(
+        "churning",
+        options,
+        CHURNING,
+        [vectors, 100],
+        (0, vectors as u64 / 100),
+    )
 }

@@ -21,9 +21,12 @@
 //! Of actors with many objects there are pages, which are written before anybody knows the tick of the checkpoint: so its head is
 //! written last. Pages stand before the rest of their actor, a later one in place of an earlier one, also of a checkpoint before.
 
+use std::io;
+
 use pw_isa::wire::{Decoded, Reader, Writer};
 
 use super::SEMANTICS;
+use crate::disk::DiskFile;
 
 const MAGIC: [u8; 4] = *b"PWC1";
 /// The version this code writes.
@@ -114,6 +117,14 @@ pub(crate) enum BlockKind {
     Paged = 6,
 }
 
+impl BlockKind {
+    fn from_number(number: u8) -> Option<BlockKind> {
+        use BlockKind::{Actors, End, Gone, Paged, Pages, Sections};
+        let all = [Sections, Actors, Gone, End, Pages, Paged];
+        all.into_iter().find(|kind| *kind as u8 == number)
+    }
+}
+
 /// A block on its way to a file.
 #[derive(Debug)]
 pub(crate) struct Block {
@@ -150,77 +161,87 @@ pub(super) fn block_head(block: &Block, place: u64) -> Vec<u8> {
     out.bytes
 }
 
-/// A checkpoint file, as it was read.
-#[derive(Debug)]
-pub(super) struct File<'a> {
-    pub(super) head: Head,
-    pub(super) sections: &'a [u8],
-    /// Actors with their bytes.
-    pub(super) actors: Vec<(u64, &'a [u8])>,
-    /// Actors with the bytes of their rest.
-    pub(super) paged: Vec<(u64, &'a [u8])>,
-    /// Pages, in their order, by the actor that they are of.
-    pub(super) pages: Vec<(u64, &'a [u8])>,
-    pub(super) gone: Vec<u64>,
+/// Bytes before the content of a block.
+const BLOCK_HEAD_BYTES: usize = 1 + 4 + 32;
+
+/// A checkpoint file that is read block by block: it may be larger than what there is of memory.
+pub(super) struct Blocks<'a> {
+    file: &'a dyn DiskFile,
+    length: u64,
+    offset: u64,
+    /// The content of the last block.
+    content: Vec<u8>,
+    /// Blocks so far, and actors in them.
+    counts: (u64, u64),
 }
 
-/// Reads a whole checkpoint.
-pub(super) fn read(bytes: &[u8]) -> Decoded<File<'_>> {
-    let mut input = Reader::new(bytes);
-    let head = Head::read(&mut input, bytes)?;
-    let mut file = File {
-        head,
-        sections: &[],
-        actors: Vec::new(),
-        paged: Vec::new(),
-        pages: Vec::new(),
-        gone: Vec::new(),
-    };
-    let mut blocks = 0;
-    loop {
-        if input.remaining() == 0 {
-            return Err(input.error("the checkpoint was not finished"));
-        }
-        let place = input.offset() as u64;
-        let kind = input.u8()?;
-        let length = input.u32()? as usize;
-        let hash = input.hash()?;
-        let content = input.take(length)?;
-        if hash != block_hash(kind, place, content) {
-            return Err(input.error("a block is damaged"));
-        }
-        let mut parts = Reader::new(content);
-        match kind {
-            1 => file.sections = content,
-            2 | 6 => {
-                let actors = match kind {
-                    2 => &mut file.actors,
-                    _ => &mut file.paged,
-                };
-                while parts.remaining() > 0 {
-                    actors.push((parts.varint()?, parts.blob()?));
-                }
-            }
-            5 => {
-                let id = parts.varint()?;
-                file.pages.push((id, parts.take(parts.remaining())?));
-            }
-            3 => {
-                while parts.remaining() > 0 {
-                    file.gone.push(parts.varint()?);
-                }
-            }
-            4 => {
-                let counts = (parts.varint()?, parts.varint()?);
-                parts.finish()?;
-                if counts != (blocks, (file.actors.len() + file.paged.len()) as u64) {
-                    return Err(input.error("blocks are missing"));
-                }
-                input.finish()?;
-                return Ok(file);
-            }
-            other => return Err(input.error(format!("no block has the kind {other}"))),
-        }
-        blocks += 1;
+impl<'a> Blocks<'a> {
+    /// Reads the head.
+    pub(super) fn open(file: &'a dyn DiskFile) -> io::Result<(Head, Blocks<'a>)> {
+        let mut bytes = [0; HEAD_BYTES];
+        let read = file.read_at(0, &mut bytes)?;
+        let bytes = &bytes[..read];
+        let head = Head::read(&mut Reader::new(bytes), bytes).map_err(io::Error::other)?;
+        let blocks = Blocks {
+            file,
+            length: file.len()?,
+            offset: HEAD_BYTES as u64,
+            content: Vec::new(),
+            counts: (0, 0),
+        };
+        Ok((head, blocks))
     }
+
+    /// The next block, which is not damaged; nothing behind the last.
+    pub(super) fn next(&mut self) -> io::Result<Option<(BlockKind, &[u8])>> {
+        let place = self.offset;
+        let mut head = [0; BLOCK_HEAD_BYTES];
+        if self.file.read_at(place, &mut head)? < BLOCK_HEAD_BYTES {
+            return Err(wrong(place, "the checkpoint was not finished"));
+        }
+        let mut input = Reader::new(&head);
+        let number = input.u8().map_err(io::Error::other)?;
+        let length = u64::from(input.u32().map_err(io::Error::other)?);
+        let hash = input.hash().map_err(io::Error::other)?;
+        self.offset = place + BLOCK_HEAD_BYTES as u64;
+        if length > self.length.saturating_sub(self.offset) {
+            return Err(wrong(place, "the checkpoint was not finished"));
+        }
+        self.content.resize(length as usize, 0);
+        let read = self.file.read_at(self.offset, &mut self.content)?;
+        self.offset += length;
+        if (read as u64) < length || hash != block_hash(number, place, &self.content) {
+            return Err(wrong(place, "a block is damaged"));
+        }
+        let Some(kind) = BlockKind::from_number(number) else {
+            return Err(wrong(place, format!("no block has the kind {number}")));
+        };
+        if kind == BlockKind::End {
+            self.check_end(place)?;
+            return Ok(None);
+        }
+        self.counts.0 += 1;
+        Ok(Some((kind, &self.content)))
+    }
+
+    /// So many actors were in the last block.
+    pub(super) fn count(&mut self, actors: u64) {
+        self.counts.1 += actors;
+    }
+
+    fn check_end(&self, place: u64) -> io::Result<()> {
+        let mut parts = Reader::new(&self.content);
+        let mut number = || parts.varint().map_err(io::Error::other);
+        let counts = (number()?, number()?);
+        parts.finish().map_err(io::Error::other)?;
+        if counts != self.counts || self.offset != self.length {
+            return Err(wrong(place, "blocks are missing"));
+        }
+        Ok(())
+    }
+}
+
+fn wrong(place: u64, what: impl Into<String>) -> io::Error {
+    let what = what.into();
+    io::Error::other(format!("{what} (byte {place})"))
 }

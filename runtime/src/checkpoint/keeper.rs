@@ -17,6 +17,8 @@ use crate::portable::bytes_of;
 
 /// The name of a checkpoint that is being written.
 const UNFINISHED: &str = "unfinished";
+/// Bytes after which what was written is brought to the disk meanwhile.
+const WRITE_BACK_BYTES: u64 = 32 << 20;
 /// Blocks that may be on their way to the thread.
 const BLOCKS_WAITING: usize = 16;
 
@@ -197,7 +199,11 @@ fn write(
         let head = block_head(&block, offset);
         file.write_at(offset, &head)?;
         file.write_at(offset + head.len() as u64, &block.bytes)?;
+        let before = offset;
         offset += (head.len() + block.bytes.len()) as u64;
+        if settings.syncs && before / WRITE_BACK_BYTES < offset / WRITE_BACK_BYTES {
+            file.write_back();
+        }
     }
     let Some(head) = said else {
         return Err(io::Error::other("the world ended before its checkpoint"));

@@ -1,16 +1,16 @@
 //! The newest state that the checkpoints of a directory give: a full one, and the increments behind it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 
-use std::borrow::Cow;
-
-use pw_isa::wire::{DecodeError, Reader};
+use pw_isa::wire::{Decoded, Reader};
 use pw_jit::fiber::arena::Pages;
 
 use super::RecoveryError;
-use super::file::{self, Head};
-use crate::disk::{Disk, read_all};
+use super::file::{BlockKind, Blocks, Head};
+use crate::disk::Disk;
 
 /// The name of the checkpoint of a tick.
 pub(super) fn name_of(ticks: u64) -> String {
@@ -89,28 +89,45 @@ struct SavedActors {
 const SPARE_WORDS: usize = 2;
 
 impl SavedActors {
-    /// Adds what a file has.
-    fn add(&mut self, file: &file::File<'_>, bytes: usize) -> Result<(), DecodeError> {
-        self.spare += bytes * SPARE_WORDS;
-        for (id, pages) in &file.pages {
-            let known = self.pages.entry(*id).or_default();
-            known.add(&mut Reader::new(pages), &mut self.spare)?;
+    /// Adds what a block has; how many actors these are.
+    fn add(&mut self, kind: BlockKind, content: &[u8]) -> Decoded<u64> {
+        self.spare += content.len() * SPARE_WORDS;
+        let mut input = Reader::new(content);
+        let mut count = 0;
+        match kind {
+            BlockKind::Sections | BlockKind::End => {}
+            BlockKind::Pages => {
+                let known = self.pages.entry(input.varint()?).or_default();
+                known.add(&mut input, &mut self.spare)?;
+            }
+            BlockKind::Gone => {
+                while input.remaining() > 0 {
+                    let id = input.varint()?;
+                    self.whole.remove(&id);
+                    self.rests.remove(&id);
+                    self.pages.remove(&id);
+                    count += 1;
+                }
+            }
+            BlockKind::Actors => {
+                while input.remaining() > 0 {
+                    let id = input.varint()?;
+                    self.whole.insert(id, input.blob()?.to_vec());
+                    self.rests.remove(&id);
+                    self.pages.remove(&id);
+                    count += 1;
+                }
+            }
+            BlockKind::Paged => {
+                while input.remaining() > 0 {
+                    let id = input.varint()?;
+                    self.rests.insert(id, input.blob()?.to_vec());
+                    self.whole.remove(&id);
+                    count += 1;
+                }
+            }
         }
-        for gone in &file.gone {
-            self.whole.remove(gone);
-            self.rests.remove(gone);
-            self.pages.remove(gone);
-        }
-        for (id, bytes) in &file.actors {
-            self.whole.insert(*id, bytes.to_vec());
-            self.rests.remove(id);
-            self.pages.remove(id);
-        }
-        for (id, bytes) in &file.paged {
-            self.rests.insert(*id, bytes.to_vec());
-            self.whole.remove(id);
-        }
-        Ok(())
+        Ok(count)
     }
 
     /// All of them, by rising number.
@@ -166,12 +183,13 @@ fn chain(disk: &dyn Disk, ticks: u64, most: usize) -> Result<Loaded, CheckpointF
         name: name.clone(),
         what,
     };
-    let bytes = read_all(disk, &name).map_err(|error| flaw(error.to_string()))?;
-    let file = file::read(&bytes).map_err(|error: DecodeError| flaw(error.to_string()))?;
-    if file.head.ticks != ticks {
-        return Err(flaw(format!("it is of tick {}", file.head.ticks)));
+    let failed = |error: io::Error| flaw(error.to_string());
+    let file = disk.open(&name).map_err(failed)?;
+    let (head, mut blocks) = Blocks::open(&*file).map_err(failed)?;
+    if head.ticks != ticks {
+        return Err(flaw(format!("it is of tick {}", head.ticks)));
     }
-    let (mut actors, mut files) = match file.head.base {
+    let (mut actors, mut files) = match head.base {
         Some(base) if base >= ticks => return Err(flaw(format!("it stands on tick {base}"))),
         Some(_) if most == 0 => return Err(flaw("it stands on too many".to_owned())),
         Some(base) => {
@@ -180,19 +198,32 @@ fn chain(disk: &dyn Disk, ticks: u64, most: usize) -> Result<Loaded, CheckpointF
         }
         None => Default::default(),
     };
-    let added = actors.add(&file, bytes.len());
-    added.map_err(|error| flaw(format!("pages: {error}")))?;
-    files.push(CheckpointInfo {
-        name,
+    let mut info = CheckpointInfo {
+        name: name.clone(),
         ticks,
-        base: file.head.base,
-        actors: file.actors.len() + file.paged.len(),
-        gone: file.gone.len(),
-        bytes: bytes.len(),
-    });
+        base: head.base,
+        actors: 0,
+        gone: 0,
+        bytes: file.len().map_err(failed)? as usize,
+    };
+    let mut sections = Vec::new();
+    while let Some((kind, content)) = blocks.next().map_err(failed)? {
+        let added = actors.add(kind, content);
+        let count = added.map_err(|error| flaw(error.to_string()))?;
+        match kind {
+            BlockKind::Sections => sections = content.to_vec(),
+            BlockKind::Gone => info.gone += count as usize,
+            BlockKind::Actors | BlockKind::Paged => {
+                blocks.count(count);
+                info.actors += count as usize;
+            }
+            BlockKind::Pages | BlockKind::End => {}
+        }
+    }
+    files.push(info);
     Ok(Loaded {
-        head: file.head,
-        sections: file.sections.to_vec(),
+        head,
+        sections,
         actors,
         flaws: Vec::new(),
         unusable: Vec::new(),
@@ -229,12 +260,9 @@ pub(crate) fn load(disk: &dyn Disk, ticks_max: u64) -> Result<Loaded, RecoveryEr
 pub(super) fn heads_of(disk: &dyn Disk) -> std::io::Result<Vec<Head>> {
     let mut heads = Vec::new();
     for ticks in names_of(disk)? {
-        let mut bytes = [0; file::HEAD_BYTES];
-        let file = disk.open(&name_of(ticks));
         // One that cannot be read is none that is kept.
-        if let Ok(read) = file.and_then(|file| file.read_at(0, &mut bytes)) {
-            let bytes = &bytes[..read];
-            heads.extend(Head::read(&mut Reader::new(bytes), bytes).ok());
+        if let Ok(file) = disk.open(&name_of(ticks)) {
+            heads.extend(Blocks::open(&*file).ok().map(|(head, _)| head));
         }
     }
     Ok(heads)

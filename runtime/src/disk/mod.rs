@@ -85,6 +85,10 @@ pub trait DiskFile: Debug + Send {
     /// Those of the disk.
     fn truncate(&mut self, length: u64) -> io::Result<()>;
 
+    /// What was written so far is brought to the disk from now on, while the file is written further, so that the next sync has
+    /// less to do. A disk that cannot do that does nothing; what fails is told by the next sync.
+    fn write_back(&mut self) {}
+
     /// Makes durable what was written.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use super::{Disk, DiskFile};
 
@@ -75,7 +76,7 @@ impl Disk for RealDisk {
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(true);
-        Ok(Box::new(RealFile(options.open(self.path(name))?)))
+        Ok(Box::new(RealFile::new(options.open(self.path(name))?)))
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
@@ -85,7 +86,7 @@ impl Disk for RealDisk {
             .read(true)
             .write(writes)
             .open(self.path(name))?;
-        Ok(Box::new(RealFile(file)))
+        Ok(Box::new(RealFile::new(file)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -118,26 +119,78 @@ impl Disk for RealDisk {
 
 /// A file of the machine.
 #[derive(Debug)]
-struct RealFile(File);
+struct RealFile {
+    file: File,
+    /// Brings to the disk what was written so far.
+    write_back: Option<JoinHandle<io::Result<()>>>,
+    /// Why that has failed: the system tells of it once, to whoever syncs first.
+    failure: Option<io::Error>,
+}
+
+impl RealFile {
+    fn new(file: File) -> RealFile {
+        RealFile {
+            file,
+            write_back: None,
+            failure: None,
+        }
+    }
+
+    /// Waits until what was begun is on the disk.
+    fn end_write_back(&mut self) {
+        let done = self.write_back.take().map(JoinHandle::join);
+        match done {
+            None | Some(Ok(Ok(()))) => {}
+            Some(Ok(Err(error))) => self.failure = Some(error),
+            Some(Err(_)) => self.failure = Some(io::Error::other("its thread panicked")),
+        }
+    }
+}
 
 impl DiskFile for RealFile {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(bytes, offset)
+        self.file.write_all_at(bytes, offset)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read_at(buffer, offset)
+        let mut read = 0;
+        while read < buffer.len() {
+            match self.file.read_at(&mut buffer[read..], offset + read as u64) {
+                Ok(0) => break,
+                Ok(count) => read += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(read)
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.0.set_len(length)
+        self.file.set_len(length)
+    }
+
+    fn write_back(&mut self) {
+        match &self.write_back {
+            Some(thread) if !thread.is_finished() => return,
+            _ => self.end_write_back(),
+        }
+        if self.failure.is_none()
+            && let Ok(file) = self.file.try_clone()
+        {
+            let builder = std::thread::Builder::new().name("pw write back".to_owned());
+            self.write_back = builder.spawn(move || file.sync_data()).ok();
+        }
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        self.end_write_back();
+        match self.failure.take() {
+            Some(error) => Err(error),
+            None => self.file.sync_data(),
+        }
     }
 }
