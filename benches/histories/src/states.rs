@@ -144,6 +144,7 @@ fn of_world(
     options: &Options,
     program: &str,
     arguments: [i64; 2],
+    quiet_ticks: usize,
     (changed, ticks_changing): (i64, u64),
 ) -> Vec<Figure> {
     let directory = options.directory.join(what);
@@ -159,7 +160,7 @@ fn of_world(
         world.run_ticks(1);
     }
     world.flush().expect("a disk");
-    let quiet = ticks(&mut world, 2_000);
+    let quiet = ticks(&mut world, quiet_ticks);
     let mut during = Times::default();
     during.measure(|| world.begin_checkpoint());
     while world.is_capturing() {
@@ -272,6 +273,7 @@ pub(crate) fn many(options: &Options) -> Vec<Figure> {
         options,
         MANY,
         [options.actors, 32],
+        2_000,
         (options.actors / 100, 50),
     )
 }
@@ -284,11 +286,12 @@ pub(crate) fn large(options: &Options) -> Vec<Figure> {
         options,
         LARGE,
         [vectors, 1_000],
+        2_000,
         (0, vectors as u64 / 100),
     )
 }
 
-/// One actor with a large heap of small objects that is renewed all the time.
+/// One actor with a large heap of small objects that is renewed all the time: also the quiet ticks are so many that it collects.
 pub(crate) fn churning(options: &Options) -> Vec<Figure> {
     let vectors = options.large / (8 * 100);
     of_world(
@@ -296,6 +299,7 @@ pub(crate) fn churning(options: &Options) -> Vec<Figure> {
         options,
         CHURNING,
         [vectors, 100],
+        vectors as usize * 2,
         (0, vectors as u64 / 100),
     )
 }

@@ -4,6 +4,9 @@
 //! memory, while it goes on, in rounds: the first takes all pages that have changed since the last checkpoint, or all, and each later one
 //! what has changed in the meantime. When a round finds little, the mark is set, and what is left is taken at once: that is as much as
 //! the actor changes in few ticks, however large it is.
+//!
+//! The first round takes as long as the disk does. Later ones do not wait for it, or more would change meanwhile than they take: what
+//! they find waits in memory, at most as much as there are objects.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -25,7 +28,7 @@ const RESIDUE_BYTES: usize = 256 << 10;
 /// Rounds, each of which takes twice as many bytes after a tick as the one before: after so many the mark is set whatever is left.
 const ROUNDS_MAX: u32 = 8;
 /// The most bytes that are taken after a tick.
-const TAKEN_MAX: usize = 2 << 20;
+const TAKEN_MAX: usize = 4 << 20;
 /// Bytes of pages in a block.
 const BLOCK_BYTES: usize = 1 << 20;
 /// Bytes that a block has room for besides pages.
@@ -44,6 +47,19 @@ pub(super) struct Paging {
     round: u32,
     /// Bytes that were found in the round.
     found: usize,
+    /// Blocks that may wait for the disk, if more than usual.
+    waiting_max: usize,
+}
+
+impl Paging {
+    /// The next round, in which so many bytes of objects may be found.
+    fn next_round(&self, bytes: u64) -> Paging {
+        Paging {
+            round: self.round + 1,
+            waiting_max: usize::try_from(bytes).unwrap_or(usize::MAX) / BLOCK_BYTES,
+            ..Paging::default()
+        }
+    }
 }
 
 impl World {
@@ -96,13 +112,16 @@ impl World {
                 if paging.found <= RESIDUE_BYTES || paging.round == ROUNDS_MAX {
                     break true;
                 }
-                paging = Paging {
-                    round: paging.round + 1,
-                    ..Paging::default()
-                };
+                let actors = marks.large.keys();
+                let objects = actors.map(|id| {
+                    self.actors
+                        .get_mut(*id)
+                        .map_or(0, |actor| actor.fiber.object_bytes())
+                });
+                paging = paging.next_round(objects.sum());
                 continue;
             };
-            if left == 0 || capture.full.len() >= BLOCKS_MAX {
+            if left == 0 || capture.full.len() >= BLOCKS_MAX.max(paging.waiting_max) {
                 paging.now = Some((id, cursor));
                 break false;
             }
