@@ -110,6 +110,15 @@ pub(super) struct Records {
 }
 
 impl Records {
+    /// None, with room for so many bytes.
+    pub(super) fn with_room(bytes: usize) -> Records {
+        let bytes = Vec::with_capacity(bytes);
+        Records {
+            count: 0,
+            bytes: Writer { bytes },
+        }
+    }
+
     pub(super) fn add(&mut self, record: &[u8]) {
         self.count += 1;
         self.bytes.blob(record);

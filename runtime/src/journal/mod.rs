@@ -16,7 +16,7 @@ mod writer;
 use pw_isa::wire::Decoded;
 use serde::{Deserialize, Serialize};
 
-use crate::portable::portable;
+use crate::portable::{Out, Portable, portable};
 use crate::world::Input;
 pub use reading::{JournalError, JournalTail};
 pub(crate) use reading::{Position, Recovered, read};
@@ -46,17 +46,20 @@ pub(crate) enum Record {
 
 portable!(enum Record { 0 => Input { ticks, input }, 1 => Horizon { ticks } });
 
+/// The first byte of an input.
+const INPUT: u8 = 0;
+
 impl Record {
-    /// How many ticks the world had done.
-    pub(crate) fn ticks(&self) -> u64 {
-        match self {
-            Record::Input { ticks, .. } | Record::Horizon { ticks } => *ticks,
-        }
+    /// Writes the record of an input, which need not be moved into one.
+    pub(crate) fn put_input(out: &mut Out<'_>, ticks: u64, input: &Input) {
+        out.to.u8(INPUT);
+        ticks.put(out);
+        input.put(out);
     }
 
     /// Whether these are the bytes of an input.
     pub(crate) fn is_input(bytes: &[u8]) -> bool {
-        bytes.first() == Some(&0)
+        bytes.first() == Some(&INPUT)
     }
 
     /// How many ticks the world had done by the bytes of a record, without reading its input.

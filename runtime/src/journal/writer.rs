@@ -180,7 +180,8 @@ impl Journal {
         if self.kept.count == 0 {
             return;
         }
-        let records = std::mem::take(&mut self.kept);
+        let next = Records::with_room(self.kept.bytes.bytes.len());
+        let records = std::mem::replace(&mut self.kept, next);
         let mut queue = self.shared.lock();
         while queue.bytes > WAITING_MAX && queue.error.is_none() {
             let waited = self.shared.went.wait(queue);

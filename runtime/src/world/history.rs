@@ -8,6 +8,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pw_isa::wire::Writer;
+use pw_jit::CodeSpace;
 use serde::{Deserialize, Serialize};
 
 use super::World;
@@ -18,7 +20,7 @@ use crate::checkpoint::{Head, Keeper, KeeperSettings};
 use crate::disk::Disk;
 use crate::host::{HostCallView, Output};
 use crate::journal::{Durability, Journal, Position, Record};
-use crate::portable::bytes_of;
+use crate::portable::{Out, Portable};
 
 /// How a history is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -100,6 +102,8 @@ pub(super) struct Kept {
     base: Option<u64>,
     /// The first record of the journal behind it.
     behind: u64,
+    /// Where records are written: there are many of them.
+    scratch: Writer,
     /// What the keeper had done when a checkpoint was begun.
     begun: u64,
 }
@@ -180,13 +184,26 @@ impl Kept {
             increments: 0,
             base: None,
             behind: end.next,
+            scratch: Writer::default(),
             begun: 0,
         })
     }
 
-    fn add(&mut self, code: &pw_jit::CodeSpace, record: &Record) {
-        self.told = record.ticks();
-        self.journal.add(&bytes_of(code, record));
+    /// So many ticks are done, and nothing else has entered the world.
+    fn add_horizon(&mut self, code: &CodeSpace, ticks: u64) {
+        self.add(code, ticks, |out| Record::Horizon { ticks }.put(out));
+    }
+
+    fn add(&mut self, code: &CodeSpace, ticks: u64, put: impl FnOnce(&mut Out<'_>)) {
+        self.told = ticks;
+        let mut out = Out {
+            code,
+            to: std::mem::take(&mut self.scratch),
+        };
+        put(&mut out);
+        self.journal.add(&out.to.bytes);
+        self.scratch = out.to;
+        self.scratch.bytes.clear();
     }
 }
 
@@ -194,11 +211,8 @@ impl World {
     /// An input takes effect now.
     pub(crate) fn note(&mut self, input: impl FnOnce() -> Input) {
         if let History::Kept(kept) = &mut self.history {
-            let record = Record::Input {
-                ticks: self.tick,
-                input: input(),
-            };
-            kept.add(&self.code, &record);
+            let (ticks, input) = (self.tick, input());
+            kept.add(&self.code, ticks, |out| Record::put_input(out, ticks, &input));
         }
     }
 
@@ -218,7 +232,7 @@ impl World {
             History::Kept(kept) => {
                 if kept.told < kept.ticks {
                     let ticks = kept.ticks;
-                    kept.add(&self.code, &Record::Horizon { ticks });
+                    kept.add_horizon(&self.code, ticks);
                 }
                 kept.journal.then(released, what);
             }
@@ -239,7 +253,7 @@ impl World {
                 .told
                 .saturating_add(kept.settings.horizon_ticks.min(GAP_MAX))
         {
-            kept.add(&self.code, &Record::Horizon { ticks });
+            kept.add_horizon(&self.code, ticks);
         }
         let bytes_max = kept.settings.capture_bytes.max(1);
         let is_due = ticks
