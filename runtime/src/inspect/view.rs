@@ -117,19 +117,18 @@ pub struct ActorView {
 impl World {
     /// All actors, by rising address. It takes time for each; nothing about the world changes.
     pub fn actors(&self) -> Vec<ActorView> {
-        let mut children: BTreeMap<ActorId, Vec<ActorId>> = BTreeMap::new();
-        for actor in self.actors.iter() {
-            children
-                .entry(actor.body.parent)
-                .or_default()
-                .push(actor.id);
-        }
         let actors = self.actors.iter();
-        let views = actors.map(|actor| {
-            let children = children.remove(&actor.id).unwrap_or_default();
-            view(actor, children, self.code())
-        });
-        views.collect()
+        let mut views: Vec<ActorView> = actors
+            .map(|actor| view(&actor, Vec::new(), self.code()))
+            .collect();
+        let mut children: BTreeMap<ActorId, Vec<ActorId>> = BTreeMap::new();
+        for view in &views {
+            children.entry(view.parent).or_default().push(view.id);
+        }
+        for view in &mut views {
+            view.children = children.remove(&view.id).unwrap_or_default();
+        }
+        views
     }
 
     /// An actor; nothing when there is none.
@@ -141,7 +140,7 @@ impl World {
             let of_it = all.filter(|child| child.body.parent == id);
             children.extend(of_it.map(|child| child.id));
         }
-        Some(view(actor, children, self.code()))
+        Some(view(&actor, children, self.code()))
     }
 }
 

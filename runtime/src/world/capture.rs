@@ -234,21 +234,26 @@ impl World {
                 is_over = true;
                 break;
             };
-            let Some(actor) = self.actors.get_mut(id) else {
+            let Some(of) = self.actors.mark_mut(id).map(|of| *of) else {
                 bytes += 1;
                 continue;
             };
-            let of = actor.body.mark;
             let is_wanted = if is_all {
                 of < 2 * mark
             } else {
                 of == 2 * (mark - 1)
             };
             if is_wanted {
-                let state = bytes_of(&self.code, actor);
+                let Some(state) = self.actors.bytes_of(&self.code, id) else {
+                    // It hibernates and cannot be read.
+                    marks.is_broken = true;
+                    return Captured::Lost;
+                };
                 capture.add(id, &state);
                 bytes += state.len();
-                actor.body.mark = 2 * mark + 1;
+                if let Some(of) = self.actors.mark_mut(id) {
+                    *of = 2 * mark + 1;
+                }
             }
         }
         if is_over && !std::mem::replace(&mut capture.is_over, true) {
