@@ -1,5 +1,6 @@
 //! What histories cost, beside `memcpy`, plain writes with a sync, and redb on the same disk in the same run.
 
+mod hibernation;
 mod journals;
 mod states;
 
@@ -23,6 +24,9 @@ pub(crate) struct Options {
     /// Inputs of each writer of the journal.
     #[arg(long, default_value_t = 3_000)]
     pub(crate) inputs: u64,
+    /// Measure only actors that hibernate, so many: what memory they take is that of a process that has done nothing before.
+    #[arg(long)]
+    hibernated: Option<u64>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -36,11 +40,17 @@ fn main() {
     // What an earlier run has left may not be there.
     let _ = std::fs::remove_dir_all(&options.directory);
     std::fs::create_dir_all(&options.directory).expect("a directory");
-    let mut figures = states::many(&options);
-    figures.extend(states::large(&options));
-    figures.extend(journals::inputs(&options));
-    figures.extend(journals::overhead());
-    figures.extend(journals::replay(&options));
+    let figures = match options.hibernated {
+        Some(count) => hibernation::all(&options, count),
+        None => {
+            let mut figures = states::many(&options);
+            figures.extend(states::large(&options));
+            figures.extend(journals::inputs(&options));
+            figures.extend(journals::overhead());
+            figures.extend(journals::replay(&options));
+            figures
+        }
+    };
     if options.json {
         let all = figures.iter().map(|(name, value, unit)| json!({"name": name, "value": value, "unit": unit}));
         println!("{}", json!(all.collect::<Vec<_>>()));

@@ -316,6 +316,7 @@ impl World {
             .await_here(RequestId(self.outside.asked + 1), None);
         let request = self.put_question(to, content.clone(), None);
         loop {
+            self.ensure_whole().map_err(AskError::Stopped)?;
             let question = self.outside.questions.get_mut(&request);
             if let Some(answer) = question.and_then(|question| question.answer.take()) {
                 self.outside.questions.remove(&request);
@@ -325,7 +326,6 @@ impl World {
             }
             if !self.advance() {
                 self.outside.questions.remove(&request);
-                self.ensure_whole().map_err(AskError::Stopped)?;
                 return Err(AskError::Idle(to));
             }
         }
