@@ -10,7 +10,7 @@ use pw_jit::{CodeSpace, Fiber};
 
 use super::{Suspension, VALUE_TEXT_MAX};
 use crate::World;
-use crate::actor::{Actor, ActorId, Status, Wait};
+use crate::actor::{Actor, ActorId, ActorRef, Status, Wait};
 use crate::capability::Holding;
 
 /// What an actor is doing between two ticks.
@@ -100,7 +100,7 @@ pub struct ActorView {
     pub mailbox_bytes: u64,
     /// Logical bytes of its objects and its stack.
     pub memory_bytes: u64,
-    /// Bytes of memory that its stack and its objects take.
+    /// Bytes of memory that its stack and its objects take; none while it hibernates.
     pub held_bytes: u64,
     /// Gas that it has used.
     pub gas: u64,
@@ -144,8 +144,8 @@ impl World {
     }
 }
 
-fn view(actor: &Actor, children: Vec<ActorId>, code: &CodeSpace) -> ActorView {
-    let Actor { id, fiber, body } = actor;
+fn view(actor: &ActorRef<'_>, children: Vec<ActorId>, code: &CodeSpace) -> ActorView {
+    let Actor { id, fiber, body } = &**actor;
     let queue = body.mailbox.queue();
     ActorView {
         id: *id,
@@ -155,7 +155,10 @@ fn view(actor: &Actor, children: Vec<ActorId>, code: &CodeSpace) -> ActorView {
         mailbox_messages: queue.map_or(0, |queue| queue.len()),
         mailbox_bytes: queue.map_or(0, |queue| queue.bytes()),
         memory_bytes: memory_bytes(fiber, code),
-        held_bytes: fiber.held_bytes(),
+        held_bytes: match actor {
+            ActorRef::Here(_) => fiber.held_bytes(),
+            ActorRef::Copy(_) => 0,
+        },
         gas: fiber.gas_used(),
         debt: body.debt,
         priority: body.effective_priority(),
