@@ -165,9 +165,14 @@ fn whatever_is_done_to_actors_that_hibernate_shows_the_same() {
     twins.both(|world| world.holds(id(10), "io-network"));
     twins.both(|world| world.revoke_from(id(10), "io-network"));
     twins.both(|world| world.revoke_from(main, "io-console"));
-    twins.both(|world| world.intervene(Intervention::Pause(id(11))));
-    twins.both(|world| world.ask(id(11), &Datum::Int(1)));
-    twins.both(|world| world.intervene(Intervention::Resume(id(11))));
+    twins
+        .both(|world| world.intervene(Intervention::Pause(id(11))))
+        .unwrap();
+    let paused = twins.both(|world| world.ask(id(11), &Datum::Int(1)));
+    assert_eq!(paused, Err(AskError::Idle(id(11))));
+    twins
+        .both(|world| world.intervene(Intervention::Resume(id(11))))
+        .unwrap();
     let quota = Quota {
         children: Some(50),
         gas: Some(1_000_000),
@@ -175,7 +180,9 @@ fn whatever_is_done_to_actors_that_hibernate_shows_the_same() {
     };
     twins.both(|world| world.set_quota(main, quota));
     twins.both(|world| world.usage(main));
-    twins.both(|world| world.ask(id(12), &Datum::Int(1)));
+    twins
+        .both(|world| world.ask(id(12), &Datum::Int(1)))
+        .unwrap();
     // A child, linked to who has started it; and one that is linked to nobody.
     twins.both(|world| world.handle().kill(child));
     twins.both(|world| world.send(id(13), &Datum::symbol("fail")));
@@ -190,10 +197,14 @@ fn whatever_is_done_to_actors_that_hibernate_shows_the_same() {
     let answer = twins.both(|world| world.ask(id(14), &Datum::Int(5)).unwrap());
     assert_eq!(answer, Datum::Int(14 + 10));
     twins.both(|world| world.start_profile(id(15)));
-    twins.both(|world| world.ask(id(15), &Datum::Int(1)));
+    twins
+        .both(|world| world.ask(id(15), &Datum::Int(1)))
+        .unwrap();
     assert!(twins.sleepy.actor_profile(id(15)).is_some());
     twins.both(|world| world.renew_from_images().unwrap());
-    twins.both(|world| world.ask(id(16), &Datum::Int(1)));
+    twins
+        .both(|world| world.ask(id(16), &Datum::Int(1)))
+        .unwrap();
     let statistics = twins.sleepy.hibernation().unwrap();
     assert!(statistics.returned > 10, "{statistics:?}");
 }

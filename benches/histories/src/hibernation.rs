@@ -30,10 +30,11 @@ fn resident_bytes(line: &str) -> f64 {
     number.unwrap_or(f64::NAN) * 1024.0
 }
 
-fn world(options: &Options, after_ticks: u64) -> World {
+fn world(options: &Options) -> World {
     let disk = RealDisk::open(options.directory.join("hibernated")).expect("a directory");
     let settings = HibernationSettings {
-        after_ticks,
+        after_ticks: 16,
+        tick_bytes: 1 << 20,
         ..HibernationSettings::default()
     };
     let builder = builder().hibernate(Arc::new(disk), settings);
@@ -46,7 +47,7 @@ fn hibernated(world: &World) -> u64 {
 
 /// Puts so many actors away and gets them back.
 pub(crate) fn all(options: &Options, count: u64) -> Vec<Figure> {
-    let mut world = world(options, 64);
+    let mut world = world(options);
     let program = load_jue(&mut world, "sleepers.jue", SLEEPERS).expect("a program");
     let before = resident_bytes("VmRSS:");
     let start = Instant::now();

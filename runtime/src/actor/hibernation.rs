@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use pw_isa::wire::Writer;
 use pw_jit::CodeSpace;
+use pw_jit::fiber::allocator;
 
 use super::table::{DIRECTORY, PAGE, Page, place};
 use super::{Actor, ActorId, ActorTable, Body, Status, Wait};
@@ -18,9 +19,13 @@ use crate::hibernation::{
 };
 use crate::portable::{Out, Portable, Shared, read_with};
 
-/// Bytes that are written after a tick, and that are moved within the file.
-const WRITTEN_BYTES: usize = 128 << 10;
+/// Bytes that are moved within the file after a tick.
 const MOVED_BYTES: usize = 64 << 10;
+/// Bytes of actors that are written together when all of them are.
+const WRITTEN_BYTES: usize = 1 << 20;
+/// Bytes of memory that are freed before the machine gets them back: while a world pauses, and when all its actors hibernate.
+const FREED_BYTES: u64 = 32 << 20;
+const FREED_BYTES_ALL: u64 = 1 << 20;
 /// Ticks between tries when the file cannot be written: twice as many each time, up to the most.
 const RETRY_TICKS: u64 = 16;
 const RETRY_TICKS_MAX: u64 = 1 << 14;
@@ -60,6 +65,8 @@ pub(crate) struct Dormitory {
     failed: OnceLock<HibernationError>,
     hand: Hand,
     statistics: HibernationStatistics,
+    /// Bytes of memory that were freed, about, and have not been given back.
+    freed_bytes: u64,
     /// When the file is tried again that could not be written, and how long that was waited for.
     retry: u64,
     retry_ticks: u64,
@@ -89,6 +96,7 @@ impl Dormitory {
             failed: OnceLock::new(),
             hand: Hand::default(),
             statistics: HibernationStatistics::default(),
+            freed_bytes: 0,
             retry: 0,
             retry_ticks: RETRY_TICKS,
         }
@@ -187,7 +195,8 @@ impl Body {
 /// Bytes that an actor takes, about.
 fn held_bytes(actor: &Actor) -> u64 {
     let queue = actor.body.mailbox.queue();
-    actor.fiber.held_bytes() + queue.map_or(0, |queue| queue.bytes())
+    let of_queue = queue.map_or(0, |queue| queue.bytes());
+    size_of::<Actor>() as u64 + actor.fiber.held_bytes() + of_queue
 }
 
 impl ActorTable {
@@ -299,6 +308,9 @@ impl ActorTable {
             self.move_on(now);
         }
         self.turn_hand(now, actors_max);
+        if is_pause && !self.may_hibernate() {
+            self.give_back(FREED_BYTES);
+        }
     }
 
     /// Has an actor hibernate that has been brought back for a moment only.
@@ -352,6 +364,7 @@ impl ActorTable {
                 break;
             }
         }
+        self.give_back(FREED_BYTES_ALL);
         let now = self.hibernation();
         now.map_or(0, |now| now.stored - before.0)
     }
@@ -372,19 +385,20 @@ impl ActorTable {
             code: Arc::clone(&dormitory.code),
             at_once: dormitory.settings.after_ticks == 0,
             bytes_max: dormitory.settings.actor_bytes_max,
+            batch_max: dormitory.settings.tick_bytes.max(1),
         };
         let mut batch = Batch::default();
         let mut left = actors_max;
         let mut at = hand.at;
         let mut has_found = false;
-        while left > 0 && batch.bytes() < WRITTEN_BYTES {
+        while left > 0 && batch.bytes() < look.batch_max {
             let Some((page, first)) = self.page_from(&mut at, &mut left) else {
                 break;
             };
             let start = (at - first) as usize;
             has_found |= page.look(start, &mut left, &look, &mut batch, &mut at, first);
         }
-        let is_over = left > 0 && batch.bytes() < WRITTEN_BYTES;
+        let is_over = left > 0 && batch.bytes() < look.batch_max;
         self.put_away(&batch, now);
         if let Some(dormitory) = &mut self.dormitory {
             let hand = &mut dormitory.hand;
@@ -435,6 +449,7 @@ impl ActorTable {
         };
         dormitory.statistics.hibernated += batch.len() as u64;
         dormitory.statistics.stored += batch.len() as u64;
+        let mut freed_bytes = 0;
         for (id, of_file) in places {
             let Some((page, place)) = self.page_mut(id) else {
                 continue;
@@ -442,12 +457,26 @@ impl ActorTable {
             let Some(actor) = page.actors[place].take() else {
                 continue;
             };
+            freed_bytes += held_bytes(&actor);
             let sleepers = page.sleepers.get_or_insert_with(Sleepers::new);
             sleepers.count += 1;
             sleepers.sleeping[place] = Some(Sleeper {
                 place: of_file,
                 mark: actor.body.mark,
             });
+        }
+        if let Some(dormitory) = &mut self.dormitory {
+            dormitory.freed_bytes += freed_bytes;
+        }
+    }
+
+    /// Gives memory back, if at least so much was freed.
+    fn give_back(&mut self, bytes_min: u64) {
+        if let Some(dormitory) = &mut self.dormitory
+            && dormitory.freed_bytes >= bytes_min
+        {
+            dormitory.freed_bytes = 0;
+            allocator::give_back();
         }
     }
 
@@ -493,7 +522,9 @@ struct Look {
     code: Arc<CodeSpace>,
     /// Whether those hibernate that were not seen before.
     at_once: bool,
+    /// The most bytes of an actor, and of all that are found.
     bytes_max: u64,
+    batch_max: usize,
 }
 
 fn add(batch: &mut Batch, actor: &Actor, code: &CodeSpace) {
@@ -540,7 +571,7 @@ impl Page {
                     add(batch, actor, &look.code);
                 }
             }
-            if *left == 0 || batch.bytes() >= WRITTEN_BYTES {
+            if *left == 0 || batch.bytes() >= look.batch_max {
                 break;
             }
         }

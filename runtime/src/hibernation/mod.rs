@@ -19,6 +19,8 @@ pub struct HibernationSettings {
     pub after_ticks: u64,
     /// Actors of more bytes stay in memory: bringing one back should take no longer than a tick.
     pub actor_bytes_max: u64,
+    /// Bytes that are written after a tick at most. More of them make room faster, and ticks longer.
+    pub tick_bytes: usize,
     /// Bytes after which another file is begun: at most 2^30.
     pub segment_bytes: u64,
 }
@@ -28,6 +30,7 @@ impl Default for HibernationSettings {
         HibernationSettings {
             after_ticks: 10_000,
             actor_bytes_max: 1 << 20,
+            tick_bytes: 128 << 10,
             segment_bytes: 64 << 20,
         }
     }

@@ -12,7 +12,7 @@ use super::World;
 use crate::hibernation::{HibernationError, HibernationStatistics};
 
 /// Actors that the hand looks at after a tick at most, and for each turn of the tick.
-const ACTORS_MAX: usize = 512;
+const ACTORS_MAX: usize = 4_096;
 const ACTORS_EACH: usize = 2;
 /// A pause that counts as a tick.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -29,7 +29,8 @@ impl World {
         self.actors.failure()
     }
 
-    /// Has all actors hibernate that only wait for others, however short they do: how many. None where actors do not hibernate.
+    /// Has all actors hibernate that only wait for others, however short they do, and gives their memory back to the machine: how many.
+    /// It takes time for each. None where actors do not hibernate.
     pub fn hibernate(&mut self) -> u64 {
         self.actors.hibernate_all()
     }
