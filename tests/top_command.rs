@@ -98,3 +98,30 @@ fn without_a_terminal_or_with_a_bad_program_it_says_why_it_does_nothing() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stdout).contains("BadInput"));
 }
+
+#[test]
+fn actors_that_hibernate_are_counted() {
+    let folder = std::env::temp_dir().join(format!("pw-top-asleep-{}", std::process::id()));
+    let hibernate = folder.to_str().unwrap();
+    let source = "(defn wait [] (receive)) (defn main [n] (spawn wait) (spawn wait) (receive))";
+    let options = ["--once", "--json", "--hibernate", hibernate];
+    let arguments = [&options[..], &["--hibernate-after", "0"]].concat();
+    let world = json(&top("asleep.jue", source, &arguments));
+    assert_eq!(world["hibernation"]["hibernated"], 3, "{world}");
+    assert!(world["hibernation"]["file_bytes"].as_u64().unwrap() > 100);
+    let actors = world["actors"].as_array().unwrap();
+    assert!(actors.iter().all(|actor| actor["held_bytes"] == 0));
+    let awake = json(&top("awake.jue", source, &["--once", "--json"]));
+    assert_eq!(awake["hibernation"], Value::Null);
+    assert_eq!(awake["ticks"], world["ticks"]);
+    // Nothing is left but the lock, and nothing else is touched.
+    std::fs::write(folder.join("notes.txt"), "mine").unwrap();
+    let refused = top("refused.jue", source, &options);
+    assert!(!refused.status.success());
+    let said =
+        String::from_utf8(refused.stdout).unwrap() + &String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("notes.txt"), "{said}");
+    let names = std::fs::read_dir(&folder).unwrap().count();
+    assert_eq!(names, 2);
+    std::fs::remove_dir_all(&folder).unwrap();
+}

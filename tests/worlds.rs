@@ -24,6 +24,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use physics_world::isa::verify::verify;
@@ -34,6 +35,7 @@ use physics_world::jit::text::{Style, value_text};
 use physics_world::jit::tier::JitSettings;
 use physics_world::runtime::actor::{End, EndReason};
 use physics_world::runtime::disk::MemoryDisk;
+use physics_world::runtime::hibernation::HibernationSettings;
 use physics_world::runtime::host::HostFunction;
 use physics_world::runtime::inspect::InterventionError;
 use physics_world::runtime::journal::Durability;
@@ -63,6 +65,8 @@ struct Mode {
     crashes: u64,
     /// Bytes of objects from which on an actor is captured page by page.
     paged_bytes: u64,
+    /// Ticks after which actors that wait hibernate, if they do.
+    hibernates: Option<u64>,
 }
 
 const REFERENCE: Mode = Mode {
@@ -74,6 +78,7 @@ const REFERENCE: Mode = Mode {
     profiled: false,
     crashes: 0,
     paged_bytes: u64::MAX,
+    hibernates: None,
 };
 const INTERPRETER: Mode = Mode {
     name: "interpreter",
@@ -86,7 +91,7 @@ fn eager() -> JitSettings {
 }
 
 /// Everything but the reference on one thread.
-const MODES: [Mode; 12] = [
+const MODES: [Mode; 15] = [
     INTERPRETER,
     Mode {
         name: "interpreter, 2 threads",
@@ -147,6 +152,25 @@ const MODES: [Mode; 12] = [
         ..INTERPRETER
     },
     Mode {
+        name: "interpreter, hibernated at once",
+        hibernates: Some(0),
+        ..INTERPRETER
+    },
+    Mode {
+        name: "native, 2 threads, images, hibernated",
+        jit: Some(eager),
+        threads: 2,
+        images: 17,
+        hibernates: Some(1),
+        ..INTERPRETER
+    },
+    Mode {
+        name: "interpreter, recovered, hibernated",
+        crashes: 9,
+        hibernates: Some(0),
+        ..INTERPRETER
+    },
+    Mode {
         name: "native in background, 4 threads",
         jit: Some(JitSettings::default),
         threads: 4,
@@ -188,6 +212,10 @@ static PROGRAMS: LazyLock<Vec<ProgramFile>> = LazyLock::new(|| {
     program_file::find(&folder, &filter)
 });
 
+/// Times that actors of any world went to the file and came back.
+static STORED: AtomicU64 = AtomicU64::new(0);
+static RETURNED: AtomicU64 = AtomicU64::new(0);
+
 /// What was printed, by the number of the output: one that leaves once more after a recovery says the same.
 type Printed = Arc<Mutex<BTreeMap<u64, String>>>;
 
@@ -221,6 +249,18 @@ fn builder(mode: Mode, settings: WorldSettings, printed: &Printed) -> WorldBuild
             })
             .needing("io-network"),
         );
+    let builder = match mode.hibernates {
+        None => builder,
+        Some(after_ticks) => {
+            let settings = HibernationSettings {
+                after_ticks,
+                segment_bytes: 2_000,
+                ..HibernationSettings::default()
+            };
+            let disk = Arc::new(MemoryDisk::default());
+            builder.hibernate(disk, settings).unwrap()
+        }
+    };
     if mode.reference {
         builder.reference()
     } else {
@@ -282,6 +322,13 @@ fn run(file: &ProgramFile, case: &Case, mode: Mode, settings: WorldSettings) -> 
     }
     world.flush().unwrap();
     assert!(world.ticks() < TICKS_MAX, "{} does not end", file.name);
+    if let Some(hibernation) = world.hibernation() {
+        STORED.fetch_add(hibernation.stored, Ordering::Relaxed);
+        RETURNED.fetch_add(hibernation.returned, Ordering::Relaxed);
+        // What is needed, as much again, the segment that is written, and the last tick's.
+        let most = 2 * hibernation.live_bytes + 2 * 2_000 + (64 << 10);
+        assert!(hibernation.file_bytes <= most, "{hibernation:?}");
+    }
     let mut lines: Vec<String> = printed
         .lock()
         .unwrap()
@@ -406,6 +453,15 @@ fn every_mode_has_the_same_trajectory() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    let (stored, returned) = (
+        STORED.load(Ordering::Relaxed),
+        RETURNED.load(Ordering::Relaxed),
+    );
+    let is_filtered = std::env::var("PW_PROGRAM").is_ok();
+    assert!(
+        is_filtered || (stored > 1_000 && returned > 1_000),
+        "{stored} stored, {returned} returned"
+    );
 }
 
 /// Seeds of `chaos.jue` in every mode, unless `PW_CHAOS` says how many.

@@ -13,6 +13,7 @@
 //! | `message` | messages, mailboxes |
 //! | `quota` | what subtrees may use together |
 //! | `schedule` | who runs next |
+//! | `hibernation` | actors that wait for long, in a file in place of memory |
 //! | `host` | functions of the embedder, values as it sees them |
 //! | `inspect` | looking at actors, and stopping them |
 //! | `monitor` | what goes wrong, and metrics |
@@ -25,6 +26,7 @@ pub mod actor;
 pub mod capability;
 pub mod checkpoint;
 pub mod disk;
+pub mod hibernation;
 pub mod host;
 pub mod inspect;
 pub mod journal;

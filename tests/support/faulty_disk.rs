@@ -1,5 +1,6 @@
 //! A disk that does what disks do when power goes: what was not synced may be there, in part, in any order, or not at all; and
 //! one that fails.
+#![allow(dead_code, reason = "each test uses a part")]
 
 use std::collections::BTreeMap;
 use std::io;
@@ -42,6 +43,8 @@ struct State {
     renames: Vec<Rename>,
     /// Operations until the disk fails for ever; nothing for never.
     works_for: Option<u64>,
+    /// Whether nothing can be read.
+    reads_fail: bool,
 }
 
 impl State {
@@ -88,6 +91,18 @@ impl FaultyDisk {
         self.state.lock().unwrap().works_for = Some(operations);
     }
 
+    /// Nothing can be read any more.
+    pub(crate) fn fail_reads(&self) {
+        self.state.lock().unwrap().reads_fail = true;
+    }
+
+    /// Does not fail any more.
+    pub(crate) fn work_again(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.works_for = None;
+        state.reads_fail = false;
+    }
+
     /// What is there after the power went: another disk.
     pub(crate) fn after_power_loss(&self, seed: &mut u64) -> FaultyDisk {
         let state = self.state.lock().unwrap();
@@ -126,6 +141,7 @@ impl FaultyDisk {
                 names,
                 renames: Vec::new(),
                 works_for: None,
+                reads_fail: false,
             })),
         }
     }
@@ -239,6 +255,9 @@ impl DiskFile for FaultyFile {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let state = self.disk.state.lock().unwrap();
+        if state.reads_fail {
+            return Err(io::Error::other("a bad sector"));
+        }
         let rest = state.files[self.number]
             .now
             .get(offset as usize..)

@@ -1,5 +1,6 @@
 //! What histories cost, beside `memcpy`, plain writes with a sync, and redb on the same disk in the same run.
 
+mod hibernation;
 mod journals;
 mod states;
 
@@ -26,6 +27,9 @@ pub(crate) struct Options {
     /// Parts to measure; all, if none is named.
     #[arg(long, value_enum)]
     part: Vec<Part>,
+    /// Measure only actors that hibernate, so many: what memory they take is that of a process that has done nothing before.
+    #[arg(long)]
+    hibernated: Option<u64>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -73,10 +77,10 @@ fn main() {
         true => Part::value_variants(),
         false => &options.part,
     };
-    let figures: Vec<Figure> = parts
-        .iter()
-        .flat_map(|part| part.figures(&options))
-        .collect();
+    let figures: Vec<Figure> = match options.hibernated {
+        Some(count) => hibernation::all(&options, count),
+        None => parts.iter().flat_map(|part| part.figures(&options)).collect(),
+    };
     if options.json {
         let all = figures
             .iter()

@@ -19,7 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::offset_of;
 
-use cranelift_codegen::ir::types::F64;
+use cranelift_codegen::ir::types::{F64, I8};
 use cranelift_codegen::ir::{
     Block, BlockArg, Function, Inst, InstructionData, Opcode, UserFuncName, Value, ValueDef,
 };
@@ -28,6 +28,7 @@ use pw_isa::op::{Control, Function as Call, Op};
 
 use super::state::{EXIT, ExitPlace, NativeState};
 use crate::code_space::LoadedProgram;
+use crate::fiber::arena::OutsideLayout;
 use crate::value::CONSTANT;
 
 /// The bytes of a slot, and of half of it.
@@ -324,12 +325,15 @@ impl<'a> Checker<'a> {
             }
             let mut insts = self.body.layout.block_insts(block);
             let changes = |inst| match &self.body.dfg.insts[inst] {
-                // Tests count exits that are not taken.
+                // Tests count exits that are not taken. And a buffer may say that it is touched where it is not.
                 InstructionData::Store {
-                    args: [_, to],
+                    args: [value, to],
                     offset,
                     ..
                 } => {
+                    if self.is_touch(*value, i32::from(*offset)) {
+                        return false;
+                    }
                     let to = self.address(*to, i64::from(i32::from(*offset)));
                     to != Some(state(offset_of!(NativeState<'_>, exits_left)))
                 }
@@ -361,6 +365,13 @@ impl<'a> Checker<'a> {
             && frame == 0
             && place.refund == 0
             && writes.all(|to| !matches!(to, Address::Frame(_)) && *to != gas)
+    }
+
+    /// Whether a store of a value at an offset says that a buffer outside the arena is touched.
+    fn is_touch(&self, value: Value, offset: i32) -> bool {
+        offset as usize == OutsideLayout::get().is_touched
+            && self.body.dfg.value_type(value) == I8
+            && self.constant(value) == Some(1)
     }
 
     fn check_newest(&self, way: &Way, place: ExitPlace, frame: i64) -> Result<(), String> {

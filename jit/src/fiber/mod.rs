@@ -12,6 +12,8 @@
 //!
 //! Only registers that the verifier's table calls live are state; all others count as nil.
 
+#[allow(unsafe_code, reason = "it calls the allocator")]
+pub mod allocator;
 pub mod arena;
 mod graph;
 #[allow(unsafe_code, reason = "it reads files through mappings of them")]

@@ -2,6 +2,7 @@
 
 mod deed;
 mod end;
+mod hibernation;
 mod id;
 mod slice;
 mod state;
@@ -24,12 +25,13 @@ use crate::quota::{Lease, MEMORY_LEASED, PoolId};
 pub(crate) use deed::{CapabilityDeed, Deed, Gift};
 pub use end::{End, EndReason, Quarantined};
 pub(crate) use end::{notice, symbol};
+pub(crate) use hibernation::Dormitory;
 pub use id::ActorId;
 pub(crate) use id::Lease as IdLease;
 pub(crate) use slice::{Common, Outbox, Way, run_slice};
 pub(crate) use supervision::{Saved, Supervision};
 pub(crate) use surroundings::new_actor;
-pub(crate) use table::ActorTable;
+pub(crate) use table::{ActorRef, ActorTable};
 
 /// An actor. Boxed: workers pass it on without copying it.
 #[derive(Debug)]

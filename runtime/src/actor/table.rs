@@ -3,28 +3,40 @@
 //! While an actor runs on another thread it is outside: its box is taken out, given to a worker, and put back at the boundary,
 //! so that workers own what they change. Numbers are never given again, so pages of a world that lives long lie far apart: they are found
 //! in directories, of which there are only those that have some.
+//!
+//! An actor that hibernates is in a file: its page knows where. Whoever needs it gets it back ([`ActorTable::get_mut`]); whoever looks at
+//! it gets a copy, and it stays where it is ([`ActorTable::get`]).
 
+use std::ops::Deref;
+use std::sync::Arc;
+
+use pw_jit::CodeSpace;
+
+use super::hibernation::{Dormitory, Sleepers};
 use super::{Actor, ActorId};
+use crate::portable::bytes_of;
 
 /// Actors of a page.
-const PAGE: usize = 256;
+pub(super) const PAGE: usize = 256;
 /// Pages of a directory.
-const DIRECTORY: usize = 4096;
+pub(super) const DIRECTORY: usize = 4096;
 
 /// Actors with neighbouring numbers.
 #[derive(Debug)]
-struct Page {
-    actors: [Option<Box<Actor>>; PAGE],
-    /// Actors that belong here, those that are outside included.
-    count: usize,
+pub(super) struct Page {
+    pub(super) actors: [Option<Box<Actor>>; PAGE],
+    /// Actors that belong here, those that are outside or hibernate included.
+    pub(super) count: usize,
+    /// What is known of those that hibernate, in a world where they do.
+    pub(super) sleepers: Option<Box<Sleepers>>,
 }
 
 /// Pages with neighbouring numbers.
 #[derive(Debug)]
-struct Directory {
-    number: u64,
+pub(super) struct Directory {
+    pub(super) number: u64,
     /// A page without actors takes no memory but its place.
-    pages: Box<[Option<Box<Page>>]>,
+    pub(super) pages: Box<[Option<Box<Page>>]>,
     /// Pages with actors.
     count: usize,
 }
@@ -33,12 +45,34 @@ struct Directory {
 #[derive(Debug, Default)]
 pub(crate) struct ActorTable {
     /// By rising number; each has pages.
-    directories: Vec<Directory>,
+    pub(super) directories: Vec<Directory>,
     count: usize,
+    /// Where actors hibernate, if they do.
+    pub(super) dormitory: Option<Box<Dormitory>>,
+}
+
+/// An actor that somebody looks at.
+#[derive(Debug)]
+pub(crate) enum ActorRef<'a> {
+    /// It is in memory.
+    Here(&'a Actor),
+    /// It hibernates: this is a copy.
+    Copy(Box<Actor>),
+}
+
+impl Deref for ActorRef<'_> {
+    type Target = Actor;
+
+    fn deref(&self) -> &Actor {
+        match self {
+            ActorRef::Here(actor) => actor,
+            ActorRef::Copy(actor) => actor,
+        }
+    }
 }
 
 /// The directory, the page in it, and the place there.
-fn place(id: ActorId) -> (u64, usize, usize) {
+pub(super) fn place(id: ActorId) -> (u64, usize, usize) {
     let page = id.0 / PAGE as u64;
     let directory = page / DIRECTORY as u64;
     let page = (page % DIRECTORY as u64) as usize;
@@ -61,25 +95,76 @@ impl ActorTable {
         }
     }
 
-    /// An actor that is not outside.
-    pub(crate) fn get(&self, id: ActorId) -> Option<&Actor> {
+    /// The page of an actor, and its place there.
+    pub(super) fn page(&self, id: ActorId) -> Option<(&Page, usize)> {
         let (directory, page, place) = place(id);
         let directory = self.find(directory).ok()?;
-        let page = self.directories[directory].pages[page].as_ref()?;
+        let page = self.directories[directory].pages[page].as_deref()?;
+        Some((page, place))
+    }
+
+    /// The page of an actor, and its place there.
+    pub(super) fn page_mut(&mut self, id: ActorId) -> Option<(&mut Page, usize)> {
+        let (directory, page, place) = place(id);
+        let directory = self.find(directory).ok()?;
+        let page = self.directories[directory].pages[page].as_deref_mut()?;
+        Some((page, place))
+    }
+
+    /// Whether there is such an actor.
+    pub(crate) fn contains(&self, id: ActorId) -> bool {
+        self.page(id)
+            .is_some_and(|(page, place)| page.contains(place))
+    }
+
+    /// An actor in memory: neither outside nor hibernating. One that can run is.
+    pub(crate) fn here(&self, id: ActorId) -> Option<&Actor> {
+        let (page, place) = self.page(id)?;
         page.actors[place].as_deref()
     }
 
-    /// Where an actor is, if its page is there.
+    /// An actor in memory, to be changed.
+    pub(crate) fn here_mut(&mut self, id: ActorId) -> Option<&mut Actor> {
+        self.slot(id)?.as_deref_mut()
+    }
+
+    /// An actor that is not outside, to be looked at.
+    pub(crate) fn get(&self, id: ActorId) -> Option<ActorRef<'_>> {
+        let (page, place) = self.page(id)?;
+        match page.actors[place].as_deref() {
+            Some(actor) => Some(ActorRef::Here(actor)),
+            None => {
+                let actor = self.sleeping(page, place, id)?;
+                Some(ActorRef::Copy(Box::new(actor)))
+            }
+        }
+    }
+
+    /// The state of an actor in canonical form.
+    pub(crate) fn bytes_of(&self, code: &CodeSpace, id: ActorId) -> Option<Vec<u8>> {
+        let (page, place) = self.page(id)?;
+        match page.actors[place].as_deref() {
+            Some(actor) => Some(bytes_of(code, actor)),
+            None => self.bytes_of_sleeping(page, place, id),
+        }
+    }
+
+    /// Where an actor is that does not hibernate, if its page is there.
     fn slot(&mut self, id: ActorId) -> Option<&mut Option<Box<Actor>>> {
-        let (directory, page, place) = place(id);
-        let directory = self.find(directory).ok()?;
-        let page = self.directories[directory].pages[page].as_mut()?;
+        let (page, place) = self.page_mut(id)?;
         Some(&mut page.actors[place])
     }
 
-    /// An actor that is not outside.
+    /// An actor that is not outside. It does not hibernate any more.
     pub(crate) fn get_mut(&mut self, id: ActorId) -> Option<&mut Actor> {
-        self.slot(id)?.as_deref_mut()
+        let (directory, page, place) = place(id);
+        let at = self.find(directory).ok()?;
+        let of_page = self.directories[at].pages[page].as_ref()?;
+        if of_page.actors[place].is_none() {
+            self.bring_in(id)?;
+        }
+        let of_page = self.directories[at].pages[page].as_mut()?;
+        of_page.actors[place].as_deref_mut()
     }
 
     /// Adds an actor.
@@ -101,6 +186,7 @@ impl ActorTable {
             Box::new(Page {
                 actors: [const { None }; PAGE],
                 count: 0,
+                sleepers: None,
             })
         });
         page.count += 1;
@@ -123,6 +209,8 @@ impl ActorTable {
 
     /// Removes an actor for good.
     pub(crate) fn remove(&mut self, id: ActorId) -> Option<Box<Actor>> {
+        // Much of what it is concerns others.
+        self.get_mut(id)?;
         let (number, page_number, place) = place(id);
         let at = self.find(number).ok()?;
         let directory = &mut self.directories[at];
@@ -141,13 +229,57 @@ impl ActorTable {
         Some(actor)
     }
 
-    /// All actors, by rising number.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Actor> {
+    /// Numbers of all actors, rising.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ActorId> {
+        self.directories.iter().flat_map(|directory| {
+            let pages = directory.pages.iter().enumerate();
+            pages.flat_map(move |(number, page)| {
+                let first = (directory.number * DIRECTORY as u64 + number as u64) * PAGE as u64;
+                let places = page.iter().flat_map(|page| page.places());
+                places.map(move |place| ActorId(first + place as u64))
+            })
+        })
+    }
+
+    /// All actors, by rising number, to be looked at.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ActorRef<'_>> {
+        self.ids().filter_map(|id| self.get(id))
+    }
+
+    /// All actors in memory, by rising number.
+    pub(crate) fn iter_here(&self) -> impl Iterator<Item = &Actor> {
         let pages = self
             .directories
             .iter()
             .flat_map(|directory| &directory.pages)
             .flatten();
         pages.flat_map(|page| page.actors.iter().flatten().map(|actor| &**actor))
+    }
+
+    /// The states of all actors in canonical form, by rising number. One that cannot be read has no bytes, so that nobody can take it
+    /// for one.
+    pub(crate) fn states(&self, code: &CodeSpace) -> impl Iterator<Item = (ActorId, Vec<u8>)> {
+        let ids = self.ids();
+        ids.map(|id| (id, self.bytes_of(code, id).unwrap_or_default()))
+    }
+
+    /// It has these actors, all of them in memory, and no others.
+    pub(crate) fn become_like(&mut self, other: ActorTable, code: &Arc<CodeSpace>) {
+        self.directories = other.directories;
+        self.count = other.count;
+        if let Some(dormitory) = &mut self.dormitory {
+            dormitory.clear(code);
+        }
+    }
+}
+
+impl Page {
+    fn contains(&self, place: usize) -> bool {
+        self.actors[place].is_some() || self.sleeps(place)
+    }
+
+    /// Places of actors that are not outside.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        (0..PAGE).filter(|place| self.contains(*place))
     }
 }

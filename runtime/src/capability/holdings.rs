@@ -22,6 +22,10 @@ pub(crate) struct Holding {
 }
 
 impl Holding {
+    fn is_of(&self, names: &[&str]) -> bool {
+        names.contains(&self.capability.name.as_str())
+    }
+
     /// Whether it can be used.
     fn is_good(&self, now_ms: u64) -> bool {
         self.budget != Some(0) && self.expires_ms.is_none_or(|end| now_ms < end)
@@ -161,15 +165,15 @@ impl Holdings {
 
     /// Keeps only capabilities of these names.
     pub(crate) fn keep_only(&mut self, names: &[&str]) {
-        let is_kept = |holding: &Holding| names.contains(&holding.capability.name.as_str());
-        if !self.iter().all(is_kept) {
-            *self = Holdings::new(
-                self.iter()
-                    .filter(|holding| is_kept(holding))
-                    .cloned()
-                    .collect(),
-            );
+        if !self.are_only(names) {
+            let kept = self.iter().filter(|holding| holding.is_of(names));
+            *self = Holdings::new(kept.cloned().collect());
         }
+    }
+
+    /// Whether there are none but of these names.
+    pub(crate) fn are_only(&self, names: &[&str]) -> bool {
+        self.iter().all(|holding| holding.is_of(names))
     }
 
     /// Removes what stands on a grant; whether there was any.

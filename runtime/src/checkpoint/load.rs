@@ -91,7 +91,6 @@ const SPARE_WORDS: usize = 2;
 impl SavedActors {
     /// Adds what a block has; how many actors these are.
     fn add(&mut self, kind: BlockKind, content: &[u8]) -> Decoded<u64> {
-        self.spare += content.len() * SPARE_WORDS;
         let mut input = Reader::new(content);
         let mut count = 0;
         match kind {
@@ -206,6 +205,7 @@ fn chain(disk: &dyn Disk, ticks: u64, most: usize) -> Result<Loaded, CheckpointF
         gone: 0,
         bytes: file.len().map_err(failed)? as usize,
     };
+    actors.spare += info.bytes.saturating_mul(SPARE_WORDS);
     let mut sections = Vec::new();
     while let Some((kind, content)) = blocks.next().map_err(failed)? {
         let added = actors.add(kind, content);

@@ -52,7 +52,7 @@ pub trait Disk: Debug + Send + Sync {
 }
 
 /// An open file.
-pub trait DiskFile: Debug + Send {
+pub trait DiskFile: Debug + Send + Sync {
     /// Writes all of this from a position on.
     ///
     /// # Errors

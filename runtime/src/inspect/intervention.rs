@@ -237,7 +237,8 @@ impl World {
 
     /// Where the gas of an actor went since [`World::start_profile`]; nothing when it is not profiled.
     pub fn actor_profile(&self, actor: ActorId) -> Option<ActorProfile> {
-        let rare = self.actors.get(actor)?.body.rare.as_ref()?;
+        // One that something is attached to does not hibernate.
+        let rare = self.actors.here(actor)?.body.rare.as_ref()?;
         let sampler = rare.inspection.as_ref()?.sampler.as_ref()?;
         Some(sampler.profile(self.code()))
     }

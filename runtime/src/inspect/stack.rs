@@ -34,7 +34,7 @@ pub struct StackFrame {
 impl World {
     /// The frames of an actor; nothing when there is none.
     pub fn stack(&self, actor: ActorId) -> Option<ActorStack> {
-        Some(self.stack_of(self.actors.get(actor)?))
+        Some(self.stack_of(&*self.actors.get(actor)?))
     }
 
     /// The frames of an actor, which need not be in the world.

@@ -10,7 +10,7 @@ use pw_jit::{CodeSpace, Fiber};
 
 use super::{Suspension, VALUE_TEXT_MAX};
 use crate::World;
-use crate::actor::{Actor, ActorId, Status, Wait};
+use crate::actor::{Actor, ActorId, ActorRef, Status, Wait};
 use crate::capability::Holding;
 
 /// What an actor is doing between two ticks.
@@ -100,7 +100,7 @@ pub struct ActorView {
     pub mailbox_bytes: u64,
     /// Logical bytes of its objects and its stack.
     pub memory_bytes: u64,
-    /// Bytes of memory that its stack and its objects take.
+    /// Bytes of memory that its stack and its objects take; none while it hibernates.
     pub held_bytes: u64,
     /// Gas that it has used.
     pub gas: u64,
@@ -117,19 +117,18 @@ pub struct ActorView {
 impl World {
     /// All actors, by rising address. It takes time for each; nothing about the world changes.
     pub fn actors(&self) -> Vec<ActorView> {
-        let mut children: BTreeMap<ActorId, Vec<ActorId>> = BTreeMap::new();
-        for actor in self.actors.iter() {
-            children
-                .entry(actor.body.parent)
-                .or_default()
-                .push(actor.id);
-        }
         let actors = self.actors.iter();
-        let views = actors.map(|actor| {
-            let children = children.remove(&actor.id).unwrap_or_default();
-            view(actor, children, self.code())
-        });
-        views.collect()
+        let mut views: Vec<ActorView> = actors
+            .map(|actor| view(&actor, Vec::new(), self.code()))
+            .collect();
+        let mut children: BTreeMap<ActorId, Vec<ActorId>> = BTreeMap::new();
+        for view in &views {
+            children.entry(view.parent).or_default().push(view.id);
+        }
+        for view in &mut views {
+            view.children = children.remove(&view.id).unwrap_or_default();
+        }
+        views
     }
 
     /// An actor; nothing when there is none.
@@ -141,12 +140,12 @@ impl World {
             let of_it = all.filter(|child| child.body.parent == id);
             children.extend(of_it.map(|child| child.id));
         }
-        Some(view(actor, children, self.code()))
+        Some(view(&actor, children, self.code()))
     }
 }
 
-fn view(actor: &Actor, children: Vec<ActorId>, code: &CodeSpace) -> ActorView {
-    let Actor { id, fiber, body } = actor;
+fn view(actor: &ActorRef<'_>, children: Vec<ActorId>, code: &CodeSpace) -> ActorView {
+    let Actor { id, fiber, body } = &**actor;
     let queue = body.mailbox.queue();
     ActorView {
         id: *id,
@@ -156,7 +155,10 @@ fn view(actor: &Actor, children: Vec<ActorId>, code: &CodeSpace) -> ActorView {
         mailbox_messages: queue.map_or(0, |queue| queue.len()),
         mailbox_bytes: queue.map_or(0, |queue| queue.bytes()),
         memory_bytes: memory_bytes(fiber, code),
-        held_bytes: fiber.held_bytes(),
+        held_bytes: match actor {
+            ActorRef::Here(_) => fiber.held_bytes(),
+            ActorRef::Copy(_) => 0,
+        },
         gas: fiber.gas_used(),
         debt: body.debt,
         priority: body.effective_priority(),

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use crate::World;
 use crate::actor::ActorId;
 
-/// All circles of actors of which each waits for room in the mailbox of the next, the lowest address first in each.
+/// All circles of actors of which each waits for room in the mailbox of the next, the lowest address first in each. These do not
+/// hibernate.
 pub(super) fn sender_cycles(world: &World) -> Vec<Vec<ActorId>> {
-    let parked = world.actors.iter().filter_map(|actor| {
+    let parked = world.actors.iter_here().filter_map(|actor| {
         let first = actor.body.rare.as_ref()?.outgoing.front()?;
         Some((actor.id, first.to))
     });

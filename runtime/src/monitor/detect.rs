@@ -107,17 +107,26 @@ impl ErrorDetectionSystem {
     }
 
     fn look_at_actors(&self, world: &World, vitals: &Vitals, found: &mut Vec<DetectedAnomaly>) {
-        for actor in world.actors.iter() {
-            let before = vitals.sample(actor.id);
+        let limits = &self.monitoring_thresholds;
+        // One that has done nothing shows nothing, unless doing nothing counts.
+        let is_healthy = limits.restarts > 0 && limits.starvation_ticks > 0;
+        for id in world.actors.ids() {
+            let before = vitals.sample(id);
+            if is_healthy && before.sleeps_on(world, id) {
+                continue;
+            }
+            let Some(actor) = world.actors.get(id) else {
+                continue;
+            };
             let patient = Patient {
-                actor,
+                actor: &actor,
                 before,
-                now: before.now(actor, world.ticks()),
-                counts: vitals.counts(actor.id),
+                now: before.now(world, &actor),
+                counts: vitals.counts(id),
             };
             for pattern in &self.anomaly_patterns {
                 if let Some(evidence) = self.evidence(*pattern, &patient, world.ticks()) {
-                    found.push(self.anomaly(world, *pattern, Some(actor.id), evidence));
+                    found.push(self.anomaly(world, *pattern, Some(id), evidence));
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::{DetectedAnomaly, ErrorDetectionSystem, Remedy};
 use crate::World;
 use crate::actor::{Actor, ActorId};
+use crate::hibernation::Place;
 use crate::host::Datum;
 use crate::inspect::Intervention;
 use crate::world::WorldEvent;
@@ -46,6 +47,8 @@ pub(super) struct Sample {
     pub(super) heap_rises: u32,
     /// The tick since which it could run and has had no turn.
     pub(super) ready_since: Option<u64>,
+    /// Where it hibernated: as long as it does so there, it is as it was.
+    place: Option<Place>,
 }
 
 /// What an actor did in a window.
@@ -57,8 +60,14 @@ pub(super) struct Counts {
 }
 
 impl Sample {
+    /// Whether an actor has hibernated all the time since.
+    pub(super) fn sleeps_on(&self, world: &World, actor: ActorId) -> bool {
+        self.place.is_some() && world.actors.place_of(actor) == self.place
+    }
+
     /// The actor as it is now.
-    pub(super) fn now(&self, actor: &Actor, tick: u64) -> Sample {
+    pub(super) fn now(&self, world: &World, actor: &Actor) -> Sample {
+        let tick = world.ticks();
         let (fiber, body) = (&actor.fiber, &actor.body);
         let mailbox = body.mailbox.queue().map_or(0, |queue| queue.len());
         let alive_bytes = fiber.arena().counters().live;
@@ -72,6 +81,7 @@ impl Sample {
             mailbox_rises: rises(self.mailbox_rises, self.mailbox, mailbox),
             heap_rises: rises(self.heap_rises, self.alive_bytes, alive_bytes),
             ready_since: body.is_queued.then_some(waited),
+            place: world.actors.place_of(actor.id),
         }
     }
 }
@@ -115,8 +125,13 @@ impl Vitals {
     /// The window after this one.
     fn next(&self, world: &World) -> Vitals {
         let tick = world.ticks();
-        let actors = world.actors.iter();
-        let samples = actors.map(|actor| (actor.id, self.sample(actor.id).now(actor, tick)));
+        let samples = world.actors.ids().filter_map(|id| {
+            let before = self.sample(id);
+            if before.sleeps_on(world, id) {
+                return Some((id, before));
+            }
+            Some((id, before.now(world, &*world.actors.get(id)?)))
+        });
         Vitals {
             since_tick: tick,
             samples: samples.collect(),

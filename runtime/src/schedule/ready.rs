@@ -207,7 +207,7 @@ impl ReadyQueue {
         let mut taken = 0;
         while let Some(id) = of.line.first() {
             // An actor may have ended since it could run.
-            let Some(actor) = actors.get(id) else {
+            let Some(actor) = actors.here(id) else {
                 of.line.pop();
                 self.count -= 1;
                 continue;

@@ -15,11 +15,13 @@ use super::outside::Outside;
 use super::time::Clock;
 use super::trajectory::Trajectory;
 use super::{Scratch, World, WorldStatistics};
-use crate::actor::{ActorId, ActorTable, Way};
+use crate::actor::{ActorId, ActorTable, Dormitory, Way};
 use crate::capability::{
     AuditLog, Ballots, CapabilityRule, CapabilityRules, Grant, Grants, Holding, Holdings,
     IO_CONSOLE, SYS_CREATE_ACTOR,
 };
+use crate::disk::Disk;
+use crate::hibernation::{HibernationError, HibernationSettings, Log};
 use crate::host::{HostFunction, HostFunctions};
 use crate::message::BroadcastSystem;
 use crate::quota::Pools;
@@ -36,6 +38,7 @@ pub struct WorldBuilder {
     hosts: HostFunctions,
     rules: CapabilityRules,
     first_holds: Vec<String>,
+    dormitory: Option<Dormitory>,
 }
 
 impl Default for WorldBuilder {
@@ -48,6 +51,7 @@ impl Default for WorldBuilder {
             hosts: HostFunctions::default(),
             rules: CapabilityRules::default(),
             first_holds: [IO_CONSOLE, SYS_CREATE_ACTOR].map(str::to_owned).to_vec(),
+            dormitory: None,
         }
     }
 }
@@ -103,6 +107,21 @@ impl WorldBuilder {
         self
     }
 
+    /// Has actors that wait for long hibernate in a directory, which is this world's alone: what another world has left there is
+    /// removed. Nothing else about the world changes.
+    ///
+    /// # Errors
+    /// When the directory cannot be used, or something else is in it.
+    pub fn hibernate(
+        mut self,
+        disk: Arc<dyn Disk>,
+        settings: HibernationSettings,
+    ) -> Result<WorldBuilder, HibernationError> {
+        let log = Log::open(disk, settings.segment_bytes)?;
+        self.dormitory = Some(Dormitory::new(log, settings));
+        Ok(self)
+    }
+
     /// The world, empty, at tick 0.
     ///
     /// # Errors
@@ -139,15 +158,21 @@ impl WorldBuilder {
             }
         });
         let first_holdings = first_holdings.collect();
+        let code = Arc::new(CodeSpace::default());
+        let mut actors = ActorTable::default();
+        if let Some(dormitory) = self.dormitory {
+            actors.hibernate_in(dormitory);
+            actors.know(Some(&code));
+        }
         World {
-            code: Arc::new(CodeSpace::default()),
+            code,
             settings: self.settings,
             hosts: Arc::new(self.hosts),
             way,
             profile: optimizer.worker(),
             pool: ParallelExecutionPool::new(profiles),
             optimizer,
-            actors: ActorTable::default(),
+            actors,
             ready: ReadyQueue::default(),
             next_id: 1,
             tenants: 0,
@@ -176,6 +201,7 @@ impl WorldBuilder {
             history: History::default(),
             listener: None,
             upgrades: Arc::default(),
+            pauses: 0,
             scratch: Scratch::default(),
         }
     }

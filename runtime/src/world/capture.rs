@@ -286,13 +286,10 @@ impl World {
         };
         let is_ready = match &mut capture.stage {
             Stage::Pages(_) => self.take_pages(&mut capture, bytes_max),
-            Stage::Actors(..) => {
-                self.capture_actors(&mut capture, bytes_max);
-                false
-            }
-            Stage::Over(_) => false,
+            Stage::Actors(..) | Stage::Over(_) => false,
         };
-        let is_taken = capture.hand_over();
+        let is_captured = self.capture_actors(&mut capture, bytes_max);
+        let is_taken = is_captured && capture.hand_over();
         let Some(marks) = &mut self.marks else {
             return Captured::Nothing;
         };
@@ -311,13 +308,15 @@ impl World {
         }
     }
 
-    /// Captures actors as they were at the mark.
-    fn capture_actors(&mut self, capture: &mut Capture, bytes_max: usize) {
-        let Some(marks) = &self.marks else { return };
+    /// Captures actors as they were at the mark; false when one hibernates and cannot be read.
+    fn capture_actors(&mut self, capture: &mut Capture, bytes_max: usize) -> bool {
+        let Some(marks) = &self.marks else {
+            return false;
+        };
         let mut bytes = 0;
         while bytes < bytes_max && capture.full.len() < BLOCKS_MAX {
             let Stage::Actors(wanted, head) = &mut capture.stage else {
-                return;
+                return true;
             };
             let Some(id) = wanted.next() else {
                 capture.stage = Stage::Over(*head);
@@ -325,19 +324,24 @@ impl World {
                 if !last.is_empty() {
                     capture.block(BlockKind::Actors, last);
                 }
-                return;
+                return true;
             };
-            let Some(actor) = self.actors.get_mut(id) else {
+            let Some(of) = self.actors.mark_mut(id).map(|of| *of) else {
                 bytes += 1;
                 continue;
             };
-            if marks.is_wanted(wanted, actor.body.mark) {
-                let state = bytes_of(&self.code, actor);
+            if marks.is_wanted(wanted, of) {
+                let Some(state) = self.actors.bytes_of(&self.code, id) else {
+                    return false;
+                };
                 capture.add(id, &state);
                 bytes += state.len();
-                actor.body.mark = 2 * marks.mark + 1;
+                if let Some(of) = self.actors.mark_mut(id) {
+                    *of = 2 * marks.mark + 1;
+                }
             }
         }
+        true
     }
 }
 

@@ -27,13 +27,13 @@ fn ensure(fits: bool, text: impl FnOnce() -> String) -> Checked {
     }
 }
 
-/// Checks a state, and tells its actors which of them are queued.
+/// Checks a state, whose actors are all in memory, and tells them which of them are queued.
 pub(super) fn check(system: &System, powers: &Powers, actors: &mut ActorTable) -> Checked {
     ensure(system.next_id < NUMBER_MAX, || {
         format!("numbers of actors go to {}", system.next_id)
     })?;
     system.check(NUMBER_MAX).map_err(contradiction)?;
-    for actor in actors.iter() {
+    for actor in actors.iter_here() {
         check_actor(actor, system)?;
     }
     check_leases(system, actors)?;
@@ -80,7 +80,7 @@ fn check_actor(actor: &Actor, system: &System) -> Checked {
 /// Numbers that actors may give their children are given to nobody else.
 fn check_leases(system: &System, actors: &ActorTable) -> Checked {
     let mut leases: Vec<(u64, u64)> = actors
-        .iter()
+        .iter_here()
         .filter_map(|actor| actor.body.ids.as_deref())
         .map(|lease| lease.range())
         .filter(|(first, end)| first < end)
@@ -94,7 +94,7 @@ fn check_leases(system: &System, actors: &ActorTable) -> Checked {
         before = *end;
     }
     let starts: BTreeMap<u64, u64> = leases.into_iter().collect();
-    for actor in actors.iter() {
+    for actor in actors.iter_here() {
         let lease = starts.range(..=actor.id.0).next_back();
         ensure(lease.is_none_or(|(_, end)| *end <= actor.id.0), || {
             format!("the number of actor {} is to be given again", actor.id)
@@ -125,11 +125,13 @@ fn check_queue(system: &System, actors: &mut ActorTable) -> Checked {
 fn check_children(system: &System, actors: &ActorTable) -> Checked {
     let mut children: BTreeMap<ActorId, u64> = BTreeMap::new();
     let gone = system.ancestors.iter();
-    let parents = actors.iter().map(|actor| actor.body.parent);
+    let parents = actors.iter_here().map(|actor| actor.body.parent);
     for parent in parents.chain(gone.clone().map(|(_, parent, _)| parent)) {
         *children.entry(parent).or_default() += 1;
     }
-    let counted = actors.iter().map(|actor| (actor.id, actor.body.children));
+    let counted = actors
+        .iter_here()
+        .map(|actor| (actor.id, actor.body.children));
     for (id, count) in counted.chain(gone.clone().map(|(id, _, count)| (id, count))) {
         let found = children.get(&id).copied().unwrap_or(0);
         ensure(found == u64::from(count), || {
@@ -138,13 +140,13 @@ fn check_children(system: &System, actors: &ActorTable) -> Checked {
     }
     let ended: BTreeSet<ActorId> = gone.clone().map(|(id, ..)| id).collect();
     let is_known =
-        |id: &ActorId| *id == ActorId::OUTSIDE || actors.get(*id).is_some() || ended.contains(id);
+        |id: &ActorId| *id == ActorId::OUTSIDE || actors.contains(*id) || ended.contains(id);
     if let Some(stranger) = children.keys().find(|id| !is_known(id)) {
         let text = format!("somebody descends from actor {stranger}, which is not known");
         return Err(contradiction(text));
     }
     for (id, parent, _) in gone {
-        ensure(parent < id && actors.get(id).is_none(), || {
+        ensure(parent < id && !actors.contains(id), || {
             format!("actor {id} is gone, and is there, or descends from {parent}")
         })?;
     }
@@ -155,7 +157,7 @@ fn check_children(system: &System, actors: &ActorTable) -> Checked {
 fn check_pools(system: &System, actors: &ActorTable) -> Checked {
     system.pools.check(NUMBER_MAX).map_err(contradiction)?;
     let mut members: BTreeMap<PoolId, u64> = BTreeMap::new();
-    for actor in actors.iter().filter(|actor| actor.body.pool.0 != 0) {
+    for actor in actors.iter_here().filter(|actor| actor.body.pool.0 != 0) {
         let chain = system.pools.chain_of(actor.body.pool);
         let mut is_there = false;
         for (pool, owner) in chain {

@@ -51,8 +51,7 @@ impl Replay {
             let world = replay.world_mut();
             world.trajectory = Some(Trajectory::going_on(
                 [0; 32],
-                world.actors.iter(),
-                &world.code,
+                world.actors.states(&world.code),
             ));
         }
         for tick in from + 1..=to {

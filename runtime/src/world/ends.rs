@@ -43,14 +43,14 @@ impl World {
     pub(super) fn kill_by(&mut self, from: ActorId, actor: ActorId, may_all: bool) {
         if may_all || self.descends(actor, from) {
             self.kill(actor);
-        } else if self.actors.get(actor).is_some() {
+        } else if self.actors.contains(actor) {
             self.note_forbidden(from, actor, SYS_TERMINATE_ACTOR);
         }
     }
 
     pub(super) fn end_for(&mut self, id: ActorId, reason: EndReason) {
         if let Some(actor) = self.actors.get(id) {
-            let end = End::of(actor, reason);
+            let end = End::of(&actor, reason);
             self.end(id, end);
         }
     }
@@ -103,7 +103,7 @@ impl World {
                     let end = self
                         .actors
                         .get(*child)
-                        .map(|child| End::of(child, EndReason::Killed));
+                        .map(|child| End::of(&child, EndReason::Killed));
                     pending.extend(end.map(|end| (*child, end)));
                 }
                 for (asker, request) in &rare.askers {
@@ -129,7 +129,10 @@ impl World {
                             to: id,
                             reason: reason.clone(),
                         };
-                        let end = self.actors.get(*linked).map(|actor| End::of(actor, reason));
+                        let end = self
+                            .actors
+                            .get(*linked)
+                            .map(|actor| End::of(&actor, reason));
                         pending.extend(end.map(|end| (*linked, end)));
                     }
                 }

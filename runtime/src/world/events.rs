@@ -109,7 +109,9 @@ impl World {
 
     /// Whether anybody wants to see what happens.
     pub(crate) fn is_observed(&self) -> bool {
-        self.monitoring.is_some() || !self.observers.0.is_empty()
+        let has_observers = self.monitoring.is_some() || !self.observers.0.is_empty();
+        // What happens in a world that has lost an actor does not happen.
+        has_observers && !self.has_lost_actors()
     }
 
     /// Tells all who want to see it.
@@ -129,7 +131,8 @@ impl World {
         if !self.is_observed() {
             return;
         }
-        let body = self.actors.get(actor).map(|actor| &actor.body);
+        // One that has had its turn is in memory.
+        let body = self.actors.here(actor).map(|actor| &actor.body);
         if let Some(why) = body.and_then(|body| body.suspension()).cloned() {
             self.tell_event(&WorldEvent::Suspended { actor, why: &why });
         }

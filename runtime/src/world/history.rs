@@ -210,9 +210,14 @@ impl Kept {
 impl World {
     /// An input takes effect now.
     pub(crate) fn note(&mut self, input: impl FnOnce() -> Input) {
+        if self.has_lost_actors() {
+            return;
+        }
         if let History::Kept(kept) = &mut self.history {
             let (ticks, input) = (self.tick, input());
-            kept.add(&self.code, ticks, |out| Record::put_input(out, ticks, &input));
+            kept.add(&self.code, ticks, |out| {
+                Record::put_input(out, ticks, &input)
+            });
         }
     }
 
@@ -226,6 +231,9 @@ impl World {
     /// Lets something leave the world, once its cause is in the journal; never, when the world only repeats what it did.
     /// `released` is the number of an output.
     pub(super) fn leave(&mut self, released: Option<u64>, what: impl FnOnce() + Send + 'static) {
+        if self.has_lost_actors() {
+            return;
+        }
         match &mut self.history {
             History::Nothing => what(),
             History::Repeated { .. } => {}
@@ -277,6 +285,9 @@ impl World {
     /// Begins a checkpoint, which is captured and written while the world goes on, unless one is being written. It is of the state as
     /// it is, or, where there are actors with many objects, as it is some ticks later, when most of these have been written.
     pub fn begin_checkpoint(&mut self) {
+        if self.has_lost_actors() {
+            return;
+        }
         let tick = self.tick;
         let can_be_increment = self.can_capture_changes();
         let History::Kept(kept) = &mut self.history else {
@@ -340,6 +351,7 @@ impl World {
     /// # Errors
     /// Why it was not published.
     pub fn checkpoint(&mut self) -> Result<Option<u64>, String> {
+        self.ensure_whole()?;
         // One that fails says nothing about the next.
         let _ = self.complete_checkpoint();
         let History::Kept(kept) = &self.history else {
@@ -358,6 +370,7 @@ impl World {
     fn complete_checkpoint(&mut self) -> Result<(), String> {
         while self.is_capturing() {
             self.capture(usize::MAX);
+            self.ensure_whole()?;
             if self.is_capturing() {
                 // The disk is slower than the capture.
                 std::thread::sleep(Duration::from_millis(1));
@@ -376,6 +389,7 @@ impl World {
     /// # Errors
     /// Why the history cannot be kept any more.
     pub fn flush(&mut self) -> Result<(), String> {
+        self.ensure_whole()?;
         self.leave(None, || {});
         let History::Kept(kept) = &mut self.history else {
             return Ok(());

@@ -122,10 +122,10 @@ impl World {
         self.start_calls();
     }
 
-    /// Actors that wait for the answer of a call, and their waits.
+    /// Actors that wait for the answer of a call, and their waits. These do not hibernate.
     fn callers(&self) -> Vec<(ActorId, u64)> {
         self.actors
-            .iter()
+            .iter_here()
             .filter(|actor| matches!(actor.body.status, Status::Waits(Wait::Host { .. })))
             .map(|actor| (actor.id, actor.body.waits))
             .collect()
@@ -184,7 +184,7 @@ impl World {
 
     /// What an actor asks in a wait, if it still waits.
     fn request_of(&self, actor: ActorId, wait: u64) -> Option<&HostRequest> {
-        let body = &self.actors.get(actor)?.body;
+        let body = &self.actors.here(actor)?.body;
         match &body.status {
             Status::Waits(Wait::Host { request }) if body.waits == wait => Some(request),
             _ => None,

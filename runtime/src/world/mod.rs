@@ -13,6 +13,7 @@
 //! | `quotas` | what subtrees may use |
 //! | `room` | senders that wait for room in a mailbox |
 //! | `host_calls` | what leaves the world |
+//! | `hibernation` | actors that wait for long, in a file in place of memory |
 //! | `history` | what is kept of it |
 //! | `input` | everything that enters the world |
 //! | `outside`, `inbox` | inputs from any thread, questions from outside |
@@ -39,6 +40,7 @@ mod divergence;
 mod ends;
 mod events;
 mod family;
+mod hibernation;
 mod history;
 mod host_calls;
 mod inbox;
@@ -197,6 +199,8 @@ pub struct World {
     listener: Option<Listener>,
     /// New programs for old ones.
     upgrades: Arc<Upgrades>,
+    /// Pauses so far in which actors could hibernate.
+    pauses: u64,
     scratch: Scratch,
 }
 
@@ -220,7 +224,10 @@ impl World {
         self.note(|| Input::Load {
             program: pw_isa::codec::encode(program.program()),
         });
-        ProgramId(Arc::make_mut(&mut self.code).load(program))
+        self.actors.know(None);
+        let number = Arc::make_mut(&mut self.code).load(program);
+        self.actors.know(Some(&self.code));
+        ProgramId(number)
     }
 
     /// The loaded programs.
@@ -427,7 +434,7 @@ impl World {
             content,
             request: None,
         };
-        let is_there = self.actors.get(to).is_some();
+        let is_there = self.actors.contains(to);
         self.deliver(to, message, priority);
         is_there
     }

@@ -49,6 +49,9 @@ pub enum AskError {
     /// The history of the world cannot be kept, so nothing leaves it.
     #[error("the history cannot be kept: {0}")]
     NotKept(String),
+    /// The world has lost an actor that hibernated, so it has stopped.
+    #[error("the world has stopped: {0}")]
+    Stopped(String),
     /// The world is gone.
     #[error("the world is gone")]
     Gone,
@@ -313,6 +316,7 @@ impl World {
             .await_here(RequestId(self.outside.asked + 1), None);
         let request = self.put_question(to, content.clone(), None);
         loop {
+            self.ensure_whole().map_err(AskError::Stopped)?;
             let question = self.outside.questions.get_mut(&request);
             if let Some(answer) = question.and_then(|question| question.answer.take()) {
                 self.outside.questions.remove(&request);
@@ -356,14 +360,17 @@ impl World {
     /// Waits until something has come from outside, or so much time has passed.
     pub fn wait(&mut self, most: Duration) {
         self.hand_history_over();
-        self.outside.sleep(Some(most));
+        self.pause(Some(most));
     }
 
-    /// Runs the world until somebody stops it by [`Handle::stop`], or its history cannot be kept: it sleeps while nobody can run. The world's time goes on
+    /// Runs the world until somebody stops it by [`Handle::stop`], its history cannot be kept, or it has lost an actor: it sleeps while nobody can run. The world's time goes on
     /// with the machine's, from where it is, told to the world as an input while a timer is set.
     pub fn serve(&mut self) {
         let (began, base_ms) = (Instant::now(), self.now_ms());
-        while !std::mem::take(&mut self.outside.has_stopped) && !self.history.has_failed() {
+        while !std::mem::take(&mut self.outside.has_stopped)
+            && !self.history.has_failed()
+            && !self.has_lost_actors()
+        {
             let next_ms = self.clock.next_ms();
             if next_ms.is_some() {
                 let passed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -375,7 +382,7 @@ impl World {
                 let sleep =
                     next_ms.map(|at| Duration::from_millis(at.saturating_sub(self.now_ms())));
                 self.hand_history_over();
-                self.outside.sleep(sleep);
+                self.pause(sleep);
             }
         }
     }

@@ -75,7 +75,7 @@ impl World {
         let paged_bytes = self.paged_bytes();
         let Some(marks) = &mut self.marks else { return };
         for (id, _) in ran {
-            let actor = self.actors.get_mut(*id);
+            let actor = self.actors.here_mut(*id);
             if actor.is_some_and(|actor| actor.fiber.object_bytes() >= paged_bytes) {
                 marks.large.entry(*id).or_default();
             }
@@ -86,7 +86,7 @@ impl World {
     pub(super) fn note_all_sizes(&mut self) {
         let paged_bytes = self.paged_bytes();
         let Some(marks) = &mut self.marks else { return };
-        let actors = self.actors.iter();
+        let actors = self.actors.iter_here();
         let large = actors.filter(|actor| actor.fiber.object_bytes() >= paged_bytes);
         marks.large = large.map(|actor| (actor.id, false)).collect();
     }
@@ -115,7 +115,7 @@ impl World {
                 let actors = marks.large.keys();
                 let objects = actors.map(|id| {
                     self.actors
-                        .get_mut(*id)
+                        .here(*id)
                         .map_or(0, |actor| actor.fiber.object_bytes())
                 });
                 paging = paging.next_round(objects.sum());
@@ -126,7 +126,7 @@ impl World {
                 break false;
             }
             let is_known = marks.large.get(&id).copied().unwrap_or(false);
-            let actor = self.actors.get_mut(id);
+            let actor = self.actors.here_mut(id);
             let actor = actor.filter(|actor| actor.is_paged(paged_bytes));
             let actor = actor.filter(|actor| !is_known || actor.body.mark == 2 * marks.mark);
             let Some(actor) = actor else {
@@ -156,7 +156,8 @@ impl World {
         let before = 2 * (marks.mark - 1);
         let mut rests = Writer::default();
         marks.large.retain(|id, is_known| {
-            let Some(actor) = self.actors.get_mut(*id) else {
+            // One that hibernates is written whole, if it has changed.
+            let Some(actor) = self.actors.here_mut(*id) else {
                 return false;
             };
             let has_changed = actor.body.mark == before;

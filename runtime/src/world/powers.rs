@@ -11,7 +11,7 @@ use pw_jit::host::{CapabilityName, Kept};
 use pw_jit::text::{Style, value_text_within};
 
 use super::{Input, World, WorldEvent};
-use crate::actor::{ActorId, CapabilityDeed, Due, Gift, Status, Wait};
+use crate::actor::{ActorId, ActorRef, CapabilityDeed, Due, Gift, Status, Wait};
 use crate::capability::{
     AuditEntry, AuditResult, CapabilityOperation, CapabilityRule, FOR_CHILDREN_ONLY, Grant,
     GrantId, Holding, META_GRANT, RESOURCE_EXTRA_MEMORY, RESOURCE_EXTRA_TIME,
@@ -58,14 +58,14 @@ impl World {
                 }
             }
             CapabilityDeed::Give(gift) => {
-                if gift.to != from && self.actors.get(gift.to).is_none() {
+                if gift.to != from && !self.actors.contains(gift.to) {
                     return self.answer_ended(from, wait, gift.to);
                 }
                 let answer = self.give(from, &gift, kept);
                 self.answer_bool(from, wait, answer);
             }
             CapabilityDeed::Revoke { of, capability } => {
-                if of != from && self.actors.get(of).is_none() {
+                if of != from && !self.actors.contains(of) {
                     return self.answer_ended(from, wait, of);
                 }
                 let answer = self.revoke(from, of, &capability, kept);
@@ -396,9 +396,12 @@ impl World {
 
     /// Nobody holds capabilities but those of these names any more.
     pub(super) fn keep_only(&mut self, names: &[&str]) {
-        let all: Vec<ActorId> = self.actors.iter().map(|actor| actor.id).collect();
+        let all: Vec<ActorId> = self.actors.ids().collect();
         for actor in all {
-            if let Some(body) = self.body(actor) {
+            let holds_more = |actor: ActorRef<'_>| !actor.body.holdings.are_only(names);
+            if self.actors.get(actor).is_some_and(holds_more)
+                && let Some(body) = self.body(actor)
+            {
                 body.holdings.keep_only(names);
             }
         }
@@ -422,11 +425,12 @@ impl World {
             BTreeSet::from([of])
         };
         for actor in &actors {
-            let Some(body) = self.body(*actor) else {
-                continue;
-            };
-            let held = body.holdings.iter().find(|holding| holding.grant == id);
-            let Some(name) = held.map(|holding| holding.capability.name.clone()) else {
+            let name = self.actors.get(*actor).and_then(|actor| {
+                let mut held = actor.body.holdings.iter();
+                let held = held.find(|holding| holding.grant == id)?;
+                Some(held.capability.name.clone())
+            });
+            let (Some(name), Some(body)) = (name, self.body(*actor)) else {
                 continue;
             };
             body.holdings.remove(id);
@@ -480,7 +484,7 @@ impl World {
     /// The embedder gives an actor a capability; `is_inherited` says whether the children that it starts from now on hold it
     /// too. False when there is no such actor.
     pub fn grant(&mut self, to: ActorId, name: &str, is_inherited: bool) -> bool {
-        if self.actors.get(to).is_none() {
+        if !self.actors.contains(to) {
             return false;
         }
         self.note(|| Input::Grant {

@@ -262,7 +262,7 @@ impl Replay {
         let Some(actor) = self.world.actors.get(actor) else {
             return Ok(None);
         };
-        let bytes = bytes_of(&self.world.code, actor);
+        let bytes = bytes_of(&self.world.code, &*actor);
         let mut shared = Shared::new(self.world.settings.memory_bytes);
         let copy = read_with(&self.world.code, &bytes, &mut shared, Actor::get);
         let copy = copy.map_err(|error| RecoveryError::State {

@@ -26,7 +26,7 @@ use crate::checkpoint::{
 };
 use crate::host::HostSignature;
 use crate::message::BroadcastSystem;
-use crate::portable::{In, Out, Portable, Shared, bytes_of, read_with};
+use crate::portable::{In, Out, Portable, Shared, read_with};
 use crate::quota::Pools;
 use crate::schedule::ReadyQueue;
 
@@ -111,17 +111,15 @@ impl World {
         }
     }
 
-    /// The state as it is.
+    /// The state as it is. Of a world that has lost an actor ([`World::hibernation_error`]) it is one that no world takes.
     pub fn to_checkpoint(&self) -> SystemCheckpoint {
         let Sections {
             programs,
             system,
             capabilities,
         } = self.sections();
-        let actors = self.actors.iter().map(|actor| {
-            let bytes = bytes_of(&self.code, actor);
-            (actor.id, SerializedActorState { bytes })
-        });
+        let actors = self.actors.states(&self.code);
+        let actors = actors.map(|(id, bytes)| (id, SerializedActorState { bytes }));
         SystemCheckpoint {
             timestamp: self.tick,
             global_state: SerializedSystemState {
@@ -228,10 +226,10 @@ impl World {
         self.ballots = powers.ballots;
         self.first_holdings = powers.first_holdings;
         self.audit = powers.audit;
-        self.actors = actors;
+        self.actors.become_like(actors, &self.code);
         self.trajectory = system
             .trajectory
-            .map(|hash| Trajectory::going_on(hash, self.actors.iter(), &self.code));
+            .map(|hash| Trajectory::going_on(hash, self.actors.states(&self.code)));
         if self.marks.is_some() {
             self.keep_marks();
         }

@@ -20,7 +20,7 @@ const CHUNK_MAX: usize = 64;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stopped {
     /// Nobody can run, no timer is set, no call of an embedder's function is open; or the history of the world cannot be kept any more
-    /// ([`World::history_error`]).
+    /// ([`World::history_error`]), or an actor is lost ([`World::hibernation_error`]).
     Idle,
     /// So many ticks have passed.
     Ticks,
@@ -31,6 +31,9 @@ impl World {
     pub fn tick(&mut self) -> bool {
         let span = tracing::trace_span!("tick", number = self.tick);
         let _entered = span.enter();
+        if self.has_lost_actors() {
+            return false;
+        }
         self.take_inputs();
         self.keep_watch();
         self.let_debtors_run();
@@ -61,8 +64,13 @@ impl World {
             self.tell_event(&WorldEvent::Tick { number, turns });
         }
         self.tick += 1;
+        if self.has_lost_actors() {
+            // What has become of the state means nothing.
+            return false;
+        }
         self.note_trajectory();
         self.note_tick_end();
+        self.hibernate_some(turns);
         turns > 0
     }
 
@@ -193,7 +201,7 @@ impl World {
     /// One tick if there is anything to do in it, now or when a timer ends or an answer arrives; false when the
     /// world is idle.
     pub(super) fn advance(&mut self) -> bool {
-        if self.history.has_failed() {
+        if self.history.has_failed() || self.has_lost_actors() {
             // Nothing would leave it any more.
             return false;
         }

@@ -8,11 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use pw_isa::wire::Writer;
-use pw_jit::CodeSpace;
 
 use super::World;
-use crate::actor::{Actor, ActorId};
-use crate::portable::{Out, Portable, bytes_of};
+use crate::actor::ActorId;
+use crate::portable::{Out, Portable};
 
 /// The hash of all states of a world so far.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,15 +56,14 @@ impl Trajectory {
     }
 
     /// A trajectory that goes on from a world with these actors.
-    pub(super) fn going_on<'a>(
+    pub(super) fn going_on(
         hash: [u8; 32],
-        actors: impl Iterator<Item = &'a Actor>,
-        code: &CodeSpace,
+        actors: impl Iterator<Item = (ActorId, Vec<u8>)>,
     ) -> Trajectory {
         let mut trajectory = Trajectory::new();
         trajectory.hash = TrajectoryHash(hash);
-        for actor in actors {
-            trajectory.set(actor.id, Some(actor_sum(actor, code)));
+        for (id, state) in actors {
+            trajectory.set(id, Some(sum_of(&state)));
         }
         trajectory
     }
@@ -85,8 +83,8 @@ impl Trajectory {
 }
 
 /// The hash of an actor.
-fn actor_sum(actor: &Actor, code: &CodeSpace) -> Sum {
-    let hash = blake3::hash(&bytes_of(code, actor));
+fn sum_of(state: &[u8]) -> Sum {
+    let hash = blake3::hash(state);
     let (words, _) = hash.as_bytes().as_chunks::<8>();
     let mut sum = Sum::default();
     for (to, word) in sum.iter_mut().zip(words) {
@@ -107,8 +105,8 @@ impl World {
             return;
         };
         for id in std::mem::take(&mut trajectory.touched) {
-            let now = self.actors.get(id);
-            trajectory.set(id, now.map(|actor| actor_sum(actor, &self.code)));
+            let now = self.actors.bytes_of(&self.code, id);
+            trajectory.set(id, now.as_deref().map(sum_of));
         }
         let mut out = Out {
             code: &self.code,

@@ -96,7 +96,7 @@ impl World {
         }
         let (tick, ranks, actors) = (self.tick, ranks(&self.settings), &self.actors);
         self.ready.rank_anew(|id| {
-            let body = &actors.get(id)?.body;
+            let body = &actors.here(id)?.body;
             Some(ranks.rank(tick, body.effective_priority()))
         });
     }

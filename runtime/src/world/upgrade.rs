@@ -197,9 +197,14 @@ impl World {
         });
         let mut report = UpgradeReport::default();
         let mut shared = self.shared_for_upgrades();
-        let ids: Vec<ActorId> = self.actors.iter().map(|actor| actor.id).collect();
+        let ids: Vec<ActorId> = self.actors.ids().collect();
         for id in ids {
-            match self.try_upgrade(id, &mut shared) {
+            let hibernated = self.actors.place_of(id).is_some();
+            let tried = self.try_upgrade(id, &mut shared);
+            if hibernated {
+                self.actors.send_back(id);
+            }
+            match tried {
                 Tried::Same => self.forget_pending(id),
                 Tried::Upgraded => {
                     report.upgraded += 1;
@@ -220,7 +225,7 @@ impl World {
         let actors = self.upgrades.pending.keys();
         let actors = actors.filter_map(|id| self.actors.get(*id));
         let reasons = actors.map(|actor| {
-            let tried = self.upgrades.actor(&self.code, actor, &mut shared);
+            let tried = self.upgrades.actor(&self.code, &actor, &mut shared);
             let reason = tried
                 .err()
                 .unwrap_or_else(|| "it was not tried yet".to_owned());
@@ -239,7 +244,7 @@ impl World {
         let Some(actor) = self.actors.get(id) else {
             return Tried::Same;
         };
-        let mut new = match self.upgrades.actor(&self.code, actor, shared) {
+        let mut new = match self.upgrades.actor(&self.code, &actor, shared) {
             Ok(None) => return Tried::Same,
             Ok(Some(new)) => new,
             Err(reason) => return Tried::Pending(reason),
@@ -305,7 +310,7 @@ impl World {
             let fiber = &actor.fiber;
             fiber.state() == State::Waiting && self.upgrades.blocked_at(&self.code, fiber).is_none()
         };
-        pending.tick <= self.tick || self.actors.get(id).is_some_and(waits)
+        pending.tick <= self.tick || self.actors.here(id).is_some_and(waits)
     }
 
     /// What reaches an actor is of the new program; what cannot be stays as it is, and has the actor listed.
@@ -325,7 +330,7 @@ impl World {
     /// A new actor that begins with code that has no counterpart is to be upgraded later.
     pub(super) fn note_start(&mut self, id: ActorId) {
         let is_old = |actor: &Actor| self.upgrades.concern(&actor.fiber);
-        if !self.upgrades.is_empty() && self.actors.get(id).is_some_and(is_old) {
+        if !self.upgrades.is_empty() && self.actors.here(id).is_some_and(is_old) {
             self.note_pending(id);
         }
     }

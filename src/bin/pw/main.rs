@@ -8,6 +8,7 @@ mod disasm;
 mod explain;
 mod failure;
 mod feed;
+mod hibernating;
 mod history;
 mod input;
 mod native;

@@ -22,6 +22,7 @@ use physics_world::source::BadInput;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
+use crate::hibernating::Hibernating;
 use crate::input;
 use crate::subject::Subject;
 use runner::{Order, Runner};
@@ -49,6 +50,8 @@ pub(crate) struct Top {
     /// Threads that run actors.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
+    #[command(flatten)]
+    hibernating: Hibernating,
     /// Pause the world after so many ticks.
     #[arg(long, value_name = "N")]
     ticks: Option<u64>,
@@ -73,7 +76,12 @@ impl Top {
             let reason = "pw top needs a terminal; --once prints what it would show";
             return Err(BadInput::new(reason));
         }
-        let runner = Runner::start(&self.subject, usize::from(self.threads), self.ticks)?;
+        let runner = Runner::start(
+            &self.subject,
+            usize::from(self.threads),
+            self.ticks,
+            &self.hibernating,
+        )?;
         let mut screen = Screen::new(self.subject.name());
         if self.once {
             runner.wait();

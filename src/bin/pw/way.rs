@@ -26,6 +26,7 @@ use serde_json::json;
 
 use crate::failure::{complain, failure_json, place_json};
 use crate::feed::Feed;
+use crate::hibernating::{Hibernating, hibernation_json, hibernation_text, lost};
 use crate::input;
 use crate::native::{NativeOptions, milliseconds, statistics_json, statistics_text};
 
@@ -49,6 +50,8 @@ pub(crate) struct Way {
     /// The most gas that an actor uses in one tick while others wait for their turn.
     #[arg(long, value_name = "GAS", value_parser = clap::value_parser!(u64).range(1..))]
     quantum: Option<u64>,
+    #[command(flatten)]
+    hibernating: Hibernating,
     /// Say on stderr what happens in the world: actors started and ended, messages, decisions, ticks.
     #[arg(long)]
     trace: bool,
@@ -153,6 +156,7 @@ impl Way {
         } else {
             builder
         };
+        let builder = self.hibernating.set_up(builder)?;
         let mut world = builder.build_with(self.optimizer(name)?);
         if self.trace {
             world.observe(|event| eprintln!("{event}"));
@@ -213,7 +217,9 @@ impl Way {
     pub(crate) fn finish(&self, mut world: World, first: ActorId) -> Finished {
         let start = Instant::now();
         let mut outcome = self.run_to_end(&mut world, first);
-        if let Err(error) = world.checkpoint() {
+        if let Some(reason) = lost(&world) {
+            outcome = Outcome::Stopped(reason, None);
+        } else if let Err(error) = world.checkpoint() {
             let reason = format!("its history cannot be kept: {error}");
             outcome = Outcome::Stopped(reason, None);
         }
@@ -252,6 +258,9 @@ impl Way {
             }
             if let Some(error) = world.history_error() {
                 let reason = format!("its history cannot be kept: {error}");
+                return Outcome::Stopped(reason, None);
+            }
+            if let Some(reason) = lost(world) {
                 return Outcome::Stopped(reason, None);
             }
             if world.run_ticks(1) == Stopped::Ticks {
@@ -368,6 +377,7 @@ impl Way {
             "ended": of_world.ended,
             "delivered": of_world.delivered,
             "dead_letters": of_world.dead_letters,
+            "hibernation": hibernation_json(finished.world.hibernation().as_ref()),
         });
         format!(
             "{trajectory},\"stats\":{{\"time_ms\":{:.3},\"allocations\":{allocations},\"allocated_bytes\":{allocated_bytes},\
@@ -409,8 +419,10 @@ fn stats_text(finished: &Finished) -> String {
         Outcome::Stopped(..) | Outcome::FedUp => String::new(),
     };
     let of_world = finished.world.statistics();
+    let hibernation = hibernation_text(finished.world.hibernation().as_ref());
+    let hibernation = hibernation.map_or(String::new(), |text| format!("hibernation  {text}\n"));
     format!(
-        "{first}time         {:.3} ms\nworld        {} ticks, {} turns, {} actors started, {} messages, {} dead letters\n{native}{memo}",
+        "{first}time         {:.3} ms\nworld        {} ticks, {} turns, {} actors started, {} messages, {} dead letters\n{hibernation}{native}{memo}",
         milliseconds(finished.time),
         finished.world.ticks(),
         of_world.slices,

@@ -15,6 +15,7 @@ use physics_world::source::BadInput;
 use physics_world::{ActorId, World};
 
 use super::snapshot::{Running, Snapshot};
+use crate::hibernating::Hibernating;
 use crate::input;
 use crate::subject::Subject;
 
@@ -80,6 +81,7 @@ impl Runner {
         subject: &Subject,
         threads: usize,
         ticks: Option<u64>,
+        hibernating: &Hibernating,
     ) -> Result<Runner, BadInput> {
         let (kind, bytes) = input::read_file(&subject.file)?;
         subject.refuse_vector(kind)?;
@@ -96,7 +98,7 @@ impl Runner {
             threads,
             ..PerformanceSettings::default()
         };
-        let builder = World::builder().performance(performance);
+        let builder = hibernating.set_up(World::builder().performance(performance))?;
         let world = builder.host(print.needing("io-console")).build();
         let mut world = world.map_err(|error| BadInput::new(error.to_string()))?;
         let first = subject.start_in(&mut world, kind, &bytes)?;

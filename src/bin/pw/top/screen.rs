@@ -12,6 +12,7 @@ use ratatui::widgets::{Block, Borders, Paragraph, Row, Table};
 use ratatui::{Frame, Terminal};
 
 use super::snapshot::{Snapshot, capability_text, frame_text};
+use crate::hibernating::hibernation_text;
 use crate::table::place_text;
 
 /// What actors are sorted by.
@@ -149,8 +150,11 @@ impl Screen {
             now_ms,
             runnable,
             statistics,
+            hibernation,
             ..
         } = &self.snapshot;
+        let hibernation = hibernation_text(hibernation.as_ref());
+        let hibernation = hibernation.map_or(String::new(), |text| format!("  {text}"));
         let state = match &self.snapshot.end {
             Some(end) => format!("the first actor has ended: {end}"),
             None => running.name().to_owned(),
@@ -169,7 +173,7 @@ impl Screen {
                 Span::raw(format!("  {state}  tick {ticks}  world time {now_ms} ms")),
             ]),
             Line::from(format!(
-                "{tick_rate:.0} ticks/s  {turns:.0} turns/s  {messages:.0} messages/s  {} dead letters",
+                "{tick_rate:.0} ticks/s  {turns:.0} turns/s  {messages:.0} messages/s  {} dead letters{hibernation}",
                 statistics.dead_letters
             )),
             Line::from(format!(

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use physics_world::runtime::hibernation::HibernationStatistics;
 use physics_world::runtime::inspect::{ActorStack, ActorView, HeldCapability, StackFrame};
 use physics_world::runtime::world::WorldStatistics;
 use physics_world::{ActorId, World};
 use serde_json::{Value, json};
+
+use crate::hibernating::{hibernation_json, lost};
 
 /// Whether the world runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -40,6 +43,7 @@ pub(super) struct Snapshot {
     pub(super) now_ms: u64,
     pub(super) runnable: usize,
     pub(super) statistics: WorldStatistics,
+    pub(super) hibernation: Option<HibernationStatistics>,
     pub(super) actors: Vec<ActorView>,
     /// The stack of the selected actor.
     pub(super) stack: Option<(ActorId, ActorStack)>,
@@ -60,9 +64,14 @@ impl Snapshot {
             now_ms: world.now_ms(),
             runnable: world.runnable_count(),
             statistics: world.statistics(),
+            hibernation: world.hibernation(),
             actors: world.actors(),
             stack: selected.and_then(|actor| Some((actor, world.stack(actor)?))),
-            anomalies: world.anomalies().map(ToString::to_string).collect(),
+            anomalies: world
+                .anomalies()
+                .map(ToString::to_string)
+                .chain(lost(world))
+                .collect(),
             ..Snapshot::default()
         }
     }
@@ -92,6 +101,7 @@ impl Snapshot {
             "ended": ended,
             "restarts": restarts,
             "failed": failed,
+            "hibernation": hibernation_json(self.hibernation.as_ref()),
             "anomalies": self.anomalies,
             "output": self.output,
             "actors": self.actors.iter().map(actor_json).collect::<Vec<_>>(),

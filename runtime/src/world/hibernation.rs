@@ -1,0 +1,72 @@
+//! When actors hibernate that wait for long, and what becomes of a world that loses one.
+//!
+//! After a tick the hand of the table goes on a little (`actor/hibernation.rs`), in proportion to what the tick did, so that no tick gets
+//! slow. While a world waits for something from outside, it does so in pauses.
+//!
+//! When an actor cannot be read any more, whoever needs it finds nobody, and what follows from that is wrong. So from that moment on
+//! nothing leaves the world, nothing is noted in its history, and it does no more ticks: who recovers it comes to where it was.
+
+use std::time::Duration;
+
+use super::World;
+use crate::hibernation::{HibernationError, HibernationStatistics};
+
+/// Actors that the hand looks at after a tick at most, and for each turn of the tick.
+const ACTORS_MAX: usize = 4_096;
+const ACTORS_EACH: usize = 2;
+/// A pause that counts as a tick.
+const PAUSE: Duration = Duration::from_millis(2);
+
+impl World {
+    /// What hibernates; nothing for a world whose actors do not.
+    pub fn hibernation(&self) -> Option<HibernationStatistics> {
+        self.actors.hibernation()
+    }
+
+    /// Why an actor that hibernated cannot be brought back, if so: the world is lost, and does no more ticks. One that keeps its history can be
+    /// recovered; another can take an earlier state.
+    pub fn hibernation_error(&self) -> Option<&HibernationError> {
+        self.actors.failure()
+    }
+
+    /// Has all actors hibernate that only wait for others, however short they do, and gives their memory back to the machine: how many.
+    /// It takes time for each. None where actors do not hibernate.
+    pub fn hibernate(&mut self) -> u64 {
+        self.actors.hibernate_all()
+    }
+
+    /// Whether it has lost an actor.
+    pub(super) fn has_lost_actors(&self) -> bool {
+        self.actors.failure().is_some()
+    }
+
+    /// That it has lost none.
+    pub(super) fn ensure_whole(&self) -> Result<(), String> {
+        let failure = self.actors.failure();
+        failure.map_or(Ok(()), |error| Err(error.to_string()))
+    }
+
+    /// A tick with so many turns is over.
+    pub(super) fn hibernate_some(&mut self, turns: usize) {
+        let actors_max = (1 + turns * ACTORS_EACH).min(ACTORS_MAX);
+        let now = self.tick + self.pauses;
+        self.actors.go_on_hibernating(now, actors_max, false);
+    }
+
+    /// Waits until something has come from outside, or so much time has passed.
+    pub(super) fn pause(&mut self, most: Option<Duration>) {
+        let mut left = most;
+        while self.actors.may_hibernate() && !self.outside.has_news() {
+            let pause = left.map_or(PAUSE, |left| left.min(PAUSE));
+            self.outside.sleep(Some(pause));
+            self.pauses += 1;
+            let now = self.tick + self.pauses;
+            self.actors.go_on_hibernating(now, ACTORS_MAX, true);
+            left = left.map(|left| left.saturating_sub(pause));
+            if left == Some(Duration::ZERO) {
+                return;
+            }
+        }
+        self.outside.sleep(left);
+    }
+}
