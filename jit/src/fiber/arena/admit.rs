@@ -5,13 +5,13 @@
 //! them, texts are UTF-8, and immutable objects do not contain themselves. What nothing reaches is never read. Work and memory are
 //! proportional to the pages.
 
-use pw_isa::{ErrorKind, Kind, cost};
+mod objects;
 
-use super::buffer::{Outside, TEXT_BUFFER};
+use pw_isa::Kind;
+
+use super::buffer::Outside;
 use super::data::index_of;
-use super::object::{
-    DELETED, ENTRY_WORDS, Elements, OUTSIDE, ObjectKind, extra, fits, halves, size_words,
-};
+use super::object::{DELETED, ENTRY_WORDS, Elements, ObjectKind, extra, fits, halves, size_words};
 use super::pages::{PagedBuffer, Pages};
 use super::segment::{Age, Segment};
 use super::{Arena, CARD_WORDS, Free, SEGMENT_WORDS, SMALL_WORDS};
@@ -344,7 +344,7 @@ impl<'a> Admission<'a> {
             Kind::Nil if bits == 0 => Ok(()),
             Kind::Bool if bits <= 1 => Ok(()),
             Kind::Nil | Kind::Bool => Err(format!("a {} of {bits}", kind.name())),
-            _ if bits % 8 != 0 => Err(format!("a {} at byte {bits}", kind.name())),
+            _ if !bits.is_multiple_of(8) => Err(format!("a {} at byte {bits}", kind.name())),
             _ => {
                 let index = index_of(bits);
                 self.admit(index)?;
@@ -433,221 +433,5 @@ impl<'a> Admission<'a> {
         }
         self.started.set(index);
         Ok(kind)
-    }
-
-    /// Whether an object of a kind and a size is one by itself, with its buffers.
-    fn check(&mut self, kind: ObjectKind, index: usize) -> Checked<()> {
-        let header = self.arena.words[index];
-        let words = size_words(header);
-        let right = |is_right: bool| {
-            let text = || format!("a {kind:?} of {words} words that is none");
-            if is_right { Ok(()) } else { Err(text()) }
-        };
-        match kind {
-            ObjectKind::Pair | ObjectKind::Cell => Ok(()),
-            ObjectKind::Closure => {
-                right(words == 2 + 2 * usize::from(extra(header)))?;
-                self.check_closure(index)
-            }
-            ObjectKind::Text => {
-                right(words >= 2)?;
-                self.check_text(index, words)
-            }
-            ObjectKind::LongText => {
-                right(words == 3)?;
-                let (length, characters) = halves(self.arena.words[index + 1]);
-                right(u64::from(length) > cost::TEXT_INLINE_MAX)?;
-                let buffer = self.arena.words[index + 2];
-                self.text_buffer(buffer)?;
-                self.long_texts.push((buffer, length, characters));
-                Ok(())
-            }
-            ObjectKind::Bytes => {
-                right(words == 3)?;
-                let length = self.arena.words[index + 1];
-                right(length <= cost::LENGTH_MAX)?;
-                self.buffer(self.arena.words[index + 2], length.div_ceil(8))
-            }
-            ObjectKind::Vector => {
-                let elements = Elements::from_number(u64::from(extra(header)));
-                let (length, capacity) = match words {
-                    3 => halves(self.arena.words[index + 1]),
-                    _ => return right(false),
-                };
-                let is_flat = elements.is_some_and(|elements| elements != Elements::Any);
-                right(length <= capacity && !(capacity == 0 && is_flat))?;
-                let each = elements.map_or(0, Elements::words) as u64;
-                right(each > 0)?;
-                self.buffer(self.arena.words[index + 2], u64::from(length) * each)
-            }
-            ObjectKind::Map => {
-                right(words == 5)?;
-                let used = u64::from(halves(self.arena.words[index + 1]).1);
-                let capacity = self.arena.words[index + 2];
-                right(used <= capacity && capacity <= cost::LENGTH_MAX / 4)?;
-                // The index is made anew: it depends on the secret of the code space.
-                self.arena.words[index + 4] = 0;
-                self.maps.push(index as u64 * 8);
-                self.buffer(self.arena.words[index + 3], used * ENTRY_WORDS as u64)
-            }
-            ObjectKind::Error => {
-                let number = u8::try_from(extra(header)).ok();
-                right(words == 5 && number.and_then(ErrorKind::from_tag).is_some())
-            }
-            ObjectKind::Capability => right(words == 5),
-            // Nothing but its owner refers to one.
-            ObjectKind::Buffer | ObjectKind::Forward => right(false),
-        }
-    }
-
-    fn check_closure(&self, index: usize) -> Checked<()> {
-        let (function, program) = halves(self.arena.words[index + 1]);
-        let captures = (program < self.code.len())
-            .then(|| self.code.program(program).program())
-            .and_then(|program| program.functions.get(function as usize))
-            .map(|function| function.captures);
-        if captures == Some(extra(self.arena.words[index])) {
-            Ok(())
-        } else {
-            Err(format!(
-                "a closure of function {function} of program {program}"
-            ))
-        }
-    }
-
-    fn check_text(&self, index: usize, words: usize) -> Checked<()> {
-        let (length, characters) = halves(self.arena.words[index + 1]);
-        let bytes: &[u8] = bytemuck::cast_slice(&self.arena.words[index + 2..index + words]);
-        let text = bytes.get(..length as usize);
-        let text = text.and_then(|text| std::str::from_utf8(text).ok());
-        let rest = bytes.get(length as usize..).unwrap_or_default();
-        let is_right = u64::from(length) <= cost::TEXT_INLINE_MAX
-            && rest.len() < 8
-            && rest.iter().all(|byte| *byte == 0)
-            && text.is_some_and(|text| text.chars().count() == characters as usize);
-        if is_right {
-            Ok(())
-        } else {
-            Err(format!("a text of {length} bytes that is none"))
-        }
-    }
-
-    /// Looks at a buffer that has no owner yet and must have room for so many words.
-    fn buffer(&mut self, buffer: u64, words: u64) -> Checked<()> {
-        let room = if buffer == 0 {
-            0
-        } else if buffer & OUTSIDE != 0 {
-            let slot = self.outside(buffer)?;
-            if std::mem::replace(&mut self.buffers[slot], true) {
-                return Err(format!("two owners of the buffer in slot {slot}"));
-            }
-            let outside = self.arena.outside(buffer);
-            if outside.is_text {
-                return Err("the buffer of a text that is another's".to_owned());
-            }
-            outside.physical_words()
-        } else {
-            self.inside(buffer, 0)?
-        };
-        if words <= room as u64 {
-            Ok(())
-        } else {
-            Err(format!("a buffer of {room} words for {words}"))
-        }
-    }
-
-    /// The slot of a buffer outside.
-    fn outside(&self, buffer: u64) -> Checked<usize> {
-        let slot = usize::try_from(buffer & !OUTSIDE).unwrap_or(usize::MAX);
-        match self.arena.outside.get(slot) {
-            Some(Some(_)) => Ok(slot),
-            _ => Err(format!("no buffer in slot {slot}")),
-        }
-    }
-
-    /// Takes the words of a buffer inside; the room in it, in words.
-    fn inside(&mut self, buffer: u64, flag: u16) -> Checked<usize> {
-        let index = usize::try_from(buffer / 8).unwrap_or(usize::MAX);
-        if buffer % 8 != 0 || index >= self.arena.words.len() {
-            return Err(format!("a buffer at byte {buffer}"));
-        }
-        let kind = self.cover(index)?;
-        let header = self.arena.words[index];
-        let words = size_words(header);
-        if kind == ObjectKind::Buffer && extra(header) == flag && words >= 2 {
-            Ok(words - 2)
-        } else {
-            Err(format!("no buffer starts at word {index}"))
-        }
-    }
-
-    /// Looks at the buffer of a text, which may be that of others too.
-    fn text_buffer(&mut self, buffer: u64) -> Checked<()> {
-        if buffer & OUTSIDE != 0 {
-            let slot = self.outside(buffer)?;
-            if std::mem::replace(&mut self.buffers[slot], true) {
-                // A buffer of something else is none of a text.
-                return if self.arena.outside(buffer).is_text {
-                    Ok(())
-                } else {
-                    Err(format!("two owners of the buffer in slot {slot}"))
-                };
-            }
-            self.logical += self.arena.outside(buffer).logical_bytes();
-            if !self.arena.outside(buffer).is_text {
-                return Err("a text in a buffer that is none of a text".to_owned());
-            }
-        } else {
-            let index = index_of(buffer);
-            let is_known = buffer % 8 == 0
-                && index < self.arena.words.len()
-                && self.started.has(index)
-                && self.arena.words[index] as u8 == ObjectKind::Buffer as u8
-                && extra(self.arena.words[index]) == TEXT_BUFFER;
-            if is_known {
-                return Ok(());
-            }
-            self.inside(buffer, TEXT_BUFFER)?;
-            self.logical += self.arena.logical_bytes_at(index);
-        }
-        let (used, capacity) = self.arena.text_buffer_state(buffer);
-        let bytes = self.arena.buffer_bytes(buffer);
-        if used > capacity || capacity as usize > bytes.len() {
-            return Err(format!(
-                "{used} bytes in the buffer of a text, {capacity} fit"
-            ));
-        }
-        match std::str::from_utf8(&bytes[..used as usize]) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(format!("a text: {error}")),
-        }
-    }
-
-    /// Whether long texts are what their buffers begin with; characters of a buffer are counted once.
-    fn check_long_texts(&mut self) -> Checked<()> {
-        let mut texts = std::mem::take(&mut self.long_texts);
-        texts.sort_unstable();
-        let mut counted = (0, 0, 0);
-        for (buffer, length, characters) in texts {
-            let text =
-                std::str::from_utf8(self.arena.text_buffer_bytes(buffer)).unwrap_or_default();
-            if counted.0 != buffer {
-                counted = (buffer, 0, 0);
-            }
-            let Some(added) = text.get(counted.1..length as usize) else {
-                return Err(format!(
-                    "a text of {length} bytes in a buffer of {}",
-                    text.len()
-                ));
-            };
-            counted = (buffer, length as usize, counted.2 + added.chars().count());
-            if counted.2 != characters as usize {
-                return Err(format!(
-                    "a text of {characters} characters with {}",
-                    counted.2
-                ));
-            }
-        }
-        Ok(())
     }
 }

@@ -66,7 +66,7 @@ impl Outside {
     }
 
     /// Its words and their cards, to be written.
-    pub(super) fn to_write(&mut self) -> (&mut [u64], &mut [u8]) {
+    pub(super) fn writable(&mut self) -> (&mut [u64], &mut [u8]) {
         self.is_touched = true;
         (&mut self.words, &mut self.cards)
     }
@@ -160,7 +160,7 @@ impl Arena {
             return &mut [];
         }
         if buffer & OUTSIDE != 0 {
-            let (words, cards) = self.outside_mut(buffer).to_write();
+            let (words, cards) = self.outside_mut(buffer).writable();
             cards[start / CARD_WORDS..=(start + count - 1) / CARD_WORDS].fill(1);
             return &mut words[start..start + count];
         }
@@ -175,7 +175,7 @@ impl Arena {
     #[inline(always)]
     pub(super) fn buffer_word_mut(&mut self, buffer: u64, at: usize) -> &mut u64 {
         if buffer & OUTSIDE != 0 {
-            let (words, cards) = self.outside_mut(buffer).to_write();
+            let (words, cards) = self.outside_mut(buffer).writable();
             cards[at / CARD_WORDS] = 1;
             return &mut words[at];
         }
