@@ -1,5 +1,7 @@
 //! Nothing but the program and its inputs decides what happens.
 
+use pw_isa::wire::Writer;
+use pw_jit::fiber::arena::PageCursor;
 use pw_jit::{CodeSpace, Fiber};
 use testkit::fibers::{self, SHORT};
 
@@ -46,7 +48,11 @@ fn the_physical_layout_changes_nothing() {
         assert_eq!(compacted, expected, "{name}");
         let mixed = trajectory(&code, name, |fiber, slice| match slice % 3 {
             0 => fiber.compact(&code),
-            1 => fiber.arena_mut().mark_captured(),
+            1 => {
+                let mut pages = Writer::default();
+                let mut from = PageCursor::default();
+                assert!(fiber.take_pages(&mut from, false, usize::MAX, &mut pages));
+            }
             _ => {
                 let image = fiber.to_image(&code);
                 *fiber = Fiber::from_image(&code, &image, u64::MAX).expect("a fiber wrote it");
