@@ -198,8 +198,6 @@ pub struct World {
     listener: Option<Listener>,
     /// New programs for old ones.
     upgrades: Arc<Upgrades>,
-    /// Pauses so far in which actors could hibernate.
-    pauses: u64,
     scratch: Scratch,
 }
 
