@@ -334,6 +334,50 @@ fn checkpoints_have_those_that_hibernate_and_wake_nobody() {
 }
 
 #[test]
+fn who_wakes_while_a_checkpoint_is_captured_is_in_it_as_it_was() {
+    let disk = MemoryDisk::default();
+    let keep = |disk: &MemoryDisk| {
+        let builder = sleepy(
+            Arc::new(MemoryDisk::default()),
+            HibernationSettings::default(),
+        );
+        let kept = builder.keep(Arc::new(disk.clone()), histories::settings());
+        kept.unwrap().0
+    };
+    let mut world = keep(&disk);
+    let (_, _, first) = start(&mut world, 100);
+    let mut captured = 0;
+    for round in 0..40 {
+        // Some have changed since the last checkpoint, and hibernate; of them some wake again.
+        for number in 0..20 {
+            world.send(ActorId(first + (round * 7 + number) % 100), &Datum::Int(1));
+        }
+        world.run_to_idle();
+        world.hibernate();
+        world.checkpoint().unwrap();
+        for number in 0..40 {
+            world.send(ActorId(first + (round * 11 + number) % 100), &Datum::Int(1));
+        }
+        world.run_to_idle();
+        world.hibernate();
+        world.begin_checkpoint();
+        for number in 0..10 {
+            captured += u32::from(world.is_capturing());
+            let to = ActorId(first + (round * 11 + 30 + number) % 100);
+            world.ask(to, &Datum::Int(100)).unwrap();
+        }
+        while world.is_capturing() {
+            world.send(ActorId(first), &Datum::Int(1));
+            world.run_ticks(1);
+        }
+        world.flush().unwrap();
+        let again = keep(&disk.copy());
+        assert!(again.to_checkpoint().actor_states == world.to_checkpoint().actor_states);
+    }
+    assert!(captured > 40, "{captured}");
+}
+
+#[test]
 fn the_file_stays_small_and_goes_with_the_world() {
     let disk = MemoryDisk::default();
     let settings = HibernationSettings {
