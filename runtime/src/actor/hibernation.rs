@@ -67,6 +67,8 @@ pub(crate) struct Dormitory {
     statistics: HibernationStatistics,
     /// Bytes of memory that were freed, about, and have not been given back.
     freed_bytes: u64,
+    /// Ticks and pauses so far.
+    now: u64,
     /// When the file is tried again that could not be written, and how long that was waited for.
     retry: u64,
     retry_ticks: u64,
@@ -97,6 +99,7 @@ impl Dormitory {
             hand: Hand::default(),
             statistics: HibernationStatistics::default(),
             freed_bytes: 0,
+            now: 0,
             retry: 0,
             retry_ticks: RETRY_TICKS,
         }
@@ -108,6 +111,7 @@ impl Dormitory {
         self.code = Arc::clone(code);
         self.failed = OnceLock::new();
         self.hand = Hand::default();
+        self.retry = 0;
         self.statistics.hibernated = 0;
     }
 
@@ -140,7 +144,7 @@ impl Dormitory {
     }
 
     /// Adds a batch to the file: who is where. When that fails, it is told, and tried again later.
-    fn store(&mut self, batch: &Batch, now: u64) -> Option<Vec<(ActorId, Place)>> {
+    fn store(&mut self, batch: &Batch) -> Option<Vec<(ActorId, Place)>> {
         match self.log.add(batch) {
             Ok(places) => {
                 self.retry_ticks = RETRY_TICKS;
@@ -149,7 +153,7 @@ impl Dormitory {
             Err(error) => {
                 self.statistics.write_errors += 1;
                 self.statistics.write_error = Some(error.to_string());
-                self.retry = now.saturating_add(self.retry_ticks);
+                self.retry = self.now.saturating_add(self.retry_ticks);
                 self.retry_ticks = (self.retry_ticks * 2).min(RETRY_TICKS_MAX);
                 None
             }
@@ -289,26 +293,36 @@ impl ActorTable {
         Some(())
     }
 
-    /// Whether it may be of use to go on, though nothing happens.
-    pub(crate) fn may_hibernate(&self) -> bool {
-        let dormitory = self.dormitory.as_ref();
-        dormitory.is_some_and(|dormitory| !dormitory.hand.rests || dormitory.log.has_sparse())
+    /// Ticks or pauses until there is something to do, though nothing happens; nothing when there will not be.
+    pub(crate) fn hibernation_due(&self) -> Option<u64> {
+        let Dormitory {
+            log,
+            hand,
+            now,
+            retry,
+            ..
+        } = self.dormitory.as_deref()?;
+        let is_settled = hand.rests && !log.has_sparse();
+        let is_between = hand.at == 0 && !log.has_sparse();
+        let due = (*retry).max(if is_between { hand.next_round } else { 0 });
+        (!is_settled && self.failure().is_none()).then(|| due.saturating_sub(*now).max(1))
     }
 
-    /// A tick is over, or a pause: the hand goes on over about so many actors, and the file is kept in order.
-    pub(crate) fn go_on_hibernating(&mut self, now: u64, actors_max: usize, is_pause: bool) {
+    /// So many ticks are over, or pauses: the hand goes on over about so many actors, and the file is kept in order.
+    pub(crate) fn go_on_hibernating(&mut self, ticks: u64, actors_max: usize, is_pause: bool) {
         let Some(dormitory) = &mut self.dormitory else {
             return;
         };
+        dormitory.now += ticks;
         dormitory.hand.rests &= is_pause;
-        if now < dormitory.retry || dormitory.failed.get().is_some() {
+        if dormitory.now < dormitory.retry || dormitory.failed.get().is_some() {
             return;
         }
         if dormitory.log.has_sparse() {
-            self.move_on(now);
+            self.move_on();
         }
-        self.turn_hand(now, actors_max);
-        if is_pause && !self.may_hibernate() {
+        self.turn_hand(actors_max);
+        if is_pause && self.hibernation_due().is_none() {
             self.give_back(FREED_BYTES);
         }
     }
@@ -320,66 +334,49 @@ impl ActorTable {
         };
         let code = Arc::clone(&dormitory.code);
         let mut batch = Batch::default();
-        if let Some((page, place)) = self.page_mut(id) {
-            let is_at_rest = |actor: &&Actor| actor.body.is_at_rest();
-            if let Some(actor) = page.actors[place].as_deref().filter(is_at_rest) {
-                add(&mut batch, actor, &code);
-            }
+        if let Some(actor) = self.here(id).filter(|actor| actor.body.is_at_rest()) {
+            add(&mut batch, actor, &code);
         }
-        self.put_away(&batch, 0);
+        self.put_away(&batch);
     }
 
     /// Has all actors hibernate that only wait, until one cannot be written: how many.
     pub(crate) fn hibernate_all(&mut self) -> u64 {
-        let Some(dormitory) = &mut self.dormitory else {
+        let Some(dormitory) = &self.dormitory else {
             return 0;
         };
-        let code = Arc::clone(&dormitory.code);
-        let bytes_max = dormitory.settings.actor_bytes_max;
-        let before = (
-            dormitory.statistics.stored,
-            dormitory.statistics.write_errors,
-        );
-        let ids: Vec<ActorId> = self.iter_here().map(|actor| actor.id).collect();
-        let mut ids = ids.into_iter().peekable();
-        while ids.peek().is_some() {
-            let mut batch = Batch::default();
-            while batch.bytes() < WRITTEN_BYTES
-                && let Some(id) = ids.next()
-            {
-                let Some((page, place)) = self.page_mut(id) else {
-                    continue;
-                };
-                page.sleepers.get_or_insert_with(Sleepers::new);
-                let fits =
-                    |actor: &&Actor| actor.body.is_at_rest() && held_bytes(actor) <= bytes_max;
-                if let Some(actor) = page.actors[place].as_deref().filter(fits) {
-                    add(&mut batch, actor, &code);
-                }
-            }
-            if !batch.is_empty() {
-                self.put_away(&batch, 0);
-            }
-            if self.hibernation().map(|now| now.write_errors) != Some(before.1) {
+        let before = dormitory.statistics.stored;
+        let look = Look {
+            code: Arc::clone(&dormitory.code),
+            at_once: true,
+            bytes_max: dormitory.settings.actor_bytes_max,
+            batch_max: WRITTEN_BYTES,
+        };
+        let mut at = 0;
+        loop {
+            let sweep = self.sweep(at, usize::MAX, &look);
+            if !self.put_away(&sweep.batch) || sweep.is_over {
                 break;
             }
+            at = sweep.at;
         }
         self.give_back(FREED_BYTES_ALL);
         let now = self.hibernation();
-        now.map_or(0, |now| now.stored - before.0)
+        now.map_or(0, |now| now.stored - before)
     }
 
     /// The hand goes on: looks at about so many actors, and has those hibernate that wait as before.
-    fn turn_hand(&mut self, now: u64, actors_max: usize) {
+    fn turn_hand(&mut self, actors_max: usize) {
         let Some(dormitory) = &mut self.dormitory else {
             return;
         };
         let hand = &mut dormitory.hand;
         if hand.at == 0 {
-            if now < hand.next_round || hand.rests {
+            if dormitory.now < hand.next_round || hand.rests {
                 return;
             }
-            hand.next_round = now.saturating_add(dormitory.settings.after_ticks.max(1));
+            let after = dormitory.settings.after_ticks.max(1);
+            hand.next_round = dormitory.now.saturating_add(after);
         }
         let look = Look {
             code: Arc::clone(&dormitory.code),
@@ -387,65 +384,68 @@ impl ActorTable {
             bytes_max: dormitory.settings.actor_bytes_max,
             batch_max: dormitory.settings.tick_bytes.max(1),
         };
-        let mut batch = Batch::default();
-        let mut left = actors_max;
-        let mut at = hand.at;
-        let mut has_found = false;
-        while left > 0 && batch.bytes() < look.batch_max {
-            let Some((page, first)) = self.page_from(&mut at, &mut left) else {
-                break;
-            };
-            let start = (at - first) as usize;
-            has_found |= page.look(start, &mut left, &look, &mut batch, &mut at, first);
-        }
-        let is_over = left > 0 && batch.bytes() < look.batch_max;
-        self.put_away(&batch, now);
+        let at = hand.at;
+        let sweep = self.sweep(at, actors_max, &look);
+        self.put_away(&sweep.batch);
         if let Some(dormitory) = &mut self.dormitory {
             let hand = &mut dormitory.hand;
-            hand.has_found |= has_found;
-            hand.at = at;
-            if is_over {
+            hand.has_found |= sweep.has_found;
+            hand.at = sweep.at;
+            if sweep.is_over {
                 hand.at = 0;
                 hand.rests = !std::mem::take(&mut hand.has_found);
             }
         }
     }
 
-    /// The page of an actor or the next one, with the number of its first actor. What it goes over is taken off `left`.
-    fn page_from(&mut self, at: &mut u64, left: &mut usize) -> Option<(&mut Page, u64)> {
-        let (number, mut page, _) = place(ActorId(*at));
-        let directories = &self.directories;
-        let directory = directories.partition_point(|directory| directory.number < number);
-        for directory in directory..directories.len() {
-            let number = directories[directory].number;
-            if number > place(ActorId(*at)).0 {
-                page = 0;
+    /// Looks at about so many actors from a number on, and finds those that are to hibernate.
+    fn sweep(&mut self, at: u64, actors_max: usize, look: &Look) -> Sweep {
+        let mut sweep = Sweep {
+            at,
+            left: actors_max,
+            batch: Batch::default(),
+            has_found: false,
+            is_over: false,
+        };
+        while sweep.left > 0 && sweep.batch.bytes() < look.batch_max {
+            match self.page_from(&mut sweep.at, &mut sweep.left) {
+                Some((page, first)) => page.look(first, look, &mut sweep),
+                None => {
+                    sweep.is_over = true;
+                    break;
+                }
             }
-            let pages = &directories[directory].pages;
-            let found = (page..DIRECTORY).find(|page| pages[*page].is_some());
-            *left = left.saturating_sub((found.unwrap_or(DIRECTORY) - page) / PAGES_AT_ONCE);
-            let Some(found) = found else {
-                *at = (number + 1) * (DIRECTORY * PAGE) as u64;
-                continue;
-            };
-            let first = (number * DIRECTORY as u64 + found as u64) * PAGE as u64;
-            *at = first.max(*at);
-            let page = self.directories[directory].pages[found].as_deref_mut()?;
-            return Some((page, first));
         }
-        None
+        sweep
     }
 
-    /// Writes a batch of actors in memory; then they are there no more.
-    fn put_away(&mut self, batch: &Batch, now: u64) {
-        let Some(dormitory) = &mut self.dormitory else {
-            return;
+    /// The page of an actor or the next one, with the number of its first actor. What it goes over is taken off `left`.
+    fn page_from(&mut self, at: &mut u64, left: &mut usize) -> Option<(&mut Page, u64)> {
+        let (number, page, _) = place(ActorId(*at));
+        let before = self
+            .directories
+            .partition_point(|directory| directory.number < number);
+        let mut directories = self.directories.iter().enumerate().skip(before);
+        let (directory, first, page) = directories.find_map(|(index, directory)| {
+            let start = if directory.number == number { page } else { 0 };
+            let found = (start..DIRECTORY).find(|page| directory.pages[*page].is_some());
+            *left = left.saturating_sub((found.unwrap_or(DIRECTORY) - start) / PAGES_AT_ONCE);
+            let first = directory.number * DIRECTORY as u64 + found? as u64;
+            Some((index, first * PAGE as u64, found?))
+        })?;
+        *at = first.max(*at);
+        let page = self.directories[directory].pages[page].as_deref_mut()?;
+        Some((page, first))
+    }
+
+    /// Writes a batch of actors in memory; then they are there no more. False when it cannot be written.
+    fn put_away(&mut self, batch: &Batch) -> bool {
+        let dormitory = self.dormitory.as_mut();
+        let Some(dormitory) = dormitory.filter(|_| !batch.is_empty()) else {
+            return true;
         };
-        if batch.is_empty() {
-            return;
-        }
-        let Some(places) = dormitory.store(batch, now) else {
-            return;
+        let Some(places) = dormitory.store(batch) else {
+            return false;
         };
         dormitory.statistics.hibernated += batch.len() as u64;
         dormitory.statistics.stored += batch.len() as u64;
@@ -468,6 +468,7 @@ impl ActorTable {
         if let Some(dormitory) = &mut self.dormitory {
             dormitory.freed_bytes += freed_bytes;
         }
+        true
     }
 
     /// Gives memory back, if at least so much was freed.
@@ -481,7 +482,7 @@ impl ActorTable {
     }
 
     /// Goes on to empty a segment of the file most of which is not needed.
-    fn move_on(&mut self, now: u64) {
+    fn move_on(&mut self) {
         let Some(dormitory) = &mut self.dormitory else {
             return;
         };
@@ -499,7 +500,7 @@ impl ActorTable {
         let Some(dormitory) = self.dormitory.as_mut().filter(|_| !batch.is_empty()) else {
             return;
         };
-        let Some(places) = dormitory.store(&batch, now) else {
+        let Some(places) = dormitory.store(&batch) else {
             dormitory.log.again(&found);
             return;
         };
@@ -536,45 +537,47 @@ fn add(batch: &mut Batch, actor: &Actor, code: &CodeSpace) {
     batch.add(actor.id, &out.to.bytes);
 }
 
+/// What the hand has found.
+struct Sweep {
+    /// The number of the actor that is next.
+    at: u64,
+    /// How many more may be looked at.
+    left: usize,
+    batch: Batch,
+    /// Whether there are any that are to hibernate, or may be in the next round.
+    has_found: bool,
+    /// Whether there are no more actors.
+    is_over: bool,
+}
+
 impl Page {
-    /// Looks at the actors from a place on, as far as there is time: adds those that are to hibernate to the batch. Whether there are any,
-    /// or may be in the next round.
-    fn look(
-        &mut self,
-        start: usize,
-        left: &mut usize,
-        look: &Look,
-        batch: &mut Batch,
-        at: &mut u64,
-        first: u64,
-    ) -> bool {
+    /// Looks at the actors of a page, as far as there is time; the first would have this number.
+    fn look(&mut self, first: u64, look: &Look, sweep: &mut Sweep) {
         let sleepers = self.sleepers.get_or_insert_with(Sleepers::new);
-        let mut has_found = false;
-        *left = left.saturating_sub(1);
+        sweep.left = sweep.left.saturating_sub(1);
         if self.count == sleepers.count {
-            *at = first + PAGE as u64;
-            return false;
+            sweep.at = first + PAGE as u64;
+            return;
         }
-        for place in start..PAGE {
-            *at = first + place as u64 + 1;
+        for place in (sweep.at - first) as usize..PAGE {
+            sweep.at = first + place as u64 + 1;
             let Some(actor) = &self.actors[place] else {
                 continue;
             };
-            *left = left.saturating_sub(1);
+            sweep.left = sweep.left.saturating_sub(1);
             let seen = &mut sleepers.seen[place];
             if !actor.body.is_at_rest() || held_bytes(actor) > look.bytes_max {
                 *seen = UNSEEN;
             } else {
-                has_found = true;
+                sweep.has_found = true;
                 let now = (actor.body.waits % u64::from(UNSEEN)) as u8;
                 if look.at_once || std::mem::replace(seen, now) == now {
-                    add(batch, actor, &look.code);
+                    add(&mut sweep.batch, actor, &look.code);
                 }
             }
-            if *left == 0 || batch.bytes() >= look.batch_max {
+            if sweep.left == 0 || sweep.batch.bytes() >= look.batch_max {
                 break;
             }
         }
-        has_found
     }
 }

@@ -201,7 +201,6 @@ impl WorldBuilder {
             history: History::default(),
             listener: None,
             upgrades: Arc::default(),
-            pauses: 0,
             scratch: Scratch::default(),
         }
     }

@@ -6,9 +6,10 @@
 //! When an actor cannot be read any more, whoever needs it finds nobody, and what follows from that is wrong. So from that moment on
 //! nothing leaves the world, nothing is noted in its history, and it does no more ticks: who recovers it comes to where it was.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::World;
+use crate::actor::ActorId;
 use crate::hibernation::{HibernationError, HibernationStatistics};
 
 /// Actors that the hand looks at after a tick at most, and for each turn of the tick.
@@ -49,24 +50,35 @@ impl World {
     /// A tick with so many turns is over.
     pub(super) fn hibernate_some(&mut self, turns: usize) {
         let actors_max = (1 + turns * ACTORS_EACH).min(ACTORS_MAX);
-        let now = self.tick + self.pauses;
-        self.actors.go_on_hibernating(now, actors_max, false);
+        self.actors.go_on_hibernating(1, actors_max, false);
     }
 
     /// Waits until something has come from outside, or so much time has passed.
     pub(super) fn pause(&mut self, most: Option<Duration>) {
-        let mut left = most;
-        while self.actors.may_hibernate() && !self.outside.has_news() {
-            let pause = left.map_or(PAUSE, |left| left.min(PAUSE));
-            self.outside.sleep(Some(pause));
-            self.pauses += 1;
-            let now = self.tick + self.pauses;
-            self.actors.go_on_hibernating(now, ACTORS_MAX, true);
-            left = left.map(|left| left.saturating_sub(pause));
-            if left == Some(Duration::ZERO) {
-                return;
-            }
+        let start = Instant::now();
+        let mut last = start;
+        loop {
+            let left = most.map(|most| most.saturating_sub(start.elapsed()));
+            let is_over = left == Some(Duration::ZERO) || self.outside.has_news();
+            let Some(due) = self.actors.hibernation_due().filter(|_| !is_over) else {
+                return self.outside.sleep(left);
+            };
+            let pause = PAUSE * u32::try_from(due).unwrap_or(u32::MAX);
+            self.outside
+                .sleep(Some(left.map_or(pause, |left| left.min(pause))));
+            let passed = last.elapsed().div_duration_f64(PAUSE) as u64;
+            last += PAUSE * u32::try_from(passed).unwrap_or(u32::MAX);
+            self.actors.go_on_hibernating(passed, ACTORS_MAX, true);
         }
-        self.outside.sleep(left);
+    }
+
+    /// Does something with an actor, which hibernates on if it did and still can.
+    pub(super) fn and_back<R>(&mut self, id: ActorId, act: impl FnOnce(&mut World) -> R) -> R {
+        let hibernated = self.actors.place_of(id).is_some();
+        let done = act(self);
+        if hibernated {
+            self.actors.send_back(id);
+        }
+        done
     }
 }

@@ -199,8 +199,6 @@ pub struct World {
     listener: Option<Listener>,
     /// New programs for old ones.
     upgrades: Arc<Upgrades>,
-    /// Pauses so far in which actors could hibernate.
-    pauses: u64,
     scratch: Scratch,
 }
 

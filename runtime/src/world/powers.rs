@@ -399,10 +399,12 @@ impl World {
         let all: Vec<ActorId> = self.actors.ids().collect();
         for actor in all {
             let holds_more = |actor: ActorRef<'_>| !actor.body.holdings.are_only(names);
-            if self.actors.get(actor).is_some_and(holds_more)
-                && let Some(body) = self.body(actor)
-            {
-                body.holdings.keep_only(names);
+            if self.actors.get(actor).is_some_and(holds_more) {
+                self.and_back(actor, |world| {
+                    if let Some(body) = world.body(actor) {
+                        body.holdings.keep_only(names);
+                    }
+                });
             }
         }
         self.first_holdings.keep_only(names);
@@ -430,25 +432,28 @@ impl World {
                 let held = held.find(|holding| holding.grant == id)?;
                 Some(held.capability.name.clone())
             });
-            let (Some(name), Some(body)) = (name, self.body(*actor)) else {
-                continue;
-            };
-            body.holdings.remove(id);
-            let calls = match &body.status {
-                Status::Waits(Wait::Host { request }) => {
-                    request.capability.as_deref() == Some(&*name)
-                }
-                _ => false,
-            };
-            if calls && !self.holds(*actor, &name) {
-                let error = (
-                    ErrorKind::CapabilityDenied,
-                    format!("the capability {name} was revoked during the call"),
-                );
-                self.wake(*actor, Due::Answer(Box::new(Err(error))));
+            if let Some(name) = name {
+                self.and_back(*actor, |world| world.strip_one(*actor, id, &name));
             }
         }
         actors
+    }
+
+    /// An actor does not hold a capability by a grant any more.
+    fn strip_one(&mut self, actor: ActorId, id: GrantId, name: &str) {
+        let Some(body) = self.body(actor) else { return };
+        body.holdings.remove(id);
+        let calls = match &body.status {
+            Status::Waits(Wait::Host { request }) => request.capability.as_deref() == Some(name),
+            _ => false,
+        };
+        if calls && !self.holds(actor, name) {
+            let error = (
+                ErrorKind::CapabilityDenied,
+                format!("the capability {name} was revoked during the call"),
+            );
+            self.wake(actor, Due::Answer(Box::new(Err(error))));
+        }
     }
 
     /// An actor holds a capability from now on.

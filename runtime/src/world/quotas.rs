@@ -30,10 +30,12 @@ impl World {
             let bytes = self.used_bytes(member);
             // It stays in the pools around, which have counted it.
             self.pools.count_in(pool, member, bytes);
-            if before == outer
-                && let Some(body) = self.body(member)
-            {
-                body.pool = pool;
+            if before == outer {
+                self.and_back(member, |world| {
+                    if let Some(body) = world.body(member) {
+                        body.pool = pool;
+                    }
+                });
             }
         }
         self.pools.move_into(pool, outer, &members);

@@ -199,12 +199,7 @@ impl World {
         let mut shared = self.shared_for_upgrades();
         let ids: Vec<ActorId> = self.actors.ids().collect();
         for id in ids {
-            let hibernated = self.actors.place_of(id).is_some();
-            let tried = self.try_upgrade(id, &mut shared);
-            if hibernated {
-                self.actors.send_back(id);
-            }
-            match tried {
+            match self.and_back(id, |world| world.try_upgrade(id, &mut shared)) {
                 Tried::Same => self.forget_pending(id),
                 Tried::Upgraded => {
                     report.upgraded += 1;
