@@ -89,21 +89,25 @@ impl Fiber {
 
     /// The table of programs, then the state.
     pub(super) fn body(&self, code: &CodeSpace) -> Vec<u8> {
-        let mut state = Writer::default();
+        let mut body = Writer::default();
+        self.write_body(code, &mut body);
+        body.bytes
+    }
+
+    fn write_body(&self, code: &CodeSpace, out: &mut Writer) {
         let mut encoder = Encoder::new(self.heap(code), ProgramTable::default());
         let roots = self.write_roots(&mut encoder, code);
+        // Which programs there are shows when all objects are written.
+        let mut state = Writer::default();
         let complete = encoder.objects(&mut state);
         debug_assert!(complete, "a state has no bound");
-        state.bytes.extend_from_slice(&roots.bytes);
-        let programs = encoder.programs;
-        let mut body = Writer::default();
-        body.varint(programs.programs.len() as u64);
-        for program in programs.programs {
-            body.bytes
-                .extend_from_slice(&code.program(program).signature().0);
+        out.varint(encoder.programs.programs.len() as u64);
+        for program in &encoder.programs.programs {
+            let signature = code.program(*program).signature();
+            out.bytes.extend_from_slice(&signature.0);
         }
-        body.bytes.extend_from_slice(&state.bytes);
-        body.bytes
+        out.bytes.extend_from_slice(&state.bytes);
+        out.bytes.extend_from_slice(&roots.bytes);
     }
 
     /// Everything but the objects.

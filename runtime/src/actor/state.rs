@@ -1,8 +1,8 @@
 //! An actor's state as bytes: what decides what it does next.
 
-use pw_isa::wire::Decoded;
-use pw_jit::Fiber;
+use pw_isa::wire::{Decoded, Writer};
 use pw_jit::fiber::arena::Pages;
+use pw_jit::{CodeSpace, Fiber};
 
 use super::{Actor, Body, Due, Outgoing, QuotaKind, Rare, Status, Wait};
 use crate::portable::{In, Out, Portable, portable};
@@ -21,6 +21,16 @@ portable!(enum Wait {
 });
 
 impl Actor {
+    /// Writes its state in canonical form.
+    pub(crate) fn write(&self, code: &CodeSpace, to: &mut Writer) {
+        let mut out = Out {
+            code,
+            to: std::mem::take(to),
+        };
+        self.put(&mut out);
+        *to = out.to;
+    }
+
     /// Writes all but its objects, of which pages were taken.
     pub(crate) fn put_rest(&self, out: &mut Out<'_>) {
         let Actor { id, fiber, body } = self;

@@ -10,11 +10,11 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use pw_isa::wire::Writer;
 use pw_jit::CodeSpace;
 
 use super::hibernation::{Dormitory, Sleepers};
 use super::{Actor, ActorId};
-use crate::portable::bytes_of;
 
 /// Actors of a page.
 pub(super) const PAGE: usize = 256;
@@ -142,11 +142,22 @@ impl ActorTable {
 
     /// The state of an actor in canonical form.
     pub(crate) fn bytes_of(&self, code: &CodeSpace, id: ActorId) -> Option<Vec<u8>> {
+        let mut out = Writer::default();
+        self.write(code, id, &mut out)?;
+        Some(out.bytes)
+    }
+
+    /// Writes the state of an actor in canonical form.
+    pub(crate) fn write(&self, code: &CodeSpace, id: ActorId, out: &mut Writer) -> Option<()> {
         let (page, place) = self.page(id)?;
         match page.actors[place].as_deref() {
-            Some(actor) => Some(bytes_of(code, actor)),
-            None => self.bytes_of_sleeping(page, place, id),
+            Some(actor) => actor.write(code, out),
+            None => {
+                let bytes = self.bytes_of_sleeping(page, place, id)?;
+                out.bytes.extend_from_slice(&bytes);
+            }
         }
+        Some(())
     }
 
     /// Where an actor is that does not hibernate, if its page is there.

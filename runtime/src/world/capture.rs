@@ -45,6 +45,8 @@ pub(super) struct Capture {
     pub(super) stage: Stage,
     /// Actors that are captured, up to a full block.
     open: Writer,
+    /// Where one is written first.
+    scratch: Writer,
     /// How many are captured in all.
     pub(super) actors: u64,
     /// Full blocks, and where they go.
@@ -95,14 +97,19 @@ impl Capture {
         self.blocks += 1;
     }
 
-    fn add(&mut self, id: ActorId, bytes: &[u8]) {
+    /// Adds an actor; how many bytes it has, if it can be written.
+    fn add(&mut self, id: ActorId, write: impl FnOnce(&mut Writer) -> Option<()>) -> Option<usize> {
+        self.scratch.bytes.clear();
+        write(&mut self.scratch)?;
         self.open.varint(id.0);
-        self.open.blob(bytes);
+        self.open.blob(&self.scratch.bytes);
         self.actors += 1;
         if self.open.bytes.len() >= BLOCK_BYTES {
-            let bytes = std::mem::take(&mut self.open.bytes);
+            let next = Vec::with_capacity(self.open.bytes.len());
+            let bytes = std::mem::replace(&mut self.open.bytes, next);
             self.block(BlockKind::Actors, bytes);
         }
+        Some(self.scratch.bytes.len())
     }
 
     /// Hands over full blocks as far as there is room; false when nobody takes them any more.
@@ -194,7 +201,10 @@ impl World {
         if marks.wants(actor.body.mark)
             && let Some(capture) = &mut marks.capture
         {
-            capture.add(id, &bytes_of(&self.code, actor));
+            capture.add(id, |out| {
+                actor.write(&self.code, out);
+                Some(())
+            });
         }
         actor.body.mark = now;
         marks.changed.push(id);
@@ -238,6 +248,7 @@ impl World {
             everything,
             stage: Stage::Pages(Paging::default()),
             open: Writer::default(),
+            scratch: Writer::default(),
             actors: 0,
             full: VecDeque::new(),
             blocks: 0,
@@ -331,11 +342,11 @@ impl World {
                 continue;
             };
             if marks.is_wanted(wanted, of) {
-                let Some(state) = self.actors.bytes_of(&self.code, id) else {
+                let written = capture.add(id, |out| self.actors.write(&self.code, id, out));
+                let Some(written) = written else {
                     return false;
                 };
-                capture.add(id, &state);
-                bytes += state.len();
+                bytes += written;
                 if let Some(of) = self.actors.mark_mut(id) {
                     *of = 2 * marks.mark + 1;
                 }

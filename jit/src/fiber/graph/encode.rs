@@ -1,13 +1,16 @@
 //! Writing the canonical form.
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
+use std::ops::{Deref, DerefMut};
 
 use pw_isa::Kind;
 use pw_isa::wire::Writer;
 
 use super::{CONSTANT_TAG, ProgramTable};
-use crate::fiber::arena::Arena;
 use crate::fiber::arena::object::{Elements, ObjectKind};
+use crate::fiber::arena::{Arena, KeyHasher};
 use crate::heap::Heap;
 use crate::value::{Value, canonical_bits};
 
@@ -20,12 +23,107 @@ enum Numbered {
     ListFrom(usize),
 }
 
+/// What an encoder uses, and the next one of the thread uses again: many small states are written one after the other.
+struct Memory {
+    numbers: HashMap<u64, u64, Places>,
+    queue: Vec<Numbered>,
+    records: Writer,
+}
+
+/// Objects, or bytes of them, beyond which memory is not kept.
+const KEPT_MAX: usize = 1 << 16;
+
+thread_local! {
+    static MEMORY: Cell<Option<Box<Memory>>> = const { Cell::new(None) };
+}
+
+/// Hashes places in an arena with a secret: programs choose which objects live, but not such that places collide.
+#[derive(Clone, Copy)]
+struct Places(KeyHasher);
+
+struct PlaceHasher(KeyHasher, u64);
+
+impl BuildHasher for Places {
+    type Hasher = PlaceHasher;
+
+    fn build_hasher(&self) -> PlaceHasher {
+        PlaceHasher(self.0, 0)
+    }
+}
+
+impl Hasher for PlaceHasher {
+    fn finish(&self) -> u64 {
+        self.1
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes
+            .iter()
+            .for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, place: u64) {
+        self.1 = self.0.number(self.1, place);
+    }
+}
+
+/// Memory as long as an encoder has it.
+struct Lent(Option<Box<Memory>>);
+
+impl Lent {
+    /// That of the encoder before, or new.
+    fn take(keys: KeyHasher) -> Lent {
+        let memory = MEMORY.take().unwrap_or_else(|| {
+            Box::new(Memory {
+                numbers: HashMap::with_hasher(Places(keys)),
+                queue: Vec::new(),
+                records: Writer::default(),
+            })
+        });
+        Lent(Some(memory))
+    }
+}
+
+impl Deref for Lent {
+    type Target = Memory;
+
+    fn deref(&self) -> &Memory {
+        match &self.0 {
+            Some(memory) => memory,
+            None => unreachable!("it is there until it is given back"),
+        }
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut Memory {
+        match &mut self.0 {
+            Some(memory) => memory,
+            None => unreachable!("it is there until it is given back"),
+        }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let Some(mut memory) = self.0.take() else {
+            return;
+        };
+        let objects = memory.queue.capacity().max(memory.numbers.capacity());
+        if objects <= KEPT_MAX && memory.records.bytes.capacity() <= KEPT_MAX {
+            memory.numbers.clear();
+            memory.queue.clear();
+            memory.records.bytes.clear();
+            MEMORY.set(Some(memory));
+        }
+    }
+}
+
 /// Writes values, and then the objects they refer to.
 pub(crate) struct Encoder<'a> {
     heap: Heap<'a>,
     pub(crate) programs: ProgramTable,
-    numbers: HashMap<u64, u64>,
-    queue: Vec<Numbered>,
+    memory: Lent,
     list: Vec<Value>,
     /// Objects are named by where they lie, and not written.
     in_place: bool,
@@ -40,8 +138,7 @@ impl<'a> Encoder<'a> {
         Encoder {
             heap,
             programs,
-            numbers: HashMap::new(),
-            queue: Vec::new(),
+            memory: Lent::take(heap.code.keys),
             bytes_max: u64::MAX,
             list: Vec::new(),
             in_place: false,
@@ -114,18 +211,20 @@ impl<'a> Encoder<'a> {
     }
 
     fn number(&mut self, place: u64, what: Numbered) -> u64 {
-        let next = self.queue.len() as u64;
-        let number = *self.numbers.entry(place).or_insert(next);
+        let memory = &mut *self.memory;
+        let next = memory.queue.len() as u64;
+        let number = *memory.numbers.entry(place).or_insert(next);
         if number == next {
-            self.queue.push(what);
+            memory.queue.push(what);
         }
         if self.in_place { place / 8 } else { number }
     }
 
     /// Writes which words the objects lie at that were met.
     pub(crate) fn places(&self, out: &mut Writer) {
-        out.varint(self.queue.len() as u64);
-        for what in &self.queue {
+        let queue = &self.memory.queue;
+        out.varint(queue.len() as u64);
+        for what in queue {
             let (Numbered::Object(place) | Numbered::TextBuffer(place)) = what else {
                 unreachable!("what lies in no arena is not written in place");
             };
@@ -136,26 +235,34 @@ impl<'a> Encoder<'a> {
     /// Writes every object that was met, and those that these refer to; false, with the rest missing,
     /// when they take more bytes than they may.
     pub(crate) fn objects(&mut self, out: &mut Writer) -> bool {
-        let mut records = Writer::default();
+        let mut records = std::mem::take(&mut self.memory.records);
+        let is_complete = self.records(&mut records);
+        if is_complete {
+            out.varint(self.memory.queue.len() as u64);
+            out.bytes.extend_from_slice(&records.bytes);
+        }
+        self.memory.records = records;
+        is_complete
+    }
+
+    fn records(&mut self, records: &mut Writer) -> bool {
         let mut next = 0;
-        while let Some(what) = self.queue.get(next).copied() {
+        while let Some(what) = self.memory.queue.get(next).copied() {
             let written = records.bytes.len() as u64 + self.flat_bytes(what);
             if written > self.bytes_max {
                 return false;
             }
             match what {
-                Numbered::Object(offset) => self.object(&mut records, offset),
-                Numbered::TextBuffer(buffer) => self.text_buffer(&mut records, buffer),
+                Numbered::Object(offset) => self.object(records, offset),
+                Numbered::TextBuffer(buffer) => self.text_buffer(records, buffer),
                 Numbered::ListFrom(first) => {
                     records.u8(ObjectKind::Pair as u8);
-                    self.value(&mut records, self.list[first]);
-                    self.list_from(&mut records, first + 1);
+                    self.value(records, self.list[first]);
+                    self.list_from(records, first + 1);
                 }
             }
             next += 1;
         }
-        out.varint(next as u64);
-        out.bytes.extend_from_slice(&records.bytes);
         true
     }
 
@@ -243,6 +350,10 @@ impl<'a> Encoder<'a> {
                 for place in 0..length {
                     self.value(out, arena.vector_get(offset, place));
                 }
+            }
+            Elements::Int if cfg!(target_endian = "little") => {
+                let words = arena.flat_words(offset);
+                out.bytes.extend_from_slice(bytemuck::cast_slice(words));
             }
             Elements::Int => arena
                 .flat_words(offset)
