@@ -8,13 +8,14 @@ use pw_isa::cost;
 use pw_isa::op::{Effects, Op};
 use pw_isa::operand::{ClosureFrame, Frame, Operand, OperandKind};
 use pw_isa::wire::{DecodeError, Decoded, Reader, Writer};
+use smallvec::SmallVec;
 
 use super::arena::{Arena, Counters, Pages};
 use super::graph::{Decoder, Encoder, ProgramTable, Reading};
 use super::parcel::read_programs;
 use super::sandbox::{KEPT_BYTES_MAX, KEPT_MAX, SANDBOXES_MAX, Sandbox, Sandboxes};
 use super::upgrade::{Role, Upgrade, refused_in};
-use super::{Fiber, Globals, Limits, State, UNSET};
+use super::{Fiber, FrameView, Globals, Limits, State, UNSET};
 use crate::code_space::CodeSpace;
 use crate::host::{CapabilityName, Kept};
 use crate::value::Value;
@@ -71,7 +72,7 @@ impl Fiber {
 
     /// Writes the state without the head of an image: for who keeps a checksum of more than one fiber.
     pub fn write(&self, code: &CodeSpace, out: &mut Writer) {
-        out.blob(&self.body(code));
+        self.write_body(code, out, Writer::varint);
     }
 
     /// Reads what [`Fiber::write`] wrote, as [`Fiber::from_image`] does.
@@ -90,29 +91,37 @@ impl Fiber {
     /// The table of programs, then the state.
     pub(super) fn body(&self, code: &CodeSpace) -> Vec<u8> {
         let mut body = Writer::default();
-        self.write_body(code, &mut body);
+        self.write_body(code, &mut body, |_, _| {});
         body.bytes
     }
 
-    fn write_body(&self, code: &CodeSpace, out: &mut Writer) {
+    /// Writes the body behind what is said of its length.
+    fn write_body(&self, code: &CodeSpace, out: &mut Writer, say: fn(&mut Writer, u64)) {
         let mut encoder = Encoder::new(self.heap(code), ProgramTable::default());
         let roots = self.write_roots(&mut encoder, code);
         // Which programs there are shows when all objects are written.
-        let mut state = Writer::default();
+        let mut state = encoder.spare();
         let complete = encoder.objects(&mut state);
         debug_assert!(complete, "a state has no bound");
-        out.varint(encoder.programs.programs.len() as u64);
+        let mut table = encoder.spare();
+        table.varint(encoder.programs.programs.len() as u64);
         for program in &encoder.programs.programs {
             let signature = code.program(*program).signature();
-            out.bytes.extend_from_slice(&signature.0);
+            table.bytes.extend_from_slice(&signature.0);
         }
+        let length = table.bytes.len() + state.bytes.len() + roots.bytes.len();
+        say(out, length as u64);
+        out.bytes.extend_from_slice(&table.bytes);
         out.bytes.extend_from_slice(&state.bytes);
         out.bytes.extend_from_slice(&roots.bytes);
+        for used in [table, state, roots] {
+            encoder.give_back(used);
+        }
     }
 
     /// Everything but the objects.
     pub(super) fn write_roots(&self, encoder: &mut Encoder<'_>, code: &CodeSpace) -> Writer {
-        let mut roots = Writer::default();
+        let mut roots = encoder.spare();
         self.write_counters(&mut roots);
         match self.state {
             State::Ready => roots.u8(0),
@@ -122,7 +131,7 @@ impl Fiber {
                 encoder.value(&mut roots, value);
             }
         }
-        let mut frames: Vec<_> = self.frames().collect();
+        let mut frames: SmallVec<[FrameView; 8]> = self.frames().collect();
         frames.reverse();
         roots.varint(frames.len() as u64);
         for frame in &frames {

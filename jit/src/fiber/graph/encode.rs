@@ -28,6 +28,8 @@ struct Memory {
     numbers: HashMap<u64, u64, Places>,
     queue: Vec<Numbered>,
     records: Writer,
+    /// For whoever writes values.
+    spare: Vec<Writer>,
 }
 
 /// Objects, or bytes of them, beyond which memory is not kept.
@@ -78,6 +80,7 @@ impl Lent {
                 numbers: HashMap::with_hasher(Places(keys)),
                 queue: Vec::new(),
                 records: Writer::default(),
+                spare: Vec::new(),
             })
         });
         Lent(Some(memory))
@@ -114,6 +117,9 @@ impl Drop for Lent {
             memory.numbers.clear();
             memory.queue.clear();
             memory.records.bytes.clear();
+            memory
+                .spare
+                .retain(|spare| spare.bytes.capacity() <= KEPT_MAX);
             MEMORY.set(Some(memory));
         }
     }
@@ -154,6 +160,17 @@ impl<'a> Encoder<'a> {
             in_place: true,
             ..Encoder::new(heap, ProgramTable { programs })
         }
+    }
+
+    /// An empty writer, perhaps with memory that was used before.
+    pub(crate) fn spare(&mut self) -> Writer {
+        self.memory.spare.pop().unwrap_or_default()
+    }
+
+    /// The memory of a writer can be used again.
+    pub(crate) fn give_back(&mut self, mut spare: Writer) {
+        spare.bytes.clear();
+        self.memory.spare.push(spare);
     }
 
     /// Lets objects take at most `bytes` bytes.
