@@ -51,6 +51,7 @@ fn keep(disk: &FaultyDisk) -> Result<(World, Recovery), RecoveryError> {
                 increments: 2,
                 horizon_ticks: 2,
                 capture_bytes: 200,
+                segment_bytes: 900,
             },
         )
 }

@@ -227,6 +227,7 @@ fn kept(builder: WorldBuilder, disk: &MemoryDisk) -> World {
         increments: 2,
         horizon_ticks: 3,
         capture_bytes: 300,
+        segment_bytes: 2_000,
     };
     builder.keep(Arc::new(disk.clone()), settings).unwrap().0
 }

@@ -47,6 +47,7 @@ pub(crate) fn settings() -> HistorySettings {
         increments: 2,
         horizon_ticks: 1,
         capture_bytes: 1_000,
+        segment_bytes: 64 << 20,
     }
 }
 

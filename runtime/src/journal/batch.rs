@@ -16,6 +16,8 @@
 //! | | 16 | beginning of the hash of the above, from `PWJB` on, and of the records |
 //! | | | records: length as varint, bytes |
 
+use std::ops::Range;
+
 use pw_isa::wire::{Decoded, Reader, Writer};
 
 use crate::checkpoint::SEMANTICS;
@@ -147,8 +149,8 @@ pub(super) fn claimed_length(bytes: &[u8]) -> usize {
     (BATCH_HEAD + length).min(bytes.len())
 }
 
-/// Reads a batch at the beginning of these bytes: what it says, its records, and its length.
-pub(super) fn read_batch(bytes: &[u8]) -> Decoded<(BatchHead, Vec<&[u8]>, usize)> {
+/// Reads a batch at the beginning of these bytes: what it says, where its records are, and its length.
+pub(super) fn read_batch(bytes: &[u8]) -> Decoded<(BatchHead, Vec<Range<usize>>, usize)> {
     let mut input = Reader::new(bytes);
     if input.take(4)? != BATCH_MAGIC {
         return Err(input.error("no batch begins here"));
@@ -170,10 +172,13 @@ pub(super) fn read_batch(bytes: &[u8]) -> Decoded<(BatchHead, Vec<&[u8]>, usize)
         return Err(input.error("the hash of the batch does not match"));
     }
     let end = input.offset();
+    let start = end - length;
     let mut input = Reader::new(records);
     let mut all = Vec::with_capacity((head.count as usize).min(length));
     for _ in 0..head.count {
-        all.push(input.blob()?);
+        let record = input.blob()?;
+        let end = start + input.offset();
+        all.push(end - record.len()..end);
     }
     input.finish()?;
     Ok((head, all, end))

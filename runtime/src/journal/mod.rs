@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use crate::portable::portable;
 use crate::world::Input;
 pub use reading::{JournalError, JournalTail};
-pub(crate) use reading::{Position, Recovered, read};
-pub(crate) use writer::{Journal, write_whole};
+pub(crate) use reading::{Position, Records, Survey, survey};
+pub(crate) use writer::{Journal, JournalSettings};
 
 /// When what is written counts as written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

@@ -17,7 +17,7 @@ use super::recovery::GAP_MAX;
 use crate::checkpoint::{Head, Keeper, KeeperSettings};
 use crate::disk::Disk;
 use crate::host::{HostCallView, Output};
-use crate::journal::{Durability, Journal, Position, Record};
+use crate::journal::{Durability, Journal, JournalSettings, Position, Record};
 use crate::portable::bytes_of;
 
 /// How a history is kept.
@@ -36,6 +36,8 @@ pub struct HistorySettings {
     pub horizon_ticks: u64,
     /// Bytes of actors that are captured after a tick, beside those that the tick changes.
     pub capture_bytes: usize,
+    /// Bytes of a file of the journal beyond which the next begins: what is read of a journal at once, and removed at once.
+    pub segment_bytes: u64,
 }
 
 impl Default for HistorySettings {
@@ -47,6 +49,7 @@ impl Default for HistorySettings {
             increments: 15,
             horizon_ticks: 256,
             capture_bytes: 128 << 10,
+            segment_bytes: JournalSettings::default().segment_bytes,
         }
     }
 }
@@ -156,7 +159,11 @@ impl Kept {
             syncs: settings.durability == Durability::Sync,
         };
         let keeper = Keeper::new(Arc::clone(&disk), of_keeper)?;
-        let journal = Journal::go_on(disk, settings.durability, end, released)?;
+        let of_journal = JournalSettings {
+            durability: settings.durability,
+            segment_bytes: settings.segment_bytes,
+        };
+        let journal = Journal::go_on(disk, of_journal, end, released)?;
         Ok(Kept {
             settings,
             journal,

@@ -11,7 +11,7 @@ use super::{World, WorldBuilder};
 use crate::checkpoint::{CheckpointFlaw, Head, Loaded, RecoveryError, Sections, load, names_of};
 use crate::disk::Disk;
 use crate::host::Output;
-use crate::journal::{self, JournalTail, Position, Record, Recovered};
+use crate::journal::{self, JournalTail, Position, Record, Records, Survey};
 use crate::portable::{Portable, Shared, read_with};
 
 /// What was found when a world was recovered.
@@ -73,9 +73,9 @@ impl World {
                 let text = "a world that has begun cannot take over a history".to_owned();
                 return Err(RecoveryError::Contradiction(text));
             }
-            self.recover(&*disk)?
+            self.recover(&disk)?
         } else {
-            let journal = journal::read(&*disk, 0)?;
+            let journal = journal::survey(&*disk, 0)?;
             if journal.end.next > 0 {
                 return Err(RecoveryError::NoCheckpoint(Vec::new()));
             }
@@ -143,7 +143,7 @@ struct Repeated {
 
 impl Repeated {
     /// There is no history.
-    fn nothing(journal: Recovered, released: u64) -> Repeated {
+    fn nothing(journal: Survey, released: u64) -> Repeated {
         Repeated {
             recovery: Recovery {
                 tail: journal.tail,
@@ -159,18 +159,20 @@ impl Repeated {
 
 impl World {
     /// Takes the newest checkpoint of a history, and applies all inputs after it.
-    fn recover(&mut self, disk: &dyn Disk) -> Result<Repeated, RecoveryError> {
+    fn recover(&mut self, disk: &Arc<dyn Disk>) -> Result<Repeated, RecoveryError> {
         let Newest {
             head,
             flaws,
             unusable,
-        } = self.take_newest(disk, u64::MAX)?;
-        let journal = journal::read(disk, head.journal)?;
+        } = self.take_newest(&**disk, u64::MAX)?;
+        let journal = journal::survey(&**disk, head.journal)?;
         let released = journal.released.max(head.outputs);
         self.history = History::repeated(released);
         let mut inputs = 0;
-        for record in &journal.records {
+        let mut records = Records::new(Arc::clone(disk), &journal, head.journal);
+        while let Some((_, record)) = records.peek()? {
             inputs += u64::from(self.repeat(record, u64::MAX)?);
+            records.skip();
         }
         Ok(Repeated {
             recovery: Recovery {

@@ -14,7 +14,7 @@ use crate::checkpoint::{
 use crate::disk::Disk;
 use crate::host::HostCallView;
 use crate::inspect::ActorStack;
-use crate::journal::{self, JournalTail, Record, Recovered};
+use crate::journal::{self, Journal, JournalTail, Record, Records, Survey};
 use crate::portable::{Portable, Shared, bytes_of, read_with};
 
 /// A world that does again what is in a history.
@@ -22,38 +22,24 @@ use crate::portable::{Portable, Shared, bytes_of, read_with};
 pub struct Replay {
     world: World,
     disk: Arc<dyn Disk>,
-    /// What the journal has behind the oldest checkpoint, with the ticks of each record.
-    records: Vec<(u64, Vec<u8>)>,
-    /// The number of the first of them.
-    first_record: u64,
-    /// The next that takes effect.
-    next: usize,
+    /// What the journal has behind the oldest checkpoint.
+    journal: Survey,
+    /// Its records from the next on that takes effect.
+    records: Records,
     /// The first and the last tick of the history.
     range: (u64, u64),
-    tail: Option<JournalTail>,
 }
 
 fn contradiction(text: String) -> RecoveryError {
     RecoveryError::Contradiction(text)
 }
 
-/// Records with their ticks, which must not fall.
-fn dated(records: Vec<Vec<u8>>) -> Result<Vec<(u64, Vec<u8>)>, RecoveryError> {
-    let mut last = 0;
-    let dated = records.into_iter().map(|record| {
-        let ticks = Record::ticks_of(&record).map_err(|error| RecoveryError::State {
-            part: "a record of the journal".to_owned(),
-            error,
-        })?;
-        if ticks < last {
-            return Err(contradiction(format!(
-                "a record of tick {ticks} behind tick {last}"
-            )));
-        }
-        last = ticks;
-        Ok((ticks, record))
-    });
-    dated.collect()
+/// How many ticks the world had done at a record.
+fn ticks_of(record: &[u8]) -> Result<u64, RecoveryError> {
+    Record::ticks_of(record).map_err(|error| RecoveryError::State {
+        part: "a record of the journal".to_owned(),
+        error,
+    })
 }
 
 impl WorldBuilder {
@@ -81,20 +67,17 @@ impl WorldBuilder {
             let error = flaws.into_iter().next();
             return Err(error.unwrap_or(RecoveryError::NoCheckpoint(Vec::new())));
         };
-        let Recovered { records, tail, .. } = journal::read(&*disk, journal)?;
-        let records = dated(records)?;
-        let last = records.last().map_or(ticks, |(last, _)| *last);
+        let journal = journal::survey(&*disk, journal)?;
         let newest = load(&*disk, u64::MAX)?.head.ticks;
-        let last = last.max(newest);
+        let last = journal.ticks.unwrap_or(ticks).max(newest);
         world.history = History::repeated(u64::MAX);
+        let records = Records::new(Arc::clone(&disk), &journal, journal.from);
         let mut replay = Replay {
             world,
             disk,
+            journal,
             records,
-            first_record: journal,
-            next: 0,
             range: (ticks, last),
-            tail,
         };
         replay.begin_at(ticks)?;
         Ok(replay)
@@ -124,22 +107,19 @@ impl Replay {
 
     /// The end of the journal that cannot be read, because its process died while it wrote.
     pub fn tail(&self) -> Option<&JournalTail> {
-        self.tail.as_ref()
+        self.journal.tail.as_ref()
     }
 
     /// Takes the newest checkpoint of at most so many ticks.
     fn begin_at(&mut self, ticks: u64) -> Result<(), RecoveryError> {
         let Newest { head, .. } = self.world.take_newest(&*self.disk, ticks)?;
-        self.next = head
-            .journal
-            .checked_sub(self.first_record)
-            .and_then(|next| usize::try_from(next).ok())
-            .ok_or_else(|| {
-                contradiction(format!(
-                    "a checkpoint of tick {} before the oldest",
-                    head.ticks
-                ))
-            })?;
+        if head.journal < self.journal.from {
+            return Err(contradiction(format!(
+                "a checkpoint of tick {} before the oldest",
+                head.ticks
+            )));
+        }
+        self.records = Records::new(Arc::clone(&self.disk), &self.journal, head.journal);
         Ok(())
     }
 
@@ -208,11 +188,11 @@ impl Replay {
     /// Lets what entered the world at this tick take effect.
     fn enter_inputs(&mut self) -> Result<(), RecoveryError> {
         let ticks = self.tick();
-        while let Some((at, record)) = self.records.get(self.next)
-            && *at <= ticks
+        while let Some((_, record)) = self.records.peek()?
+            && ticks_of(record)? <= ticks
         {
             self.world.repeat(record, ticks)?;
-            self.next += 1;
+            self.records.skip();
         }
         Ok(())
     }
@@ -289,11 +269,8 @@ impl Replay {
     }
 
     /// Inputs since the oldest checkpoint.
-    pub fn input_count(&self) -> usize {
-        let records = self.records.iter();
-        records
-            .filter(|(_, record)| Record::is_input(record))
-            .count()
+    pub fn input_count(&self) -> u64 {
+        self.journal.inputs
     }
 
     /// Has somebody hear what left the world, each time that it would leave again.
@@ -301,14 +278,18 @@ impl Replay {
         self.world.listener = Some(Listener(Box::new(listener)));
     }
 
-    /// What the journal has from here to a tick, and that it was reached.
-    pub(super) fn records_until(&self, ticks: u64) -> Vec<Vec<u8>> {
-        let ahead = self.records.get(self.next..).unwrap_or_default().iter();
-        let wanted = ahead.take_while(|(at, _)| *at <= ticks);
-        let mut records: Vec<Vec<u8>> = wanted.map(|(_, record)| record.clone()).collect();
+    /// Adds to another journal what this one has from here to a tick, and that it was reached.
+    pub(super) fn copy_records(&self, to: &mut Journal, ticks: u64) -> Result<(), RecoveryError> {
+        let mut records = self.records.again(&self.journal);
+        while let Some((_, record)) = records.peek()?
+            && ticks_of(record)? <= ticks
+        {
+            to.add(record);
+            records.skip();
+        }
         let horizon = Record::Horizon { ticks };
-        records.push(bytes_of(&self.world.code, &horizon));
-        records
+        to.add(&bytes_of(&self.world.code, &horizon));
+        Ok(())
     }
 
     /// The state as it is.
