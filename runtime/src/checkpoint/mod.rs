@@ -64,9 +64,22 @@ pub enum RecoveryError {
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalError),
-    /// The settings want native code and this machine has none.
+    /// There is no world that could have the history.
     #[error(transparent)]
-    Machine(pw_jit::tier::CompileError),
+    World(#[from] crate::world::BuildError),
+    /// A tick has ended too many processes: a fault of the engine.
+    #[error(
+        "tick {tick} has ended the process {crashes} times, once in the reference interpreter: this is a fault of the engine; \
+         the world is halted, and `{bundle}` in its directory shows the tick"
+    )]
+    Halted {
+        /// Ticks before it.
+        tick: u64,
+        /// How many processes have ended in it.
+        crashes: u32,
+        /// A bundle with the state before it and the inputs up to it.
+        bundle: String,
+    },
     /// The embedder has no such function, or one of another class or capability.
     #[error("the state needs the function `{0}`, as it was registered then")]
     NoFunction(String),

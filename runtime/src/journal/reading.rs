@@ -351,4 +351,3 @@ impl Records {
         Ok(())
     }
 }
-

@@ -243,6 +243,16 @@ impl Journal {
         self.shared.has_failed.load(Ordering::Relaxed)
     }
 
+    /// Has nothing written any more.
+    pub(crate) fn fail(&self, error: &str) {
+        let mut queue = self.shared.lock();
+        queue.error.get_or_insert_with(|| error.to_owned());
+        self.shared.has_failed.store(true, Ordering::Relaxed);
+        drop(queue);
+        self.shared.came.notify_one();
+        self.shared.went.notify_all();
+    }
+
     /// Why nothing is written any more, if so.
     pub(crate) fn error(&self) -> Option<String> {
         self.shared.lock().error.clone()

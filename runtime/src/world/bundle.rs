@@ -57,7 +57,7 @@ impl Bundle {
         Ok(disk)
     }
 
-    fn close(disk: &MemoryDisk) -> std::io::Result<Vec<u8>> {
+    pub(super) fn close(disk: &MemoryDisk) -> std::io::Result<Vec<u8>> {
         let mut content = Writer::default();
         for name in disk.list()? {
             content.text(&name);

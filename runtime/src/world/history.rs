@@ -124,11 +124,6 @@ impl History {
         matches!(self, History::Repeated { .. })
     }
 
-    /// Whether it cannot be kept any more.
-    pub(super) fn has_failed(&self) -> bool {
-        matches!(self, History::Kept(kept) if kept.journal.has_failed())
-    }
-
     /// Keeps an output back if its like has left already, or leaves when the replay is over.
     pub(super) fn keeps_back(&mut self, output: &Output) -> bool {
         let History::Repeated {
@@ -197,8 +192,17 @@ impl World {
 
     /// A tick begins: what leaves the world from now on has it as its cause.
     pub(super) fn note_tick(&mut self) {
-        if let History::Kept(kept) = &mut self.history {
-            kept.ticks = self.tick + 1;
+        let History::Kept(kept) = &mut self.history else {
+            return;
+        };
+        kept.ticks = self.tick + 1;
+        let Some(marker) = &self.marker else { return };
+        if let Some(error) = marker.error() {
+            kept.journal.fail(error);
+        }
+        if marker.marks_ticks() {
+            // What entered before the tick is to be there if the tick ends the process.
+            kept.journal.flush();
         }
     }
 
@@ -242,7 +246,7 @@ impl World {
         if self.is_capturing() {
             self.capture(bytes_max);
         } else if is_due {
-            self.begin_checkpoint();
+            self.begin_checkpoint_now();
         }
     }
 
@@ -253,8 +257,15 @@ impl World {
         }
     }
 
-    /// Begins a checkpoint of the state as it is, which is captured and written while the world goes on, unless one is being written.
+    /// Begins a checkpoint of the state as it is, which is captured and written while the world goes on, unless one is being written, or the
+    /// world cannot go on.
     pub fn begin_checkpoint(&mut self) {
+        if self.broken().is_none() {
+            self.begin_checkpoint_now();
+        }
+    }
+
+    fn begin_checkpoint_now(&mut self) {
         let (tick, outputs) = (self.tick, self.outside.outputs);
         let can_be_increment = self.can_capture_changes();
         let History::Kept(kept) = &mut self.history else {
@@ -305,6 +316,9 @@ impl World {
     /// # Errors
     /// Why it was not published.
     pub fn checkpoint(&mut self) -> Result<Option<u64>, String> {
+        if let Some(reason) = self.broken() {
+            return Err(reason);
+        }
         // One that fails says nothing about the next.
         let _ = self.complete_checkpoint();
         let History::Kept(kept) = &self.history else {
@@ -313,7 +327,7 @@ impl World {
         let newest = kept.keeper.published(|published| published.newest);
         // Inputs may have taken effect since, at the same tick.
         if newest != Some(self.tick) || kept.behind != kept.journal.next() {
-            self.begin_checkpoint();
+            self.begin_checkpoint_now();
             self.complete_checkpoint()?;
         }
         Ok(Some(self.tick))
@@ -360,6 +374,12 @@ impl World {
         matches!(self.history, History::Kept(_))
     }
 
+    /// Whether [`World::history_error`] says something.
+    pub(super) fn history_has_failed(&self) -> bool {
+        matches!(&self.history, History::Kept(kept) if kept.journal.has_failed())
+            || self.broken().is_some()
+    }
+
     /// Why the last checkpoint was not published, if so: the world goes on, and its journal grows until one is.
     pub fn checkpoint_error(&self) -> Option<String> {
         match &self.history {
@@ -371,8 +391,8 @@ impl World {
     /// Why the history cannot be kept any more, if so: nothing leaves the world then, and it should be stopped.
     pub fn history_error(&self) -> Option<String> {
         match &self.history {
-            History::Kept(kept) => kept.journal.error(),
-            _ => None,
+            History::Kept(kept) => self.broken().or_else(|| kept.journal.error()),
+            _ => self.broken(),
         }
     }
 }

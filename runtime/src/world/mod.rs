@@ -22,6 +22,7 @@
 //! | `capture` | capturing the state while the world goes on |
 //! | `check` | whether a state that was read fits together |
 //! | `recovery` | a world from its history |
+//! | `poison` | ticks that end the process |
 //! | `replay` | time travel |
 //! | `divergence` | where two histories part |
 //! | `sessions` | clients whose words take effect once |
@@ -44,6 +45,7 @@ mod host_calls;
 mod inbox;
 mod input;
 mod outside;
+mod poison;
 mod powers;
 mod quotas;
 mod recovery;
@@ -82,7 +84,7 @@ use crate::portable::portable;
 use crate::quota::{PoolId, Pools};
 use crate::schedule::{ACTOR_PRIORITY_DEFAULT, ParallelExecutionPool, ReadyQueue, Turn};
 use crate::settings::WorldSettings;
-pub use builder::WorldBuilder;
+pub use builder::{BuildError, WorldBuilder};
 pub use bundle::Bundle;
 use capture::Marks;
 pub use divergence::Divergence;
@@ -94,6 +96,8 @@ use history::{History, Listener};
 pub use input::{Input, InputError};
 use outside::Outside;
 pub use outside::{AskError, Handle};
+use poison::Marker;
+pub use poison::{Suspect, forget_crashes};
 pub use recovery::Recovery;
 pub use replay::Replay;
 pub use sessions::Client;
@@ -192,6 +196,8 @@ pub struct World {
     /// What has changed since the last checkpoint. It ends before the history does, which waits for what it captures.
     marks: Option<Box<Marks>>,
     history: History,
+    /// Who says which tick is done, for whoever takes up the history next.
+    marker: Option<Box<Marker>>,
     /// Who hears what leaves a world that does again what it did.
     listener: Option<Listener>,
     /// New programs for old ones.

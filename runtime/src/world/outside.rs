@@ -363,7 +363,7 @@ impl World {
     /// with the machine's, from where it is, told to the world as an input while a timer is set.
     pub fn serve(&mut self) {
         let (began, base_ms) = (Instant::now(), self.now_ms());
-        while !std::mem::take(&mut self.outside.has_stopped) && !self.history.has_failed() {
+        while !std::mem::take(&mut self.outside.has_stopped) && !self.history_has_failed() {
             let next_ms = self.clock.next_ms();
             if next_ms.is_some() {
                 let passed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::history::{History, HistorySettings, Kept};
 use super::input::Input;
+use super::poison::{Marker, Suspect, write_bundle};
 use super::{World, WorldBuilder};
 use crate::checkpoint::{CheckpointFlaw, Head, Loaded, RecoveryError, Sections, load, names_of};
 use crate::disk::Disk;
@@ -29,6 +30,8 @@ pub struct Recovery {
     pub flaws: Vec<CheckpointFlaw>,
     /// The end of the journal that was cut off: nobody was told that it was durable.
     pub tail: Option<JournalTail>,
+    /// The tick in which processes have ended, if they did. If that was more than once, the reference interpreter does it.
+    pub suspect: Option<Suspect>,
 }
 
 /// A disk failed while this was done.
@@ -47,7 +50,7 @@ impl WorldBuilder {
         disk: Arc<dyn Disk>,
         settings: HistorySettings,
     ) -> Result<(World, Recovery), RecoveryError> {
-        let mut world = self.build().map_err(RecoveryError::Machine)?;
+        let mut world = self.build()?;
         let recovery = world.keep_history(disk, settings)?;
         Ok((world, recovery))
     }
@@ -73,14 +76,17 @@ impl World {
                 let text = "a world that has begun cannot take over a history".to_owned();
                 return Err(RecoveryError::Contradiction(text));
             }
+            self.take_mark(&disk)?;
             self.recover(&disk)?
         } else {
             let journal = journal::survey(&*disk, 0)?;
             if journal.end.next > 0 {
                 return Err(RecoveryError::NoCheckpoint(Vec::new()));
             }
+            self.take_mark(&disk)?;
             Repeated::nothing(journal, self.outside.outputs)
         };
+        let is_past_crash = self.mark_recovered(settings)?;
         let Repeated {
             mut recovery,
             end,
@@ -108,6 +114,9 @@ impl World {
         if has_history {
             self.outside.forget_questions();
             self.repeat_calls();
+            if is_past_crash {
+                self.begin_checkpoint();
+            }
         } else {
             self.checkpoint().map_err(|error| RecoveryError::Disk {
                 what: "the first checkpoint".to_owned(),
@@ -115,6 +124,37 @@ impl World {
             })?;
         }
         Ok(recovery)
+    }
+}
+
+impl World {
+    /// This process has the history now.
+    fn take_mark(&mut self, disk: &Arc<dyn Disk>) -> Result<(), RecoveryError> {
+        let marker = Marker::take_up(&**disk).map_err(failed("the mark"))?;
+        if let Some(Suspect { tick, crashes }) = marker.halted() {
+            let bundle = write_bundle(disk, tick)?;
+            return Err(RecoveryError::Halted {
+                tick,
+                crashes,
+                bundle,
+            });
+        }
+        self.marker = Some(Box::new(marker));
+        Ok(())
+    }
+
+    /// What the history says was done. Whether a checkpoint should be behind it soon.
+    fn mark_recovered(&mut self, settings: HistorySettings) -> Result<bool, RecoveryError> {
+        let Some(marker) = &mut self.marker else {
+            return Ok(false);
+        };
+        // So far a process comes before the journal says how far it is.
+        let ahead = settings.horizon_ticks.min(GAP_MAX);
+        marker.is_recovered(self.tick.saturating_add(ahead).saturating_add(1));
+        match marker.error() {
+            Some(error) => Err(failed("the mark")(std::io::Error::other(error.to_owned()))),
+            None => Ok(marker.is_past()),
+        }
     }
 }
 
@@ -165,6 +205,10 @@ impl World {
             flaws,
             unusable,
         } = self.take_newest(&**disk, u64::MAX)?;
+        let suspect = self.marker.as_mut().and_then(|marker| {
+            marker.begins_at(head.ticks);
+            marker.suspect()
+        });
         let journal = journal::survey(&**disk, head.journal)?;
         let released = journal.released.max(head.outputs);
         self.history = History::repeated(released);
@@ -180,6 +224,7 @@ impl World {
                 inputs,
                 flaws,
                 tail: journal.tail,
+                suspect,
                 ..Recovery::default()
             },
             end: journal.end,

@@ -49,7 +49,7 @@ impl WorldBuilder {
     /// # Errors
     /// Why the history cannot be used.
     pub fn replay(self, disk: Arc<dyn Disk>) -> Result<Replay, RecoveryError> {
-        let mut world = self.build().map_err(RecoveryError::Machine)?;
+        let mut world = self.build()?;
         let names = names_of(&*disk).map_err(|error| RecoveryError::Disk {
             what: "the directory of the history".to_owned(),
             error,

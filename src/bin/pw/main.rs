@@ -27,7 +27,7 @@ use clap::{Parser, Subcommand};
 /// Runs and examines Physics World programs.
 ///
 /// FILE is Jue source (.jue), assembly text (.pwa), a program file (.pwb) or a V2 vector (.v2.json).
-/// Exit codes: 0 a result, 1 the program failed, 2 usage or bad input.
+/// Exit codes: 0 a result, 1 the program failed, 2 usage or bad input, 3 the engine failed again and again where it was.
 #[derive(Parser)]
 #[command(name = "pw", version, arg_required_else_help = true)]
 struct Arguments {
