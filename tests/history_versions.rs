@@ -16,7 +16,7 @@ use physics_world::{ActorId, Datum, World};
 use testkit::histories::builder;
 
 /// The version that is written now.
-const VERSION: &str = "v1";
+const VERSION: &str = "v2";
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/worlds")

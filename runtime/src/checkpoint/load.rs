@@ -10,7 +10,7 @@ use super::file::{self, Head};
 use crate::disk::{Disk, read_all};
 
 /// The name of the checkpoint of a tick.
-pub(super) fn name_of(ticks: u64) -> String {
+pub(crate) fn name_of(ticks: u64) -> String {
     format!("checkpoint-{ticks:020}")
 }
 
@@ -125,8 +125,13 @@ fn chain(disk: &dyn Disk, ticks: u64, most: usize) -> Result<Loaded, CheckpointF
     })
 }
 
-/// Reads the newest state of at most so many ticks.
-pub(crate) fn load(disk: &dyn Disk, ticks_max: u64) -> Result<Loaded, RecoveryError> {
+/// Reads the newest state of at most so many ticks. `is_of_course` says whether a checkpoint with this first record of the journal behind it is
+/// one of the course that the world has taken: others are left alone.
+pub(crate) fn load(
+    disk: &dyn Disk,
+    ticks_max: u64,
+    is_of_course: impl Fn(u64) -> bool,
+) -> Result<Loaded, RecoveryError> {
     let all = names_of(disk).map_err(|error| RecoveryError::Disk {
         what: "the directory of the history".to_owned(),
         error,
@@ -134,6 +139,7 @@ pub(crate) fn load(disk: &dyn Disk, ticks_max: u64) -> Result<Loaded, RecoveryEr
     let (mut flaws, mut unusable) = (Vec::new(), Vec::new());
     for ticks in all.into_iter().rev().filter(|ticks| *ticks <= ticks_max) {
         match chain(disk, ticks, CHAIN_MAX) {
+            Ok(loaded) if !is_of_course(loaded.head.journal) => {}
             Ok(loaded) => {
                 return Ok(Loaded {
                     flaws,
@@ -151,7 +157,7 @@ pub(crate) fn load(disk: &dyn Disk, ticks_max: u64) -> Result<Loaded, RecoveryEr
 }
 
 /// The heads of all checkpoints of a directory that can be read, the oldest first.
-pub(super) fn heads_of(disk: &dyn Disk) -> std::io::Result<Vec<Head>> {
+pub(crate) fn heads_of(disk: &dyn Disk) -> std::io::Result<Vec<Head>> {
     let mut heads = Vec::new();
     for ticks in names_of(disk)? {
         let mut bytes = [0; file::HEAD_BYTES];

@@ -17,7 +17,7 @@ mod system;
 pub(crate) use file::{Block, BlockKind, Head};
 pub(crate) use keeper::{Keeper, KeeperSettings, write_whole};
 pub use load::{CheckpointFlaw, CheckpointInfo};
-pub(crate) use load::{Loaded, infos, load, names_of};
+pub(crate) use load::{Loaded, heads_of, infos, load, name_of, names_of};
 pub(crate) use sections::Sections;
 pub use sections::{
     SerializedActorState, SerializedCapabilityState, SerializedSystemState, SystemCheckpoint,
@@ -83,6 +83,9 @@ pub enum RecoveryError {
     /// The embedder has no such function, or one of another class or capability.
     #[error("the state needs the function `{0}`, as it was registered then")]
     NoFunction(String),
+    /// The history cannot be taken back so, for this reason.
+    #[error("no rollback: {0}")]
+    NoRollback(String),
     /// The journal would not tell how the world came to an older state.
     #[error("a world that keeps its history does not go back: recover, replay or fork it")]
     Kept,

@@ -14,10 +14,11 @@ mod reading;
 mod writer;
 
 use pw_isa::wire::Decoded;
+use pw_jit::CodeSpace;
 use serde::{Deserialize, Serialize};
 
-use crate::portable::portable;
-use crate::world::Input;
+use crate::portable::{Portable, Shared, portable, read_with};
+use crate::world::{Input, Rolled};
 pub use reading::{JournalError, JournalTail};
 pub(crate) use reading::{Position, Records, Survey, survey};
 pub(crate) use writer::{Journal, JournalSettings};
@@ -42,21 +43,46 @@ pub(crate) enum Record {
     Input { ticks: u64, input: Input },
     /// The world did so many ticks, and nothing else entered it until then.
     Horizon { ticks: u64 },
+    /// What happened since a record is taken back; the world comes to so many ticks in another way.
+    Rollback { ticks: u64, rolled: Rolled },
 }
 
-portable!(enum Record { 0 => Input { ticks, input }, 1 => Horizon { ticks } });
+portable!(enum Record {
+    0 => Input { ticks, input },
+    1 => Horizon { ticks },
+    2 => Rollback { ticks, rolled },
+});
 
 impl Record {
     /// How many ticks the world had done.
     pub(crate) fn ticks(&self) -> u64 {
         match self {
-            Record::Input { ticks, .. } | Record::Horizon { ticks } => *ticks,
+            Record::Input { ticks, .. }
+            | Record::Horizon { ticks }
+            | Record::Rollback { ticks, .. } => *ticks,
         }
     }
 
     /// Whether these are the bytes of an input.
     pub(crate) fn is_input(bytes: &[u8]) -> bool {
         bytes.first() == Some(&0)
+    }
+
+    /// The rollback that these bytes are, if they are one.
+    pub(crate) fn rollback(bytes: &[u8]) -> Option<Rolled> {
+        if bytes.first() != Some(&2) {
+            return None;
+        }
+        match Record::read(bytes) {
+            Ok(Record::Rollback { rolled, .. }) => Some(rolled),
+            _ => None,
+        }
+    }
+
+    /// A record that refers to no program.
+    pub(crate) fn read(bytes: &[u8]) -> Decoded<Record> {
+        let mut shared = Shared::new(0);
+        read_with(&CodeSpace::default(), bytes, &mut shared, Record::get)
     }
 
     /// How many ticks the world had done by the bytes of a record, without reading its input.

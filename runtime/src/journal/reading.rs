@@ -9,11 +9,11 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Record;
 use super::batch::{
     BATCH_MAGIC, SEGMENT_HEAD, claimed_length, read_batch, read_segment_head, segment_first,
     segment_name,
 };
+use super::{Record, Rolled};
 use crate::disk::{Disk, read_all};
 
 /// Why a journal cannot be used.
@@ -66,6 +66,8 @@ pub struct JournalTail {
 pub(crate) struct Position {
     /// The last segment; nothing when there is none.
     pub(crate) segment: Option<String>,
+    /// Whether it is of an older version, so that nothing is added to it.
+    pub(crate) is_old: bool,
     /// Where its good part ends.
     pub(crate) offset: u64,
     /// The number of the next record.
@@ -83,6 +85,8 @@ pub(crate) struct Survey {
     pub(crate) inputs: u64,
     /// How many ticks the world had done at the last record, if there is one.
     pub(crate) ticks: Option<u64>,
+    /// Rollbacks, each with the number of its record.
+    pub(crate) rollbacks: Vec<(u64, Rolled)>,
     /// Outputs that had left the world, as far as the journal knows.
     pub(crate) released: u64,
     /// Where the journal goes on.
@@ -122,6 +126,8 @@ impl Survey {
         self.inputs += u64::from(Record::is_input(record));
         // What is no record is refused by who does what it says.
         self.ticks = Record::ticks_of(record).ok().or(self.ticks);
+        let rolled = Record::rollback(record).map(|rolled| (self.end.next, rolled));
+        self.rollbacks.extend(rolled);
     }
 
     /// Ends where a segment is torn, in its batches or in its head.
@@ -147,6 +153,7 @@ impl Survey {
             // The machine died before it had written what the checkpoint knows of already.
             self.end = Position {
                 segment: None,
+                is_old: false,
                 offset: 0,
                 next: self.from,
             };
@@ -199,9 +206,11 @@ pub(crate) fn survey(disk: &dyn Disk, from: u64) -> Result<Survey, JournalError>
         segments: Vec::new(),
         inputs: 0,
         ticks: None,
+        rollbacks: Vec::new(),
         released: 0,
         end: Position {
             segment: None,
+            is_old: false,
             offset: 0,
             next: begin,
         },
@@ -213,14 +222,17 @@ pub(crate) fn survey(disk: &dyn Disk, from: u64) -> Result<Survey, JournalError>
         let bytes = read_all(disk, &name).map_err(disk_error(&name))?;
         let next = survey.end.next;
         let (offset, flaw) = match read_segment_head(&bytes) {
-            Ok(of) if of == *first && *first == next => survey.batches(&bytes),
-            Ok(of) if of == *first && *first > next => {
+            Ok((of, is_current)) if of == *first && *first == next => {
+                survey.end.is_old = !is_current;
+                survey.batches(&bytes)
+            }
+            Ok((of, _)) if of == *first && *first > next => {
                 return Err(JournalError::Missing {
                     from: next,
                     to: *first,
                 });
             }
-            Ok(of) => (0, Some(format!("it says that it begins with record {of}"))),
+            Ok((of, _)) => (0, Some(format!("it says that it begins with record {of}"))),
             Err(error) => (0, Some(error.to_string())),
         };
         survey.segments.push(*first);

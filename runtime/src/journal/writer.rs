@@ -142,7 +142,8 @@ impl Journal {
                 if file.len()? > end.offset {
                     file.truncate(end.offset)?;
                 }
-                Some(file)
+                // The next segment is of the version that is written.
+                Some(file).filter(|_| !end.is_old)
             }
             None => None,
         };
@@ -287,6 +288,7 @@ impl Journal {
     pub(crate) fn begin(disk: Arc<dyn Disk>, first: u64) -> io::Result<Journal> {
         let start = Position {
             segment: None,
+            is_old: false,
             offset: 0,
             next: first,
         };

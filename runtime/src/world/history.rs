@@ -85,6 +85,7 @@ pub(super) enum History {
 /// A history that is kept.
 #[derive(Debug)]
 pub(super) struct Kept {
+    disk: Arc<dyn Disk>,
     settings: HistorySettings,
     // Ends before the keeper does: a checkpoint is complete when the journal says so.
     journal: Journal,
@@ -103,11 +104,11 @@ pub(super) struct Kept {
 }
 
 impl History {
-    /// The world does again what it has done; outputs up to this number have left it.
-    pub(super) fn repeated(released: u64) -> History {
+    /// The world does again what it has done; outputs up to this number have left it, and of those before these have not.
+    pub(super) fn repeated(released: u64, unreleased: Vec<Output>) -> History {
         History::Repeated {
             released,
-            unreleased: Vec::new(),
+            unreleased,
         }
     }
 
@@ -158,8 +159,9 @@ impl Kept {
             durability: settings.durability,
             segment_bytes: settings.segment_bytes,
         };
-        let journal = Journal::go_on(disk, of_journal, end, released)?;
+        let journal = Journal::go_on(Arc::clone(&disk), of_journal, end, released)?;
         Ok(Kept {
+            disk,
             settings,
             journal,
             keeper,
@@ -170,6 +172,11 @@ impl Kept {
             behind: end.next,
             begun: 0,
         })
+    }
+
+    /// The history is not kept any more: where it was, and how.
+    pub(super) fn give_up(self) -> (Arc<dyn Disk>, HistorySettings) {
+        (Arc::clone(&self.disk), self.settings)
     }
 
     fn add(&mut self, code: &pw_jit::CodeSpace, record: &Record) {

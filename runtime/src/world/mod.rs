@@ -22,6 +22,7 @@
 //! | `capture` | capturing the state while the world goes on |
 //! | `check` | whether a state that was read fits together |
 //! | `recovery` | a world from its history |
+//! | `course`, `rollback` | a history that has taken another course; how it comes to that |
 //! | `poison` | ticks that end the process |
 //! | `replay` | time travel |
 //! | `divergence` | where two histories part |
@@ -36,6 +37,7 @@ mod builder;
 mod bundle;
 mod capture;
 mod check;
+mod course;
 mod divergence;
 mod ends;
 mod events;
@@ -50,6 +52,7 @@ mod powers;
 mod quotas;
 mod recovery;
 mod replay;
+mod rollback;
 mod room;
 mod sessions;
 mod state;
@@ -87,6 +90,8 @@ use crate::settings::WorldSettings;
 pub use builder::{BuildError, WorldBuilder};
 pub use bundle::Bundle;
 use capture::Marks;
+pub use course::OutputConflict;
+pub(crate) use course::Rolled;
 pub use divergence::Divergence;
 use events::Observers;
 pub use events::WorldEvent;
@@ -100,6 +105,7 @@ use poison::Marker;
 pub use poison::{Suspect, forget_crashes};
 pub use recovery::Recovery;
 pub use replay::Replay;
+pub use rollback::{RecordedInput, RollbackReport};
 pub use sessions::Client;
 pub use tick::Stopped;
 use time::Clock;

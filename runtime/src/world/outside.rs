@@ -28,6 +28,7 @@ pub(super) enum Arrival {
     HostAnswer {
         actor: ActorId,
         wait: u64,
+        course: u64,
         result: HostResult,
     },
     /// The world stops running.
@@ -262,11 +263,9 @@ impl World {
                 Arrival::HostAnswer {
                     actor,
                     wait,
+                    course,
                     result,
-                } => {
-                    self.host_answer(actor, wait, result);
-                    self.call_is_over(actor, wait);
-                }
+                } => self.hear_answer((actor, wait), course, result),
                 Arrival::Stop => self.outside.has_stopped = true,
             }
         }

@@ -27,7 +27,8 @@ use pw_isa::wire::{Decoded, Reader, Writer};
 
 use super::World;
 use super::bundle::Bundle;
-use crate::checkpoint::{RecoveryError, load};
+use super::course::load_course;
+use crate::checkpoint::RecoveryError;
 use crate::disk::{Disk, DiskFile, MemoryDisk, read_all};
 use crate::journal::{self, Journal, Record, Records};
 use crate::portable::bytes_of;
@@ -284,6 +285,15 @@ impl Marker {
         self.say(doing);
     }
 
+    /// The history takes another course: no tick of it has ended a process.
+    pub(super) fn forgets(&mut self) {
+        self.mark.suspect = None;
+        self.mark.doubt_before = 0;
+        self.is_past = false;
+        let doing = self.between();
+        self.say(doing);
+    }
+
     /// Whether the tick was done that processes had ended in.
     pub(super) fn is_past(&self) -> bool {
         self.is_past
@@ -328,7 +338,7 @@ pub(super) fn write_bundle(disk: &Arc<dyn Disk>, tick: u64) -> Result<String, Re
         what: name.clone(),
         error,
     };
-    let loaded = load(&**disk, tick)?;
+    let loaded = load_course(&**disk, tick, u64::MAX)?.0;
     let part = MemoryDisk::default();
     for file in &loaded.files {
         let bytes = read_all(&**disk, &file.name).map_err(failed)?;

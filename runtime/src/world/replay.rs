@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
+use super::course::Course;
 use super::history::{History, Listener};
-use super::recovery::Newest;
 use super::{World, WorldBuilder};
 use crate::actor::{Actor, ActorId, Outbox, Status, Wait, run_slice};
 use crate::checkpoint::{
-    CheckpointFlaw, CheckpointInfo, Head, RecoveryError, SystemCheckpoint, infos, load, names_of,
+    CheckpointFlaw, CheckpointInfo, Loaded, RecoveryError, SystemCheckpoint, infos, load, names_of,
 };
 use crate::disk::Disk;
 use crate::host::HostCallView;
@@ -24,6 +24,8 @@ pub struct Replay {
     disk: Arc<dyn Disk>,
     /// What the journal has behind the oldest checkpoint.
     journal: Survey,
+    /// The course that the world has taken.
+    course: Course,
     /// Its records from the next on that takes effect.
     records: Records,
     /// The first and the last tick of the history.
@@ -42,6 +44,30 @@ fn ticks_of(record: &[u8]) -> Result<u64, RecoveryError> {
     })
 }
 
+/// The oldest state that can be read and is of the course of a history, the journal behind it, and that course.
+pub(super) fn load_oldest(disk: &dyn Disk) -> Result<(Loaded, Survey, Course), RecoveryError> {
+    let names = names_of(disk).map_err(|error| RecoveryError::Disk {
+        what: "the directory of the history".to_owned(),
+        error,
+    })?;
+    let mut first_flaw = None;
+    for ticks in names {
+        match load(disk, ticks, |_| true) {
+            Ok(loaded) => {
+                let journal = journal::survey(disk, loaded.head.journal)?;
+                let course = Course::of(&journal);
+                if course.has(loaded.head.journal) {
+                    return Ok((loaded, journal, course));
+                }
+            }
+            Err(error) => {
+                first_flaw.get_or_insert(error);
+            }
+        }
+    }
+    Err(first_flaw.unwrap_or(RecoveryError::NoCheckpoint(Vec::new())))
+}
+
 impl WorldBuilder {
     /// A world that does again what is in a history, beginning with the oldest checkpoint. Outputs and calls of the embedder's functions
     /// do not happen: answers are those that there were.
@@ -50,32 +76,17 @@ impl WorldBuilder {
     /// Why the history cannot be used.
     pub fn replay(self, disk: Arc<dyn Disk>) -> Result<Replay, RecoveryError> {
         let mut world = self.build()?;
-        let names = names_of(&*disk).map_err(|error| RecoveryError::Disk {
-            what: "the directory of the history".to_owned(),
-            error,
-        })?;
-        // The oldest that can be read.
-        let mut flaws = Vec::new();
-        let oldest = names.iter().find_map(|ticks| match load(&*disk, *ticks) {
-            Ok(loaded) => Some(loaded.head),
-            Err(error) => {
-                flaws.push(error);
-                None
-            }
-        });
-        let Some(Head { ticks, journal, .. }) = oldest else {
-            let error = flaws.into_iter().next();
-            return Err(error.unwrap_or(RecoveryError::NoCheckpoint(Vec::new())));
-        };
-        let journal = journal::survey(&*disk, journal)?;
-        let newest = load(&*disk, u64::MAX)?.head.ticks;
-        let last = journal.ticks.unwrap_or(ticks).max(newest);
-        world.history = History::repeated(u64::MAX);
+        let (oldest, journal, course) = load_oldest(&*disk)?;
+        let ticks = oldest.head.ticks;
+        let newest = load(&*disk, u64::MAX, |record| course.has(record))?;
+        let last = journal.ticks.unwrap_or(ticks).max(newest.head.ticks);
+        world.history = History::repeated(u64::MAX, Vec::new());
         let records = Records::new(Arc::clone(&disk), &journal, journal.from);
         let mut replay = Replay {
             world,
             disk,
             journal,
+            course,
             records,
             range: (ticks, last),
         };
@@ -112,7 +123,9 @@ impl Replay {
 
     /// Takes the newest checkpoint of at most so many ticks.
     fn begin_at(&mut self, ticks: u64) -> Result<(), RecoveryError> {
-        let Newest { head, .. } = self.world.take_newest(&*self.disk, ticks)?;
+        let loaded = load(&*self.disk, ticks, |record| self.course.has(record))?;
+        self.world.take_loaded(&loaded)?;
+        let head = loaded.head;
         if head.journal < self.journal.from {
             return Err(contradiction(format!(
                 "a checkpoint of tick {} before the oldest",
@@ -188,10 +201,10 @@ impl Replay {
     /// Lets what entered the world at this tick take effect.
     fn enter_inputs(&mut self) -> Result<(), RecoveryError> {
         let ticks = self.tick();
-        while let Some((_, record)) = self.records.peek()?
+        while let Some((number, record)) = self.records.peek()?
             && ticks_of(record)? <= ticks
         {
-            self.world.repeat(record, ticks)?;
+            self.world.repeat((number, record), &self.course, ticks)?;
             self.records.skip();
         }
         Ok(())

@@ -144,6 +144,20 @@ impl World {
         if self.keeps_history() {
             return Err(RecoveryError::Kept);
         }
+        let pending = self.read_pending(&checkpoint.pending_inputs);
+        let pending = pending.map_err(wrong("inputs"))?;
+        self.take_state_of(checkpoint)?;
+        let handle = self.handle();
+        pending.into_iter().for_each(|input| handle.apply(input));
+        self.repeat_calls();
+        Ok(())
+    }
+
+    /// Takes the state of a checkpoint in place of its own, and nothing else.
+    pub(super) fn take_state_of(
+        &mut self,
+        checkpoint: &SystemCheckpoint,
+    ) -> Result<(), RecoveryError> {
         let sections = Sections {
             programs: checkpoint.global_state.programs.clone(),
             system: checkpoint.global_state.bytes.clone(),
@@ -151,13 +165,7 @@ impl World {
         };
         let actors = checkpoint.actor_states.iter();
         let actors = actors.map(|(id, state)| (id.0, state.bytes.as_slice()));
-        let pending = self.read_pending(&checkpoint.pending_inputs);
-        let pending = pending.map_err(wrong("inputs"))?;
-        self.take_state(&sections, actors)?;
-        let handle = self.handle();
-        pending.into_iter().for_each(|input| handle.apply(input));
-        self.repeat_calls();
-        Ok(())
+        self.take_state(&sections, actors)
     }
 
     /// Takes a state in place of its own.
