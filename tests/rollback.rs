@@ -60,7 +60,18 @@ fn roll_back(
     printed: &Printed,
     leave_out: impl FnMut(&RecordedInput<'_>) -> bool,
 ) -> Result<(World, Recovery, RollbackReport), RecoveryError> {
-    builder(printed).roll_back(Arc::new(disk.clone()), settings(), None, leave_out)
+    without(builder(printed), Arc::new(disk.clone()), leave_out)
+}
+
+/// A world that does a history again without some inputs.
+fn without(
+    builder: WorldBuilder,
+    disk: Arc<dyn Disk>,
+    leave_out: impl FnMut(&RecordedInput<'_>) -> bool,
+) -> Result<(World, Recovery, RollbackReport), RecoveryError> {
+    let mut world = builder.build().unwrap();
+    let (recovery, report) = world.keep_history_without(disk, settings(), None, leave_out)?;
+    Ok((world, recovery, report))
 }
 
 /// Sends a number to an actor, and runs the world until nothing happens.
@@ -429,7 +440,7 @@ fn a_rollback_that_is_interrupted_has_happened_or_has_not() {
         world.flush().unwrap();
         drop(world);
         disk.fail_after(operations);
-        let done = builder(&printed).roll_back(Arc::clone(&shared), settings(), None, sends(100));
+        let done = without(builder(&printed), Arc::clone(&shared), sends(100));
         let is_done = done.is_ok();
         let mut seed = (operations + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let left: [FaultyDisk; 3] = [
@@ -504,8 +515,7 @@ fn a_world_that_is_halted_goes_on_without_the_input_that_halted_it() {
     };
     assert!(matches!(halted, RecoveryError::Halted { .. }), "{halted}");
     snapshots.lock().unwrap().clear();
-    let builder = touchy(&disk);
-    let done = builder.roll_back(Arc::new(disk.clone()), settings(), None, sends(13));
+    let done = without(touchy(&disk), Arc::new(disk.clone()), sends(13));
     let (mut world, ..) = done.unwrap();
     assert!(
         snapshots.lock().unwrap().is_empty(),

@@ -68,13 +68,13 @@ impl Record {
         bytes.first() == Some(&0)
     }
 
-    /// The rollback that these bytes are, if they are one.
-    pub(crate) fn rollback(bytes: &[u8]) -> Option<Rolled> {
+    /// The rollback that these bytes are, if they are one, and how many ticks the world had done.
+    pub(crate) fn rollback(bytes: &[u8]) -> Option<(u64, Rolled)> {
         if bytes.first() != Some(&2) {
             return None;
         }
         match Record::read(bytes) {
-            Ok(Record::Rollback { rolled, .. }) => Some(rolled),
+            Ok(Record::Rollback { ticks, rolled }) => Some((ticks, rolled)),
             _ => None,
         }
     }

@@ -85,8 +85,8 @@ pub(crate) struct Survey {
     pub(crate) inputs: u64,
     /// How many ticks the world had done at the last record, if there is one.
     pub(crate) ticks: Option<u64>,
-    /// Rollbacks, each with the number of its record.
-    pub(crate) rollbacks: Vec<(u64, Rolled)>,
+    /// Rollbacks, each with the number and the ticks of its record.
+    pub(crate) rollbacks: Vec<(u64, u64, Rolled)>,
     /// Outputs that had left the world, as far as the journal knows.
     pub(crate) released: u64,
     /// Where the journal goes on.
@@ -126,7 +126,7 @@ impl Survey {
         self.inputs += u64::from(Record::is_input(record));
         // What is no record is refused by who does what it says.
         self.ticks = Record::ticks_of(record).ok().or(self.ticks);
-        let rolled = Record::rollback(record).map(|rolled| (self.end.next, rolled));
+        let rolled = Record::rollback(record).map(|(ticks, rolled)| (self.end.next, ticks, rolled));
         self.rollbacks.extend(rolled);
     }
 

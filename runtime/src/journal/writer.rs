@@ -69,6 +69,8 @@ struct Queue {
     is_asleep: bool,
     /// Whether there is something that the thread has not done.
     is_busy: bool,
+    /// The number of the first record that is not written.
+    written: u64,
     /// Why the thread has given up.
     error: Option<String>,
 }
@@ -155,6 +157,7 @@ impl Journal {
             disk.sync_names()?;
         }
         let shared = Arc::<Shared>::default();
+        shared.lock().written = end.next;
         let mut writer = Writer {
             disk,
             settings,
@@ -257,6 +260,17 @@ impl Journal {
     /// Why nothing is written any more, if so.
     pub(crate) fn error(&self) -> Option<String> {
         self.shared.lock().error.clone()
+    }
+
+    /// Waits until all records so far are written: the end of the process does not lose them.
+    pub(crate) fn write(&mut self) {
+        self.hand_over();
+        self.shared.came.notify_one();
+        let mut queue = self.shared.lock();
+        while queue.written < self.next && queue.error.is_none() {
+            let waited = self.shared.went.wait(queue);
+            queue = waited.unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Waits until everything so far is durable, and has happened.
@@ -395,6 +409,8 @@ impl Writer {
         if records.count > 0 {
             self.batch(records)?;
         }
+        self.shared.lock().written = self.next;
+        self.shared.went.notify_all();
         if self.durable < self.next {
             if self.settings.durability == Durability::Sync
                 && let Some(file) = &mut self.file

@@ -36,6 +36,8 @@ pub struct OutputConflict {
 pub(crate) struct Rolled {
     /// The first record that was taken back.
     pub(crate) from: u64,
+    /// Ticks of the state before it.
+    pub(crate) ticks: u64,
     /// Records that were left out, in order.
     pub(crate) without: Vec<u64>,
     /// Answers to calls that are not made any more, in order.
@@ -55,7 +57,7 @@ pub(crate) struct Rolled {
 
 portable!(struct OutputConflict { number, from, was, is });
 portable!(struct Rolled {
-    from, without, withheld, numbers, fresh, again, last_output, conflicts, conflict_count
+    from, ticks, without, withheld, numbers, fresh, again, last_output, conflicts, conflict_count
 });
 
 /// The last numbers that were given to what the outside sees.
@@ -84,8 +86,8 @@ pub(super) enum Treatment {
 /// What the rollbacks of a journal say.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Course {
-    /// With the numbers of their records.
-    rollbacks: Vec<(u64, Rolled)>,
+    /// With the numbers and the ticks of their records.
+    rollbacks: Vec<(u64, u64, Rolled)>,
     without: BTreeSet<u64>,
     withheld: BTreeSet<u64>,
 }
@@ -94,10 +96,10 @@ impl Course {
     /// The course of a journal.
     pub(super) fn of(journal: &Survey) -> Course {
         let mut course = Course::default();
-        for (number, rolled) in &journal.rollbacks {
+        for (number, ticks, rolled) in &journal.rollbacks {
             course.without.extend(&rolled.without);
             course.withheld.extend(&rolled.withheld);
-            course.rollbacks.push((*number, rolled.clone()));
+            course.rollbacks.push((*number, *ticks, rolled.clone()));
         }
         course
     }
@@ -105,7 +107,7 @@ impl Course {
     /// Whether a checkpoint is of it, by the first record behind the checkpoint.
     pub(super) fn has(&self, record: u64) -> bool {
         let mut rollbacks = self.rollbacks.iter();
-        !rollbacks.any(|(number, rolled)| rolled.from < record && record <= *number)
+        !rollbacks.any(|(number, _, rolled)| rolled.from < record && record <= *number)
     }
 
     /// What is to be done about a record.
@@ -123,8 +125,8 @@ impl Course {
     pub(super) fn outputs_before(&self, record: u64) -> Option<u64> {
         let rollbacks = self.rollbacks.iter();
         let outputs = rollbacks
-            .filter(|(_, rolled)| rolled.from == record)
-            .map(|(_, rolled)| rolled.numbers.outputs);
+            .filter(|(_, _, rolled)| rolled.from == record)
+            .map(|(_, _, rolled)| rolled.numbers.outputs);
         outputs.max()
     }
 
@@ -144,7 +146,7 @@ impl Course {
         let is_of =
             |rolled: &Rolled| (rolled.numbers.outputs + 1..=rolled.last_output).contains(&number);
         let mut rollbacks = self.rollbacks.iter().rev();
-        let Some((_, rolled)) = rollbacks.find(|(_, rolled)| is_of(rolled)) else {
+        let Some((.., rolled)) = rollbacks.find(|(.., rolled)| is_of(rolled)) else {
             return Some(output);
         };
         if rolled.fresh.binary_search(&number).is_ok() {
@@ -154,8 +156,8 @@ impl Course {
         Some(Output { number, ..output })
     }
 
-    /// The rollbacks of the course, each with the number of its record.
-    pub(super) fn rollbacks(&self) -> &[(u64, Rolled)] {
+    /// The rollbacks of the course, each with the number and the ticks of its record.
+    pub(super) fn rollbacks(&self) -> &[(u64, u64, Rolled)] {
         &self.rollbacks
     }
 }

@@ -209,7 +209,7 @@ impl World {
         }
         if marker.marks_ticks() {
             // What entered before the tick is to be there if the tick ends the process.
-            kept.journal.flush();
+            kept.journal.write();
         }
     }
 

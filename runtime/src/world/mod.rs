@@ -119,6 +119,13 @@ pub(crate) use upgrade::Upgrades;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ProgramId(u32);
 
+impl ProgramId {
+    /// Its number: programs are numbered from 0 in the order in which they were loaded.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// Why an actor was not started.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SpawnError {
@@ -232,6 +239,11 @@ impl World {
             program: pw_isa::codec::encode(program.program()),
         });
         ProgramId(Arc::make_mut(&mut self.code).load(program))
+    }
+
+    /// All programs that were loaded, in their order.
+    pub fn programs(&self) -> impl Iterator<Item = ProgramId> + use<> {
+        (0..self.code.len()).map(ProgramId)
     }
 
     /// The loaded programs.

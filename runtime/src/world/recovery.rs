@@ -238,7 +238,7 @@ impl World {
         let released = journal.released.max(head.outputs);
         // What a rollback has numbered anew may have had a lower number that did not leave.
         let rollbacks = course.rollbacks().iter();
-        let known = rollbacks.map(|(_, rolled)| rolled.numbers.outputs);
+        let known = rollbacks.map(|(.., rolled)| rolled.numbers.outputs);
         self.history = History::repeated(known.fold(released, u64::min), Vec::new());
         let mut inputs = 0;
         let mut records = Records::new(Arc::clone(disk), &journal, head.journal);

@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use super::course::Course;
+use super::course::{Course, Treatment};
 use super::history::{History, Listener};
-use super::{World, WorldBuilder};
+use super::{RecordedInput, RollbackReport, World, WorldBuilder};
 use crate::actor::{Actor, ActorId, Outbox, Status, Wait, run_slice};
 use crate::checkpoint::{
     CheckpointFlaw, CheckpointInfo, Loaded, RecoveryError, SystemCheckpoint, infos, load, names_of,
@@ -284,6 +284,39 @@ impl Replay {
     /// Inputs since the oldest checkpoint.
     pub fn input_count(&self) -> u64 {
         self.journal.inputs
+    }
+
+    /// Shows all inputs since the oldest checkpoint in their order, each with whether a rollback has left it out.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn see_inputs(
+        &self,
+        mut see: impl FnMut(&RecordedInput<'_>, bool),
+    ) -> Result<(), RecoveryError> {
+        let first = self.journal.from;
+        let mut records = Records::new(Arc::clone(&self.disk), &self.journal, first);
+        while let Some((number, record)) = records.peek()? {
+            let tick = ticks_of(record)?;
+            if let Some(input) = self.world.read_input(record)? {
+                let is_left_out = self.course.treatment(number) != Treatment::Done;
+                let recorded = RecordedInput {
+                    number,
+                    tick,
+                    input: &input,
+                };
+                see(&recorded, is_left_out);
+            }
+            records.skip();
+        }
+        Ok(())
+    }
+
+    /// The rollbacks since the oldest checkpoint, in their order.
+    pub fn rollbacks(&self) -> Vec<RollbackReport> {
+        let all = self.course.rollbacks().iter();
+        all.map(|(number, ticks, rolled)| RollbackReport::of(*number, *ticks, rolled))
+            .collect()
     }
 
     /// Has somebody hear what left the world, each time that it would leave again.

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::course::{Course, Numbers, OutputConflict, Rolled, Treatment, load_course};
 use super::history::{History, HistorySettings, Listener};
 use super::recovery::{Repeated, failed};
-use super::{Input, Recovery, World, WorldBuilder};
+use super::{Input, Recovery, World};
 use crate::actor::{ActorId, Status, Wait};
 use crate::checkpoint::RecoveryError;
 use crate::disk::Disk;
@@ -55,8 +55,10 @@ impl RecordedInput<'_> {
 }
 
 /// What a rollback has done.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RollbackReport {
+    /// The number of its record in the journal.
+    pub number: u64,
     /// Ticks of the state from which on the history was done again.
     pub from: u64,
     /// Ticks of the state that was reached.
@@ -71,6 +73,21 @@ pub struct RollbackReport {
     pub conflict_count: u64,
     /// Outputs that nobody has heard so far.
     pub new_outputs: u64,
+}
+
+impl RollbackReport {
+    pub(super) fn of(number: u64, ticks: u64, rolled: &Rolled) -> RollbackReport {
+        RollbackReport {
+            number,
+            from: rolled.ticks,
+            to: ticks,
+            without: rolled.without.clone(),
+            withheld: rolled.withheld.clone(),
+            conflicts: rolled.conflicts.clone(),
+            conflict_count: rolled.conflict_count,
+            new_outputs: rolled.fresh.len() as u64,
+        }
+    }
 }
 
 /// Conflicts that are told one by one.
@@ -92,27 +109,23 @@ fn no_rollback(reason: impl Into<String>) -> RecoveryError {
     RecoveryError::NoRollback(reason.into())
 }
 
-impl WorldBuilder {
-    /// A world that goes on with the history of a directory, which it does again from the state after `to` ticks on, or from where it is needed, without the
-    /// inputs that `leave_out` names. A tick that has ended processes is not done in the old course.
+impl World {
+    /// A new world goes on with the history of a directory, as [`World::keep_history`] has it, but does it again from the state after `to` ticks on, or
+    /// from where it is needed, without the inputs that `leave_out` names. A tick that has ended processes is not done in the old course.
     ///
     /// # Errors
-    /// Why that cannot be; then nothing has changed in the directory.
-    pub fn roll_back(
-        self,
+    /// Why that cannot be; then nothing has changed in the history.
+    pub fn keep_history_without(
+        &mut self,
         disk: Arc<dyn Disk>,
         settings: HistorySettings,
         to: Option<u64>,
         leave_out: impl FnMut(&RecordedInput<'_>) -> bool,
-    ) -> Result<(World, Recovery, RollbackReport), RecoveryError> {
-        let mut world = self.build()?;
-        world.take_history_up(&*disk)?;
-        let done = world.roll_back_in(disk, settings, to, leave_out)?;
-        Ok((world, done.0, done.1))
+    ) -> Result<(Recovery, RollbackReport), RecoveryError> {
+        self.take_history_up(&*disk)?;
+        self.roll_back_in(disk, settings, to, leave_out)
     }
-}
 
-impl World {
     /// Goes back to the state after `to` ticks, or to where it is needed, and does all inputs since again without those that `leave_out` names. Who waits for
     /// an answer learns that there will be none.
     ///
@@ -172,6 +185,7 @@ impl World {
         let (withheld, new, reached) = past.new_course(self, &from.without, &old.calls)?;
         let mut rolled = Rolled {
             from: from.record,
+            ticks,
             without: from.without,
             withheld,
             numbers: old.numbers,
@@ -183,15 +197,7 @@ impl World {
         };
         compare(old.said, new, released, &mut rolled);
         self.go_beyond(old.numbers);
-        let report = RollbackReport {
-            from: ticks,
-            to: reached,
-            without: rolled.without.clone(),
-            withheld: rolled.withheld.clone(),
-            conflicts: rolled.conflicts.clone(),
-            conflict_count: rolled.conflict_count,
-            new_outputs: rolled.fresh.len() as u64,
-        };
+        let report = RollbackReport::of(past.journal.end.next, reached, &rolled);
         let record = Record::Rollback {
             ticks: reached,
             rolled,
@@ -429,7 +435,7 @@ impl Past {
 
 impl World {
     /// The input of a record, if it has one.
-    fn read_input(&self, record: &[u8]) -> Result<Option<Input>, RecoveryError> {
+    pub(super) fn read_input(&self, record: &[u8]) -> Result<Option<Input>, RecoveryError> {
         if !Record::is_input(record) {
             return Ok(None);
         }

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `history` | how a history is kept, opened and told of |
 //! | `history/recover` | `pw recover`: a world goes on |
+//! | `history/rollback` | what is left out of a history |
+//! | `history/upgrade` | `pw upgrade`: a world that is stopped goes on in new code |
 //! | `history/checkpoint` | `pw checkpoint`: a checkpoint of the last state |
 //! | `history/inspect` | `pw inspect`: what a history holds |
 //! | `history/replay` | `pw replay`: what happened, again; and where two histories part |
@@ -16,6 +18,8 @@ pub(crate) mod fork;
 pub(crate) mod inspect;
 pub(crate) mod recover;
 pub(crate) mod replay;
+mod rollback;
+pub(crate) mod upgrade;
 
 use std::io;
 use std::path::Path;

@@ -39,6 +39,7 @@ struct Arguments {
 enum Command {
     Run(run::Run),
     Recover(history::recover::Recover),
+    Upgrade(history::upgrade::Upgrade),
     Checkpoint(history::checkpoint::Checkpoint),
     Replay(history::replay::Replay),
     Fork(history::fork::Fork),
@@ -79,6 +80,7 @@ fn execute(command: Command) -> ExitCode {
     match command {
         Command::Run(command) => command.execute(),
         Command::Recover(command) => command.execute(),
+        Command::Upgrade(command) => command.execute(),
         Command::Checkpoint(command) => command.execute(),
         Command::Replay(command) => command.execute(),
         Command::Fork(command) => command.execute(),

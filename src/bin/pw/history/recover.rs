@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use physics_world::runtime::world::forget_crashes;
 
+use super::rollback::{Rollback, roll_back};
 use super::{FIRST, Keeping, Refused, bad, own_history, recover};
 use crate::way::{Finished, Way};
 
@@ -15,6 +16,7 @@ use crate::way::{Finished, Way};
 /// Examples:
 ///   pw run --durable history examples/14-actors.jue 6
 ///   pw recover history
+///   pw inspect --inputs history, and then: pw recover --without 17 history
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Recover {
@@ -23,6 +25,8 @@ pub(crate) struct Recover {
     /// Try once more what has ended three processes: a tick that is a fault of the engine halts its world.
     #[arg(long)]
     again: bool,
+    #[command(flatten)]
+    rollback: Rollback,
     #[command(flatten)]
     keeping: Keeping,
     #[command(flatten)]
@@ -43,7 +47,12 @@ impl Recover {
             forget_crashes(&*disk).map_err(|error| bad(&self.directory, error))?;
         }
         let mut world = self.way.world(&self.directory.display().to_string())?;
-        recover(&mut world, &self.directory, self.keeping.settings())?;
+        let settings = self.keeping.settings();
+        if self.rollback.is_asked_for() {
+            roll_back(&mut world, &self.directory, settings, &self.rollback)?;
+        } else {
+            recover(&mut world, &self.directory, settings)?;
+        }
         Ok(self.way.finish(world, FIRST))
     }
 }
