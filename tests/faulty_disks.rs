@@ -52,6 +52,7 @@ fn keep(disk: &FaultyDisk) -> Result<(World, Recovery), RecoveryError> {
                 horizon_ticks: 2,
                 capture_bytes: 200,
                 paged_bytes: 300,
+                segment_bytes: 900,
             },
         )
 }

@@ -208,3 +208,106 @@ fn what_is_no_history_is_refused_with_a_reason() {
         stderr(&output)
     );
 }
+
+#[test]
+fn an_input_is_left_out_and_what_was_heard_because_of_it_is_told() {
+    let directory = begun("history-rollback");
+    let text = stdout(&pw(&directory, &["inspect", "--inputs", "history"], ""));
+    let line = text
+        .lines()
+        .find(|line| line.ends_with("to actor 1: \"7\""));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    let number = number.unwrap_or_else(|| panic!("{text}"));
+    let recover = ["recover", "history", "--feed", "--session", "1"];
+    let without = [&recover[..], &["--without", number]].concat();
+    let output = pw(&directory, &without, "3 1\n4 10\n");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let told = stderr(&output);
+    assert!(
+        told.contains("output 2 of actor 1 was heard: print sum 12; now it is: print sum 6")
+            && told.contains("output 3 of actor 1 was heard: print sum 13; now there is none"),
+        "{told}"
+    );
+    // The last question has its answer of now, and nothing was printed again.
+    let text = stdout(&output);
+    assert!(text.contains("3 6\n") && text.contains("4 16\n"), "{text}");
+    assert_eq!(text.matches("sum").count(), 1, "{text}");
+    let json = pw(
+        &directory,
+        &["inspect", "--inputs", "--json", "history"],
+        "",
+    );
+    let json: serde_json::Value = serde_json::from_str(&stdout(&json)).unwrap();
+    let left_out = json["inputs"].as_array().unwrap().iter();
+    let left_out: Vec<_> = left_out.filter(|of| of["left_out"] == true).collect();
+    assert_eq!(left_out.len(), 1, "{json}");
+    assert_eq!(json["rollbacks"][0]["conflict_count"], 2);
+    let output = pw(&directory, &["recover", "history", "--without", "0"], "");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("loads a program"), "{output:?}");
+    // All of a session, from a tick on.
+    let all = ["recover", "history", "--without-session", "1", "--feed"];
+    let output = pw(&directory, &all, "1 2\n");
+    assert!(stdout(&output).contains("1 2\n"), "{output:?}");
+}
+
+#[test]
+fn a_stopped_world_goes_on_in_new_code() {
+    let directory = begun("history-upgrade");
+    let tenfold = COUNTER.replace(
+        "(+ sum (string->number message))",
+        "(+ sum (* 10 (string->number message)))",
+    );
+    std::fs::write(directory.join("tenfold.jue"), tenfold).unwrap();
+    let upgrade = ["upgrade", "history", "counter.jue=tenfold.jue", "--json"];
+    let output = pw(&directory, &upgrade, "");
+    assert!(output.status.success(), "{}", stderr(&output));
+    let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(
+        (&json["upgraded"], &json["pending"]),
+        (&1.into(), &serde_json::json!([]))
+    );
+    let recover = ["recover", "history", "--feed", "--session", "1"];
+    let text = stdout(&pw(&directory, &recover, "4 2\n"));
+    assert!(text.contains("4 33\n"), "{text}");
+    // A function that is gone: its actor waits, and the reason is told.
+    let sevenfold = "(+ sum (* 7 (string->number message)))";
+    let other = COUNTER
+        .replace("counter", "adder")
+        .replace("(+ sum (string->number message))", sevenfold);
+    std::fs::write(directory.join("other.jue"), other).unwrap();
+    let output = pw(&directory, &["upgrade", "history", "1=other.jue"], "");
+    let text = stdout(&output);
+    assert!(
+        text.contains("0 actors of program 1 to program 2"),
+        "{text}"
+    );
+    assert!(text.contains("waits        actor 1:"), "{text}");
+    // It is declared what has become of it.
+    let map = r#"{"functions": [{"from": "counter", "to": "adder"}]}"#;
+    std::fs::write(directory.join("map.json"), map).unwrap();
+    let declared = [
+        "upgrade",
+        "history",
+        "1=other.jue",
+        "--declared",
+        "map.json",
+    ];
+    let text = stdout(&pw(&directory, &declared, ""));
+    assert!(
+        text.contains("1 actors of program 1 to program 2"),
+        "{text}"
+    );
+    let text = stdout(&pw(&directory, &recover, "5 1\n"));
+    assert!(text.contains("5 40\n"), "{text}");
+    for (programs, reason) in [
+        ("9=other.jue", "9 is no program of it"),
+        ("other.jue", "it has 2 other programs"),
+        ("1=other.jue=", "must end in"),
+        ("2=other.jue", "no upgrade of itself"),
+    ] {
+        let output = pw(&directory, &["upgrade", "history", programs], "");
+        assert_eq!(output.status.code(), Some(2), "{programs}");
+        assert!(stderr(&output).contains(reason), "{programs}: {output:?}");
+    }
+}

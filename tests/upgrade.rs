@@ -243,6 +243,8 @@ fn begin(mode: Mode, settings: WorldSettings, printed: &Printed, disk: &MemoryDi
         increments: 2,
         horizon_ticks: 3,
         capture_bytes: 300,
+        segment_bytes: 2_000,
+        ..HistorySettings::default()
     };
     builder.keep(Arc::new(disk.clone()), history).unwrap().0
 }

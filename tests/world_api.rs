@@ -498,3 +498,25 @@ fn a_message_that_fits_no_mailbox_does_not_empty_one_that_drops_the_oldest() {
     let lengths = Datum::from(vec![Datum::Int(350), Datum::Int(100)]);
     assert_eq!(value(&world, &end), lengths);
 }
+
+#[test]
+fn settings_with_which_no_world_can_go_on_are_refused() {
+    for settings in [
+        WorldSettings {
+            quantum: 0,
+            ..WorldSettings::default()
+        },
+        WorldSettings {
+            tick_gas: 0,
+            ..WorldSettings::default()
+        },
+        WorldSettings {
+            quantum_min: 1 << 40,
+            ..WorldSettings::default()
+        },
+    ] {
+        let built = World::builder().settings(settings).build();
+        let text = built.unwrap_err().to_string();
+        assert!(text.contains("turns and ticks need some"), "{text}");
+    }
+}

@@ -278,6 +278,7 @@ fn kept(builder: WorldBuilder, disk: &MemoryDisk, paged_bytes: u64) -> World {
         horizon_ticks: 3,
         capture_bytes: 300,
         paged_bytes,
+        segment_bytes: 2_000,
     };
     builder.keep(Arc::new(disk.clone()), settings).unwrap().0
 }

@@ -155,7 +155,16 @@ impl FaultyDisk {
         }
     }
 
+    /// The same, and the disk works again.
+    #[allow(dead_code, reason = "each test uses a part")]
+    pub(crate) fn after_a_kill_with_room(&self) -> FaultyDisk {
+        let disk = self.after_a_kill();
+        disk.state.lock().unwrap().works_for = None;
+        disk
+    }
+
     /// Changes one bit of one file.
+    #[allow(dead_code, reason = "each test uses a part")]
     pub(crate) fn flip_a_bit(&self, seed: &mut u64) -> Option<(String, usize)> {
         let mut state = self.state.lock().unwrap();
         let names: Vec<(String, usize)> = state.names.clone().into_iter().collect();

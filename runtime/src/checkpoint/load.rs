@@ -13,7 +13,7 @@ use super::file::{BlockKind, Blocks, Head};
 use crate::disk::Disk;
 
 /// The name of the checkpoint of a tick.
-pub(super) fn name_of(ticks: u64) -> String {
+pub(crate) fn name_of(ticks: u64) -> String {
     format!("checkpoint-{ticks:020}")
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct SavedActor<'a> {
 
 /// Actors that were written, some of them page by page.
 #[derive(Debug, Default)]
-struct SavedActors {
+pub(crate) struct SavedActors {
     /// Those that are whole, and the rests of those that are not.
     whole: BTreeMap<u64, Vec<u8>>,
     rests: BTreeMap<u64, Vec<u8>>,
@@ -130,7 +130,7 @@ impl SavedActors {
     }
 
     /// All of them, by rising number.
-    fn into_iter(self) -> impl Iterator<Item = (u64, SavedActor<'static>)> {
+    pub(crate) fn into_iter(self) -> impl Iterator<Item = (u64, SavedActor<'static>)> {
         let SavedActors {
             whole,
             rests,
@@ -155,21 +155,14 @@ impl SavedActors {
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) head: Head,
-    sections: Vec<u8>,
-    actors: SavedActors,
+    pub(crate) sections: Vec<u8>,
+    pub(crate) actors: SavedActors,
     /// Newer checkpoints that could not be used, and why: of themselves, or of those that they stand on.
     pub(crate) flaws: Vec<CheckpointFlaw>,
     /// The names of their files.
     pub(crate) unusable: Vec<String>,
     /// The files, the full one first.
     pub(crate) files: Vec<CheckpointInfo>,
-}
-
-impl Loaded {
-    /// What belongs to no actor, and all actors.
-    pub(crate) fn into_state(self) -> (Vec<u8>, impl Iterator<Item = (u64, SavedActor<'static>)>) {
-        (self.sections, self.actors.into_iter())
-    }
 }
 
 /// Checkpoints that may stand on each other.
@@ -231,8 +224,13 @@ fn chain(disk: &dyn Disk, ticks: u64, most: usize) -> Result<Loaded, CheckpointF
     })
 }
 
-/// Reads the newest state of at most so many ticks.
-pub(crate) fn load(disk: &dyn Disk, ticks_max: u64) -> Result<Loaded, RecoveryError> {
+/// Reads the newest state of at most so many ticks. `is_of_course` says whether a checkpoint with this first record of the journal behind it is
+/// one of the course that the world has taken: others are left alone.
+pub(crate) fn load(
+    disk: &dyn Disk,
+    ticks_max: u64,
+    is_of_course: impl Fn(u64) -> bool,
+) -> Result<Loaded, RecoveryError> {
     let all = names_of(disk).map_err(|error| RecoveryError::Disk {
         what: "the directory of the history".to_owned(),
         error,
@@ -240,6 +238,7 @@ pub(crate) fn load(disk: &dyn Disk, ticks_max: u64) -> Result<Loaded, RecoveryEr
     let (mut flaws, mut unusable) = (Vec::new(), Vec::new());
     for ticks in all.into_iter().rev().filter(|ticks| *ticks <= ticks_max) {
         match chain(disk, ticks, CHAIN_MAX) {
+            Ok(loaded) if !is_of_course(loaded.head.journal) => {}
             Ok(loaded) => {
                 return Ok(Loaded {
                     flaws,
@@ -257,7 +256,7 @@ pub(crate) fn load(disk: &dyn Disk, ticks_max: u64) -> Result<Loaded, RecoveryEr
 }
 
 /// The heads of all checkpoints of a directory that can be read, the oldest first.
-pub(super) fn heads_of(disk: &dyn Disk) -> std::io::Result<Vec<Head>> {
+pub(crate) fn heads_of(disk: &dyn Disk) -> std::io::Result<Vec<Head>> {
     let mut heads = Vec::new();
     for ticks in names_of(disk)? {
         // One that cannot be read is none that is kept.

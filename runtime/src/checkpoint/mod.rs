@@ -17,7 +17,7 @@ mod system;
 pub(crate) use file::{Block, BlockKind, Head, Part};
 pub(crate) use keeper::{Keeper, KeeperSettings, write_whole};
 pub use load::{CheckpointFlaw, CheckpointInfo};
-pub(crate) use load::{SavedActor, infos, load, names_of};
+pub(crate) use load::{Loaded, SavedActor, heads_of, infos, load, name_of, names_of};
 pub(crate) use sections::Sections;
 pub use sections::{
     SerializedActorState, SerializedCapabilityState, SerializedSystemState, SystemCheckpoint,
@@ -64,12 +64,28 @@ pub enum RecoveryError {
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalError),
-    /// The settings want native code and this machine has none.
+    /// There is no world that could have the history.
     #[error(transparent)]
-    Machine(pw_jit::tier::CompileError),
+    World(#[from] crate::world::BuildError),
+    /// A tick has ended too many processes: a fault of the engine.
+    #[error(
+        "tick {tick} has ended the process {crashes} times, once in the reference interpreter: this is a fault of the engine; \
+         the world is halted, and `{bundle}` in its directory shows the tick"
+    )]
+    Halted {
+        /// Ticks before it.
+        tick: u64,
+        /// How many processes have ended in it.
+        crashes: u32,
+        /// A bundle with the state before it and the inputs up to it.
+        bundle: String,
+    },
     /// The embedder has no such function, or one of another class or capability.
     #[error("the state needs the function `{0}`, as it was registered then")]
     NoFunction(String),
+    /// The history cannot be taken back so, for this reason.
+    #[error("no rollback: {0}")]
+    NoRollback(String),
     /// The journal would not tell how the world came to an older state.
     #[error("a world that keeps its history does not go back: recover, replay or fork it")]
     Kept,

@@ -20,7 +20,7 @@ use pw_jit::heap::Heap;
 use pw_jit::text::{Style, TEXT_MAX, value_text_within};
 
 use crate::actor::ActorId;
-use crate::portable::portable;
+use crate::portable::{bytes_of, portable};
 pub use datum::Datum;
 
 /// What a function of the embedder gives: a value, or an error that the call raises.
@@ -205,6 +205,13 @@ pub(crate) struct HostRequest {
     pub(crate) arguments: Vec<Parcel>,
 }
 
+impl HostRequest {
+    /// The hash of what is called, and with what.
+    pub(crate) fn digest(&self, code: &CodeSpace) -> [u8; 32] {
+        *blake3::hash(&bytes_of(code, self)).as_bytes()
+    }
+}
+
 /// What becomes of a call by a program.
 pub(crate) enum Called {
     /// It has happened.
@@ -318,6 +325,16 @@ impl<'a> HostCallView<'a> {
     /// An output as a function of the embedder would see it.
     pub(crate) fn new(code: &'a CodeSpace, output: &'a Output) -> HostCallView<'a> {
         HostCallView { code, output }
+    }
+
+    /// The hash of what is called, and with what.
+    pub(crate) fn digest(&self) -> [u8; 32] {
+        self.output.request.digest(self.code)
+    }
+
+    /// The name of the function.
+    pub(crate) fn function(&self) -> &str {
+        &self.output.request.function
     }
 
     /// The actor that calls.

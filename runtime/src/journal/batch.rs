@@ -16,13 +16,21 @@
 //! | | 16 | beginning of the hash of the above, from `PWJB` on, and of the records |
 //! | | | records: length as varint, bytes |
 
+use std::ops::Range;
+
 use pw_isa::wire::{Decoded, Reader, Writer};
 
 use crate::checkpoint::SEMANTICS;
 
 const SEGMENT_MAGIC: [u8; 4] = *b"PWJ1";
 pub(super) const BATCH_MAGIC: [u8; 4] = *b"PWJB";
-const VERSION: u16 = 1;
+/// The version this code writes.
+///
+/// | version | change |
+/// |---|---|
+/// | 1 | first |
+/// | 2 | rollbacks |
+const VERSION: u16 = 2;
 /// Bytes of a hash that are kept: enough for damage, which is not made by somebody.
 const HASH_BYTES: usize = 16;
 /// Bytes of a segment's head.
@@ -65,15 +73,17 @@ pub(super) fn segment_head(first: u64) -> Vec<u8> {
     out.bytes
 }
 
-/// Checks the head of a segment: the number of its first record.
-pub(super) fn read_segment_head(bytes: &[u8]) -> Decoded<u64> {
+/// Checks the head of a segment: the number of its first record, and whether it is of the version that is written.
+pub(super) fn read_segment_head(bytes: &[u8]) -> Decoded<(u64, bool)> {
     let mut input = Reader::new(bytes);
     if input.take(4)? != SEGMENT_MAGIC {
         return Err(input.error("not a journal: it does not start with PWJ1"));
     }
     let version = input.u16()?;
-    if version != VERSION {
-        return Err(input.error(format!("version {version}; this reader knows {VERSION}")));
+    if !(1..=VERSION).contains(&version) {
+        return Err(input.error(format!(
+            "version {version}; this reader knows 1 to {VERSION}"
+        )));
     }
     let semantics = input.u16()?;
     let first = input.u64()?;
@@ -86,7 +96,7 @@ pub(super) fn read_segment_head(bytes: &[u8]) -> Decoded<u64> {
             "programs ran with semantics version {semantics}; this engine has {SEMANTICS}"
         )));
     }
-    Ok(first)
+    Ok((first, version == VERSION))
 }
 
 /// What a batch says besides its records.
@@ -156,8 +166,8 @@ pub(super) fn claimed_length(bytes: &[u8]) -> usize {
     (BATCH_HEAD + length).min(bytes.len())
 }
 
-/// Reads a batch at the beginning of these bytes: what it says, its records, and its length.
-pub(super) fn read_batch(bytes: &[u8]) -> Decoded<(BatchHead, Vec<&[u8]>, usize)> {
+/// Reads a batch at the beginning of these bytes: what it says, where its records are, and its length.
+pub(super) fn read_batch(bytes: &[u8]) -> Decoded<(BatchHead, Vec<Range<usize>>, usize)> {
     let mut input = Reader::new(bytes);
     if input.take(4)? != BATCH_MAGIC {
         return Err(input.error("no batch begins here"));
@@ -179,10 +189,13 @@ pub(super) fn read_batch(bytes: &[u8]) -> Decoded<(BatchHead, Vec<&[u8]>, usize)
         return Err(input.error("the hash of the batch does not match"));
     }
     let end = input.offset();
+    let start = end - length;
     let mut input = Reader::new(records);
     let mut all = Vec::with_capacity((head.count as usize).min(length));
     for _ in 0..head.count {
-        all.push(input.blob()?);
+        let record = input.blob()?;
+        let end = start + input.offset();
+        all.push(end - record.len()..end);
     }
     input.finish()?;
     Ok((head, all, end))

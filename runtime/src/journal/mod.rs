@@ -14,13 +14,14 @@ mod reading;
 mod writer;
 
 use pw_isa::wire::Decoded;
+use pw_jit::CodeSpace;
 use serde::{Deserialize, Serialize};
 
-use crate::portable::{Out, Portable, portable};
-use crate::world::Input;
+use crate::portable::{Out, Portable, Shared, portable, read_with};
+use crate::world::{Input, Rolled};
 pub use reading::{JournalError, JournalTail};
-pub(crate) use reading::{Position, Recovered, read};
-pub(crate) use writer::{Journal, write_whole};
+pub(crate) use reading::{Position, Records, Survey, survey};
+pub(crate) use writer::{Journal, JournalSettings};
 
 /// When what is written counts as written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -42,9 +43,15 @@ pub(crate) enum Record {
     Input { ticks: u64, input: Input },
     /// The world did so many ticks, and nothing else entered it until then.
     Horizon { ticks: u64 },
+    /// What happened since a record is taken back; the world comes to so many ticks in another way.
+    Rollback { ticks: u64, rolled: Rolled },
 }
 
-portable!(enum Record { 0 => Input { ticks, input }, 1 => Horizon { ticks } });
+portable!(enum Record {
+    0 => Input { ticks, input },
+    1 => Horizon { ticks },
+    2 => Rollback { ticks, rolled },
+});
 
 /// The first byte of an input.
 const INPUT: u8 = 0;
@@ -60,6 +67,23 @@ impl Record {
     /// Whether these are the bytes of an input.
     pub(crate) fn is_input(bytes: &[u8]) -> bool {
         bytes.first() == Some(&INPUT)
+    }
+
+    /// The rollback that these bytes are, if they are one, and how many ticks the world had done.
+    pub(crate) fn rollback(bytes: &[u8]) -> Option<(u64, Rolled)> {
+        if bytes.first() != Some(&2) {
+            return None;
+        }
+        match Record::read(bytes) {
+            Ok(Record::Rollback { ticks, rolled }) => Some((ticks, rolled)),
+            _ => None,
+        }
+    }
+
+    /// A record that refers to no program.
+    pub(crate) fn read(bytes: &[u8]) -> Decoded<Record> {
+        let mut shared = Shared::new(0);
+        read_with(&CodeSpace::default(), bytes, &mut shared, Record::get)
     }
 
     /// How many ticks the world had done by the bytes of a record, without reading its input.

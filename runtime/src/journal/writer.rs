@@ -24,10 +24,26 @@ const KEPT_BYTES: usize = 64 << 10;
 /// How long the thread waits before it looks for more, and how often it does before it sleeps.
 const LOOK: Duration = Duration::from_millis(1);
 const LOOKS: u32 = 20;
-/// Bytes of a segment beyond which the next begins.
-const SEGMENT_BYTES: u64 = 64 << 20;
-/// Bytes of records beyond which a batch ends.
+/// Bytes of records beyond which a batch ends, unless segments have fewer.
 const BATCH_BYTES: usize = 4 << 20;
+
+/// How a journal is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct JournalSettings {
+    /// When what is written counts as written.
+    pub(crate) durability: Durability,
+    /// Bytes of a segment beyond which the next begins.
+    pub(crate) segment_bytes: u64,
+}
+
+impl Default for JournalSettings {
+    fn default() -> JournalSettings {
+        JournalSettings {
+            durability: Durability::default(),
+            segment_bytes: 64 << 20,
+        }
+    }
+}
 
 /// Something that happens when all records before it are durable.
 type Then = Box<dyn FnOnce() + Send>;
@@ -53,6 +69,8 @@ struct Queue {
     is_asleep: bool,
     /// Whether there is something that the thread has not done.
     is_busy: bool,
+    /// The number of the first record that is not written.
+    written: u64,
     /// Why the thread has given up.
     error: Option<String>,
 }
@@ -115,17 +133,19 @@ impl Journal {
     /// Those of the disk, and when there is no thread for it.
     pub(crate) fn go_on(
         disk: Arc<dyn Disk>,
-        durability: Durability,
+        settings: JournalSettings,
         end: &Position,
         released: u64,
     ) -> io::Result<Journal> {
+        let durability = settings.durability;
         let file = match &end.segment {
             Some(name) => {
                 let mut file = disk.open(name)?;
                 if file.len()? > end.offset {
                     file.truncate(end.offset)?;
                 }
-                Some(file)
+                // The next segment is of the version that is written.
+                Some(file).filter(|_| !end.is_old)
             }
             None => None,
         };
@@ -137,9 +157,10 @@ impl Journal {
             disk.sync_names()?;
         }
         let shared = Arc::<Shared>::default();
+        shared.lock().written = end.next;
         let mut writer = Writer {
             disk,
-            durability,
+            settings,
             file,
             offset: end.offset,
             next: end.next,
@@ -227,9 +248,30 @@ impl Journal {
         self.shared.has_failed.load(Ordering::Relaxed)
     }
 
+    /// Has nothing written any more.
+    pub(crate) fn fail(&self, error: &str) {
+        let mut queue = self.shared.lock();
+        queue.error.get_or_insert_with(|| error.to_owned());
+        self.shared.has_failed.store(true, Ordering::Relaxed);
+        drop(queue);
+        self.shared.came.notify_one();
+        self.shared.went.notify_all();
+    }
+
     /// Why nothing is written any more, if so.
     pub(crate) fn error(&self) -> Option<String> {
         self.shared.lock().error.clone()
+    }
+
+    /// Waits until all records so far are written: the end of the process does not lose them.
+    pub(crate) fn write(&mut self) {
+        self.hand_over();
+        self.shared.came.notify_one();
+        let mut queue = self.shared.lock();
+        while queue.written < self.next && queue.error.is_none() {
+            let waited = self.shared.went.wait(queue);
+            queue = waited.unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Waits until everything so far is durable, and has happened.
@@ -256,25 +298,34 @@ impl Drop for Journal {
     }
 }
 
-/// Writes a journal of these records.
-pub(crate) fn write_whole(disk: Arc<dyn Disk>, records: &[Vec<u8>]) -> io::Result<()> {
-    let start = Position {
-        segment: None,
-        offset: 0,
-        next: 0,
-    };
-    let mut journal = Journal::go_on(disk, Durability::Memory, &start, 0)?;
-    records.iter().for_each(|record| journal.add(record));
-    journal.flush();
-    journal
-        .error()
-        .map_or(Ok(()), |error| Err(io::Error::other(error)))
+impl Journal {
+    /// A journal that begins in a directory with a record.
+    pub(crate) fn begin(disk: Arc<dyn Disk>, first: u64) -> io::Result<Journal> {
+        let start = Position {
+            segment: None,
+            is_old: false,
+            offset: 0,
+            next: first,
+        };
+        let settings = JournalSettings {
+            durability: Durability::Memory,
+            ..JournalSettings::default()
+        };
+        Journal::go_on(disk, settings, &start, 0)
+    }
+
+    /// Ends the journal: everything is written, or this says why not.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        self.flush();
+        self.error()
+            .map_or(Ok(()), |error| Err(io::Error::other(error)))
+    }
 }
 
 /// What the thread has.
 struct Writer {
     disk: Arc<dyn Disk>,
-    durability: Durability,
+    settings: JournalSettings,
     /// The segment that is written; nothing before the first record.
     file: Option<Box<dyn DiskFile>>,
     offset: u64,
@@ -342,13 +393,14 @@ impl Writer {
 
     /// Writes the records, and lets happen what waits for them.
     fn write(&mut self, items: VecDeque<Item>) -> io::Result<()> {
+        let batch_bytes = (BATCH_BYTES as u64).min(self.settings.segment_bytes) as usize;
         let mut records = Records::default();
         let mut rest = Vec::new();
         for item in items {
             match item {
                 Item::Records(more) => {
                     records.add_all(&more);
-                    if records.bytes.bytes.len() > BATCH_BYTES {
+                    if records.bytes.bytes.len() > batch_bytes {
                         self.batch(std::mem::take(&mut records))?;
                     }
                 }
@@ -358,8 +410,10 @@ impl Writer {
         if records.count > 0 {
             self.batch(records)?;
         }
+        self.shared.lock().written = self.next;
+        self.shared.went.notify_all();
         if self.durable < self.next {
-            if self.durability == Durability::Sync
+            if self.settings.durability == Durability::Sync
                 && let Some(file) = &mut self.file
             {
                 file.sync()?;
@@ -389,13 +443,13 @@ impl Writer {
     }
 
     fn batch(&mut self, records: Records) -> io::Result<()> {
-        if self.file.is_none() || self.offset > SEGMENT_BYTES {
+        if self.file.is_none() || self.offset > self.settings.segment_bytes {
             self.begin_segment()?;
         }
         let head = BatchHead {
             first: self.next,
             // Only what was synced is known to survive the machine.
-            durable: match self.durability {
+            durable: match self.settings.durability {
                 Durability::Sync => self.durable,
                 Durability::Memory | Durability::Async => 0,
             },
@@ -415,7 +469,7 @@ impl Writer {
 
     fn begin_segment(&mut self) -> io::Result<()> {
         if let Some(file) = &mut self.file
-            && self.durability == Durability::Sync
+            && self.settings.durability == Durability::Sync
         {
             file.sync()?;
             self.durable = self.next;
@@ -423,7 +477,7 @@ impl Writer {
         let head = segment_head(self.next);
         let mut file = self.disk.create(&segment_name(self.next))?;
         file.write_at(0, &head)?;
-        if self.durability == Durability::Sync {
+        if self.settings.durability == Durability::Sync {
             file.sync()?;
             self.disk.sync_names()?;
         }

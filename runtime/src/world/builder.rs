@@ -28,6 +28,18 @@ use crate::quota::Pools;
 use crate::schedule::{ParallelExecutionPool, ReadyQueue};
 use crate::settings::WorldSettings;
 
+/// Why there is no world.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// No world can go on with these settings.
+    #[error("the settings of the world: {0}")]
+    Settings(String),
+    /// The settings want native code and this machine has none.
+    #[error(transparent)]
+    Machine(#[from] CompileError),
+}
+
 /// What is to be known before a world exists.
 #[derive(Debug)]
 pub struct WorldBuilder {
@@ -125,14 +137,18 @@ impl WorldBuilder {
     /// The world, empty, at tick 0.
     ///
     /// # Errors
-    /// When the settings want native code and this machine has none.
-    pub fn build(self) -> Result<World, CompileError> {
+    /// When no world can go on with the settings, or they want native code and this machine has none.
+    pub fn build(self) -> Result<World, BuildError> {
         let optimizer = PerformanceOptimizer::new(self.performance)?;
-        Ok(self.build_with(optimizer))
+        self.build_with(optimizer)
     }
 
     /// The world, with an optimizer that was set up elsewhere, in place of [`WorldBuilder::performance`].
-    pub fn build_with(self, optimizer: PerformanceOptimizer) -> World {
+    ///
+    /// # Errors
+    /// When no world can go on with the settings.
+    pub fn build_with(self, optimizer: PerformanceOptimizer) -> Result<World, BuildError> {
+        self.settings.check().map_err(BuildError::Settings)?;
         let way = if self.reference {
             Way::Reference
         } else {
@@ -164,7 +180,7 @@ impl WorldBuilder {
             actors.hibernate_in(dormitory);
             actors.know(Some(&code));
         }
-        World {
+        Ok(World {
             code,
             settings: self.settings,
             hosts: Arc::new(self.hosts),
@@ -199,9 +215,10 @@ impl WorldBuilder {
             trajectory: self.trajectory.then(Trajectory::new),
             marks: None,
             history: History::default(),
+            marker: None,
             listener: None,
             upgrades: Arc::default(),
             scratch: Scratch::default(),
-        }
+        })
     }
 }

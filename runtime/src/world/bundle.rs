@@ -14,7 +14,7 @@ use pw_isa::wire::{DecodeError, Decoded, Reader, Writer};
 use super::Replay;
 use crate::checkpoint::{RecoveryError, write_whole};
 use crate::disk::{Disk, MemoryDisk, read_all};
-use crate::journal;
+use crate::journal::Journal;
 
 const MAGIC: [u8; 4] = *b"PWBU";
 const VERSION: u16 = 1;
@@ -57,7 +57,7 @@ impl Bundle {
         Ok(disk)
     }
 
-    fn close(disk: &MemoryDisk) -> std::io::Result<Vec<u8>> {
+    pub(super) fn close(disk: &MemoryDisk) -> std::io::Result<Vec<u8>> {
         let mut content = Writer::default();
         for name in disk.list()? {
             content.text(&name);
@@ -87,8 +87,9 @@ impl Replay {
         };
         let disk = MemoryDisk::default();
         write_whole(&disk, &self.to_checkpoint()).map_err(failed)?;
-        let records: Vec<Vec<u8>> = self.records_until(to);
-        journal::write_whole(Arc::new(disk.clone()), &records).map_err(failed)?;
+        let mut journal = Journal::begin(Arc::new(disk.clone()), 0).map_err(failed)?;
+        self.copy_records(&mut journal, to)?;
+        journal.finish().map_err(failed)?;
         Bundle::close(&disk).map_err(failed)
     }
 }

@@ -19,7 +19,7 @@ use super::recovery::GAP_MAX;
 use crate::checkpoint::{Head, Keeper, KeeperSettings};
 use crate::disk::Disk;
 use crate::host::{HostCallView, Output};
-use crate::journal::{Durability, Journal, Position, Record};
+use crate::journal::{Durability, Journal, JournalSettings, Position, Record};
 use crate::portable::{Out, Portable};
 
 /// How a history is kept.
@@ -40,6 +40,8 @@ pub struct HistorySettings {
     pub capture_bytes: usize,
     /// Bytes of objects from which on an actor is captured page by page.
     pub paged_bytes: u64,
+    /// Bytes of a file of the journal beyond which the next begins: what is read of a journal at once, and removed at once.
+    pub segment_bytes: u64,
 }
 
 impl Default for HistorySettings {
@@ -52,6 +54,7 @@ impl Default for HistorySettings {
             horizon_ticks: 256,
             capture_bytes: 128 << 10,
             paged_bytes: 256 << 10,
+            segment_bytes: JournalSettings::default().segment_bytes,
         }
     }
 }
@@ -87,6 +90,7 @@ pub(super) enum History {
 /// A history that is kept.
 #[derive(Debug)]
 pub(super) struct Kept {
+    disk: Arc<dyn Disk>,
     settings: HistorySettings,
     // Ends before the keeper does: a checkpoint is complete when the journal says so.
     journal: Journal,
@@ -109,11 +113,11 @@ pub(super) struct Kept {
 }
 
 impl History {
-    /// The world does again what it has done; outputs up to this number have left it.
-    pub(super) fn repeated(released: u64) -> History {
+    /// The world does again what it has done; outputs up to this number have left it, and of those before these have not.
+    pub(super) fn repeated(released: u64, unreleased: Vec<Output>) -> History {
         History::Repeated {
             released,
-            unreleased: Vec::new(),
+            unreleased,
         }
     }
 
@@ -136,11 +140,6 @@ impl History {
             History::Kept(kept) => Some(&kept.settings),
             History::Nothing | History::Repeated { .. } => None,
         }
-    }
-
-    /// Whether it cannot be kept any more.
-    pub(super) fn has_failed(&self) -> bool {
-        matches!(self, History::Kept(kept) if kept.journal.has_failed())
     }
 
     /// Keeps an output back if its like has left already, or leaves when the replay is over.
@@ -173,8 +172,13 @@ impl Kept {
             syncs: settings.durability == Durability::Sync,
         };
         let keeper = Keeper::new(Arc::clone(&disk), of_keeper)?;
-        let journal = Journal::go_on(disk, settings.durability, end, released)?;
+        let of_journal = JournalSettings {
+            durability: settings.durability,
+            segment_bytes: settings.segment_bytes,
+        };
+        let journal = Journal::go_on(Arc::clone(&disk), of_journal, end, released)?;
         Ok(Kept {
+            disk,
             settings,
             journal,
             keeper,
@@ -187,6 +191,11 @@ impl Kept {
             scratch: Writer::default(),
             begun: 0,
         })
+    }
+
+    /// The history is not kept any more: where it was, and how.
+    pub(super) fn give_up(self) -> (Arc<dyn Disk>, HistorySettings) {
+        (Arc::clone(&self.disk), self.settings)
     }
 
     /// So many ticks are done, and nothing else has entered the world.
@@ -223,8 +232,17 @@ impl World {
 
     /// A tick begins: what leaves the world from now on has it as its cause.
     pub(super) fn note_tick(&mut self) {
-        if let History::Kept(kept) = &mut self.history {
-            kept.ticks = self.tick + 1;
+        let History::Kept(kept) = &mut self.history else {
+            return;
+        };
+        kept.ticks = self.tick + 1;
+        let Some(marker) = &self.marker else { return };
+        if let Some(error) = marker.error() {
+            kept.journal.fail(error);
+        }
+        if marker.marks_ticks() {
+            // What entered before the tick is to be there if the tick ends the process.
+            kept.journal.write();
         }
     }
 
@@ -271,7 +289,7 @@ impl World {
         if self.is_capturing() {
             self.capture(bytes_max);
         } else if is_due {
-            self.begin_checkpoint();
+            self.begin_checkpoint_now();
         }
     }
 
@@ -282,12 +300,16 @@ impl World {
         }
     }
 
-    /// Begins a checkpoint, which is captured and written while the world goes on, unless one is being written. It is of the state as
-    /// it is, or, where there are actors with many objects, as it is some ticks later, when most of these have been written.
+    /// Begins a checkpoint, which is captured and written while the world goes on, unless one is being written, or the world cannot go on. It
+    /// is of the state as it is, or, where there are actors with many objects, as it is some ticks later, when most of these have been
+    /// written.
     pub fn begin_checkpoint(&mut self) {
-        if self.has_lost_actors() {
-            return;
+        if self.broken().is_none() {
+            self.begin_checkpoint_now();
         }
+    }
+
+    fn begin_checkpoint_now(&mut self) {
         let tick = self.tick;
         let can_be_increment = self.can_capture_changes();
         let History::Kept(kept) = &mut self.history else {
@@ -351,7 +373,9 @@ impl World {
     /// # Errors
     /// Why it was not published.
     pub fn checkpoint(&mut self) -> Result<Option<u64>, String> {
-        self.ensure_whole()?;
+        if let Some(reason) = self.broken() {
+            return Err(reason);
+        }
         // One that fails says nothing about the next.
         let _ = self.complete_checkpoint();
         let History::Kept(kept) = &self.history else {
@@ -360,7 +384,7 @@ impl World {
         let newest = kept.keeper.published(|published| published.newest);
         // Inputs may have taken effect since, at the same tick.
         if newest != Some(self.tick) || kept.behind != kept.journal.next() {
-            self.begin_checkpoint();
+            self.begin_checkpoint_now();
             self.complete_checkpoint()?;
         }
         Ok(Some(self.tick))
@@ -409,6 +433,12 @@ impl World {
         matches!(self.history, History::Kept(_))
     }
 
+    /// Whether [`World::history_error`] says something.
+    pub(super) fn history_has_failed(&self) -> bool {
+        matches!(&self.history, History::Kept(kept) if kept.journal.has_failed())
+            || self.broken().is_some()
+    }
+
     /// Why the last checkpoint was not published, if so: the world goes on, and its journal grows until one is.
     pub fn checkpoint_error(&self) -> Option<String> {
         match &self.history {
@@ -420,8 +450,8 @@ impl World {
     /// Why the history cannot be kept any more, if so: nothing leaves the world then, and it should be stopped.
     pub fn history_error(&self) -> Option<String> {
         match &self.history {
-            History::Kept(kept) => kept.journal.error(),
-            _ => None,
+            History::Kept(kept) => self.broken().or_else(|| kept.journal.error()),
+            _ => self.broken(),
         }
     }
 }

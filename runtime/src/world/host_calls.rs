@@ -22,6 +22,8 @@ pub(super) struct HostCalls {
     running: BTreeSet<(ActorId, u64)>,
     /// The same, of calls that wait for a thread.
     waiting: VecDeque<(ActorId, u64)>,
+    /// How often the world has gone back: answers to calls before that are not heard.
+    course: u64,
 }
 
 /// What answers a call, also when it comes to nothing.
@@ -29,6 +31,7 @@ struct Answers {
     inbox: Arc<Inbox<Arrival>>,
     actor: ActorId,
     wait: u64,
+    course: u64,
     is_over: bool,
 }
 
@@ -42,6 +45,7 @@ impl Answers {
         self.inbox.push(Arrival::HostAnswer {
             actor: self.actor,
             wait: self.wait,
+            course: self.course,
             result,
         });
     }
@@ -59,6 +63,14 @@ impl Drop for Answers {
 }
 
 impl HostCalls {
+    /// The world goes back: nobody waits for any answer any more.
+    pub(super) fn give_up(&mut self) {
+        *self = HostCalls {
+            course: self.course + 1,
+            ..HostCalls::default()
+        };
+    }
+
     /// Whether an answer is to come.
     pub(super) fn is_open(&self) -> bool {
         !self.running.is_empty()
@@ -148,8 +160,20 @@ impl World {
         self.give_host_answer(actor, wait, Err(error));
     }
 
-    /// The answer of a call has come.
-    pub(super) fn call_is_over(&mut self, actor: ActorId, wait: u64) {
+    /// What a function of the embedder answered has come, to a call that was made before the world has gone back so often.
+    pub(super) fn hear_answer(
+        &mut self,
+        (actor, wait): (ActorId, u64),
+        course: u64,
+        result: HostResult,
+    ) {
+        if course == self.outside.calls.course {
+            self.host_answer(actor, wait, result);
+            self.call_is_over(actor, wait);
+        }
+    }
+
+    fn call_is_over(&mut self, actor: ActorId, wait: u64) {
         self.outside.calls.running.remove(&(actor, wait));
         self.start_calls();
     }
@@ -172,6 +196,7 @@ impl World {
                 inbox: Arc::clone(&self.outside.inbox),
                 actor,
                 wait,
+                course: self.outside.calls.course,
                 is_over: false,
             };
             self.leave(None, move || {

@@ -23,6 +23,8 @@
 //! | `capture` | capturing the state while the world goes on |
 //! | `check` | whether a state that was read fits together |
 //! | `recovery` | a world from its history |
+//! | `course`, `rollback` | a history that has taken another course; how it comes to that |
+//! | `poison` | ticks that end the process |
 //! | `replay` | time travel |
 //! | `divergence` | where two histories part |
 //! | `sessions` | clients whose words take effect once |
@@ -36,6 +38,7 @@ mod builder;
 mod bundle;
 mod capture;
 mod check;
+mod course;
 mod divergence;
 mod ends;
 mod events;
@@ -47,10 +50,12 @@ mod inbox;
 mod input;
 mod outside;
 mod pages;
+mod poison;
 mod powers;
 mod quotas;
 mod recovery;
 mod replay;
+mod rollback;
 mod room;
 mod sessions;
 mod state;
@@ -85,9 +90,11 @@ use crate::portable::portable;
 use crate::quota::{PoolId, Pools};
 use crate::schedule::{ACTOR_PRIORITY_DEFAULT, ParallelExecutionPool, ReadyQueue, Turn};
 use crate::settings::WorldSettings;
-pub use builder::WorldBuilder;
+pub use builder::{BuildError, WorldBuilder};
 pub use bundle::Bundle;
 use capture::Marks;
+pub use course::OutputConflict;
+pub(crate) use course::Rolled;
 pub use divergence::Divergence;
 use events::Observers;
 pub use events::WorldEvent;
@@ -97,8 +104,11 @@ use history::{History, Listener};
 pub use input::{Input, InputError};
 use outside::Outside;
 pub use outside::{AskError, Handle};
+use poison::Marker;
+pub use poison::{Suspect, forget_crashes};
 pub use recovery::Recovery;
 pub use replay::Replay;
+pub use rollback::{RecordedInput, RollbackReport};
 pub use sessions::Client;
 pub use tick::Stopped;
 use time::Clock;
@@ -111,6 +121,13 @@ pub(crate) use upgrade::Upgrades;
 /// A program that a world has loaded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ProgramId(u32);
+
+impl ProgramId {
+    /// Its number: programs are numbered from 0 in the order in which they were loaded.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
 
 /// Why an actor was not started.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -195,6 +212,8 @@ pub struct World {
     /// What has changed since the last checkpoint. It ends before the history does, which waits for what it captures.
     marks: Option<Box<Marks>>,
     history: History,
+    /// Who says which tick is done, for whoever takes up the history next.
+    marker: Option<Box<Marker>>,
     /// Who hears what leaves a world that does again what it did.
     listener: Option<Listener>,
     /// New programs for old ones.
@@ -226,6 +245,11 @@ impl World {
         let number = Arc::make_mut(&mut self.code).load(program);
         self.actors.know(Some(&self.code));
         ProgramId(number)
+    }
+
+    /// All programs that were loaded, in their order.
+    pub fn programs(&self) -> impl Iterator<Item = ProgramId> + use<> {
+        (0..self.code.len()).map(ProgramId)
     }
 
     /// The loaded programs.

@@ -28,6 +28,7 @@ pub(super) enum Arrival {
     HostAnswer {
         actor: ActorId,
         wait: u64,
+        course: u64,
         result: HostResult,
     },
     /// The world stops running.
@@ -265,11 +266,9 @@ impl World {
                 Arrival::HostAnswer {
                     actor,
                     wait,
+                    course,
                     result,
-                } => {
-                    self.host_answer(actor, wait, result);
-                    self.call_is_over(actor, wait);
-                }
+                } => self.hear_answer((actor, wait), course, result),
                 Arrival::Stop => self.outside.has_stopped = true,
             }
         }
@@ -367,10 +366,7 @@ impl World {
     /// with the machine's, from where it is, told to the world as an input while a timer is set.
     pub fn serve(&mut self) {
         let (began, base_ms) = (Instant::now(), self.now_ms());
-        while !std::mem::take(&mut self.outside.has_stopped)
-            && !self.history.has_failed()
-            && !self.has_lost_actors()
-        {
+        while !std::mem::take(&mut self.outside.has_stopped) && !self.history_has_failed() {
             let next_ms = self.clock.next_ms();
             if next_ms.is_some() {
                 let passed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);

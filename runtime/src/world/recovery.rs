@@ -5,13 +5,17 @@
 
 use std::sync::Arc;
 
+use super::course::{Course, Treatment, load_course};
 use super::history::{History, HistorySettings, Kept};
 use super::input::Input;
+use super::poison::{Marker, Suspect, write_bundle};
 use super::{World, WorldBuilder};
-use crate::checkpoint::{CheckpointFlaw, Head, RecoveryError, Sections, load, names_of};
+use crate::checkpoint::{
+    CheckpointFlaw, Loaded, RecoveryError, Sections, heads_of, name_of, names_of,
+};
 use crate::disk::Disk;
 use crate::host::Output;
-use crate::journal::{self, JournalTail, Position, Record, Recovered};
+use crate::journal::{self, JournalTail, Position, Record, Records, Survey};
 use crate::portable::{Portable, Shared, read_with};
 
 /// What was found when a world was recovered.
@@ -29,10 +33,12 @@ pub struct Recovery {
     pub flaws: Vec<CheckpointFlaw>,
     /// The end of the journal that was cut off: nobody was told that it was durable.
     pub tail: Option<JournalTail>,
+    /// The tick in which processes have ended, if they did. If that was more than once, the reference interpreter does it.
+    pub suspect: Option<Suspect>,
 }
 
 /// A disk failed while this was done.
-fn failed(what: &str) -> impl FnOnce(std::io::Error) -> RecoveryError {
+pub(super) fn failed(what: &str) -> impl FnOnce(std::io::Error) -> RecoveryError {
     let what = what.to_owned();
     move |error| RecoveryError::Disk { what, error }
 }
@@ -47,7 +53,7 @@ impl WorldBuilder {
         disk: Arc<dyn Disk>,
         settings: HistorySettings,
     ) -> Result<(World, Recovery), RecoveryError> {
-        let mut world = self.build().map_err(RecoveryError::Machine)?;
+        let mut world = self.build()?;
         let recovery = world.keep_history(disk, settings)?;
         Ok((world, recovery))
     }
@@ -68,82 +74,143 @@ impl World {
         let has_history = !names_of(&*disk)
             .map_err(failed("the directory"))?
             .is_empty();
-        let recovered = if has_history {
-            if self.ticks() > 0 || self.actor_count() > 0 || !self.code.is_empty() {
-                let text = "a world that has begun cannot take over a history".to_owned();
-                return Err(RecoveryError::Contradiction(text));
+        if has_history {
+            self.take_history_up(&*disk)?;
+            if let Some(Suspect { tick, crashes }) = self.halted() {
+                let bundle = write_bundle(&disk, tick)?;
+                return Err(RecoveryError::Halted {
+                    tick,
+                    crashes,
+                    bundle,
+                });
             }
-            self.recover(&*disk)?
-        } else {
-            let journal = journal::read(&*disk, 0)?;
-            if journal.end.next > 0 {
-                return Err(RecoveryError::NoCheckpoint(Vec::new()));
-            }
-            Repeated::nothing(journal, self.outside.outputs)
-        };
+            let repeated = self.recover(&disk)?;
+            return self.keep_on(disk, settings, repeated);
+        }
+        let journal = journal::survey(&*disk, 0)?;
+        if journal.end.next > 0 {
+            return Err(RecoveryError::NoCheckpoint(Vec::new()));
+        }
+        self.take_history_up(&*disk)?;
+        let nothing = Repeated::nothing(journal, self.outside.outputs);
+        let recovery = self.keep_on(disk, settings, nothing)?;
+        self.checkpoint().map_err(|error| RecoveryError::Disk {
+            what: "the first checkpoint".to_owned(),
+            error: std::io::Error::other(error),
+        })?;
+        Ok(recovery)
+    }
+
+    /// A world that was repeated, or has no history so far, keeps it from now on.
+    pub(super) fn keep_on(
+        &mut self,
+        disk: Arc<dyn Disk>,
+        settings: HistorySettings,
+        repeated: Repeated,
+    ) -> Result<Recovery, RecoveryError> {
         let Repeated {
             mut recovery,
             end,
             released,
+            course,
             useless,
             unusable,
-        } = recovered;
+        } = repeated;
+        let is_past_crash = self.mark_recovered(settings)?;
         for name in &unusable {
             // Its name may be given again, and others would stand on the wrong one.
             let aside = format!("damaged-{name}");
             disk.rename(name, &aside).map_err(failed(name))?;
         }
-        for name in &useless {
-            disk.remove(name).map_err(failed(name))?;
+        for name in useless.into_iter().chain(given_up(&*disk, &course)?) {
+            disk.remove(&name).map_err(failed(&name))?;
         }
         disk.sync_names().map_err(failed("the directory"))?;
         let kept = Kept::new(disk, settings, &end, released, self.ticks());
         let kept = kept.map_err(failed("the journal"))?;
-        let unreleased = self.begin_keeping(kept);
+        let unreleased = course.leaving(self.begin_keeping(kept), released);
         recovery.outputs = unreleased.len() as u64;
         recovery.ticks = self.ticks();
         for output in unreleased {
             self.release(output);
         }
-        if has_history {
+        if recovery.checkpoint.is_some() {
             self.outside.forget_questions();
             self.repeat_calls();
-        } else {
-            self.checkpoint().map_err(|error| RecoveryError::Disk {
-                what: "the first checkpoint".to_owned(),
-                error: std::io::Error::other(error),
-            })?;
+        }
+        if is_past_crash {
+            self.begin_checkpoint();
         }
         Ok(recovery)
+    }
+}
+
+/// The names of checkpoints of courses that the world has given up.
+fn given_up(disk: &dyn Disk, course: &Course) -> Result<Vec<String>, RecoveryError> {
+    if course.rollbacks().is_empty() {
+        return Ok(Vec::new());
+    }
+    let heads = heads_of(disk).map_err(failed("the directory"))?;
+    let others = heads.iter().filter(|head| !course.has(head.journal));
+    Ok(others.map(|head| name_of(head.ticks)).collect())
+}
+
+impl World {
+    /// A new world takes up the history of a directory.
+    pub(super) fn take_history_up(&mut self, disk: &dyn Disk) -> Result<(), RecoveryError> {
+        if self.ticks() > 0 || self.actor_count() > 0 || !self.code.is_empty() {
+            let has_history = !names_of(disk).map_err(failed("the directory"))?.is_empty();
+            if has_history {
+                let text = "a world that has begun cannot take over a history".to_owned();
+                return Err(RecoveryError::Contradiction(text));
+            }
+        }
+        let marker = Marker::take_up(disk).map_err(failed("the mark"))?;
+        self.marker = Some(Box::new(marker));
+        Ok(())
+    }
+
+    /// The tick that nobody does any more, if there is one.
+    fn halted(&self) -> Option<Suspect> {
+        self.marker.as_ref().and_then(|marker| marker.halted())
+    }
+
+    /// What the history says was done. Whether a checkpoint should be behind it soon.
+    fn mark_recovered(&mut self, settings: HistorySettings) -> Result<bool, RecoveryError> {
+        let Some(marker) = &mut self.marker else {
+            return Ok(false);
+        };
+        // So far a process comes before the journal says how far it is.
+        let ahead = settings.horizon_ticks.min(GAP_MAX);
+        marker.is_recovered(self.tick.saturating_add(ahead).saturating_add(1));
+        match marker.error() {
+            Some(error) => Err(failed("the mark")(std::io::Error::other(error.to_owned()))),
+            None => Ok(marker.is_past()),
+        }
     }
 }
 
 /// Ticks between two records beyond which a journal is not believed: it would take forever.
 pub(super) const GAP_MAX: u64 = 1 << 32;
 
-/// The checkpoint that a world has taken.
-pub(super) struct Newest {
-    pub(super) head: Head,
-    flaws: Vec<CheckpointFlaw>,
-    unusable: Vec<String>,
-}
-
 /// What a world was repeated from.
-struct Repeated {
-    recovery: Recovery,
+pub(super) struct Repeated {
+    pub(super) recovery: Recovery,
     /// Where the journal goes on.
-    end: Position,
+    pub(super) end: Position,
     /// Outputs that have left the world.
-    released: u64,
+    pub(super) released: u64,
+    /// The course that the world has taken.
+    pub(super) course: Course,
     /// Segments without anything good.
-    useless: Vec<String>,
+    pub(super) useless: Vec<String>,
     /// Checkpoints that could not be used.
-    unusable: Vec<String>,
+    pub(super) unusable: Vec<String>,
 }
 
 impl Repeated {
     /// There is no history.
-    fn nothing(journal: Recovered, released: u64) -> Repeated {
+    fn nothing(journal: Survey, released: u64) -> Repeated {
         Repeated {
             recovery: Recovery {
                 tail: journal.tail,
@@ -151,6 +218,7 @@ impl Repeated {
             },
             end: journal.end,
             released,
+            course: Course::default(),
             useless: journal.useless,
             unusable: Vec::new(),
         }
@@ -159,71 +227,70 @@ impl Repeated {
 
 impl World {
     /// Takes the newest checkpoint of a history, and applies all inputs after it.
-    fn recover(&mut self, disk: &dyn Disk) -> Result<Repeated, RecoveryError> {
-        let Newest {
-            head,
-            flaws,
-            unusable,
-        } = self.take_newest(disk, u64::MAX)?;
-        let journal = journal::read(disk, head.journal)?;
+    fn recover(&mut self, disk: &Arc<dyn Disk>) -> Result<Repeated, RecoveryError> {
+        let (mut loaded, journal, course) = load_course(&**disk, u64::MAX, u64::MAX)?;
+        let head = loaded.head;
+        self.take_loaded(&mut loaded)?;
+        let suspect = self.marker.as_mut().and_then(|marker| {
+            marker.begins_at(head.ticks);
+            marker.suspect()
+        });
         let released = journal.released.max(head.outputs);
-        self.history = History::repeated(released);
+        // What a rollback has numbered anew may have had a lower number that did not leave.
+        let rollbacks = course.rollbacks().iter();
+        let known = rollbacks.map(|(.., rolled)| rolled.numbers.outputs);
+        self.history = History::repeated(known.fold(released, u64::min), Vec::new());
         let mut inputs = 0;
-        for record in &journal.records {
-            inputs += u64::from(self.repeat(record, u64::MAX)?);
+        let mut records = Records::new(Arc::clone(disk), &journal, head.journal);
+        while let Some(record) = records.peek()? {
+            inputs += u64::from(self.repeat(record, &course, u64::MAX)?);
+            records.skip();
         }
         Ok(Repeated {
             recovery: Recovery {
                 checkpoint: Some(head.ticks),
                 inputs,
-                flaws,
+                flaws: loaded.flaws,
                 tail: journal.tail,
+                suspect,
                 ..Recovery::default()
             },
             end: journal.end,
             released,
+            course,
             useless: journal.useless,
-            unusable,
+            unusable: loaded.unusable,
         })
     }
 
-    /// Takes the newest state of a history of at most so many ticks.
-    pub(super) fn take_newest(
-        &mut self,
-        disk: &dyn Disk,
-        ticks_max: u64,
-    ) -> Result<Newest, RecoveryError> {
-        let mut loaded = load(disk, ticks_max)?;
-        let head = loaded.head;
-        let flaws = std::mem::take(&mut loaded.flaws);
-        let unusable = std::mem::take(&mut loaded.unusable);
-        let (sections, actors) = loaded.into_state();
+    /// Takes a state that was read, of which its actors are gone then.
+    pub(super) fn take_loaded(&mut self, loaded: &mut Loaded) -> Result<(), RecoveryError> {
+        let actors = std::mem::take(&mut loaded.actors);
         let mut shared = Shared::new(0);
-        let sections = read_with(&self.code, &sections, &mut shared, Sections::get);
+        let sections = read_with(&self.code, &loaded.sections, &mut shared, Sections::get);
         let sections = sections.map_err(|error| RecoveryError::State {
             part: "what belongs to no actor".to_owned(),
             error,
         })?;
-        self.take_state(&sections, actors)?;
-        if self.ticks() != head.ticks {
-            let text = format!("a state of tick {} in that of {}", self.ticks(), head.ticks);
+        self.take_state(&sections, actors.into_iter())?;
+        if self.ticks() != loaded.head.ticks {
+            let (is, of) = (self.ticks(), loaded.head.ticks);
+            let text = format!("a state of tick {is} in that of {of}");
             return Err(RecoveryError::Contradiction(text));
         }
-        Ok(Newest {
-            head,
-            flaws,
-            unusable,
-        })
+        Ok(())
     }
 
-    /// Does what a record of the journal says, unless it is about a state of more than so many ticks: runs up to its tick, and
-    /// applies its input, if it has one.
-    pub(super) fn repeat(&mut self, record: &[u8], ticks_max: u64) -> Result<bool, RecoveryError> {
-        let wrong = |error| RecoveryError::State {
+    /// Runs up to the tick of a record; false when that is beyond so many ticks.
+    pub(super) fn run_up_to(
+        &mut self,
+        record: &[u8],
+        ticks_max: u64,
+    ) -> Result<bool, RecoveryError> {
+        let ticks = Record::ticks_of(record).map_err(|error| RecoveryError::State {
             part: "a record of the journal".to_owned(),
             error,
-        };
-        let ticks = Record::ticks_of(record).map_err(wrong)?;
+        })?;
         if ticks.saturating_sub(self.ticks()) > GAP_MAX {
             let text = format!("a record of tick {ticks} where tick {} is", self.ticks());
             return Err(RecoveryError::Contradiction(text));
@@ -235,15 +302,41 @@ impl World {
         while self.ticks() < ticks.min(ticks_max) {
             self.tick();
         }
-        if ticks > ticks_max {
+        Ok(ticks <= ticks_max)
+    }
+
+    /// Does what a record of the journal says, unless it is about a state of more than so many ticks: runs up to its tick, and
+    /// applies its input, if it has one and it is not left out of the course.
+    pub(super) fn repeat(
+        &mut self,
+        (number, record): (u64, &[u8]),
+        course: &Course,
+        ticks_max: u64,
+    ) -> Result<bool, RecoveryError> {
+        if !self.run_up_to(record, ticks_max)? {
             return Ok(false);
+        }
+        if let Some(outputs) = course.outputs_before(number) {
+            self.number_outputs_beyond(outputs);
         }
         let mut shared = Shared::new(self.settings.memory_bytes);
         // Programs that it refers to are loaded by the inputs before it.
-        let record = read_with(&self.code, record, &mut shared, Record::get).map_err(wrong)?;
-        match record {
-            Record::Horizon { .. } => Ok(false),
-            Record::Input { input, .. } => {
+        let record = read_with(&self.code, record, &mut shared, Record::get);
+        let record = record.map_err(|error| RecoveryError::State {
+            part: "a record of the journal".to_owned(),
+            error,
+        })?;
+        match (record, course.treatment(number)) {
+            (Record::Horizon { .. }, _) | (_, Treatment::Withheld) => Ok(false),
+            (Record::Rollback { rolled, .. }, _) => {
+                self.go_beyond(rolled.numbers);
+                Ok(false)
+            }
+            (Record::Input { input, .. }, Treatment::LeftOut) => {
+                self.leave_out(&input);
+                Ok(false)
+            }
+            (Record::Input { input, .. }, Treatment::Done) => {
                 let must_work = matches!(input, Input::Load { .. } | Input::Spawn { .. });
                 match self.apply(input) {
                     Err(error) if must_work => Err(RecoveryError::Program(error.to_string())),

@@ -4,17 +4,17 @@
 
 use std::sync::Arc;
 
+use super::course::{Course, Treatment};
 use super::history::{History, Listener};
-use super::recovery::Newest;
-use super::{World, WorldBuilder};
+use super::{RecordedInput, RollbackReport, World, WorldBuilder};
 use crate::actor::{Actor, ActorId, Outbox, Status, Wait, run_slice};
 use crate::checkpoint::{
-    CheckpointFlaw, CheckpointInfo, Head, RecoveryError, SystemCheckpoint, infos, load, names_of,
+    CheckpointFlaw, CheckpointInfo, Loaded, RecoveryError, SystemCheckpoint, infos, load, names_of,
 };
 use crate::disk::Disk;
 use crate::host::HostCallView;
 use crate::inspect::ActorStack;
-use crate::journal::{self, JournalTail, Record, Recovered};
+use crate::journal::{self, Journal, JournalTail, Record, Records, Survey};
 use crate::portable::{Portable, Shared, bytes_of, read_with};
 
 /// A world that does again what is in a history.
@@ -22,38 +22,50 @@ use crate::portable::{Portable, Shared, bytes_of, read_with};
 pub struct Replay {
     world: World,
     disk: Arc<dyn Disk>,
-    /// What the journal has behind the oldest checkpoint, with the ticks of each record.
-    records: Vec<(u64, Vec<u8>)>,
-    /// The number of the first of them.
-    first_record: u64,
-    /// The next that takes effect.
-    next: usize,
+    /// What the journal has behind the oldest checkpoint.
+    journal: Survey,
+    /// The course that the world has taken.
+    course: Course,
+    /// Its records from the next on that takes effect.
+    records: Records,
     /// The first and the last tick of the history.
     range: (u64, u64),
-    tail: Option<JournalTail>,
 }
 
 fn contradiction(text: String) -> RecoveryError {
     RecoveryError::Contradiction(text)
 }
 
-/// Records with their ticks, which must not fall.
-fn dated(records: Vec<Vec<u8>>) -> Result<Vec<(u64, Vec<u8>)>, RecoveryError> {
-    let mut last = 0;
-    let dated = records.into_iter().map(|record| {
-        let ticks = Record::ticks_of(&record).map_err(|error| RecoveryError::State {
-            part: "a record of the journal".to_owned(),
-            error,
-        })?;
-        if ticks < last {
-            return Err(contradiction(format!(
-                "a record of tick {ticks} behind tick {last}"
-            )));
+/// How many ticks the world had done at a record.
+fn ticks_of(record: &[u8]) -> Result<u64, RecoveryError> {
+    Record::ticks_of(record).map_err(|error| RecoveryError::State {
+        part: "a record of the journal".to_owned(),
+        error,
+    })
+}
+
+/// The oldest state that can be read and is of the course of a history, the journal behind it, and that course.
+pub(super) fn load_oldest(disk: &dyn Disk) -> Result<(Loaded, Survey, Course), RecoveryError> {
+    let names = names_of(disk).map_err(|error| RecoveryError::Disk {
+        what: "the directory of the history".to_owned(),
+        error,
+    })?;
+    let mut first_flaw = None;
+    for ticks in names {
+        match load(disk, ticks, |_| true) {
+            Ok(loaded) => {
+                let journal = journal::survey(disk, loaded.head.journal)?;
+                let course = Course::of(&journal);
+                if course.has(loaded.head.journal) {
+                    return Ok((loaded, journal, course));
+                }
+            }
+            Err(error) => {
+                first_flaw.get_or_insert(error);
+            }
         }
-        last = ticks;
-        Ok((ticks, record))
-    });
-    dated.collect()
+    }
+    Err(first_flaw.unwrap_or(RecoveryError::NoCheckpoint(Vec::new())))
 }
 
 impl WorldBuilder {
@@ -63,38 +75,20 @@ impl WorldBuilder {
     /// # Errors
     /// Why the history cannot be used.
     pub fn replay(self, disk: Arc<dyn Disk>) -> Result<Replay, RecoveryError> {
-        let mut world = self.build().map_err(RecoveryError::Machine)?;
-        let names = names_of(&*disk).map_err(|error| RecoveryError::Disk {
-            what: "the directory of the history".to_owned(),
-            error,
-        })?;
-        // The oldest that can be read.
-        let mut flaws = Vec::new();
-        let oldest = names.iter().find_map(|ticks| match load(&*disk, *ticks) {
-            Ok(loaded) => Some(loaded.head),
-            Err(error) => {
-                flaws.push(error);
-                None
-            }
-        });
-        let Some(Head { ticks, journal, .. }) = oldest else {
-            let error = flaws.into_iter().next();
-            return Err(error.unwrap_or(RecoveryError::NoCheckpoint(Vec::new())));
-        };
-        let Recovered { records, tail, .. } = journal::read(&*disk, journal)?;
-        let records = dated(records)?;
-        let last = records.last().map_or(ticks, |(last, _)| *last);
-        let newest = load(&*disk, u64::MAX)?.head.ticks;
-        let last = last.max(newest);
-        world.history = History::repeated(u64::MAX);
+        let mut world = self.build()?;
+        let (oldest, journal, course) = load_oldest(&*disk)?;
+        let ticks = oldest.head.ticks;
+        let newest = load(&*disk, u64::MAX, |record| course.has(record))?;
+        let last = journal.ticks.unwrap_or(ticks).max(newest.head.ticks);
+        world.history = History::repeated(u64::MAX, Vec::new());
+        let records = Records::new(Arc::clone(&disk), &journal, journal.from);
         let mut replay = Replay {
             world,
             disk,
+            journal,
+            course,
             records,
-            first_record: journal,
-            next: 0,
             range: (ticks, last),
-            tail,
         };
         replay.begin_at(ticks)?;
         Ok(replay)
@@ -124,22 +118,21 @@ impl Replay {
 
     /// The end of the journal that cannot be read, because its process died while it wrote.
     pub fn tail(&self) -> Option<&JournalTail> {
-        self.tail.as_ref()
+        self.journal.tail.as_ref()
     }
 
     /// Takes the newest checkpoint of at most so many ticks.
     fn begin_at(&mut self, ticks: u64) -> Result<(), RecoveryError> {
-        let Newest { head, .. } = self.world.take_newest(&*self.disk, ticks)?;
-        self.next = head
-            .journal
-            .checked_sub(self.first_record)
-            .and_then(|next| usize::try_from(next).ok())
-            .ok_or_else(|| {
-                contradiction(format!(
-                    "a checkpoint of tick {} before the oldest",
-                    head.ticks
-                ))
-            })?;
+        let mut loaded = load(&*self.disk, ticks, |record| self.course.has(record))?;
+        self.world.take_loaded(&mut loaded)?;
+        let head = loaded.head;
+        if head.journal < self.journal.from {
+            return Err(contradiction(format!(
+                "a checkpoint of tick {} before the oldest",
+                head.ticks
+            )));
+        }
+        self.records = Records::new(Arc::clone(&self.disk), &self.journal, head.journal);
         Ok(())
     }
 
@@ -208,11 +201,11 @@ impl Replay {
     /// Lets what entered the world at this tick take effect.
     fn enter_inputs(&mut self) -> Result<(), RecoveryError> {
         let ticks = self.tick();
-        while let Some((at, record)) = self.records.get(self.next)
-            && *at <= ticks
+        while let Some((number, record)) = self.records.peek()?
+            && ticks_of(record)? <= ticks
         {
-            self.world.repeat(record, ticks)?;
-            self.next += 1;
+            self.world.repeat((number, record), &self.course, ticks)?;
+            self.records.skip();
         }
         Ok(())
     }
@@ -289,11 +282,41 @@ impl Replay {
     }
 
     /// Inputs since the oldest checkpoint.
-    pub fn input_count(&self) -> usize {
-        let records = self.records.iter();
-        records
-            .filter(|(_, record)| Record::is_input(record))
-            .count()
+    pub fn input_count(&self) -> u64 {
+        self.journal.inputs
+    }
+
+    /// Shows all inputs since the oldest checkpoint in their order, each with whether a rollback has left it out.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn see_inputs(
+        &self,
+        mut see: impl FnMut(&RecordedInput<'_>, bool),
+    ) -> Result<(), RecoveryError> {
+        let first = self.journal.from;
+        let mut records = Records::new(Arc::clone(&self.disk), &self.journal, first);
+        while let Some((number, record)) = records.peek()? {
+            let tick = ticks_of(record)?;
+            if let Some(input) = self.world.read_input(record)? {
+                let is_left_out = self.course.treatment(number) != Treatment::Done;
+                let recorded = RecordedInput {
+                    number,
+                    tick,
+                    input: &input,
+                };
+                see(&recorded, is_left_out);
+            }
+            records.skip();
+        }
+        Ok(())
+    }
+
+    /// The rollbacks since the oldest checkpoint, in their order.
+    pub fn rollbacks(&self) -> Vec<RollbackReport> {
+        let all = self.course.rollbacks().iter();
+        all.map(|(number, ticks, rolled)| RollbackReport::of(*number, *ticks, rolled))
+            .collect()
     }
 
     /// Has somebody hear what left the world, each time that it would leave again.
@@ -301,14 +324,18 @@ impl Replay {
         self.world.listener = Some(Listener(Box::new(listener)));
     }
 
-    /// What the journal has from here to a tick, and that it was reached.
-    pub(super) fn records_until(&self, ticks: u64) -> Vec<Vec<u8>> {
-        let ahead = self.records.get(self.next..).unwrap_or_default().iter();
-        let wanted = ahead.take_while(|(at, _)| *at <= ticks);
-        let mut records: Vec<Vec<u8>> = wanted.map(|(_, record)| record.clone()).collect();
+    /// Adds to another journal what this one has from here to a tick, and that it was reached.
+    pub(super) fn copy_records(&self, to: &mut Journal, ticks: u64) -> Result<(), RecoveryError> {
+        let mut records = self.records.again(&self.journal);
+        while let Some((_, record)) = records.peek()?
+            && ticks_of(record)? <= ticks
+        {
+            to.add(record);
+            records.skip();
+        }
         let horizon = Record::Horizon { ticks };
-        records.push(bytes_of(&self.world.code, &horizon));
-        records
+        to.add(&bytes_of(&self.world.code, &horizon));
+        Ok(())
     }
 
     /// The state as it is.

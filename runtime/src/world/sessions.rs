@@ -108,6 +108,32 @@ impl Sessions {
         self.opened
     }
 
+    /// How many were opened.
+    pub(super) fn opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// So many were opened, or more.
+    pub(super) fn open_beyond(&mut self, opened: u64) {
+        self.opened = self.opened.max(opened);
+    }
+
+    /// Something that would be new is heard and refused; false when it would not be new.
+    pub(super) fn refuse(
+        &mut self,
+        (number, sequence): (u64, u64),
+        reason: (pw_isa::ErrorKind, String),
+    ) -> bool {
+        if !matches!(self.said(number, sequence), Said::New) {
+            return false;
+        }
+        self.hear(number, sequence);
+        if let Some(session) = self.all.get_mut(&number) {
+            session.answer = Some(Err(reason));
+        }
+        true
+    }
+
     /// Whether numbers are as they are given: the flaw, if not.
     pub(super) fn check(&self, number_max: u64) -> Result<(), String> {
         let numbers = self

@@ -143,6 +143,20 @@ impl World {
         if self.keeps_history() {
             return Err(RecoveryError::Kept);
         }
+        let pending = self.read_pending(&checkpoint.pending_inputs);
+        let pending = pending.map_err(wrong("inputs"))?;
+        self.take_state_of(checkpoint)?;
+        let handle = self.handle();
+        pending.into_iter().for_each(|input| handle.apply(input));
+        self.repeat_calls();
+        Ok(())
+    }
+
+    /// Takes the state of a checkpoint in place of its own, and nothing else.
+    pub(super) fn take_state_of(
+        &mut self,
+        checkpoint: &SystemCheckpoint,
+    ) -> Result<(), RecoveryError> {
         let sections = Sections {
             programs: checkpoint.global_state.programs.clone(),
             system: checkpoint.global_state.bytes.clone(),
@@ -153,13 +167,7 @@ impl World {
             let bytes = Cow::Borrowed(state.bytes.as_slice());
             (id.0, SavedActor { bytes, pages: None })
         });
-        let pending = self.read_pending(&checkpoint.pending_inputs);
-        let pending = pending.map_err(wrong("inputs"))?;
-        self.take_state(&sections, actors)?;
-        let handle = self.handle();
-        pending.into_iter().for_each(|input| handle.apply(input));
-        self.repeat_calls();
-        Ok(())
+        self.take_state(&sections, actors)
     }
 
     /// Takes a state in place of its own.

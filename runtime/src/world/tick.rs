@@ -34,6 +34,7 @@ impl World {
         if self.has_lost_actors() {
             return false;
         }
+        let way = self.enter_tick();
         self.take_inputs();
         self.keep_watch();
         self.let_debtors_run();
@@ -71,7 +72,31 @@ impl World {
         self.note_trajectory();
         self.note_tick_end();
         self.hibernate_some(turns);
+        self.leave_tick(way);
         turns > 0
+    }
+
+    /// A tick begins; what executes programs in others.
+    fn enter_tick(&mut self) -> Way {
+        let way = self.way;
+        if let Some(marker) = &mut self.marker {
+            marker.enter(self.tick);
+            if marker.wants_reference(self.tick) {
+                self.way = Way::Reference;
+            }
+        }
+        way
+    }
+
+    /// The tick is over, and others are executed like this.
+    fn leave_tick(&mut self, way: Way) {
+        let Some(marker) = &mut self.marker else {
+            return;
+        };
+        self.way = way;
+        if marker.leave() {
+            self.begin_checkpoint();
+        }
     }
 
     /// Runs the actors of a list on this thread.
@@ -201,7 +226,7 @@ impl World {
     /// One tick if there is anything to do in it, now or when a timer ends or an answer arrives; false when the
     /// world is idle.
     pub(super) fn advance(&mut self) -> bool {
-        if self.history.has_failed() || self.has_lost_actors() {
+        if self.history_has_failed() {
             // Nothing would leave it any more.
             return false;
         }

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `history` | how a history is kept, opened and told of |
 //! | `history/recover` | `pw recover`: a world goes on |
+//! | `history/rollback` | what is left out of a history |
+//! | `history/upgrade` | `pw upgrade`: a world that is stopped goes on in new code |
 //! | `history/checkpoint` | `pw checkpoint`: a checkpoint of the last state |
 //! | `history/inspect` | `pw inspect`: what a history holds |
 //! | `history/replay` | `pw replay`: what happened, again; and where two histories part |
@@ -16,9 +18,12 @@ pub(crate) mod fork;
 pub(crate) mod inspect;
 pub(crate) mod recover;
 pub(crate) mod replay;
+mod rollback;
+pub(crate) mod upgrade;
 
 use std::io;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
@@ -27,9 +32,13 @@ use physics_world::runtime::checkpoint::RecoveryError;
 use physics_world::runtime::disk::{Disk, RealDisk};
 use physics_world::runtime::host::{HostCallView, HostFunction};
 use physics_world::runtime::journal::Durability;
-use physics_world::runtime::world::{Bundle, HistorySettings, Recovery, Replay, WorldBuilder};
+use physics_world::runtime::world::{
+    Bundle, HistorySettings, Recovery, Replay, Suspect, WorldBuilder,
+};
 use physics_world::source::BadInput;
 use physics_world::{ActorId, World};
+
+use crate::input;
 
 /// The first actor of a world that `pw` has begun.
 pub(crate) const FIRST: ActorId = ActorId(1);
@@ -92,12 +101,35 @@ pub(crate) fn begin(
     begun.map(drop).map_err(|error| bad(directory, error))
 }
 
-/// A new world goes on with a history; what was found is told on stderr.
-pub(crate) fn recover(
-    world: &mut World,
-    directory: &Path,
-    settings: HistorySettings,
-) -> Result<(), BadInput> {
+/// Why a world does not go on with its history.
+pub(crate) enum Refused {
+    /// It cannot.
+    Bad(BadInput),
+    /// A tick of it ends the process.
+    Halted(BadInput),
+}
+
+impl From<BadInput> for Refused {
+    fn from(bad: BadInput) -> Refused {
+        Refused::Bad(bad)
+    }
+}
+
+impl Refused {
+    /// Says why.
+    pub(crate) fn tell(&self, json: bool) -> ExitCode {
+        match self {
+            Refused::Bad(bad) => input::refuse(bad, json),
+            Refused::Halted(bad) => {
+                input::refuse(bad, json);
+                ExitCode::from(input::WORLD_HALTED)
+            }
+        }
+    }
+}
+
+/// The history of a directory, for this process alone.
+pub(crate) fn own_history(directory: &Path) -> Result<Arc<dyn Disk>, BadInput> {
     // A mistyped name must not make a directory.
     RealDisk::look_at(directory).map_err(|error| bad(directory, error))?;
     let disk = own(directory)?;
@@ -105,11 +137,27 @@ pub(crate) fn recover(
         let reason = "there is no history in it; `pw run --durable` begins one";
         return Err(bad(directory, reason));
     }
-    let recovery = world
-        .keep_history(disk, settings)
-        .map_err(|error| bad(directory, error))?;
-    tell(&recovery);
-    Ok(())
+    Ok(disk)
+}
+
+/// A new world goes on with a history; what was found is told on stderr.
+pub(crate) fn recover(
+    world: &mut World,
+    directory: &Path,
+    settings: HistorySettings,
+) -> Result<(), Refused> {
+    let disk = own_history(directory)?;
+    match world.keep_history(disk, settings) {
+        Ok(recovery) => {
+            tell(&recovery);
+            Ok(())
+        }
+        Err(error @ RecoveryError::Halted { .. }) => {
+            let text = format!("{error}; `pw recover --again` tries it once more");
+            Err(Refused::Halted(bad(directory, text)))
+        }
+        Err(error) => Err(Refused::Bad(bad(directory, error))),
+    }
 }
 
 /// Says what was found when a world was recovered.
@@ -122,6 +170,9 @@ fn tell(recovery: &Recovery) {
             "{}: the last {} bytes were not complete, and nobody was told that they were: {}",
             tail.name, tail.bytes, tail.what
         );
+    }
+    if let Some(Suspect { tick, crashes }) = recovery.suspect {
+        eprintln!("suspected    tick {tick}: {crashes} processes have ended in it");
     }
     eprintln!(
         "recovered    tick {}, from a checkpoint of tick {} and {} inputs; {} outputs leave again",

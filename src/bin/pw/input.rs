@@ -12,6 +12,8 @@ use physics_world::source::{BadInput, FileKind, load_program};
 pub(crate) const PROGRAM_FAILED: u8 = 1;
 /// The exit code of usage errors and bad input.
 pub(crate) const BAD_INPUT: u8 = 2;
+/// The exit code when a tick of a world has ended too many processes.
+pub(crate) const WORLD_HALTED: u8 = 3;
 
 /// The longest file that is read as a program.
 const FILE_BYTES_MAX: u64 = 64 << 20;

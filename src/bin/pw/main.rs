@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
 /// Runs and examines Physics World programs.
 ///
 /// FILE is Jue source (.jue), assembly text (.pwa), a program file (.pwb) or a V2 vector (.v2.json).
-/// Exit codes: 0 a result, 1 the program failed, 2 usage or bad input.
+/// Exit codes: 0 a result, 1 the program failed, 2 usage or bad input, 3 the engine failed again and again where it was.
 #[derive(Parser)]
 #[command(name = "pw", version, arg_required_else_help = true)]
 struct Arguments {
@@ -40,6 +40,7 @@ struct Arguments {
 enum Command {
     Run(run::Run),
     Recover(history::recover::Recover),
+    Upgrade(history::upgrade::Upgrade),
     Checkpoint(history::checkpoint::Checkpoint),
     Replay(history::replay::Replay),
     Fork(history::fork::Fork),
@@ -80,6 +81,7 @@ fn execute(command: Command) -> ExitCode {
     match command {
         Command::Run(command) => command.execute(),
         Command::Recover(command) => command.execute(),
+        Command::Upgrade(command) => command.execute(),
         Command::Checkpoint(command) => command.execute(),
         Command::Replay(command) => command.execute(),
         Command::Fork(command) => command.execute(),

@@ -157,7 +157,8 @@ impl Way {
             builder
         };
         let builder = self.hibernating.set_up(builder)?;
-        let mut world = builder.build_with(self.optimizer(name)?);
+        let built = builder.build_with(self.optimizer(name)?);
+        let mut world = built.map_err(|error| BadInput::new(format!("{name}: {error}")))?;
         if self.trace {
             world.observe(|event| eprintln!("{event}"));
         }

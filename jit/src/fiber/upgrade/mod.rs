@@ -17,6 +17,7 @@ mod functions;
 mod points;
 
 use pw_isa::{Constant, Program};
+use serde::{Deserialize, Serialize};
 
 use crate::code_space::{CodeSpace, LoadedProgram};
 use crate::value::Value;
@@ -27,7 +28,8 @@ use points::Points;
 pub(crate) use points::{Role, Source};
 
 /// What a variable or a global begins with that the old program does not have.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Initial {
     /// nil.
     Nil,
@@ -51,7 +53,8 @@ impl Initial {
 }
 
 /// What the author of a new program says about one of its functions.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct DeclaredFunction {
     /// The function in the old program.
     pub from: String,
@@ -67,7 +70,8 @@ pub struct DeclaredFunction {
 
 /// What the author of a new program says about how it follows from the old one. Nothing has to be said about what has the same name
 /// in both.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct DeclaredMap {
     /// Functions.
     pub functions: Vec<DeclaredFunction>,

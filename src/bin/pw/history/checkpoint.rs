@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use physics_world::source::BadInput;
 
-use super::{Keeping, bad, builder, recover};
+use super::{Keeping, Refused, bad, builder, recover};
 use crate::input;
 
 /// Write a checkpoint of the last state that a history knows, so that `pw recover` begins there. The world does not go
@@ -30,11 +29,11 @@ impl Checkpoint {
                 input::say(&format!("checkpoint of tick {ticks}\n"));
                 ExitCode::SUCCESS
             }
-            Err(bad) => input::refuse(&bad, false),
+            Err(refused) => refused.tell(false),
         }
     }
 
-    fn write(&self) -> Result<u64, BadInput> {
+    fn write(&self) -> Result<u64, Refused> {
         let mut world = builder(|call| input::say(&format!("{}\n", call.text())))
             .build()
             .map_err(|error| bad(&self.directory, error))?;

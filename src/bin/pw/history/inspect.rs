@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use physics_world::runtime::world::{Input, RecordedInput, RollbackReport};
 use physics_world::source::BadInput;
 use serde_json::json;
 
@@ -15,6 +16,7 @@ use crate::input;
 /// Examples:
 ///   pw inspect history
 ///   pw inspect --tick 100 --json history
+///   pw inspect --inputs history
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Inspect {
@@ -23,9 +25,51 @@ pub(crate) struct Inspect {
     /// The state after so many ticks; without this, the last.
     #[arg(long, value_name = "N")]
     tick: Option<u64>,
+    /// List all inputs, with their numbers and the ticks before which they took effect.
+    #[arg(long)]
+    inputs: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+/// Bytes of an input that are shown.
+const INPUT_SHOWN: usize = 120;
+
+/// An input in a few words.
+fn what(input: &Input) -> String {
+    let mut text = match input {
+        Input::Load { program } => format!("a program of {} bytes", program.len()),
+        Input::Spawn {
+            program, function, ..
+        } => format!("an actor that runs function {function} of program {program}"),
+        Input::Send { to, content, .. } => format!("to actor {to}: {}", content.text()),
+        Input::Ask { to, content } => format!("a question to actor {to}: {}", content.text()),
+        Input::Once {
+            session,
+            sequence,
+            to,
+            content,
+            ..
+        } => {
+            let content = content.text();
+            format!("number {sequence} of session {session}, to actor {to}: {content}")
+        }
+        other => format!("{other:?}"),
+    };
+    let shown = text.floor_char_boundary(INPUT_SHOWN);
+    text.truncate(shown);
+    text
+}
+
+fn rollback_json(of: &RollbackReport) -> serde_json::Value {
+    let conflicts: Vec<_> = of
+        .conflicts
+        .iter()
+        .map(|of| json!({"output": of.number, "actor": of.from.0, "was": of.was, "is": of.is}))
+        .collect();
+    json!({"number": of.number, "from": of.from, "to": of.to, "without": of.without, "withheld": of.withheld,
+        "new_outputs": of.new_outputs, "conflict_count": of.conflict_count, "conflicts": conflicts})
 }
 
 /// Actors that are listed as text.
@@ -66,8 +110,18 @@ impl Inspect {
                     "memory_bytes": actor.memory_bytes, "messages": actor.mailbox_messages}))
                 .collect();
             let tail = replay.tail().map(|tail| json!({"name": tail.name, "offset": tail.offset, "bytes": tail.bytes, "what": tail.what}));
-            let all = json!({"first_tick": first, "last_tick": last, "tick": tick, "checkpoints": checkpoints, "flaws": flaws,
-                "torn_tail": tail, "programs": world.code().len(), "state_bytes": state.size_bytes(), "actors": actors});
+            let rollbacks: Vec<_> = replay.rollbacks().iter().map(rollback_json).collect();
+            let mut all = json!({"first_tick": first, "last_tick": last, "tick": tick, "checkpoints": checkpoints, "flaws": flaws,
+                "torn_tail": tail, "programs": world.code().len(), "state_bytes": state.size_bytes(), "actors": actors,
+                "rollbacks": rollbacks});
+            if self.inputs {
+                let mut inputs = Vec::new();
+                let see = |of: &RecordedInput<'_>, left_out| {
+                    inputs.push(json!({"number": of.number, "tick": of.tick, "what": what(of.input), "left_out": left_out}));
+                };
+                replay.see_inputs(see).map_err(failed)?;
+                all["inputs"] = inputs.into();
+            }
             return Ok(format!("{all}\n"));
         }
         let mut out = format!(
@@ -95,6 +149,20 @@ impl Inspect {
                 "torn tail    {} at byte {}: {} bytes\n",
                 tail.name, tail.offset, tail.bytes
             );
+        }
+        for rollback in replay.rollbacks() {
+            out += &super::rollback::text(&rollback);
+        }
+        if self.inputs {
+            let see = |of: &RecordedInput<'_>, left_out| {
+                let left_out = if left_out { ", left out" } else { "" };
+                let (number, tick) = (of.number, of.tick);
+                out += &format!(
+                    "input        {number} at tick {tick}{left_out}: {}\n",
+                    what(of.input)
+                );
+            };
+            replay.see_inputs(see).map_err(failed)?;
         }
         out += &format!(
             "state        tick {tick}: {} actors, {} programs, {} ms, {} bytes\n",
