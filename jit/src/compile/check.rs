@@ -331,11 +331,10 @@ impl<'a> Checker<'a> {
                     offset,
                     ..
                 } => {
-                    if self.is_touch(*value, i32::from(*offset)) {
-                        return false;
-                    }
+                    let is_touch = self.is_touch(*value, i32::from(*offset));
                     let to = self.address(*to, i64::from(i32::from(*offset)));
-                    to != Some(state(offset_of!(NativeState<'_>, exits_left)))
+                    let is_elsewhere = is_touch && to.is_none();
+                    !is_elsewhere && to != Some(state(offset_of!(NativeState<'_>, exits_left)))
                 }
                 other => other.opcode().can_store() || other.opcode().is_call(),
             };

@@ -151,14 +151,19 @@ fn block_hash(kind: u8, place: u64, bytes: &[u8]) -> [u8; 32] {
 }
 
 /// The head of a block at a place in its file.
-pub(super) fn block_head(block: &Block, place: u64) -> Vec<u8> {
+///
+/// # Errors
+/// When the block is too large for its format.
+pub(super) fn block_head(block: &Block, place: u64) -> io::Result<Vec<u8>> {
+    let length = u32::try_from(block.bytes.len())
+        .map_err(|_| io::Error::other("an actor of more than 4 GiB"))?;
     let kind = block.kind as u8;
     let mut out = Writer::default();
     out.u8(kind);
-    out.u32(block.bytes.len() as u32);
+    out.u32(length);
     let hash = block_hash(kind, place, &block.bytes);
     out.bytes.extend_from_slice(&hash);
-    out.bytes
+    Ok(out.bytes)
 }
 
 /// Bytes before the content of a block.

@@ -67,18 +67,22 @@ impl Keeper {
             for parts in incoming {
                 let written = AssertUnwindSafe(|| {
                     let head = write(&*disk, settings, parts)?;
-                    let journal = retire(&*disk, settings, &mut kept, head)?;
-                    Ok((head, journal))
+                    Ok((head, retire(&*disk, settings, &mut kept, head)))
                 });
                 let done = catch_unwind(written)
                     .unwrap_or_else(|_| Err(io::Error::other("its thread panicked")));
                 let (published, changed) = &*told;
                 let mut published = published.lock().unwrap_or_else(PoisonError::into_inner);
                 match done {
-                    Ok((head, journal)) => {
+                    Ok((head, retired)) => {
                         published.newest = Some(head.ticks);
-                        published.journal = journal;
-                        published.error = None;
+                        published.error = match retired {
+                            Ok(journal) => {
+                                published.journal = journal;
+                                None
+                            }
+                            Err(error) => Some(format!("older ones cannot be removed: {error}")),
+                        };
                     }
                     Err(error) => published.error = Some(error.to_string()),
                 }
@@ -196,7 +200,7 @@ fn write(
                 block
             }
         };
-        let head = block_head(&block, offset);
+        let head = block_head(&block, offset)?;
         file.write_at(offset, &head)?;
         file.write_at(offset + head.len() as u64, &block.bytes)?;
         let before = offset;

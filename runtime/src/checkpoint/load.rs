@@ -166,62 +166,84 @@ pub(crate) struct Loaded {
 }
 
 /// Checkpoints that may stand on each other.
-const CHAIN_MAX: usize = 4_096;
+pub(crate) const CHAIN_MAX: usize = 4_096;
 
-/// Reads a checkpoint and those that it stands on, of which there may be so many.
-fn chain(disk: &dyn Disk, ticks: u64, most: usize) -> Result<Loaded, CheckpointFlaw> {
-    let name = name_of(ticks);
-    let flaw = |what: String| CheckpointFlaw {
-        name: name.clone(),
-        what,
-    };
-    let failed = |error: io::Error| flaw(error.to_string());
-    let file = disk.open(&name).map_err(failed)?;
-    let (head, mut blocks) = Blocks::open(&*file).map_err(failed)?;
-    if head.ticks != ticks {
-        return Err(flaw(format!("it is of tick {}", head.ticks)));
+fn flaw_of(ticks: u64, what: impl ToString) -> CheckpointFlaw {
+    CheckpointFlaw {
+        name: name_of(ticks),
+        what: what.to_string(),
     }
-    let (mut actors, mut files) = match head.base {
-        Some(base) if base >= ticks => return Err(flaw(format!("it stands on tick {base}"))),
-        Some(_) if most == 0 => return Err(flaw("it stands on too many".to_owned())),
-        Some(base) => {
-            let base = chain(disk, base, most - 1)?;
-            (base.actors, base.files)
-        }
-        None => Default::default(),
-    };
-    let mut info = CheckpointInfo {
-        name: name.clone(),
-        ticks,
-        base: head.base,
-        actors: 0,
-        gone: 0,
-        bytes: file.len().map_err(failed)? as usize,
-    };
-    actors.spare += info.bytes.saturating_mul(SPARE_WORDS);
-    let mut sections = Vec::new();
-    while let Some((kind, content)) = blocks.next().map_err(failed)? {
-        let added = actors.add(kind, content);
-        let count = added.map_err(|error| flaw(error.to_string()))?;
-        match kind {
-            BlockKind::Sections => sections = content.to_vec(),
-            BlockKind::Gone => info.gone += count as usize,
-            BlockKind::Actors | BlockKind::Paged => {
-                blocks.count(count);
-                info.actors += count as usize;
-            }
-            BlockKind::Pages | BlockKind::End => {}
-        }
+}
+
+/// The head of the checkpoint of a tick.
+fn head_of(disk: &dyn Disk, ticks: u64) -> Result<Head, CheckpointFlaw> {
+    let file = disk.open(&name_of(ticks));
+    let head = file.and_then(|file| Ok(Blocks::open(&*file)?.0));
+    match head.map_err(|error| flaw_of(ticks, error))? {
+        head if head.ticks != ticks => Err(flaw_of(ticks, format!("it is of tick {}", head.ticks))),
+        Head {
+            base: Some(base), ..
+        } if base >= ticks => Err(flaw_of(ticks, format!("it stands on tick {base}"))),
+        head => Ok(head),
     }
-    files.push(info);
-    Ok(Loaded {
+}
+
+/// Reads a checkpoint and those that it stands on.
+fn chain(disk: &dyn Disk, ticks: u64) -> Result<Loaded, CheckpointFlaw> {
+    let head = head_of(disk, ticks)?;
+    let mut heads = vec![head];
+    while let Some(base) = heads[heads.len() - 1].base {
+        if heads.len() == CHAIN_MAX {
+            return Err(flaw_of(ticks, "it stands on too many"));
+        }
+        heads.push(head_of(disk, base)?);
+    }
+    let mut loaded = Loaded {
         head,
-        sections,
-        actors,
+        sections: Vec::new(),
+        actors: SavedActors::default(),
         flaws: Vec::new(),
         unusable: Vec::new(),
-        files,
-    })
+        files: Vec::new(),
+    };
+    for head in heads.into_iter().rev() {
+        let added = loaded.add(disk, head);
+        added.map_err(|error| flaw_of(head.ticks, error))?;
+    }
+    Ok(loaded)
+}
+
+impl Loaded {
+    /// Adds what a file has to what those before it have.
+    fn add(&mut self, disk: &dyn Disk, head: Head) -> io::Result<()> {
+        let name = name_of(head.ticks);
+        let file = disk.open(&name)?;
+        let (_, mut blocks) = Blocks::open(&*file)?;
+        let mut info = CheckpointInfo {
+            name,
+            ticks: head.ticks,
+            base: head.base,
+            actors: 0,
+            gone: 0,
+            bytes: file.len()? as usize,
+        };
+        self.actors.spare += info.bytes.saturating_mul(SPARE_WORDS);
+        while let Some((kind, content)) = blocks.next()? {
+            let count = self.actors.add(kind, content);
+            let count = count.map_err(io::Error::other)?;
+            match kind {
+                BlockKind::Sections => self.sections = content.to_vec(),
+                BlockKind::Gone => info.gone += count as usize,
+                BlockKind::Actors | BlockKind::Paged => {
+                    blocks.count(count);
+                    info.actors += count as usize;
+                }
+                BlockKind::Pages | BlockKind::End => {}
+            }
+        }
+        self.files.push(info);
+        Ok(())
+    }
 }
 
 /// Reads the newest state of at most so many ticks. `is_of_course` says whether a checkpoint with this first record of the journal behind it is
@@ -237,7 +259,7 @@ pub(crate) fn load(
     })?;
     let (mut flaws, mut unusable) = (Vec::new(), Vec::new());
     for ticks in all.into_iter().rev().filter(|ticks| *ticks <= ticks_max) {
-        match chain(disk, ticks, CHAIN_MAX) {
+        match chain(disk, ticks) {
             Ok(loaded) if !is_of_course(loaded.head.journal) => {}
             Ok(loaded) => {
                 return Ok(Loaded {
@@ -271,7 +293,7 @@ pub(crate) fn heads_of(disk: &dyn Disk) -> std::io::Result<Vec<Head>> {
 pub(crate) fn infos(disk: &dyn Disk) -> (Vec<CheckpointInfo>, Vec<CheckpointFlaw>) {
     let (mut infos, mut flaws) = (Vec::new(), Vec::new());
     for ticks in names_of(disk).unwrap_or_default() {
-        match chain(disk, ticks, CHAIN_MAX) {
+        match chain(disk, ticks) {
             Ok(mut loaded) => infos.extend(loaded.files.pop()),
             Err(flaw) => flaws.push(flaw),
         }

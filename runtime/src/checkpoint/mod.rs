@@ -16,8 +16,8 @@ mod system;
 
 pub(crate) use file::{Block, BlockKind, Head, Part};
 pub(crate) use keeper::{Keeper, KeeperSettings, write_whole};
+pub(crate) use load::{CHAIN_MAX, Loaded, SavedActor, heads_of, infos, load, name_of, names_of};
 pub use load::{CheckpointFlaw, CheckpointInfo};
-pub(crate) use load::{Loaded, SavedActor, heads_of, infos, load, name_of, names_of};
 pub(crate) use sections::Sections;
 pub use sections::{
     SerializedActorState, SerializedCapabilityState, SerializedSystemState, SystemCheckpoint,

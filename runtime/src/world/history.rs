@@ -16,7 +16,7 @@ use super::World;
 use super::capture::Captured;
 use super::input::Input;
 use super::recovery::GAP_MAX;
-use crate::checkpoint::{Head, Keeper, KeeperSettings};
+use crate::checkpoint::{CHAIN_MAX, Head, Keeper, KeeperSettings};
 use crate::disk::Disk;
 use crate::host::{HostCallView, Output};
 use crate::journal::{Durability, Journal, JournalSettings, Position, Record};
@@ -326,7 +326,7 @@ impl World {
             can_be_increment
                 && *newest < tick
                 && *newest == kept.checkpoint
-                && kept.increments < kept.settings.increments
+                && kept.increments < kept.settings.increments.min(CHAIN_MAX as u64 - 1)
         });
         kept.begun = done + 1;
         kept.checkpoint = tick;

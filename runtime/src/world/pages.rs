@@ -31,6 +31,8 @@ const ROUNDS_MAX: u32 = 8;
 const TAKEN_MAX: usize = 4 << 20;
 /// Bytes of pages in a block.
 const BLOCK_BYTES: usize = 1 << 20;
+/// What looking at an actor costs, as bytes of pages.
+const LOOK_BYTES: usize = 256;
 /// Bytes that a block has room for besides pages.
 const ROOM_FOR_HEADS: usize = 16 << 10;
 
@@ -108,16 +110,20 @@ impl World {
             most.min(TAKEN_MAX)
         };
         let is_ready = loop {
-            let Some((id, cursor)) = paging.next(&marks.large) else {
-                if paging.found <= RESIDUE_BYTES || paging.round == ROUNDS_MAX {
+            let Some((id, mut cursor)) = paging.next(&marks.large) else {
+                let is_new = |(id, is_known): (&ActorId, &bool)| {
+                    let actor = self.actors.here(*id).filter(|_| !is_known);
+                    actor.is_some_and(|actor| actor.is_paged(paged_bytes))
+                };
+                // Without ticks in between nothing would be gained by another round.
+                let is_last = paging.round == ROUNDS_MAX || bytes_max == usize::MAX;
+                let is_little = paging.found <= RESIDUE_BYTES;
+                if is_last || is_little && !marks.large.iter().any(is_new) {
                     break true;
                 }
                 let actors = marks.large.keys();
-                let objects = actors.map(|id| {
-                    self.actors
-                        .here(*id)
-                        .map_or(0, |actor| actor.fiber.object_bytes())
-                });
+                let actors = actors.filter_map(|id| self.actors.here(*id));
+                let objects = actors.map(|actor| actor.fiber.object_bytes());
                 paging = paging.next_round(objects.sum());
                 continue;
             };
@@ -125,17 +131,18 @@ impl World {
                 paging.now = Some((id, cursor));
                 break false;
             }
+            left = left.saturating_sub(LOOK_BYTES);
             let is_known = marks.large.get(&id).copied().unwrap_or(false);
+            let has_begun = cursor != PageCursor::default();
             let actor = self.actors.here_mut(id);
-            let actor = actor.filter(|actor| actor.is_paged(paged_bytes));
             let actor = actor.filter(|actor| !is_known || actor.body.mark == 2 * marks.mark);
+            let actor = actor.filter(|actor| has_begun || actor.is_paged(paged_bytes));
             let Some(actor) = actor else {
                 paging.done = Some(id);
                 continue;
             };
-            let mut cursor = cursor;
-            let (taken, is_end) =
-                actor.take_pages(&mut cursor, is_known, left.min(BLOCK_BYTES), capture);
+            let block = left.clamp(1, BLOCK_BYTES);
+            let (taken, is_end) = actor.take_pages(&mut cursor, is_known, block, capture);
             left = left.saturating_sub(taken);
             paging.found += taken;
             if is_end {
@@ -175,6 +182,9 @@ impl World {
             *is_known = true;
             rests.varint(id.0);
             rests.blob(&actor.rest(&self.code));
+            if rests.bytes.len() > BLOCK_BYTES {
+                capture.block(BlockKind::Paged, std::mem::take(&mut rests.bytes));
+            }
             capture.actors += 1;
             actor.body.mark = 2 * marks.mark + 1;
             true

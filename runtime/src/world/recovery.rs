@@ -228,9 +228,8 @@ impl Repeated {
 impl World {
     /// Takes the newest checkpoint of a history, and applies all inputs after it.
     fn recover(&mut self, disk: &Arc<dyn Disk>) -> Result<Repeated, RecoveryError> {
-        let (mut loaded, journal, course) = load_course(&**disk, u64::MAX, u64::MAX)?;
+        let (loaded, journal, course) = self.take_newest(&**disk)?;
         let head = loaded.head;
-        self.take_loaded(&mut loaded)?;
         let suspect = self.marker.as_mut().and_then(|marker| {
             marker.begins_at(head.ticks);
             marker.suspect()
@@ -261,6 +260,33 @@ impl World {
             useless: journal.useless,
             unusable: loaded.unusable,
         })
+    }
+
+    /// Takes the newest state of a history that can be taken.
+    fn take_newest(&mut self, disk: &dyn Disk) -> Result<(Loaded, Survey, Course), RecoveryError> {
+        let (mut loaded, mut journal, mut course) = load_course(disk, u64::MAX, u64::MAX)?;
+        while let Err(error) = self.take_loaded(&mut loaded) {
+            // What is refused for what it holds may have been written by a defect: the one before it comes to the same state.
+            let refused = matches!(
+                error,
+                RecoveryError::State { .. } | RecoveryError::Contradiction(_)
+            );
+            let ticks = loaded.head.ticks;
+            let older = ticks.checked_sub(1).filter(|_| refused);
+            let older = older.and_then(|ticks| load_course(disk, ticks, u64::MAX).ok());
+            let Some(mut older) = older else {
+                return Err(error);
+            };
+            let (name, what) = (name_of(ticks), error.to_string());
+            let (mut flaws, mut unusable) = (loaded.flaws, loaded.unusable);
+            unusable.push(name.clone());
+            flaws.push(CheckpointFlaw { name, what });
+            flaws.append(&mut older.0.flaws);
+            unusable.append(&mut older.0.unusable);
+            (older.0.flaws, older.0.unusable) = (flaws, unusable);
+            (loaded, journal, course) = older;
+        }
+        Ok((loaded, journal, course))
     }
 
     /// Takes a state that was read, of which its actors are gone then.
@@ -352,5 +378,51 @@ impl World {
         let before = std::mem::replace(&mut self.history, History::Kept(Box::new(kept)));
         self.keep_marks();
         before.unreleased()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::write_whole;
+    use crate::disk::MemoryDisk;
+
+    const LOOP: &str = "
+func main()
+    .locals n
+    int n 0
+head: loop
+    add n n n
+    jump head
+";
+
+    fn keep(disk: &MemoryDisk) -> (World, Recovery) {
+        let kept = World::builder().keep(Arc::new(disk.clone()), HistorySettings::default());
+        kept.expect("there is a state that can be taken")
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_sound_but_holds_nonsense_is_passed_over() {
+        let disk = MemoryDisk::default();
+        let (mut world, _) = keep(&disk);
+        let program = pw_isa::text::parse(LOOP).expect("it assembles");
+        let program = world.load(pw_isa::verify::verify(program).expect("it verifies"));
+        world.spawn(program, &[]).expect("it takes nothing");
+        world.run_ticks(5);
+        world.checkpoint().expect("memory can be written");
+        world.run_ticks(5);
+        world.flush().expect("memory can be written");
+        let sound = world.to_checkpoint();
+        let mut nonsense = sound.clone();
+        for actor in nonsense.actor_states.values_mut() {
+            actor.bytes.truncate(actor.bytes.len() / 2);
+        }
+        let copy = disk.copy();
+        drop(world);
+        write_whole(&copy, &nonsense).expect("memory can be written");
+        let (world, recovery) = keep(&copy);
+        assert_eq!(recovery.checkpoint, Some(5));
+        assert_eq!(recovery.flaws.len(), 1, "{:?}", recovery.flaws);
+        assert!(world.to_checkpoint() == sound);
     }
 }

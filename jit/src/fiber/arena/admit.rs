@@ -126,6 +126,7 @@ impl Arena {
         match top {
             Some(top) if top <= words.len() && (1..=SMALL_WORDS).contains(&top) => {
                 words.truncate(top);
+                words.shrink_to_fit();
                 (arena.top, arena.end, arena.has_gaps) = (top, top, true);
             }
             // Nothing was ever made in it.

@@ -213,7 +213,12 @@ impl Arena {
     /// Sets a text buffer's bytes in use.
     pub(super) fn set_text_buffer_used(&mut self, buffer: u64, used: u32) {
         if buffer & OUTSIDE != 0 {
-            self.outside_mut(buffer).used = used;
+            let outside = self.outside_mut(buffer);
+            outside.used = used;
+            let (_, cards) = outside.writable();
+            if let Some(card) = cards.get_mut(used as usize / CARD_BYTES) {
+                *card = 1;
+            }
         } else {
             let index = (buffer / 8) as usize + 1;
             let (_, capacity) = halves(self.words[index]);

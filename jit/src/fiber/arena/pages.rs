@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use pw_isa::wire::{Decoded, Reader, Writer};
 
 use super::buffer::Outside;
+use super::object::OUTSIDE_WORDS_MIN;
 use super::{Arena, CARD_WORDS, SEGMENT_WORDS};
 
 /// The first byte of a run of words of the arena itself.
@@ -202,7 +203,8 @@ impl Outside {
 pub struct Pages {
     /// The words of the arena itself; those that were not given are 0.
     pub(super) words: Vec<u64>,
-    given: usize,
+    /// One bit a card: whether it was given.
+    given: Vec<u64>,
     /// The buffers outside, by slot.
     pub(super) buffers: BTreeMap<usize, PagedBuffer>,
 }
@@ -240,8 +242,7 @@ impl Pages {
 
     fn add_words(&mut self, input: &mut Reader<'_>, spare: &mut usize) -> Decoded<()> {
         let (first, bytes) = run(input)?;
-        let count = bytes.len() / 8;
-        self.given += count;
+        let end = first.saturating_add(bytes.len() / 8);
         if let Some(gap) = first.checked_sub(self.words.len()) {
             let Some(left) = spare.checked_sub(gap) else {
                 let known = self.words.len();
@@ -256,31 +257,41 @@ impl Pages {
         let (inside, behind) = bytes.split_at(bytes.len().min(known * 8));
         copy(&mut self.words[first..], inside);
         extend(&mut self.words, behind);
+        let cards = first / CARD_WORDS..end.div_ceil(CARD_WORDS);
+        if cards.end > self.given.len() * 64 {
+            self.given.resize(cards.end.div_ceil(64), 0);
+        }
+        cards.for_each(|card| self.given[card / 64] |= 1 << (card % 64));
         Ok(())
     }
 
     /// Whether what it takes in memory is proportional to what was given, in segments or as a block.
     pub(super) fn is_dense(&self, in_segments: bool) -> bool {
-        let words = match in_segments {
-            true => self.words.len().next_multiple_of(SEGMENT_WORDS),
-            false => 0,
+        let segments = self.words.len().div_ceil(SEGMENT_WORDS).max(1);
+        let words = if in_segments {
+            segments * SEGMENT_WORDS
+        } else {
+            0
         };
+        let given = self.given.iter().map(|cards| cards.count_ones() as usize);
+        let given = given.sum::<usize>() * CARD_WORDS;
         let slots = self
             .buffers
             .last_key_value()
             .map_or(0, |(slot, _)| slot + 1);
-        is_dense(words, self.given) && is_dense(slots, self.buffers.len() + 1)
+        is_dense(words, given) && is_dense(slots, self.buffers.len() + 1)
     }
 
     fn add_buffer(&mut self, input: &mut Reader<'_>) -> Decoded<()> {
-        let slot = number(input)?;
+        let slot = input.varint32()? as usize;
         let length = number(input)?;
         let is_text = input.flag()?;
         let (used, capacity) = (input.varint32()?, input.varint32()?);
         let (first, bytes) = run(input)?;
         let end = first.saturating_add(bytes.len() / 8);
         let ends_with_card = end == length || end.is_multiple_of(CARD_WORDS);
-        if end > length || !first.is_multiple_of(CARD_WORDS) || !ends_with_card {
+        let is_some = length >= OUTSIDE_WORDS_MIN && !bytes.is_empty();
+        if !is_some || end > length || !first.is_multiple_of(CARD_WORDS) || !ends_with_card {
             return Err(input.error(format!("words {first} to {end} of a buffer of {length}")));
         }
         let buffer = self.buffers.entry(slot).or_default();

@@ -25,6 +25,17 @@ pub(crate) struct AppendPlan {
     in_place: bool,
 }
 
+/// Whether a buffer with so many bytes in use may have a capacity: it at most doubles when it grows, and what it then holds stays.
+pub(crate) fn may_have_capacity(used: usize, capacity: u32) -> bool {
+    let most = (used as u64 * 2).min(cost::LENGTH_MAX);
+    capacity as usize >= used && u64::from(capacity) <= most
+}
+
+/// Whether a byte of UTF-8 is the first of a character.
+pub(crate) fn starts_character(byte: u8) -> bool {
+    byte as i8 >= -0x40
+}
+
 /// Where the bytes of a new text come from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Source<'a> {

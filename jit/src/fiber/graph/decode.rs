@@ -11,7 +11,7 @@ use pw_isa::{ErrorKind, Kind, cost};
 use super::{CONSTANT_TAG, ProgramTable};
 use crate::code_space::CodeSpace;
 use crate::fiber::arena::object::{Elements, ObjectKind, fits};
-use crate::fiber::arena::{Admission, Admitted, Arena, Pages};
+use crate::fiber::arena::{Admission, Admitted, Arena, Pages, may_have_capacity, starts_character};
 use crate::fiber::upgrade::{NewFunction, Source, Upgrade, refused_in};
 use crate::value::Value;
 
@@ -310,9 +310,7 @@ impl<'a> Decoder<'a> {
     fn make_text_buffer(&mut self, input: &mut Reader<'_>) -> Decoded<u64> {
         let capacity = input.varint32()?;
         let text = input.text()?;
-        // A buffer at most doubles when it grows, and what it then holds stays.
-        let room = (text.len() as u64 * 2).min(cost::LENGTH_MAX);
-        if u64::from(capacity) > room || (capacity as usize) < text.len() {
+        if !may_have_capacity(text.len(), capacity) {
             return Err(input.error(format!("a buffer of {capacity} for {} bytes", text.len())));
         }
         Ok(self.arena.new_text_buffer_of(text.as_bytes(), capacity))
@@ -541,9 +539,4 @@ impl<'a> Decoder<'a> {
             ))),
         }
     }
-}
-
-/// Whether a byte of UTF-8 is the first of a character.
-fn starts_character(byte: u8) -> bool {
-    byte as i8 >= -0x40
 }

@@ -4,7 +4,10 @@ use pw_isa::{ErrorKind, cost};
 
 use super::super::buffer::TEXT_BUFFER;
 use super::super::data::index_of;
-use super::super::object::{ENTRY_WORDS, Elements, OUTSIDE, ObjectKind, extra, halves, size_words};
+use super::super::object::{
+    ENTRY_WORDS, Elements, OUTSIDE, OUTSIDE_WORDS_MIN, ObjectKind, extra, halves, size_words,
+};
+use super::super::text::{may_have_capacity, starts_character};
 use super::{Admission, Checked};
 
 impl Admission<'_> {
@@ -16,8 +19,10 @@ impl Admission<'_> {
             let text = || format!("a {kind:?} of {words} words that is none");
             if is_right { Ok(()) } else { Err(text()) }
         };
+        right(header >> 8 & 0xff == 0)?;
         match kind {
-            ObjectKind::Pair | ObjectKind::Cell => Ok(()),
+            ObjectKind::Pair => right(header >> 48 == 0),
+            ObjectKind::Cell => right(header >> 32 == 0),
             ObjectKind::Closure => {
                 right(words == 2 + 2 * usize::from(extra(header)))?;
                 self.check_closure(index)
@@ -147,7 +152,9 @@ impl Admission<'_> {
         let kind = self.cover(index)?;
         let header = self.arena.words[index];
         let words = size_words(header);
-        if kind == ObjectKind::Buffer && extra(header) == flag && words >= 2 {
+        // Larger ones lie outside, which those rely on who move objects.
+        let is_one = kind == ObjectKind::Buffer && (2..2 + OUTSIDE_WORDS_MIN).contains(&words);
+        if is_one && extra(header) == flag {
             Ok(words - 2)
         } else {
             Err(format!("no buffer starts at word {index}"))
@@ -185,7 +192,7 @@ impl Admission<'_> {
         }
         let (used, capacity) = self.arena.text_buffer_state(buffer);
         let bytes = self.arena.buffer_bytes(buffer);
-        if used > capacity || capacity as usize > bytes.len() {
+        if !may_have_capacity(used as usize, capacity) || capacity as usize > bytes.len() {
             return Err(format!(
                 "{used} bytes in the buffer of a text, {capacity} fit"
             ));
@@ -202,18 +209,21 @@ impl Admission<'_> {
         texts.sort_unstable();
         let mut counted = (0, 0, 0);
         for (buffer, length, characters) in texts {
-            let text =
-                std::str::from_utf8(self.arena.text_buffer_bytes(buffer)).unwrap_or_default();
+            // It is UTF-8, which was looked at when it was admitted.
+            let text = self.arena.text_buffer_bytes(buffer);
             if counted.0 != buffer {
                 counted = (buffer, 0, 0);
             }
-            let Some(added) = text.get(counted.1..length as usize) else {
+            let end = length as usize;
+            let is_whole = text.get(end).is_none_or(|byte| starts_character(*byte));
+            let Some(added) = text.get(counted.1..end).filter(|_| is_whole) else {
                 return Err(format!(
                     "a text of {length} bytes in a buffer of {}",
                     text.len()
                 ));
             };
-            counted = (buffer, length as usize, counted.2 + added.chars().count());
+            let added = added.iter().filter(|byte| starts_character(**byte));
+            counted = (buffer, end, counted.2 + added.count());
             if counted.2 != characters as usize {
                 return Err(format!(
                     "a text of {characters} characters with {}",
