@@ -32,6 +32,9 @@ impl Decoder<'_> {
             .filter(|(_, made)| is_immutable(made.kind))
             .map(|(number, made)| (made.place, number))
             .collect();
+        if by_place.is_empty() {
+            return Ok(());
+        }
         let mut states = vec![NEW; self.made.len()];
         for start in 0..self.made.len() {
             let mut path = vec![start];
