@@ -237,7 +237,7 @@ impl World {
             return Err(RecoveryError::Contradiction(text));
         }
         while self.ticks() < ticks.min(ticks_max) {
-            self.tick();
+            self.repeat_tick()?;
         }
         if ticks > ticks_max {
             return Ok(false);
