@@ -89,6 +89,9 @@ pub enum RecoveryError {
     /// The journal would not tell how the world came to an older state.
     #[error("a world that keeps its history does not go back: recover, replay or fork it")]
     Kept,
+    /// An actor that hibernated cannot be read any more.
+    #[error("the world has lost an actor: {0}")]
+    Lost(String),
     /// The history has nothing of that tick.
     #[error("the history goes from tick {from} to tick {to}; tick {asked} is not in it")]
     NoSuchTick {

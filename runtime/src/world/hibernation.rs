@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::World;
 use crate::actor::ActorId;
+use crate::checkpoint::RecoveryError;
 use crate::hibernation::{HibernationError, HibernationStatistics};
 
 /// Actors that the hand looks at after a tick at most, and for each turn of the tick.
@@ -45,6 +46,12 @@ impl World {
     pub(super) fn ensure_whole(&self) -> Result<(), String> {
         let failure = self.actors.failure();
         failure.map_or(Ok(()), |error| Err(error.to_string()))
+    }
+
+    /// A tick that was done before. Whoever waits for a later one must know if there will be none.
+    pub(super) fn repeat_tick(&mut self) -> Result<(), RecoveryError> {
+        self.tick();
+        self.ensure_whole().map_err(RecoveryError::Lost)
     }
 
     /// A tick with so many turns is over.

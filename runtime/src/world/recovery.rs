@@ -326,7 +326,7 @@ impl World {
             return Err(RecoveryError::Contradiction(text));
         }
         while self.ticks() < ticks.min(ticks_max) {
-            self.tick();
+            self.repeat_tick()?;
         }
         Ok(ticks <= ticks_max)
     }

@@ -172,7 +172,7 @@ impl Replay {
     pub fn forward_from_here(&mut self, ticks: u64) -> Result<(), RecoveryError> {
         while self.tick() < ticks {
             self.enter_inputs()?;
-            self.world.tick();
+            self.world.repeat_tick()?;
         }
         Ok(())
     }
@@ -228,7 +228,7 @@ impl Replay {
             }
             let was_there = self.gas_of(actor).is_some();
             self.enter_inputs()?;
-            self.world.tick();
+            self.world.repeat_tick()?;
             let now = self.gas_of(actor);
             if now >= Some(gas) || (was_there && now.is_none()) {
                 break;
