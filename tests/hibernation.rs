@@ -491,11 +491,24 @@ fn an_actor_that_cannot_be_read_stops_its_world_which_can_be_recovered() {
     let mut other = histories::builder().build().unwrap();
     assert!(other.take_checkpoint(&world.to_checkpoint()).is_err());
     drop(world);
-    let mut world = kept(&history.copy(), &disk);
+    let after = history.copy();
+    let mut world = kept(&after, &disk);
     assert!(world.hibernation_error().is_none());
     let answer = world.ask(ActorId(first), &Datum::Int(1)).unwrap();
     // What was asked when it stopped is an input like all others.
     assert_eq!(answer, Datum::Int(9));
+    world.ask(ActorId(first), &Datum::Int(1)).unwrap();
+    drop(world);
+    // One that loses an actor while it is recovered does not wait for ticks that never come.
+    let disk = FaultyDisk::default();
+    let builder = sleepy(Arc::new(disk.clone()), at_once());
+    let print = HostFunction::output("print", |_| {}).needing("io-console");
+    disk.fail_reads();
+    let again = builder
+        .host(print)
+        .keep(Arc::new(after.copy()), histories::settings());
+    let refused = again.unwrap_err().to_string();
+    assert!(refused.contains("a bad sector"), "{refused}");
 }
 
 #[test]

@@ -487,3 +487,63 @@ fn a_world_that_has_begun_or_lacks_a_function_cannot_take_over_a_history() {
         .unwrap_err();
     assert!(matches!(error, RecoveryError::NoFunction(_)));
 }
+
+#[test]
+fn an_output_function_that_is_slow_holds_up_no_answer_and_outputs_keep_their_order() {
+    let disk = MemoryDisk::default();
+    let (gate, printed) = (Arc::new(Mutex::new(())), Arc::new(Mutex::new(Vec::new())));
+    let (waits, told) = (Arc::clone(&gate), Arc::clone(&printed));
+    let print = HostFunction::output("print", move |call| {
+        drop(waits.lock().unwrap());
+        told.lock().unwrap().push(call.number());
+    });
+    let builder = builder().host(print.needing("io-console"));
+    let (mut world, _) = builder.keep(Arc::new(disk.clone()), settings()).unwrap();
+    let program = load(&mut world, COUNTER);
+    let counter = world.spawn(program, &[]).unwrap();
+    let closed = gate.lock().unwrap();
+    for number in 1..=5 {
+        // Each prints before it answers.
+        world.ask(counter, &Datum::Int(number)).unwrap();
+    }
+    assert!(printed.lock().unwrap().is_empty());
+    // What has not left leaves again: nobody has said that it has.
+    let copy = disk.copy();
+    drop(closed);
+    world.flush().unwrap();
+    assert_eq!(*printed.lock().unwrap(), [1, 2, 3, 4, 5]);
+    drop(world);
+    let print = HostFunction::output("print", |_| {}).needing("io-console");
+    let again = histories::builder().host(print);
+    let (_, recovery) = again.keep(Arc::new(copy), settings()).unwrap();
+    assert_eq!(recovery.outputs, 5);
+    let print = HostFunction::output("print", |_| {}).needing("io-console");
+    let again = histories::builder().host(print);
+    let (_, recovery) = again.keep(Arc::new(disk), settings()).unwrap();
+    assert_eq!(recovery.outputs, 0);
+}
+
+#[test]
+fn what_no_history_can_hold_is_refused_before_it_takes_effect() {
+    use physics_world::runtime::world::Input;
+    let (mut world, _) = keep(&MemoryDisk::default());
+    let program = load(&mut world, COUNTER);
+    let counter = world.spawn(program, &[]).unwrap();
+    // Nobody touches these bytes.
+    let content = || Datum::Bytes(vec![0; 600 << 20]);
+    let send = Input::Send {
+        to: counter,
+        content: content(),
+        priority: 4,
+    };
+    let text = world.apply(send).unwrap_err().to_string();
+    assert!(text.contains("are the most that a history takes"), "{text}");
+    let handle = world.handle();
+    let serving = served(world);
+    let error = handle.ask_blocking(counter, content()).unwrap_err();
+    assert!(error.to_string().contains("are the most"), "{error}");
+    handle.stop();
+    let mut world = serving.join().unwrap();
+    world.flush().unwrap();
+    assert_eq!(world.history_error(), None);
+}

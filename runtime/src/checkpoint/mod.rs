@@ -86,6 +86,9 @@ pub enum RecoveryError {
     /// The history cannot be taken back so, for this reason.
     #[error("no rollback: {0}")]
     NoRollback(String),
+    /// A rollback leaves nothing out, and goes to the state that there is.
+    #[error("no rollback: no input is to be left out, and nothing came after that tick")]
+    NothingToLeaveOut,
     /// The journal would not tell how the world came to an older state.
     #[error("a world that keeps its history does not go back: recover, replay or fork it")]
     Kept,

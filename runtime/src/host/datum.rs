@@ -54,6 +54,22 @@ pub enum Datum {
     Opaque(Parcel),
 }
 
+impl Datum {
+    /// About how many bytes it takes when it is written.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let pair = |(a, b): &(Datum, Datum)| a.size_bytes() + b.size_bytes();
+        8 + match self {
+            Datum::Symbol(text) | Datum::String(text) => text.len(),
+            Datum::Bytes(bytes) => bytes.len(),
+            Datum::List(all) | Datum::Vector(all) => all.iter().map(Datum::size_bytes).sum(),
+            Datum::Pair(both) => pair(both),
+            Datum::Map(all) => all.iter().map(pair).sum(),
+            Datum::Error { message, .. } => message.len(),
+            _ => 0,
+        }
+    }
+}
+
 impl From<i64> for Datum {
     fn from(value: i64) -> Datum {
         Datum::Int(value)

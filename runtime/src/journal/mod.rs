@@ -8,9 +8,11 @@
 //! | `batch` | the format of batches and segments |
 //! | `reading` | reading segments: where the journal ends, and whether it is damaged |
 //! | `writer` | the thread that writes |
+//! | `releases` | the thread that lets outputs leave |
 
 mod batch;
 mod reading;
+mod releases;
 mod writer;
 
 use pw_isa::wire::Decoded;
@@ -21,7 +23,7 @@ use crate::portable::{Out, Portable, Shared, portable, read_with};
 use crate::world::{Input, Rolled};
 pub use reading::{JournalError, JournalTail};
 pub(crate) use reading::{Position, Records, Survey, survey};
-pub(crate) use writer::{Journal, JournalSettings};
+pub(crate) use writer::{Journal, JournalSettings, Leaves, RECORD_BYTES_MAX};
 
 /// When what is written counts as written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

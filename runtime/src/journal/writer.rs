@@ -1,17 +1,21 @@
 //! The thread that writes a journal.
 //!
 //! The world hands over records, and what is to happen once all records before it are durable. The thread takes whatever
-//! has come, writes it as one batch, makes it durable, and lets happen what waited for it.
+//! has come, writes it as one batch, makes it durable, and lets happen what waited for it; outputs it hands on to a thread of their own
+//! (`releases`).
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::batch::{BatchHead, Records, batch, segment_first, segment_head, segment_name};
+use super::batch::{
+    BATCH_BYTES_MAX, BatchHead, Records, batch, segment_first, segment_head, segment_name,
+};
+use super::releases::{self, Releases, Then};
 use super::{Durability, Position};
 use crate::disk::{Disk, DiskFile};
 
@@ -26,6 +30,9 @@ const LOOK: Duration = Duration::from_millis(1);
 const LOOKS: u32 = 20;
 /// Bytes of records beyond which a batch ends, unless segments have fewer.
 const BATCH_BYTES: usize = 4 << 20;
+
+/// The most bytes that a record may have: a batch has room for it and what came before it.
+pub(crate) const RECORD_BYTES_MAX: usize = BATCH_BYTES_MAX - 2 * BATCH_BYTES;
 
 /// How a journal is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,22 +52,32 @@ impl Default for JournalSettings {
     }
 }
 
-/// Something that happens when all records before it are durable.
-type Then = Box<dyn FnOnce() + Send>;
+/// When something happens for which records have to be durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Leaves {
+    /// As soon as they are.
+    AtOnce,
+    /// It is the output with this number, and leaves behind all before it.
+    Output(u64),
+    /// When all outputs before it have left.
+    BehindOutputs,
+}
 
 /// What the world hands over.
-enum Item {
+pub(super) enum Item {
     Records(Records),
-    /// What happens, and how many outputs have left the world when it has happened, if it is an output.
-    Then(Then, Option<u64>),
+    /// What happens, and when.
+    Then(Then, Leaves),
+    /// Outputs have left.
+    Left,
     /// Segments that hold only records before this one are not needed any more.
     Trim(u64),
 }
 
 /// What is shared with the thread.
 #[derive(Default)]
-struct Queue {
-    items: VecDeque<Item>,
+pub(super) struct Queue {
+    pub(super) items: VecDeque<Item>,
     /// Bytes of the records in it.
     bytes: usize,
     /// Whether nothing more will come.
@@ -68,26 +85,32 @@ struct Queue {
     /// Whether the thread sleeps until it is woken.
     is_asleep: bool,
     /// Whether there is something that the thread has not done.
-    is_busy: bool,
+    pub(super) is_busy: bool,
+    /// What is on its way out.
+    pub(super) releases: Releases,
     /// The number of the first record that is not written.
     written: u64,
     /// Why the thread has given up.
-    error: Option<String>,
+    pub(super) error: Option<String>,
 }
 
 #[derive(Default)]
-struct Shared {
+pub(super) struct Shared {
     queue: Mutex<Queue>,
     /// Something has come.
-    came: Condvar,
-    /// The thread has taken or done something.
-    went: Condvar,
+    pub(super) came: Condvar,
+    /// A thread has taken or done something.
+    pub(super) went: Condvar,
+    /// Something is to leave.
+    pub(super) leaves: Condvar,
+    /// Outputs that have left the world.
+    pub(super) released: AtomicU64,
     /// Whether the thread has given up: looked at without the lock.
     has_failed: AtomicBool,
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Queue> {
         // With the lock held only parts of the queue are moved.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -113,7 +136,8 @@ impl Drop for Farewell {
 /// A journal that is written.
 pub(crate) struct Journal {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    /// The thread that writes, and the one that lets outputs leave.
+    threads: Option<[JoinHandle<()>; 2]>,
     /// The number of the next record.
     next: u64,
     /// Records that the thread does not have yet: handing over costs more than a record.
@@ -158,6 +182,7 @@ impl Journal {
         }
         let shared = Arc::<Shared>::default();
         shared.lock().written = end.next;
+        shared.released.store(released, Ordering::Relaxed);
         let mut writer = Writer {
             disk,
             settings,
@@ -165,18 +190,23 @@ impl Journal {
             offset: end.offset,
             next: end.next,
             durable: end.next,
-            released,
             told: (end.next, released),
             shared: Arc::clone(&shared),
         };
-        let builder = std::thread::Builder::new().name("pw journal".to_owned());
-        let thread = builder.spawn(move || {
+        let outputs = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("pw outputs".to_owned());
+        let outputs = thread.spawn(move || releases::run(&outputs))?;
+        let thread = std::thread::Builder::new().name("pw journal".to_owned());
+        let writer = thread.spawn(move || {
             let _at_end = Farewell(Arc::clone(&writer.shared));
             writer.run();
-        })?;
+        });
+        if writer.is_err() {
+            releases::close(&shared);
+        }
         Ok(Journal {
             shared,
-            thread: Some(thread),
+            threads: Some([writer?, outputs]),
             next: end.next,
             kept: Records::default(),
         })
@@ -187,8 +217,15 @@ impl Journal {
         self.next
     }
 
-    /// Adds a record. It is written when it is handed over, or when there are many.
+    /// Adds a record. It is written when it is handed over, or when there are many. One that no batch can hold is the end of the
+    /// journal.
     pub(crate) fn add(&mut self, record: &[u8]) {
+        if record.len() > RECORD_BYTES_MAX {
+            let length = record.len();
+            return self.fail(&format!(
+                "an input of {length} bytes, where {RECORD_BYTES_MAX} are the most"
+            ));
+        }
         self.next += 1;
         self.kept.add(record);
         if self.kept.bytes.bytes.len() >= KEPT_BYTES {
@@ -212,16 +249,15 @@ impl Journal {
         self.put(queue, Item::Records(records));
     }
 
-    /// Has something happen when all records so far are durable, in the order in which this is called; never, if the disk fails.
-    /// `released` is the number of an output that has left the world then.
-    pub(crate) fn then(&mut self, released: Option<u64>, what: impl FnOnce() + Send + 'static) {
+    /// Has something happen when all records so far are durable; never, if the disk fails.
+    pub(crate) fn then(&mut self, when: Leaves, what: impl FnOnce() + Send + 'static) {
         self.hand_over();
         let mut queue = self.shared.lock();
-        while queue.items.len() > ITEMS_MAX && queue.error.is_none() {
+        while queue.items.len() + queue.releases.len() > ITEMS_MAX && queue.error.is_none() {
             let waited = self.shared.went.wait(queue);
             queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        self.put(queue, Item::Then(Box::new(what), released));
+        self.put(queue, Item::Then(Box::new(what), when));
     }
 
     /// Records before this one are not needed any more.
@@ -279,7 +315,7 @@ impl Journal {
         self.hand_over();
         self.shared.came.notify_one();
         let mut queue = self.shared.lock();
-        while queue.is_busy && queue.error.is_none() {
+        while (queue.is_busy || !queue.releases.is_idle()) && queue.error.is_none() {
             let waited = self.shared.went.wait(queue);
             queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
@@ -291,9 +327,12 @@ impl Drop for Journal {
         self.hand_over();
         self.shared.lock().is_closed = true;
         self.shared.came.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been reported where it happened.
-            let _ = thread.join();
+        if let Some([writer, outputs]) = self.threads.take() {
+            // A panic of a thread has been reported where it happened.
+            let _ = writer.join();
+            // What was handed over to leave is durable.
+            releases::close(&self.shared);
+            let _ = outputs.join();
         }
     }
 }
@@ -333,8 +372,6 @@ struct Writer {
     next: u64,
     /// The number of the first record that is not durable.
     durable: u64,
-    /// Outputs that have left the world.
-    released: u64,
     /// What the last batch said of the two.
     told: (u64, u64),
     shared: Arc<Shared>,
@@ -370,7 +407,7 @@ impl Writer {
         let mut queue = self.shared.lock();
         let mut looks = 0;
         while queue.items.is_empty() {
-            if queue.is_closed {
+            if queue.is_closed && queue.releases.is_idle() {
                 return None;
             }
             if looks < LOOKS {
@@ -404,6 +441,7 @@ impl Writer {
                         self.batch(std::mem::take(&mut records))?;
                     }
                 }
+                Item::Left => {}
                 other => rest.push(other),
             }
         }
@@ -423,16 +461,24 @@ impl Writer {
         let mut trim = None;
         for item in rest {
             match item {
-                Item::Then(then, released) => {
-                    then();
-                    self.released = self.released.max(released.unwrap_or(0));
+                Item::Then(then, Leaves::AtOnce) => then(),
+                Item::Then(then, when) => {
+                    let output = match when {
+                        Leaves::Output(output) => Some(output),
+                        Leaves::AtOnce | Leaves::BehindOutputs => None,
+                    };
+                    self.shared.lock().releases.add(then, output);
+                    self.shared.leaves.notify_one();
                 }
                 Item::Trim(before) => trim = Some(before),
-                Item::Records(_) => unreachable!("records are written"),
+                Item::Left | Item::Records(_) => unreachable!("records are written"),
             }
         }
-        let is_idle = self.shared.lock().items.is_empty();
-        if is_idle && self.file.is_some() && self.told != (self.durable, self.released) {
+        let queue = self.shared.lock();
+        // When all has left the thread hears of it.
+        let is_idle = queue.items.is_empty() && queue.releases.is_idle();
+        drop(queue);
+        if is_idle && self.file.is_some() && self.told != (self.durable, self.released()) {
             // So that damage of the last records can be told from a torn tail, and outputs leave once.
             self.batch(Records::default())?;
         }
@@ -442,7 +488,13 @@ impl Writer {
         }
     }
 
+    /// Outputs that have left the world.
+    fn released(&self) -> u64 {
+        self.shared.released.load(Ordering::Relaxed)
+    }
+
     fn batch(&mut self, records: Records) -> io::Result<()> {
+        let released = self.released();
         if self.file.is_none() || self.offset > self.settings.segment_bytes {
             self.begin_segment()?;
         }
@@ -453,7 +505,7 @@ impl Writer {
                 Durability::Sync => self.durable,
                 Durability::Memory | Durability::Async => 0,
             },
-            released: self.released,
+            released,
             count: records.count,
         };
         let bytes = batch(head, &records.bytes.bytes);
@@ -463,7 +515,7 @@ impl Writer {
         file.write_at(self.offset, &bytes)?;
         self.offset += bytes.len() as u64;
         self.next += u64::from(records.count);
-        self.told = (self.durable, self.released);
+        self.told = (self.durable, released);
         Ok(())
     }
 
@@ -500,5 +552,23 @@ impl Writer {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::MemoryDisk;
+
+    #[test]
+    fn a_record_that_no_batch_can_hold_ends_the_journal_and_says_so() {
+        let disk = Arc::new(MemoryDisk::default());
+        let mut journal = Journal::begin(disk, 0).expect("memory");
+        journal.add(&[1]);
+        // Nobody looks at the bytes.
+        journal.add(&vec![0; RECORD_BYTES_MAX + 1]);
+        let error = journal.error().expect("it is too long");
+        assert!(error.contains("are the most"), "{error}");
+        assert!(journal.has_failed() && journal.next() == 1);
     }
 }

@@ -19,7 +19,7 @@ use super::recovery::GAP_MAX;
 use crate::checkpoint::{CHAIN_MAX, Head, Keeper, KeeperSettings};
 use crate::disk::Disk;
 use crate::host::{HostCallView, Output};
-use crate::journal::{Durability, Journal, JournalSettings, Position, Record};
+use crate::journal::{Durability, Journal, JournalSettings, Leaves, Position, Record};
 use crate::portable::{Out, Portable};
 
 /// How a history is kept.
@@ -193,8 +193,8 @@ impl Kept {
         })
     }
 
-    /// The history is not kept any more: where it was, and how.
-    pub(super) fn give_up(self) -> (Arc<dyn Disk>, HistorySettings) {
+    /// Where the history is, and how it is kept.
+    pub(super) fn place(&self) -> (Arc<dyn Disk>, HistorySettings) {
         (Arc::clone(&self.disk), self.settings)
     }
 
@@ -247,8 +247,7 @@ impl World {
     }
 
     /// Lets something leave the world, once its cause is in the journal; never, when the world only repeats what it did.
-    /// `released` is the number of an output.
-    pub(super) fn leave(&mut self, released: Option<u64>, what: impl FnOnce() + Send + 'static) {
+    pub(super) fn leave(&mut self, when: Leaves, what: impl FnOnce() + Send + 'static) {
         if self.has_lost_actors() {
             return;
         }
@@ -260,7 +259,7 @@ impl World {
                     let ticks = kept.ticks;
                     kept.add_horizon(&self.code, ticks);
                 }
-                kept.journal.then(released, what);
+                kept.journal.then(when, what);
             }
         }
     }
@@ -361,9 +360,11 @@ impl World {
     fn capture(&mut self, bytes_max: usize) {
         match self.go_on_capturing(bytes_max) {
             Captured::Ready => self.mark_checkpoint(),
-            // What stands behind a checkpoint must not be less durable than the checkpoint: its end comes when that is so. If nobody
-            // takes it, the keeper says why it has given up.
-            Captured::All(end, to) => self.leave(None, move || drop(to.send(end))),
+            // What stands behind a checkpoint must not be less durable than the checkpoint, and what it has said has left: its end comes
+            // when that is so. If nobody takes it, the keeper says why it has given up.
+            Captured::All(end, to) => {
+                self.leave(Leaves::BehindOutputs, move || drop(to.send(end)));
+            }
             Captured::Nothing | Captured::Some | Captured::Lost => {}
         }
     }
@@ -408,13 +409,29 @@ impl World {
         error.map_or(Ok(()), |error| Err(format!("the checkpoint: {error}")))
     }
 
+    /// Waits until the cause of what has happened so far is durable, though not until outputs have left.
+    pub(super) fn confirm(&mut self) -> Result<(), String> {
+        if !self.keeps_history() {
+            return Ok(());
+        }
+        let (confirms, confirmed) = std::sync::mpsc::sync_channel(1);
+        self.leave(Leaves::AtOnce, move || {
+            // The other end is here until it has come.
+            let _ = confirms.send(());
+        });
+        confirmed.recv().map_err(|_| {
+            let error = self.history_error();
+            format!("the journal: {}", error.unwrap_or_default())
+        })
+    }
+
     /// Waits until all that has entered the world so far is durable, and what leaves because of it has left.
     ///
     /// # Errors
     /// Why the history cannot be kept any more.
     pub fn flush(&mut self) -> Result<(), String> {
         self.ensure_whole()?;
-        self.leave(None, || {});
+        self.leave(Leaves::AtOnce, || {});
         let History::Kept(kept) = &mut self.history else {
             return Ok(());
         };

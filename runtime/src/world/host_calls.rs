@@ -14,6 +14,7 @@ use super::inbox::Inbox;
 use super::outside::Arrival;
 use crate::actor::{ActorId, Answered, Due, Status, Wait};
 use crate::host::{HostCallView, HostError, HostRequest, HostResult, Output};
+use crate::journal::Leaves;
 
 /// Calls whose answer has not come.
 #[derive(Debug, Default)]
@@ -103,7 +104,7 @@ impl World {
     pub(super) fn release(&mut self, output: Output) {
         let (hosts, code) = (Arc::clone(&self.hosts), Arc::clone(&self.code));
         let number = output.number;
-        self.leave(Some(number), move || {
+        self.leave(Leaves::Output(number), move || {
             if let Some(function) = hosts.get(&output.request.function) {
                 function.release(&code, &output);
             }
@@ -199,7 +200,7 @@ impl World {
                 course: self.outside.calls.course,
                 is_over: false,
             };
-            self.leave(None, move || {
+            self.leave(Leaves::AtOnce, move || {
                 let thread = std::thread::Builder::new().name("pw host call".to_owned());
                 // Without a thread the answer says that there was none.
                 let _ = thread.spawn(move || answers.answer(question()));

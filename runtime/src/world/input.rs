@@ -4,11 +4,12 @@
 use pw_jit::Limits;
 use pw_jit::fiber::upgrade::DeclaredMap;
 
-use super::outside::Reply;
+use super::outside::{AskError, Reply};
 use super::{Pace, ProgramId, World};
 use crate::actor::ActorId;
 use crate::host::{Datum, HostResult};
 use crate::inspect::Intervention;
+use crate::journal::{Leaves, RECORD_BYTES_MAX};
 use crate::message::AdvancedMessagePattern;
 use crate::portable::portable;
 use crate::quota::Quota;
@@ -175,6 +176,9 @@ portable!(enum Input {
 #[error("{0}")]
 pub struct InputError(String);
 
+/// The most bytes of texts and numbers that something may say in a world that keeps its history: the record with it is hardly larger.
+const CONTENT_BYTES_MAX: usize = RECORD_BYTES_MAX / 2;
+
 fn refused(error: impl ToString) -> InputError {
     InputError(error.to_string())
 }
@@ -190,6 +194,13 @@ impl World {
 
     /// Has an input take effect; who waits for what comes of it gets that.
     pub(super) fn take_up(&mut self, input: Input, reply: Option<Reply>) -> Result<(), InputError> {
+        if let Err(error) = self.fits(&input) {
+            if let Some(reply) = reply {
+                // Who asked may not wait any more.
+                drop(reply.send(Err(AskError::Refused(error.0.clone()))));
+            }
+            return Err(error);
+        }
         match input {
             Input::Load { program } => {
                 let program = pw_isa::codec::decode(&program).map_err(refused)?;
@@ -255,7 +266,7 @@ impl World {
                 let session = self.open_session();
                 if let Some(reply) = reply {
                     let session = Datum::Int(session as i64);
-                    self.leave(None, move || drop(reply.send(Ok(session))));
+                    self.leave(Leaves::AtOnce, move || drop(reply.send(Ok(session))));
                 }
             }
             Input::Once {
@@ -271,6 +282,23 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// What an input says fits into a record of the journal, if the world keeps its history.
+    fn fits(&self, input: &Input) -> Result<(), InputError> {
+        let content = match input {
+            Input::Send { content, .. } | Input::Ask { content, .. } => content,
+            Input::Once { content, .. } => content,
+            Input::Publish { payload, .. } => payload,
+            _ => return Ok(()),
+        };
+        if !self.keeps_history() || content.size_bytes() <= CONTENT_BYTES_MAX {
+            return Ok(());
+        }
+        Err(InputError(format!(
+            "{} bytes, where {CONTENT_BYTES_MAX} are the most that a history takes",
+            content.size_bytes()
+        )))
     }
 
     /// A program has this number.

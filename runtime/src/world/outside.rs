@@ -15,6 +15,7 @@ use super::sessions::Sessions;
 use crate::actor::{ActorId, Answered};
 use crate::host::{Datum, HostResult};
 use crate::inspect::Intervention;
+use crate::journal::Leaves;
 use crate::message::{Message, PRIORITY_DEFAULT, RequestId};
 use crate::portable::{Portable, Shared, bytes_of, read_with};
 use crate::schedule::SchedulingPolicy;
@@ -320,7 +321,7 @@ impl World {
             if let Some(answer) = question.and_then(|question| question.answer.take()) {
                 self.outside.questions.remove(&request);
                 // The answer leaves the world.
-                self.flush().map_err(AskError::NotKept)?;
+                self.confirm().map_err(AskError::NotKept)?;
                 return self.answer_datum(answer);
             }
             if !self.advance() {
@@ -347,7 +348,7 @@ impl World {
             Some(reply) => {
                 let answer = self.answer_datum(answer);
                 // Who asked may not wait any more.
-                self.leave(None, move || drop(reply.send(answer)));
+                self.leave(Leaves::AtOnce, move || drop(reply.send(answer)));
             }
             None => {
                 question.answer = Some(answer);

@@ -39,19 +39,6 @@ impl RecordedInput<'_> {
             _ => None,
         }
     }
-
-    /// The actor that it is about, if it is about one.
-    pub fn actor(&self) -> Option<ActorId> {
-        match self.input {
-            Input::Send { to, .. } | Input::Ask { to, .. } | Input::Once { to, .. } => Some(*to),
-            Input::Dispatch { to, .. } | Input::Grant { to, .. } => Some(*to),
-            Input::Limits { actor, .. } | Input::Quota { actor, .. } => Some(*actor),
-            Input::HostAnswer { actor, .. } => Some(*actor),
-            Input::Kill(actor) | Input::TakeEnd(actor) => Some(*actor),
-            Input::Revoke { of, .. } => Some(*of),
-            _ => None,
-        }
-    }
 }
 
 /// What a rollback has done.
@@ -120,43 +107,46 @@ impl World {
         disk: Arc<dyn Disk>,
         settings: HistorySettings,
         to: Option<u64>,
-        leave_out: impl FnMut(&RecordedInput<'_>) -> bool,
+        mut leave_out: impl FnMut(&RecordedInput<'_>) -> bool,
     ) -> Result<(Recovery, RollbackReport), RecoveryError> {
         self.take_history_up(&*disk)?;
-        self.roll_back_in(disk, settings, to, leave_out)
+        let from = find_first(&disk, to, &mut leave_out)?;
+        self.roll_back_in(disk, settings, from)
     }
 
     /// Goes back to the state after `to` ticks, or to where it is needed, and does all inputs since again without those that `leave_out` names. Who waits for
     /// an answer learns that there will be none.
     ///
     /// # Errors
-    /// Why that cannot be; then nothing has changed in the history, but the world should not be used any more: it can be recovered.
+    /// Why that cannot be. When nothing is to be left out, or it cannot be left out, the world goes on; after another error it can be recovered from
+    /// its history, in which nothing has changed.
     pub fn roll_back(
         &mut self,
         to: Option<u64>,
-        leave_out: impl FnMut(&RecordedInput<'_>) -> bool,
+        mut leave_out: impl FnMut(&RecordedInput<'_>) -> bool,
     ) -> Result<(Recovery, RollbackReport), RecoveryError> {
         if let Some(reason) = self.broken() {
             return Err(no_rollback(reason));
         }
         self.flush().map_err(no_rollback)?;
-        let History::Kept(kept) = mem::take(&mut self.history) else {
+        let History::Kept(kept) = &self.history else {
             return Err(no_rollback("the world keeps no history"));
         };
+        let (disk, settings) = kept.place();
+        let from = find_first(&disk, to, &mut leave_out)?;
+        // The end of the journal is written before it is read, and nothing is captured any more.
         self.marks = None;
-        let (disk, settings) = kept.give_up();
+        self.history = History::Nothing;
         self.outside.calls.give_up();
-        self.roll_back_in(disk, settings, to, leave_out)
+        self.roll_back_in(disk, settings, from)
     }
 
     fn roll_back_in(
         &mut self,
         disk: Arc<dyn Disk>,
         settings: HistorySettings,
-        to: Option<u64>,
-        mut leave_out: impl FnMut(&RecordedInput<'_>) -> bool,
+        from: First,
     ) -> Result<(Recovery, RollbackReport), RecoveryError> {
-        let from = find_first(&disk, to, &mut leave_out)?;
         let (mut loaded, journal, course) = load_course(&*disk, u64::MAX, from.record)?;
         let released = journal.released.max(loaded.head.outputs);
         self.history = History::repeated(released, Vec::new());
@@ -319,9 +309,7 @@ fn find_first(
     let record = begin.into_iter().chain(without.first().copied()).min();
     match record {
         Some(record) => Ok(First { record, without }),
-        None => Err(no_rollback(
-            "no input is to be left out, and nothing came after that tick",
-        )),
+        None => Err(RecoveryError::NothingToLeaveOut),
     }
 }
 

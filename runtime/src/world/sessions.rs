@@ -10,6 +10,7 @@ use super::outside::{Arrival, Handle, Reply};
 use super::{AskError, Input, World};
 use crate::actor::{ActorId, Answered};
 use crate::host::Datum;
+use crate::journal::Leaves;
 use crate::message::{PRIORITY_DEFAULT, RequestId};
 use crate::portable::portable;
 
@@ -216,7 +217,7 @@ impl World {
         if let Some(reply) = reply {
             let answer = self.answer_datum(answer);
             // Who asked may not wait any more.
-            self.leave(None, move || drop(reply.send(answer)));
+            self.leave(Leaves::AtOnce, move || drop(reply.send(answer)));
         }
     }
 }
