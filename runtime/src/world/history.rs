@@ -420,6 +420,10 @@ impl World {
             let _ = confirms.send(());
         });
         confirmed.recv().map_err(|_| {
+            // What was to happen is dropped before the reason is known.
+            if let History::Kept(kept) = &mut self.history {
+                kept.journal.flush();
+            }
             let error = self.history_error();
             format!("the journal: {}", error.unwrap_or_default())
         })
