@@ -430,13 +430,15 @@ fn worlds_do_what_they_state() {
 fn every_mode_has_the_same_trajectory() {
     let mut wrong = Vec::new();
     for file in PROGRAMS.iter() {
-        for (case, settings) in file
-            .cases
-            .iter()
-            .flat_map(|case| settings().map(|settings| (case, settings)))
-        {
+        let cases = file.cases.iter();
+        let all = cases.flat_map(|case| settings().map(|settings| (case, settings)));
+        for (number, (case, settings)) in all.enumerate() {
             let known = run(file, case, REFERENCE, settings);
             for mode in MODES {
+                // Those take long: they have the settings that cut everything.
+                if (mode.crashes > 0 || mode.hibernates.is_some()) && number % 2 == 0 {
+                    continue;
+                }
                 let found = run(file, case, mode, settings);
                 if found != known {
                     wrong.push(format!(
