@@ -34,7 +34,10 @@ fn resident_bytes(line: &str) -> f64 {
 /// The time that this thread has run: others use the machine, too.
 fn thread_time() -> Duration {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = text.split_whitespace().next().and_then(|first| first.parse().ok());
+    let nanoseconds = text
+        .split_whitespace()
+        .next()
+        .and_then(|first| first.parse().ok());
     Duration::from_nanos(nanoseconds.unwrap_or(0))
 }
 
@@ -49,12 +52,19 @@ fn world(options: &Options) -> World {
         threads: 1,
         ..PerformanceSettings::default()
     };
-    let builder = builder().performance(performance).hibernate(Arc::new(disk), settings);
-    builder.expect("an empty directory").build().expect("native code")
+    let builder = builder()
+        .performance(performance)
+        .hibernate(Arc::new(disk), settings);
+    builder
+        .expect("an empty directory")
+        .build()
+        .expect("native code")
 }
 
 fn hibernated(world: &World) -> u64 {
-    world.hibernation().map_or(0, |hibernation| hibernation.hibernated)
+    world
+        .hibernation()
+        .map_or(0, |hibernation| hibernation.hibernated)
 }
 
 /// Puts so many actors away and gets them back.
@@ -63,7 +73,9 @@ pub(crate) fn all(options: &Options, count: u64) -> Vec<Figure> {
     let program = load_jue(&mut world, "sleepers.jue", SLEEPERS).expect("a program");
     let before = resident_bytes("VmRSS:");
     let start = thread_time();
-    let main = world.spawn(program, &[Datum::Int(count as i64)]).expect("main");
+    let main = world
+        .spawn(program, &[Datum::Int(count as i64)])
+        .expect("main");
     world.run_to_idle();
     let started = thread_time() - start;
     let in_ticks = hibernated(&world);
@@ -74,22 +86,53 @@ pub(crate) fn all(options: &Options, count: u64) -> Vec<Figure> {
     let each = |bytes: f64| (bytes - before) / count as f64;
     let mut figures: Vec<Figure> = vec![
         ("hibernated: actors".to_owned(), count as f64, ""),
-        ("hibernated: of them while others were started".to_owned(), in_ticks as f64, ""),
-        ("hibernated: resident bytes of each".to_owned(), each(resident_bytes("VmRSS:")), "B"),
-        ("hibernated: the most resident bytes of each meanwhile".to_owned(), each(resident_bytes("VmHWM:")), "B"),
-        ("hibernated: to start and put away one".to_owned(), per(started, count), "us"),
-        ("hibernated: to put away one, all at once".to_owned(), per(put_away, rest), "us"),
+        (
+            "hibernated: of them while others were started".to_owned(),
+            in_ticks as f64,
+            "",
+        ),
+        (
+            "hibernated: resident bytes of each".to_owned(),
+            each(resident_bytes("VmRSS:")),
+            "B",
+        ),
+        (
+            "hibernated: the most resident bytes of each meanwhile".to_owned(),
+            each(resident_bytes("VmHWM:")),
+            "B",
+        ),
+        (
+            "hibernated: to start and put away one".to_owned(),
+            per(started, count),
+            "us",
+        ),
+        (
+            "hibernated: to put away one, all at once".to_owned(),
+            per(put_away, rest),
+            "us",
+        ),
     ];
-    let file_bytes = world.hibernation().map_or(0, |hibernation| hibernation.file_bytes);
-    figures.push(("hibernated: bytes of the file for each".to_owned(), file_bytes as f64 / count as f64, "B"));
+    let file_bytes = world
+        .hibernation()
+        .map_or(0, |hibernation| hibernation.file_bytes);
+    figures.push((
+        "hibernated: bytes of the file for each".to_owned(),
+        file_bytes as f64 / count as f64,
+        "B",
+    ));
     // Far from each other, in no order.
-    let ids = (0..SINGLE).map(|number| ActorId(main.0 + 1 + number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % count));
+    let ids = (0..SINGLE)
+        .map(|number| ActorId(main.0 + 1 + number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % count));
     let start = thread_time();
     for id in ids {
         world.send(id, &Datum::Nil);
         world.run_to_idle();
     }
-    figures.push(("hibernated: a message to one that hibernates, and its turn".to_owned(), per(thread_time() - start, SINGLE), "us"));
+    figures.push((
+        "hibernated: a message to one that hibernates, and its turn".to_owned(),
+        per(thread_time() - start, SINGLE),
+        "us",
+    ));
     world.hibernate();
     let woken = count.min(ALL_MAX);
     let start = thread_time();
@@ -98,7 +141,11 @@ pub(crate) fn all(options: &Options, count: u64) -> Vec<Figure> {
     }
     world.run_to_idle();
     let all = thread_time() - start;
-    figures.push(("hibernated: woken by a message each, and put away again".to_owned(), woken as f64 / all.as_secs_f64(), "/s"));
+    figures.push((
+        "hibernated: woken by a message each, and put away again".to_owned(),
+        woken as f64 / all.as_secs_f64(),
+        "/s",
+    ));
     figures
 }
 

@@ -79,7 +79,10 @@ fn main() {
     };
     let figures: Vec<Figure> = match options.hibernated {
         Some(count) => hibernation::all(&options, count),
-        None => parts.iter().flat_map(|part| part.figures(&options)).collect(),
+        None => parts
+            .iter()
+            .flat_map(|part| part.figures(&options))
+            .collect(),
     };
     if options.json {
         let all = figures

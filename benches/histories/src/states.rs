@@ -13,7 +13,7 @@ use physics_world::runtime::host::HostFunction;
 use physics_world::runtime::journal::Durability;
 use physics_world::runtime::world::{HistorySettings, WorldBuilder};
 use physics_world::source::load_jue;
-use physics_world::{ActorId, Datum, World};
+use physics_world::{ActorId, Datum, World, WorldSettings};
 
 use crate::{Figure, Options};
 
@@ -41,7 +41,14 @@ const CHURNING: &str = "
 ";
 
 pub(crate) fn builder() -> WorldBuilder {
-    World::builder().host(HostFunction::output("print", |_| {}).needing("io-console"))
+    let settings = WorldSettings {
+        // The large actor may have what is asked for.
+        memory_bytes: 1 << 33,
+        ..WorldSettings::default()
+    };
+    World::builder()
+        .settings(settings)
+        .host(HostFunction::output("print", |_| {}).needing("io-console"))
 }
 
 fn settings(checkpoint_ticks: u64, durability: Durability) -> HistorySettings {
