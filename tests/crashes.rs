@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// Adds up, prints each sum, and answers with it; the loop makes turns long enough to be killed in.
@@ -87,6 +87,14 @@ struct Client {
 }
 
 impl Client {
+    /// Talks to a process a little, and lets it end: how it did.
+    fn end(&mut self, mut process: Process) -> ExitStatus {
+        self.talk(&mut process, Instant::now() + Duration::from_millis(300));
+        drop(process.input);
+        self.hear_all(&mut process.output);
+        process.child.wait().unwrap()
+    }
+
     /// Hears what a process that is gone, or goes, has said last: an answer does not wait for what was printed before it.
     fn hear_all(&mut self, output: &mut impl BufRead) {
         while let Some(line) = line(output) {
@@ -160,16 +168,12 @@ fn killed_again_and_again(directory: &Path, level: &[&str]) {
         };
         process = Process::start(&[&recover[..], again, level].concat());
     }
-    client.talk(&mut process, Instant::now() + Duration::from_millis(300));
-    let Process {
-        mut child,
-        input,
-        mut output,
-    } = process;
-    drop(input);
-    client.hear_all(&mut output);
-    let end = child.wait().unwrap();
-    assert!(end.success() || end.code() == Some(REFUSED), "{end}");
+    let mut end = client.end(process);
+    if end.code() == Some(REFUSED) {
+        let again = ["recover", history, "--session", "1", "--again"];
+        end = client.end(Process::start(&[&again[..], level].concat()));
+    }
+    assert!(end.success(), "{end}");
     let sums = (1..=client.acknowledged).map(|number| number * (number + 1) / 2);
     let missing: Vec<u64> = sums.filter(|sum| !client.printed.contains(sum)).collect();
     assert!(

@@ -129,7 +129,7 @@ impl SavedActors {
         Ok(count)
     }
 
-    /// All of them, by rising number.
+    /// All of them: those that are whole first.
     pub(crate) fn into_iter(self) -> impl Iterator<Item = (u64, SavedActor<'static>)> {
         let SavedActors {
             whole,

@@ -295,10 +295,7 @@ impl World {
         let Some(mut capture) = capture else {
             return Captured::Nothing;
         };
-        let is_ready = match &mut capture.stage {
-            Stage::Pages(_) => self.take_pages(&mut capture, bytes_max),
-            Stage::Actors(..) | Stage::Over(_) => false,
-        };
+        let is_ready = self.take_pages(&mut capture, bytes_max);
         let is_captured = self.capture_actors(&mut capture, bytes_max);
         let is_taken = is_captured && capture.hand_over();
         let Some(marks) = &mut self.marks else {

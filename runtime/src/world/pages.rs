@@ -93,7 +93,7 @@ impl World {
         marks.large = large.map(|actor| (actor.id, false)).collect();
     }
 
-    /// Takes pages for a capture, about so many bytes of objects' worth; whether the mark can be set.
+    /// Takes pages for a capture, about so many bytes of objects' worth; whether the mark can be set, which it is not yet.
     pub(super) fn take_pages(&mut self, capture: &mut Capture, bytes_max: usize) -> bool {
         let paged_bytes = self.paged_bytes();
         let Some(marks) = &mut self.marks else {
