@@ -94,7 +94,7 @@ fn said(outputs: &[(u64, &str)]) -> Vec<(u64, String)> {
 }
 
 /// Two counters that have heard numbers.
-fn begun(disk: &MemoryDisk, printed: &Printed) -> World {
+fn begun(disk: impl Disk + Clone + 'static, printed: &Printed) -> World {
     let (mut world, _) = keep(&|| Arc::new(disk.clone()), printed);
     let program = load(&mut world, COUNTER);
     let (one, other) = (
@@ -110,7 +110,7 @@ fn begun(disk: &MemoryDisk, printed: &Printed) -> World {
 #[test]
 fn a_history_is_done_again_without_an_input() {
     let (disk, printed) = (MemoryDisk::default(), Printed::default());
-    let mut world = begun(&disk, &printed);
+    let mut world = begun(disk.clone(), &printed);
     assert_eq!(
         all(&mut world, &printed),
         said(&[(1, "5"), (2, "1"), (3, "105"), (4, "3"), (5, "106")])
@@ -164,7 +164,7 @@ fn without_checkpoints_behind(disk: &MemoryDisk, ticks: u64) -> MemoryDisk {
 #[test]
 fn the_journal_alone_tells_what_a_rollback_has_done() {
     let (disk, printed) = (MemoryDisk::default(), Printed::default());
-    let mut world = begun(&disk, &printed);
+    let mut world = begun(disk.clone(), &printed);
     world.flush().unwrap();
     // It is of the course that is given up.
     let old = disk.copy();
@@ -344,7 +344,7 @@ fn sessions_and_numbers_of_actors_go_on() {
 #[test]
 fn a_rollback_of_a_rollback_keeps_both() {
     let (disk, printed) = (MemoryDisk::default(), Printed::default());
-    let world = begun(&disk, &printed);
+    let world = begun(disk.clone(), &printed);
     drop(world);
     drop(roll_back(&disk, &printed, sends(100)).unwrap());
     // Its own checkpoint is behind what is to be left out, the first one is not.
@@ -368,7 +368,7 @@ fn a_rollback_of_a_rollback_keeps_both() {
 #[test]
 fn a_running_world_goes_back() {
     let (disk, printed) = (MemoryDisk::default(), Printed::default());
-    let mut world = begun(&disk, &printed);
+    let mut world = begun(disk.clone(), &printed);
     let (_, report) = world.roll_back(None, sends(100)).unwrap();
     assert_eq!(report.conflict_count, 2);
     assert_eq!(
@@ -391,7 +391,7 @@ fn a_running_world_goes_back() {
 #[test]
 fn what_cannot_be_taken_back_is_refused_and_changes_nothing() {
     let (disk, printed) = (MemoryDisk::default(), Printed::default());
-    let world = begun(&disk, &printed);
+    let world = begun(disk.clone(), &printed);
     let state = world.to_checkpoint();
     drop(world);
     let refused = |text: &str, error: RecoveryError| {
@@ -415,7 +415,7 @@ fn what_cannot_be_taken_back_is_refused_and_changes_nothing() {
 /// The states that a history of two counters may be in: before a rollback, and after it.
 fn states() -> [SystemCheckpoint; 2] {
     let (disk, printed) = (MemoryDisk::default(), Printed::default());
-    let before = begun(&disk, &printed).to_checkpoint();
+    let before = begun(disk.clone(), &printed).to_checkpoint();
     let (after, ..) = roll_back(&disk, &printed, sends(100)).unwrap();
     [before, after.to_checkpoint()]
 }
@@ -427,20 +427,11 @@ fn a_rollback_that_is_interrupted_has_happened_or_has_not() {
     let mut seen = [0, 0];
     for operations in 0..80 {
         let disk = FaultyDisk::default();
-        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
-        let (mut world, _) = keep(&|| Arc::clone(&shared), &printed);
-        let program = load(&mut world, COUNTER);
-        let (one, other) = (
-            world.spawn(program, &[]).unwrap(),
-            world.spawn(program, &[]).unwrap(),
-        );
-        for (actor, number) in [(one, 5), (other, 1), (one, 100), (other, 2), (one, 1)] {
-            tell(&mut world, actor, number);
-        }
+        let mut world = begun(disk.clone(), &printed);
         world.flush().unwrap();
         drop(world);
         disk.fail_after(operations);
-        let done = without(builder(&printed), Arc::clone(&shared), sends(100));
+        let done = without(builder(&printed), Arc::new(disk.clone()), sends(100));
         let is_done = done.is_ok();
         let mut seed = (operations + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let left: [FaultyDisk; 3] = [

@@ -37,6 +37,22 @@ pub struct PageCursor {
     cards: usize,
 }
 
+/// What is taken, and where it goes.
+struct Taking<'a> {
+    /// Whether also what has not changed.
+    everything: bool,
+    out: &'a mut Writer,
+    /// Bytes in `out` beyond which nothing more is taken.
+    full: usize,
+}
+
+impl Taking<'_> {
+    /// How many bytes may still be taken.
+    fn room(&self) -> usize {
+        self.full.saturating_sub(self.out.bytes.len())
+    }
+}
+
 impl Arena {
     /// Takes pages from a place on, about `bytes_max` bytes of them: those that have changed since they were last taken, or all. Whether
     /// the end was reached.
@@ -48,21 +64,19 @@ impl Arena {
         out: &mut Writer,
     ) -> bool {
         let full = out.bytes.len().saturating_add(bytes_max);
-        self.take_words(from, everything, full, out)
-            && self.take_buffers(from, everything, full, out)
+        let mut taking = Taking {
+            everything,
+            out,
+            full,
+        };
+        self.take_words(from, &mut taking) && self.take_buffers(from, &mut taking)
     }
 
-    fn take_words(
-        &mut self,
-        from: &mut PageCursor,
-        everything: bool,
-        full: usize,
-        out: &mut Writer,
-    ) -> bool {
+    fn take_words(&mut self, from: &mut PageCursor, taking: &mut Taking<'_>) -> bool {
         if self.is_small() {
             // It has no cards, and is smaller than what is taken at once.
             if from.word.max(1) < self.top {
-                put_words(out, 1, &self.words[1..self.top]);
+                put_words(taking.out, 1, &self.words[1..self.top]);
             }
             from.word = self.words.len();
             return true;
@@ -73,19 +87,17 @@ impl Arena {
             }
             let first = start.max(from.word) / CARD_WORDS;
             let last = end.div_ceil(CARD_WORDS);
-            if everything {
+            if taking.everything {
                 self.cards[first..last].fill(1);
             }
             let mut card = first;
-            while let Some(run) =
-                next_run(&self.cards[..last], card, full - out.bytes.len().min(full))
-            {
-                if out.bytes.len() >= full {
+            while let Some(run) = next_run(&self.cards[..last], card, taking.room()) {
+                if taking.room() == 0 {
                     from.word = run.start * CARD_WORDS;
                     return false;
                 }
                 let words = start.max(run.start * CARD_WORDS)..end.min(run.end * CARD_WORDS);
-                put_words(out, words.start, &self.words[words]);
+                put_words(taking.out, words.start, &self.words[words]);
                 self.cards[run.clone()].fill(0);
                 if run.contains(&(self.top / CARD_WORDS)) {
                     // New objects mark no card: that where the next one will lie stays marked.
@@ -99,17 +111,11 @@ impl Arena {
         true
     }
 
-    fn take_buffers(
-        &mut self,
-        from: &mut PageCursor,
-        everything: bool,
-        full: usize,
-        out: &mut Writer,
-    ) -> bool {
+    fn take_buffers(&mut self, from: &mut PageCursor, taking: &mut Taking<'_>) -> bool {
         while let Some(slot) = self.outside.get_mut(from.slot) {
             if let Some(outside) = slot
-                && (outside.is_touched || everything)
-                && !outside.take_pages(from, everything, full, out)
+                && (outside.is_touched || taking.everything)
+                && !outside.take_pages(from, taking)
             {
                 return false;
             }
@@ -165,21 +171,16 @@ fn put_run(out: &mut Writer, first: usize, words: &[u64]) {
 
 impl Outside {
     /// As [`Arena::take_pages`], for the buffer in the slot where the cursor is.
-    fn take_pages(
-        &mut self,
-        from: &mut PageCursor,
-        everything: bool,
-        full: usize,
-        out: &mut Writer,
-    ) -> bool {
-        if everything && from.cards == 0 {
+    fn take_pages(&mut self, from: &mut PageCursor, taking: &mut Taking<'_>) -> bool {
+        if taking.everything && from.cards == 0 {
             self.cards.fill(1);
         }
-        while let Some(run) = next_run(&self.cards, from.cards, full - out.bytes.len().min(full)) {
-            if out.bytes.len() >= full {
+        while let Some(run) = next_run(&self.cards, from.cards, taking.room()) {
+            if taking.room() == 0 {
                 from.cards = run.start;
                 return false;
             }
+            let out = &mut *taking.out;
             out.u8(BUFFER);
             out.varint(from.slot as u64);
             out.varint(self.words.len() as u64);
