@@ -220,21 +220,34 @@ impl Hot<'_> {
         self.set_found(i.a, sum)
     }
 
-    /// The number in `c` is added to the register `a`.
-    #[inline(always)]
-    pub(super) fn add_here(&mut self, i: &Instruction) -> bool {
-        let sum = self.with_number::<Add>(i.a, i32::from(i.c as i16));
-        self.set_found(i.a, sum)
-    }
-
-    /// The result of an operation on a register and a number.
+    /// The result of an operation on a register and a number. A Float is read anew; see [`Hot::arith`].
     #[inline(always)]
     pub(super) fn with_number<O: Operation>(&self, register: u16, number: i32) -> Option<Value> {
         if let Some(a) = self.int(register) {
             return O::ints(a, i64::from(number)).map(Value::int);
         }
-        let a = self.float(register)?;
-        Some(Value::float(O::floats(a, f64::from(number))))
+        let a = self.get(register);
+        let result = O::floats(f64::from_bits(a.bits), f64::from(number));
+        (a.tag == FLOAT).then(|| Value::float(result))
+    }
+
+    /// The number in `c` is added to the register `a`, which keeps its kind.
+    #[inline(always)]
+    pub(super) fn add_here(&mut self, i: &Instruction) -> bool {
+        let number = i.c as i16;
+        if let Some(a) = self.int(i.a) {
+            let sum = a.checked_add(i64::from(number));
+            return sum.is_some_and(|sum| self.set_bits(i.a, sum as u64));
+        }
+        self.add_to_float(i.a, number)
+    }
+
+    /// A number is added to a Float, which is read anew; see [`Hot::arith`].
+    #[inline(always)]
+    pub(super) fn add_to_float(&mut self, register: u16, number: i16) -> bool {
+        let a = self.get(register);
+        let sum = f64::from_bits(a.bits) + f64::from(number);
+        a.tag == FLOAT && self.set_bits(register, Value::float(sum).bits)
     }
 
     /// The product of `b` and `c`, and the register `imm`: all Ints or all Floats. Which of the two is

@@ -228,6 +228,23 @@ pub(crate) enum Code {
     AddAgainGeLength,
     AddAgainNumEqLength,
     AddAgainIs,
+    /// A number that is added to the register that is compared, and that: see `steps`.
+    StepLt,
+    StepLe,
+    StepGt,
+    StepGe,
+    StepNumEq,
+    StepNumNe,
+    StepLtImm,
+    StepLeImm,
+    StepGtImm,
+    StepGeImm,
+    StepNumEqImm,
+    StepNumNeImm,
+    StepLtLength,
+    StepGeLength,
+    StepNumEqLength,
+    StepNumNeLength,
     Cons,
     Car,
     Cdr,
@@ -247,6 +264,8 @@ pub(crate) enum Code {
     /// A sum with a number, and one of these.
     AddImmVectorRef,
     AddImmAddElement,
+    /// The same where the step of a loop does the sum with a number.
+    AddElementBehind,
     /// The element is entry `imm` of the program's values.
     VectorSetValue,
     VectorLength,

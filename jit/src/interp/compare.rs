@@ -54,31 +54,32 @@ pub(super) fn order_any<O: Order>(a: Value, b: Value) -> Option<bool> {
 }
 
 impl Hot<'_> {
-    /// Whether an order holds between two registers; `None` when they are not numbers of one kind.
+    /// Whether an order holds between two registers; `None` when they are not numbers of one kind. Floats are read
+    /// anew; see [`Hot::arith`].
     #[inline(always)]
     fn order<O: Order>(&self, a: u16, b: u16) -> Option<bool> {
         if let Some(a) = self.int(a) {
             return self.int(b).map(|b| O::holds(a, b));
         }
-        let a = self.float(a)?;
-        self.float(b).map(|b| O::holds(a, b))
+        let a = self.get(a);
+        let b = self.float(b).filter(|_| a.tag == FLOAT);
+        b.map(|b| O::holds(f64::from_bits(a.bits), b))
     }
 
     /// Likewise between a register and a small number.
     #[inline(always)]
     fn order_with<O: Order>(&self, a: u16, number: i32) -> Option<bool> {
-        match self.int(a) {
-            Some(a) => Some(O::holds(a, i64::from(number))),
-            None => self.float(a).map(|a| O::holds(a, f64::from(number))),
+        if let Some(a) = self.int(a) {
+            return Some(O::holds(a, i64::from(number)));
         }
+        let a = self.get(a);
+        (a.tag == FLOAT).then(|| O::holds(f64::from_bits(a.bits), f64::from(number)))
     }
 
     /// Likewise between an Int and the length of a vector in the arena, which stands in a register.
     #[inline(always)]
     fn order_with_length<O: Order>(&mut self, a: u16, vector: u16) -> Option<bool> {
-        let vector = self.get_if(vector, Kind::Vector)?;
-        // SAFETY: a value names an object of its kind.
-        let length = unsafe { self.arena().length_of_vector(vector) };
+        let length = self.length_of(vector)?;
         self.int(a).map(|a| O::holds(a, i64::from(length)))
     }
 

@@ -18,7 +18,7 @@ impl Hot<'_> {
 
     /// The target of a jump, which is given in bytes from the jump itself.
     #[inline(always)]
-    fn position(&self, target: i32) -> *const Instruction {
+    pub(super) fn position(&self, target: i32) -> *const Instruction {
         self.pc.wrapping_byte_offset(target as isize)
     }
 

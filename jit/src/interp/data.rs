@@ -161,14 +161,18 @@ impl Hot<'_> {
         self.set_element(i.a, self.int(i.b), |hot| hot.place_of_value(i.imm as usize))
     }
 
+    /// The length of a vector in the arena, which stands in a register.
+    #[inline(always)]
+    pub(super) fn length_of(&mut self, vector: u16) -> Option<u32> {
+        let vector = self.get_if(vector, Kind::Vector)?;
+        // SAFETY: a value names an object of its kind.
+        Some(unsafe { self.arena().length_of_vector(vector) })
+    }
+
     #[inline(always)]
     pub(super) fn vector_length(&mut self, i: &Instruction) -> bool {
-        let Some(vector) = self.get_if(i.b, Kind::Vector) else {
-            return false;
-        };
-        // SAFETY: a value names an object of its kind.
-        let length = unsafe { self.arena().length_of_vector(vector) };
-        self.set(i.a, Value::int(i64::from(length)))
+        let length = self.length_of(i.b);
+        self.set_found(i.a, length.map(|length| Value::int(length.into())))
     }
 
     #[inline(always)]

@@ -37,8 +37,9 @@ impl Fuser<'_> {
             }
         }
         self.fuse_loops(code);
-        self.fuse_jumps(code);
         self.fuse_elements(code);
+        self.fuse_steps(code);
+        self.fuse_jumps(code);
     }
 
     /// The instruction `parts - 1` behind `pc`, if all of them belong to one block.

@@ -475,6 +475,14 @@ impl<'a> Hot<'a> {
         true
     }
 
+    /// Replaces what a register holds by another value of the same kind.
+    #[inline(always)]
+    pub(super) fn set_bits(&mut self, slot: u16, bits: u64) -> bool {
+        // SAFETY: 1 of the module's head.
+        unsafe { (*self.register(slot)).bits = bits };
+        true
+    }
+
     /// Sets a register, if there is something to set it to.
     #[inline(always)]
     pub(super) fn set_found(&mut self, register: u16, value: Option<Value>) -> bool {

@@ -13,6 +13,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `code`, `form`, `rewrite`, `fuse`, `branches`, `known` | the internal form and how it is made |
+//! | `steps` | the steps of counting loops: how they are found, and their handlers |
 //! | `dispatch` | the loop: which handler an instruction has, and how one hands over to the next |
 //! | `hot` | what handlers keep in machine registers; entering and leaving the loop |
 //! | `control`, `arith`, `compare`, `data`, `map`, `function`, `text`, `message` | handlers, by opcode module |
@@ -41,6 +42,7 @@ pub mod profile;
 mod rewrite;
 pub(crate) mod routines;
 mod site;
+mod steps;
 mod text;
 
 pub(crate) use aside::NOTHING;
