@@ -264,8 +264,8 @@ pub(crate) enum Code {
     /// A sum with a number, and one of these.
     AddImmVectorRef,
     AddImmAddElement,
-    /// The same where the step of a loop does the sum with a number.
-    AddElementBehind,
+    /// An element, and a sum with it, and the step of a loop: the one whose code stands in `a`.
+    AddElementStep,
     /// The element is entry `imm` of the program's values.
     VectorSetValue,
     VectorLength,

@@ -108,16 +108,26 @@ pub(super) fn single(stay: &mut Stay<'_>) -> bool {
     !std::mem::take(&mut stay.stopped)
 }
 
+/// Hands over to the handler of a code.
+///
+/// # Safety
+/// The code has one, and `hot` stands at an instruction for it that is paid for.
+#[inline(always)]
+unsafe fn go_to(hot: Hot<'_>, code: u16, table: *const Handler) {
+    // SAFETY: there is a handler for each code.
+    let handler = unsafe { *table.wrapping_add(code.into()) };
+    let (pc, regs, gas, stay) = hot.parts();
+    // SAFETY: the caller says so.
+    unsafe { (handler.0)(pc, regs, gas, stay, table) }
+}
+
 /// Hands over to the next instruction's handler.
 #[cfg(pw_threaded)]
 #[inline(always)]
 fn go_on(hot: Hot<'_>, table: *const Handler) {
-    let place = table.wrapping_add(hot.fetch().code as usize);
-    // SAFETY: there is a handler for each code.
-    let handler = unsafe { *place };
-    let (pc, regs, gas, stay) = hot.parts();
+    let code = hot.fetch().code as u16;
     // SAFETY: the handler before has left `hot` at an instruction that is paid for.
-    unsafe { (handler.0)(pc, regs, gas, stay, table) }
+    unsafe { go_to(hot, code, table) }
 }
 
 /// Leaves it to the loop to run the next instruction's handler.
@@ -138,12 +148,20 @@ unsafe fn stop(
 }
 
 /// The handlers by code: `next N` goes on behind the instruction and the parts fused with it, `enter`
-/// leaves it to the handler where to go on. What stands behind `or` is tried when the handler has not
+/// leaves it to the handler where to go on, `as` does the rest by the handler whose code stands in `a`. What stands behind `or` is tried when the handler has not
 /// moved and answers false: the rare cases, in a function of their own, so that the frequent ones need no
 /// room on the machine's stack for them.
 macro_rules! handlers {
-    (@done next $parts:literal $hot:ident) => { $hot.skip($parts) };
-    (@done enter $hot:ident) => {};
+    (@done next $parts:literal $hot:ident $table:ident) => {{
+        $hot.skip($parts);
+        go_on($hot, $table)
+    }};
+    (@done enter $hot:ident $table:ident) => { go_on($hot, $table) };
+    (@done as $hot:ident $table:ident) => {{
+        let code = $hot.fetch().a;
+        // SAFETY: the rewriter put a code there that has such instructions.
+        unsafe { go_to($hot, code, $table) }
+    }};
     (@run [$($how:tt)*] $(#[$attribute:meta])* |$hot:ident, $i:ident| $done:expr $(, $rare:ident)?) => {
         $(#[$attribute])*
         unsafe fn run(
@@ -156,8 +174,7 @@ macro_rules! handlers {
             let mut $hot = Hot::new(pc, regs, gas, stay);
             let $i = $hot.fetch();
             if $done {
-                handlers!(@done $($how)* $hot);
-                return go_on($hot, table);
+                return handlers!(@done $($how)* $hot table);
             }
             let (now, regs, gas, stay) = $hot.parts();
             $(
@@ -182,7 +199,7 @@ macro_rules! handlers {
         };
         handlers!(@run $how |$hot, $i| $done, RARE);
     };
-    ($($code:ident: $how:ident $($parts:literal)? =>
+    ($($code:ident: $how:tt $($parts:literal)? =>
         |$hot:ident, $i:ident| $done:expr $(, or $rare:expr)?;)*) => {
         const fn table() -> [Handler; HANDLERS] {
             let mut table = [Handler(stop); HANDLERS];
@@ -461,7 +478,7 @@ handlers! {
     MulAddElement: next 3 => |hot, i| hot.mul_add_element(i), or hot.mul_add_element_any(i);
     AddImmVectorRef: next 3 => |hot, i| hot.add_imm_and(i, Hot::vector_ref);
     AddImmAddElement: next 4 => |hot, i| hot.add_imm_and(i, Hot::add_element);
-    AddElementBehind: next 4 => |hot, _i| hot.add_element(hot.ahead(2));
+    AddElementStep: as => |hot, _i| hot.add_element(hot.ahead(2));
     VectorSetValue: next 2 => |hot, i| hot.vector_set_value(i);
     VectorLength: next 1 => |hot, i| hot.vector_length(i);
     VectorPush: next 1 => |hot, i| hot.vector_push(i);

@@ -2,8 +2,8 @@
 //! register, a number or the length of a vector. All is one instruction, up to where the body begins anew; whatever
 //! else happens, the end of the loop included, is left to the instruction at the loop's head.
 //!
-//! A step has the register in `a`, the number in `c`, the gas of head and body in `b`, and in `imm` how many bytes away
-//! the head (lower half) and the body (upper half) are.
+//! A step has the number in `c`, the gas of head and body in `b`, and in `imm` how many bytes away the head (lower
+//! half) and the body (upper half) are. The register is the one that the test behind the head names first.
 
 use pw_isa::op::{Data, Op};
 
@@ -19,10 +19,7 @@ impl Fuser<'_> {
         for pc in 0..code.len() {
             let sum = code[pc];
             if sum.code == Code::AddImmAddElement {
-                if let Some(step) = self.step_behind_element(pc, code) {
-                    code[pc].code = Code::AddElementBehind;
-                    code[pc + 4] = step;
-                }
+                code[pc] = self.element_and_step(pc, code).unwrap_or(sum);
             } else if is_sum_here(sum) && self.part(pc, 3).is_some() {
                 code[pc] = self.step(pc, sum, pc + 2, code).unwrap_or(sum);
             }
@@ -51,7 +48,6 @@ impl Fuser<'_> {
         let gas = u16::try_from(code[head].rest + code[body].rest).ok()?;
         let step = Instruction {
             code: code[head].code.step(is_behind)?,
-            a: sum.b,
             b: gas,
             c: i16::try_from(sum.imm).ok()? as u16,
             imm: halves(distance(head)? as u16, distance(body)? as u16),
@@ -61,9 +57,9 @@ impl Fuser<'_> {
     }
 
     /// `int t' n`, `add t i t'`, a sum with the element `i` of a vector, `move i t`, and the jump back to a loop where
-    /// `t` is dead: what the move becomes when nothing is put into `t`. That `i` is an Int, and not near overflow,
-    /// shows since it is an index. Who comes to the move from elsewhere has `i` as it was, or nil when it was dead.
-    fn step_behind_element(&self, pc: usize, code: &[Instruction]) -> Option<Instruction> {
+    /// `t` is dead: nothing is put into `t`, since `n` can be added to `i` itself. That `i` is an Int, and not near
+    /// overflow, shows since it is an index. `a` is the code of the step.
+    fn element_and_step(&self, pc: usize, code: &[Instruction]) -> Option<Instruction> {
         let Some(Op::Data(Data::Move { dst, src })) = self.part(pc, 5) else {
             return None;
         };
@@ -74,9 +70,13 @@ impl Fuser<'_> {
             && element.c == i
             && ![element.b, element.low()].contains(&t)
             && ![i, t].contains(&element.a)
-            && jump.code.is_again()
             && self.is_dead(src.0, &[jump.imm as usize]);
-        is_step.then(|| self.step(pc + 4, sum, pc + 5, code))?
+        let step = self.step(pc, sum, pc + 5, code).filter(|_| is_step)?;
+        Some(Instruction {
+            code: Code::AddElementStep,
+            a: step.code as u16,
+            ..step
+        })
     }
 }
 
@@ -145,15 +145,15 @@ impl Hot<'_> {
     ) -> bool {
         let head = self.position((i.low() as i16).into());
         let number = i.c as i16;
-        let Some(a) = self.int(i.a) else {
-            return self.add_to_float(i.a, number) && self.enter_block(head);
+        // SAFETY: 3 of the head of `hot`.
+        let (count, test) = unsafe { (&*head, &*head.wrapping_add(1)) };
+        let Some(a) = self.int(test.a) else {
+            return self.add_to_float(test.a, number) && self.enter_block(head);
         };
         let Some(sum) = a.checked_add(number.into()) else {
             return false;
         };
-        self.set_bits(i.a, sum as u64);
-        // SAFETY: 3 of the head of `hot`.
-        let (count, test) = unsafe { (&*head, &*head.wrapping_add(1)) };
+        self.set_bits(test.a, sum as u64);
         if goes_on(self, sum, test) {
             let gas = self.gas - i64::from(i.b);
             if gas >= 0 && self.count_loop(count) {
