@@ -40,6 +40,8 @@ impl Replay {
     ) -> Result<Option<Divergence>, RecoveryError> {
         let (first, last) = (self.range(), other.range());
         let (from, to) = (first.0.max(last.0), first.1.min(last.1));
+        self.unwitness();
+        other.unwitness();
         self.go_to(from)?;
         other.go_to(from)?;
         let found = differs(self, other);

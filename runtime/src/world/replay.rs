@@ -164,6 +164,11 @@ impl Replay {
         &mut self.world
     }
 
+    /// Its states are compared by somebody else, no more with what the journal knows of them.
+    pub(super) fn unwitness(&mut self) {
+        self.course.unwitness(0);
+    }
+
     /// Goes forward to the state after so many ticks, tick by tick from the one that there is, so that whoever observes it misses
     /// nothing.
     ///
@@ -315,8 +320,7 @@ impl Replay {
     /// The rollbacks since the oldest checkpoint, in their order.
     pub fn rollbacks(&self) -> Vec<RollbackReport> {
         let all = self.course.rollbacks().iter();
-        all.map(|(number, ticks, rolled)| RollbackReport::of(*number, *ticks, rolled))
-            .collect()
+        all.map(RollbackReport::of).collect()
     }
 
     /// Has somebody hear what left the world, each time that it would leave again.

@@ -1,0 +1,581 @@
+//! Worlds that go back in their histories by themselves: before the input that led to an anomaly, or to a state that does not come again. What is left
+//! out is what led there and nothing else, the same each time; it is as durable as a rollback by hand; and a world that cannot be helped
+//! halts, with its history whole.
+
+#[path = "support/faulty_disk.rs"]
+mod faulty_disk;
+#[path = "support/histories.rs"]
+mod histories;
+#[path = "support/worlds.rs"]
+mod worlds;
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use faulty_disk::FaultyDisk;
+use physics_world::jit::optimize::PerformanceSettings;
+use physics_world::runtime::checkpoint::RecoveryError;
+use physics_world::runtime::disk::{Disk, MemoryDisk};
+use physics_world::runtime::host::HostFunction;
+use physics_world::runtime::monitor::{
+    AnomalyPattern, ErrorDetectionSystem, MonitoringThresholds, Remedy,
+};
+use physics_world::runtime::world::{
+    AskError, Blame, HistorySettings, RollbackPolicy, RollbackReport, WorldBuilder, WorldEvent,
+};
+use physics_world::{ActorId, Datum, World, WorldSettings};
+use worlds::load;
+
+/// A counter that is told numbers and says the sum each time. 13 has it say so and compute for ever, 14 has it start one that does.
+const TOUCHY: &str = "
+(define (spin n) (spin (+ n 1)))
+(define (counter sum)
+  (let ((n (receive)))
+    (if (= n 13) (begin (print 'oh) (spin 0)) nil)
+    (if (= n 14) (spawn spin 0) nil)
+    (let ((now (+ sum n)))
+      (print now)
+      (try (reply now) (catch e nil))
+      (counter now))))
+(define (main) (counter 0))
+";
+
+/// What was printed.
+type Printed = Arc<Mutex<Vec<String>>>;
+/// The rollbacks that a world has made by itself.
+type Reports = Arc<Mutex<Vec<RollbackReport>>>;
+
+fn builder(printed: &Printed, threads: usize) -> WorldBuilder {
+    let printed = Arc::clone(printed);
+    let print = HostFunction::output("print", move |call| {
+        printed.lock().unwrap().push(call.text());
+    });
+    World::builder()
+        .performance(PerformanceSettings {
+            jit: None,
+            threads,
+            ..PerformanceSettings::default()
+        })
+        .settings(WorldSettings {
+            quantum: 1_000,
+            quantum_min: 100,
+            tick_gas: 10_000,
+            alone_gas: 0,
+            ..WorldSettings::default()
+        })
+        .trajectory()
+        .host(print.needing("io-console"))
+}
+
+fn system() -> ErrorDetectionSystem {
+    let system = ErrorDetectionSystem::default().thresholds(MonitoringThresholds {
+        window_ticks: 8,
+        runaway_gas: 2_000,
+        growth_windows: 2,
+        mailbox_messages: 20,
+        heap_bytes: 20_000,
+        restarts: 3,
+        sent_messages: 200,
+        starvation_ticks: 100,
+        wrong_guesses: 1_000,
+    });
+    let patterns = [
+        AnomalyPattern::RunawayGas,
+        AnomalyPattern::GrowingHeap,
+        AnomalyPattern::GrowingMailbox,
+        AnomalyPattern::CrashLoop,
+        AnomalyPattern::HotSender,
+    ];
+    patterns.into_iter().fold(system, |system, pattern| {
+        system.bound(pattern, Remedy::GoBack)
+    })
+}
+
+fn settings() -> HistorySettings {
+    HistorySettings {
+        checkpoints_kept: 8,
+        ..histories::settings()
+    }
+}
+
+/// A world that keeps its history on a disk and goes back by itself, and what it says of that.
+fn keep_with(
+    builder: WorldBuilder,
+    disk: Arc<dyn Disk>,
+    settings: HistorySettings,
+) -> Result<(World, Reports), RecoveryError> {
+    let (mut world, _) = builder.keep(disk, settings)?;
+    world.start_monitoring(system());
+    let reports = Reports::default();
+    let seen = Arc::clone(&reports);
+    world.observe(move |event| {
+        if let WorldEvent::WentBack(report) = event {
+            seen.lock().unwrap().push((*report).clone());
+        }
+    });
+    Ok((world, reports))
+}
+
+fn keep(disk: &MemoryDisk, printed: &Printed) -> (World, Reports) {
+    let disk = Arc::new(disk.clone());
+    keep_with(builder(printed, 1), disk, settings()).unwrap()
+}
+
+/// The state of a history, recovered by somebody who does not watch it.
+fn recovered(disk: &MemoryDisk) -> World {
+    let builder = builder(&Printed::default(), 1);
+    builder.keep(Arc::new(disk.copy()), settings()).unwrap().0
+}
+
+/// Two counters that have heard numbers, some ticks apart.
+fn begun(world: &mut World) -> (ActorId, ActorId) {
+    let program = load(world, TOUCHY);
+    let (one, other) = (
+        world.spawn(program, &[]).unwrap(),
+        world.spawn(program, &[]).unwrap(),
+    );
+    for (actor, number) in [(one, 5), (other, 1), (one, 100), (other, 2), (one, 1)] {
+        world.send(actor, &Datum::Int(number));
+        world.run_ticks(5);
+    }
+    (one, other)
+}
+
+/// Says numbers to actors, with some ticks after each.
+fn tell(world: &mut World, said: &[(ActorId, i64)]) {
+    for (actor, number) in said {
+        world.send(*actor, &Datum::Int(*number));
+        world.run_ticks(5);
+    }
+}
+
+fn sum(world: &mut World, actor: ActorId) -> Datum {
+    world.ask(actor, &Datum::Int(0)).unwrap()
+}
+
+#[test]
+fn the_input_that_makes_an_actor_run_away_is_left_out_and_no_other() {
+    let (disk, printed) = (MemoryDisk::default(), Printed::default());
+    let (mut world, reports) = keep(&disk, &printed);
+    let (one, other) = begun(&mut world);
+    tell(&mut world, &[(other, 10), (one, 13), (one, 7), (other, 20)]);
+    world.run_ticks(40);
+    assert_eq!(world.halted(), None);
+    let reports = reports.lock().unwrap().clone();
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    let report = &reports[0];
+    let why = report.why.as_deref().unwrap();
+    assert!(why.contains("runaway-gas of actor 1"), "{why}");
+    // It had said that it was there, and says the sum in its place now.
+    assert_eq!(report.without.len(), 1);
+    assert_eq!((report.conflict_count, report.new_outputs), (1, 0));
+    assert_eq!(report.conflicts[0].is.as_deref(), Some("print 113"));
+    assert_eq!(sum(&mut world, one), Datum::Int(113));
+    assert_eq!(sum(&mut world, other), Datum::Int(33));
+    world.flush().unwrap();
+    let state = world.to_checkpoint();
+    assert_eq!(recovered(&disk).to_checkpoint(), state);
+    // In a replay it is as it was, up to the tick at which it went back.
+    let mut replay = builder(&Printed::default(), 1)
+        .replay(Arc::new(disk.copy()))
+        .unwrap();
+    assert_eq!(replay.rollbacks(), [report.clone()]);
+    let (from, to) = replay.range();
+    for tick in [from, report.from, report.to, to, report.from + 1, to] {
+        replay.go_to(tick).unwrap();
+    }
+    assert_eq!(replay.to_checkpoint().actor_states, state.actor_states);
+}
+
+#[test]
+fn an_input_that_reaches_its_victim_through_others_is_found() {
+    let (disk, printed) = (MemoryDisk::default(), Printed::default());
+    let (mut world, reports) = keep(&disk, &printed);
+    let (one, other) = begun(&mut world);
+    tell(&mut world, &[(other, 10), (one, 14), (one, 7), (other, 20)]);
+    world.run_ticks(40);
+    let reports = reports.lock().unwrap().clone();
+    assert_eq!(reports.len(), 1);
+    let why = reports[0].why.as_deref().unwrap();
+    assert!(why.contains("runaway-gas of actor"), "{why}");
+    assert_eq!(sum(&mut world, one), Datum::Int(113));
+    assert_eq!(sum(&mut world, other), Datum::Int(33));
+}
+
+#[test]
+fn all_threads_and_all_runs_leave_out_the_same() {
+    let runs = [1, 1, 4].map(|threads| {
+        let (disk, printed) = (MemoryDisk::default(), Printed::default());
+        let builder = builder(&printed, threads);
+        let (mut world, reports) = keep_with(builder, Arc::new(disk.clone()), settings()).unwrap();
+        let (one, other) = begun(&mut world);
+        // Two are to blame.
+        tell(&mut world, &[(other, 13), (one, 13), (one, 7), (other, 20)]);
+        world.run_ticks(40);
+        let reports = reports.lock().unwrap().clone();
+        assert_eq!(world.halted(), None);
+        assert_eq!(sum(&mut world, one), Datum::Int(113));
+        assert_eq!(sum(&mut world, other), Datum::Int(23));
+        (reports, world.trajectory())
+    });
+    assert_eq!(
+        runs[0].0.iter().map(|of| of.without.len()).sum::<usize>(),
+        2
+    );
+    assert!(runs.iter().all(|run| *run == runs[0]), "{runs:?}");
+}
+
+#[test]
+fn an_actor_that_pays_for_long_instructions_runs_away_too() {
+    let (disk, printed) = (MemoryDisk::default(), Printed::default());
+    let (mut world, reports) = keep(&disk, &printed);
+    let program = load(
+        &mut world,
+        "(define (spin n) (make-vector 100000 n) (spin (+ n 1)))
+         (define (main) (if (= (receive) 13) (spin 0) (main)))",
+    );
+    let actor = world.spawn(program, &[]).unwrap();
+    tell(&mut world, &[(actor, 1), (actor, 13)]);
+    world.run_ticks(100);
+    let reports = reports.lock().unwrap().clone();
+    assert_eq!(reports.len(), 1, "{:?}", world.halted());
+    assert_eq!(reports[0].without.len(), 1);
+}
+
+#[test]
+fn other_anomalies_are_taken_back_too() {
+    let cases = [
+        (
+            "growing-heap",
+            "(define (ill all) (yield) (ill (cons (make-vector 200 0) all)))",
+        ),
+        (
+            "hot-sender",
+            "(define (sink) (receive) (sink))
+          (define (flood to i) (if (= (mod i 40) 0) (yield) nil) (send! to i) (flood to (+ i 1)))
+          (define (ill all) (flood (spawn sink) 0))",
+        ),
+        (
+            "crash-loop",
+            "(define (fails) (receive) (car 7))
+          (define (feed child) (send! child 'go) (yield) (feed child))
+          (define (ill all) (feed (supervise fails :restart 'always :max 1000000)))",
+        ),
+    ];
+    for (name, ill) in cases {
+        let printed = Printed::default();
+        let settings = HistorySettings {
+            checkpoint_ticks: 200,
+            ..settings()
+        };
+        let disk = Arc::new(MemoryDisk::default());
+        let (mut world, reports) = keep_with(builder(&printed, 1), disk, settings).unwrap();
+        let source = format!("{ill}\n(define (main) (if (= (receive) 13) (ill nil) (main)))");
+        let program = load(&mut world, &source);
+        let actor = world.spawn(program, &[]).unwrap();
+        tell(&mut world, &[(actor, 1), (actor, 13), (actor, 2)]);
+        world.run_ticks(1_000);
+        assert_eq!(world.halted(), None, "{name}");
+        let reports = reports.lock().unwrap().clone();
+        assert_eq!(reports.len(), 1, "{name}");
+        let why = reports[0].why.as_deref().unwrap();
+        assert!(why.starts_with(name), "{why}");
+        assert_eq!(world.actor_count(), 1, "{name}");
+        assert!(world.actor(actor).is_some());
+    }
+}
+
+#[test]
+fn a_session_is_left_out_as_a_whole_if_that_is_wanted() {
+    for (blames, expected, left_out) in [(Blame::Input, 112, 1), (Blame::Session, 107, 3)] {
+        let (disk, printed) = (MemoryDisk::default(), Printed::default());
+        let settings = HistorySettings {
+            rollbacks: RollbackPolicy {
+                blames,
+                ..RollbackPolicy::default()
+            },
+            ..settings()
+        };
+        let disk = Arc::new(disk);
+        let (mut world, reports) = keep_with(builder(&printed, 1), disk, settings).unwrap();
+        let program = load(&mut world, TOUCHY);
+        let one = world.spawn(program, &[]).unwrap();
+        let (good, bad) = (world.open_session(), world.open_session());
+        let said = [
+            (good, 1, 100),
+            (bad, 1, 2),
+            (bad, 2, 13),
+            (bad, 3, 3),
+            (good, 2, 5),
+            (bad, 4, 2),
+        ];
+        for (session, sequence, number) in said {
+            let client = world.handle().resume_session(session, 0);
+            let content = Datum::Int(number);
+            // Nobody waits for the answers.
+            drop(client.say_numbered(sequence, one, content, true));
+            world.run_ticks(2);
+        }
+        world.run_ticks(40);
+        let reports = reports.lock().unwrap().clone();
+        assert_eq!(reports.len(), 1);
+        // What the session said before is not to blame.
+        assert_eq!(sum(&mut world, one), Datum::Int(expected));
+        assert_eq!(reports[0].without.len(), left_out);
+    }
+}
+
+#[test]
+fn a_world_that_goes_back_too_often_halts_and_remembers_it() {
+    let (disk, printed) = (MemoryDisk::default(), Printed::default());
+    let settings = HistorySettings {
+        // The journal forgets what is before the last checkpoint; the count does not.
+        checkpoints_kept: 1,
+        rollbacks: RollbackPolicy {
+            rollbacks_max: 2,
+            within_ticks: 10_000,
+            ..RollbackPolicy::default()
+        },
+        ..settings()
+    };
+    let begin = || keep_with(builder(&printed, 1), Arc::new(disk.clone()), settings).unwrap();
+    let (mut world, reports) = begin();
+    let (one, other) = begun(&mut world);
+    for _ in 0..2 {
+        tell(&mut world, &[(one, 13)]);
+        world.run_ticks(40);
+        assert_eq!(world.halted(), None);
+    }
+    assert_eq!(reports.lock().unwrap().len(), 2);
+    drop(world);
+    let (mut world, reports) = begin();
+    tell(&mut world, &[(other, 13)]);
+    world.run_ticks(40);
+    let reason = world.halted().unwrap().to_owned();
+    assert!(
+        reason.contains("gone back 2 times") && reason.contains("runaway-gas of actor 2"),
+        "{reason}"
+    );
+    assert_eq!(world.history_error(), Some(reason));
+    assert!(reports.lock().unwrap().is_empty());
+    let ticks = world.ticks();
+    world.run_ticks(10);
+    assert!(!world.tick() && world.ticks() == ticks);
+    assert!(matches!(
+        world.ask(one, &Datum::Int(0)),
+        Err(AskError::Idle(_) | AskError::Stopped(_))
+    ));
+    // Its history is whole, and somebody helps it.
+    let is_bad = |recorded: &physics_world::runtime::world::RecordedInput<'_>| matches!(recorded.input, physics_world::runtime::world::Input::Send { content, .. } if *content == Datum::Int(13));
+    let (_, report) = world.roll_back(None, is_bad).unwrap();
+    assert_eq!((report.without.len(), report.why), (1, None));
+    assert_eq!(world.halted(), None);
+    assert_eq!(sum(&mut world, other), Datum::Int(3));
+    world.flush().unwrap();
+    let state = world.to_checkpoint();
+    let again = builder(&printed, 1).keep(Arc::new(disk.copy()), settings);
+    assert_eq!(again.unwrap().0.to_checkpoint(), state);
+}
+
+#[test]
+fn a_world_in_which_nothing_can_be_blamed_halts_as_it_is() {
+    // What led there is not in the history any more.
+    let late = "(define (spin n) (spin (+ n 1)))
+         (define (wait n) (yield) (if (= n 0) (spin 0) (wait (- n 1))))
+         (define (main) (wait 200))";
+    // Without what led there nobody is left.
+    let alone = "(define (spin n) (spin (+ n 1))) (define (main) (spin 0))";
+    for (source, text) in [
+        (late, "nothing that was said"),
+        (alone, "nobody would be left"),
+    ] {
+        let (disk, printed) = (MemoryDisk::default(), Printed::default());
+        let settings = HistorySettings {
+            checkpoints_kept: 1,
+            increments: 0,
+            ..settings()
+        };
+        let kept = keep_with(builder(&printed, 1), Arc::new(disk.clone()), settings);
+        let (mut world, reports) = kept.unwrap();
+        let program = load(&mut world, source);
+        let actor = world.spawn(program, &[]).unwrap();
+        world.run_ticks(300);
+        let reason = world.halted().unwrap().to_owned();
+        assert!(
+            reason.contains(text) && reason.contains("runaway-gas"),
+            "{reason}"
+        );
+        assert!(reports.lock().unwrap().is_empty());
+        // It can be looked at, and is kept.
+        assert!(world.actor(actor).is_some());
+        world.checkpoint().unwrap();
+        let state = world.to_checkpoint();
+        drop(world);
+        assert_eq!(recovered(&disk).to_checkpoint(), state);
+    }
+}
+
+#[test]
+fn going_back_that_is_interrupted_has_happened_or_happens_later() {
+    let printed = Printed::default();
+    let mut seen = [0, 0];
+    for operations in (0..90).step_by(3) {
+        let disk = FaultyDisk::default();
+        let arc: Arc<dyn Disk> = Arc::new(disk.clone());
+        let (mut world, _) = keep_with(builder(&printed, 1), arc, settings()).unwrap();
+        let (one, other) = begun(&mut world);
+        tell(&mut world, &[(other, 10), (one, 13)]);
+        world.flush().unwrap();
+        disk.fail_after(operations);
+        world.run_ticks(30);
+        let mut seed = (operations + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let left = [
+            disk.after_a_kill_with_room(),
+            disk.after_power_loss(&mut seed),
+        ];
+        drop(world);
+        for disk in left {
+            let arc: Arc<dyn Disk> = Arc::new(disk.clone());
+            let (mut world, reports) = keep_with(builder(&printed, 1), arc, settings()).unwrap();
+            world.run_ticks(30);
+            assert_eq!(world.halted(), None, "after {operations} operations");
+            let again = reports.lock().unwrap().len();
+            assert_eq!(sum(&mut world, one), Datum::Int(106));
+            assert_eq!(sum(&mut world, other), Datum::Int(13));
+            world.flush().unwrap();
+            let state = world.to_checkpoint();
+            drop(world);
+            let arc: Arc<dyn Disk> = Arc::new(disk.clone());
+            let (world, _) = builder(&printed, 1).keep(arc, settings()).unwrap();
+            assert_eq!(world.to_checkpoint(), state);
+            seen[again] += 1;
+        }
+    }
+    assert!(seen[0] > 3 && seen[1] > 3, "{seen:?}");
+}
+
+/// A function that programs take for one of its argument alone. For 13 it is not.
+fn lies(builder: WorldBuilder, answer: &Arc<AtomicI64>) -> WorldBuilder {
+    let answer = Arc::clone(answer);
+    builder.host(HostFunction::pure("same", move |arguments| {
+        if arguments == [Datum::Int(13)] {
+            return Ok(Datum::Int(answer.load(Ordering::Relaxed)));
+        }
+        Ok(arguments[0].clone())
+    }))
+}
+
+const TRUSTS: &str = "
+(define (counter sum)
+  (let ((now (+ sum (host-call 'same (receive)))))
+    (print now)
+    (try (reply now) (catch e nil))
+    (counter now)))
+(define (main) (counter 0))
+";
+
+/// A history in which a counter was told that 13 is 13.
+fn trusting(disk: &MemoryDisk, printed: &Printed, answer: &Arc<AtomicI64>) -> ActorId {
+    let builder = lies(builder(printed, 1), answer);
+    let (mut world, _) = builder.keep(Arc::new(disk.clone()), late()).unwrap();
+    let program = load(&mut world, TRUSTS);
+    let actor = world.spawn(program, &[]).unwrap();
+    tell(
+        &mut world,
+        &[(actor, 1), (actor, 2), (actor, 13), (actor, 4)],
+    );
+    world.flush().unwrap();
+    actor
+}
+
+/// Without checkpoints behind the first, so that all is done again.
+fn late() -> HistorySettings {
+    HistorySettings {
+        checkpoint_ticks: 1_000_000,
+        ..settings()
+    }
+}
+
+#[test]
+fn a_history_that_comes_to_another_state_is_refused_or_goes_on_without_what_led_there() {
+    let (disk, printed) = (MemoryDisk::default(), Printed::default());
+    let answer = Arc::new(AtomicI64::new(13));
+    let actor = trusting(&disk, &printed, &answer);
+    let again = |settings| {
+        let printed = Printed::default();
+        let builder = lies(builder(&printed, 1), &answer);
+        builder.keep(Arc::new(disk.clone()), settings)
+    };
+    // As long as it is the same, nothing is seen.
+    let (world, _) = again(late()).unwrap();
+    let before = world.to_checkpoint();
+    drop(world);
+    answer.store(1_000, Ordering::Relaxed);
+    let Err(RecoveryError::Diverged { agreed, tick, .. }) = again(late()) else {
+        panic!("it is refused")
+    };
+    assert!(agreed < tick && tick < before.timestamp);
+    // A replay says so, too, and shows what was before.
+    let builder_of = || lies(builder(&Printed::default(), 1), &answer);
+    let mut replay = builder_of().replay(Arc::new(disk.copy())).unwrap();
+    replay.go_to(agreed).unwrap();
+    let error = replay.go_to(before.timestamp).unwrap_err();
+    assert!(matches!(error, RecoveryError::Diverged { .. }), "{error}");
+    // Nothing has changed: who tells the truth again finds it as it was.
+    answer.store(13, Ordering::Relaxed);
+    assert_eq!(again(late()).unwrap().0.to_checkpoint(), before);
+    answer.store(1_000, Ordering::Relaxed);
+    let going_back = |inputs_max| HistorySettings {
+        rollbacks: RollbackPolicy {
+            on_divergence: true,
+            inputs_max,
+            ..RollbackPolicy::default()
+        },
+        ..late()
+    };
+    let error = again(going_back(0)).map(drop).unwrap_err().to_string();
+    assert!(error.contains("0 may be left out"), "{error}");
+    let (mut world, recovery) = again(going_back(4)).unwrap();
+    let report = recovery.rolled_back.unwrap();
+    assert!(report.why.unwrap().contains("another state"));
+    assert_eq!(report.without.len(), 1);
+    assert_eq!(sum(&mut world, actor), Datum::Int(7));
+    world.flush().unwrap();
+    let state = world.to_checkpoint();
+    drop(world);
+    // What it says of that is durable, and 13 is never asked for again.
+    answer.store(2_000, Ordering::Relaxed);
+    let (world, recovery) = again(late()).unwrap();
+    assert_eq!((world.to_checkpoint(), recovery.rolled_back), (state, None));
+}
+
+#[test]
+fn a_state_that_does_not_come_again_without_an_input_is_refused() {
+    let (disk, printed) = (MemoryDisk::default(), Printed::default());
+    let answer = Arc::new(AtomicI64::new(13));
+    let builder_of = || lies(builder(&printed, 1), &answer);
+    let settings = HistorySettings {
+        rollbacks: RollbackPolicy {
+            on_divergence: true,
+            ..RollbackPolicy::default()
+        },
+        ..late()
+    };
+    let (mut world, _) = builder_of().keep(Arc::new(disk.clone()), settings).unwrap();
+    let program = load(
+        &mut world,
+        "(define (hold sum) (receive) (print sum))
+         (define (wait n) (yield) (if (= n 0) (hold (host-call 'same 13)) (wait (- n 1))))
+         (define (main) (wait 20))",
+    );
+    world.spawn(program, &[]).unwrap();
+    world.run_ticks(40);
+    world.flush().unwrap();
+    drop(world);
+    answer.store(1, Ordering::Relaxed);
+    let Err(error) = builder_of().keep(Arc::new(disk.clone()), settings) else {
+        panic!("it is refused")
+    };
+    let text = error.to_string();
+    assert!(text.contains("nobody said anything in between"), "{text}");
+}
