@@ -123,6 +123,11 @@ impl Course {
         self.unwitnessed_from = Some(from);
     }
 
+    /// It is compared again.
+    pub(super) fn witness_again(&mut self) {
+        self.unwitnessed_from = None;
+    }
+
     /// Whether a state that the journal knows of is one of the course, by the number of its record.
     pub(super) fn is_witnessed(&self, record: u64) -> bool {
         let mut rollbacks = self.rollbacks.iter();

@@ -40,8 +40,6 @@ impl Replay {
     ) -> Result<Option<Divergence>, RecoveryError> {
         let (first, last) = (self.range(), other.range());
         let (from, to) = (first.0.max(last.0), first.1.min(last.1));
-        self.unwitness();
-        other.unwitness();
         self.go_to(from)?;
         other.go_to(from)?;
         let found = differs(self, other);
@@ -50,6 +48,7 @@ impl Replay {
         }
         // Equal states may have come about in different ways; from here on hashes tell.
         for replay in [&mut *self, &mut *other] {
+            replay.unwitness();
             let world = replay.world_mut();
             world.trajectory = Some(Trajectory::going_on(
                 [0; 32],

@@ -335,7 +335,9 @@ impl World {
 
     /// The world is about to sleep, or is left alone.
     pub(super) fn hand_history_over(&mut self) {
-        self.close_horizon(self.tick);
+        if self.trajectory.is_some() {
+            self.close_horizon(self.tick);
+        }
         if let History::Kept(kept) = &mut self.history {
             kept.journal.hand_over();
         }

@@ -125,6 +125,7 @@ impl Replay {
     fn begin_at(&mut self, ticks: u64) -> Result<(), RecoveryError> {
         let mut loaded = load(&*self.disk, ticks, |record| self.course.has(record))?;
         self.world.take_loaded(&mut loaded)?;
+        self.course.witness_again();
         let head = loaded.head;
         if head.journal < self.journal.from {
             return Err(contradiction(format!(
@@ -153,7 +154,8 @@ impl Replay {
         let names = names_of(&*self.disk).unwrap_or_default();
         let newest = names.into_iter().filter(|name| *name <= ticks).max();
         let has_nearer = newest.is_some_and(|newest| newest > self.tick());
-        if !is_ahead || has_nearer {
+        let has_own_trajectory = !self.course.is_witnessed(u64::MAX);
+        if !is_ahead || has_nearer || has_own_trajectory {
             self.begin_at(ticks)?;
         }
         self.forward_from_here(ticks)
@@ -164,7 +166,7 @@ impl Replay {
         &mut self.world
     }
 
-    /// Its states are compared by somebody else, no more with what the journal knows of them.
+    /// From here on its states are compared by somebody else, and not with what the journal knows of them, until it takes a checkpoint.
     pub(super) fn unwitness(&mut self) {
         self.course.unwitness(0);
     }
