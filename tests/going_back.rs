@@ -1,159 +1,27 @@
-//! Worlds that go back in their histories by themselves: before the input that led to an anomaly, or to a state that does not come again. What is left
-//! out is what led there and nothing else, the same each time; it is as durable as a rollback by hand; and a world that cannot be helped
-//! halts, with its history whole.
+//! Worlds that go back in their histories by themselves, before the input that led to an anomaly. What is left out is what led there and nothing
+//! else, the same each time; it is as durable as a rollback by hand; and a world that cannot be helped halts, with its history whole.
 
 #[path = "support/faulty_disk.rs"]
 mod faulty_disk;
 #[path = "support/histories.rs"]
 mod histories;
+#[path = "support/watched.rs"]
+mod watched;
 #[path = "support/worlds.rs"]
 mod worlds;
 
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use faulty_disk::FaultyDisk;
-use physics_world::jit::optimize::PerformanceSettings;
-use physics_world::runtime::checkpoint::RecoveryError;
 use physics_world::runtime::disk::{Disk, MemoryDisk};
 use physics_world::runtime::hibernation::HibernationSettings;
 use physics_world::runtime::host::HostFunction;
-use physics_world::runtime::monitor::{
-    AnomalyPattern, ErrorDetectionSystem, MonitoringThresholds, Remedy,
-};
 use physics_world::runtime::world::{
-    AskError, Blame, Bundle, HistorySettings, RollbackPolicy, RollbackReport, WorldBuilder,
-    WorldEvent,
+    AskError, Blame, HistorySettings, Input, RecordedInput, RollbackPolicy,
 };
-use physics_world::{ActorId, Datum, World, WorldSettings};
+use physics_world::{ActorId, Datum};
+use watched::{Printed, TOUCHY, begun, builder, keep, keep_with, recovered, settings, sum, tell};
 use worlds::load;
-
-/// A counter that is told numbers and says the sum each time. 13 has it say so and compute for ever, 14 has it start one that does.
-const TOUCHY: &str = "
-(define (spin n) (spin (+ n 1)))
-(define (counter sum)
-  (let ((n (receive)))
-    (if (= n 13) (begin (print 'oh) (spin 0)) nil)
-    (if (= n 14) (spawn spin 0) nil)
-    (let ((now (+ sum n)))
-      (print now)
-      (try (reply now) (catch e nil))
-      (counter now))))
-(define (main) (counter 0))
-";
-
-/// What was printed.
-type Printed = Arc<Mutex<Vec<String>>>;
-/// The rollbacks that a world has made by itself.
-type Reports = Arc<Mutex<Vec<RollbackReport>>>;
-
-fn builder(printed: &Printed, threads: usize) -> WorldBuilder {
-    let printed = Arc::clone(printed);
-    let print = HostFunction::output("print", move |call| {
-        printed.lock().unwrap().push(call.text());
-    });
-    World::builder()
-        .performance(PerformanceSettings {
-            jit: None,
-            threads,
-            ..PerformanceSettings::default()
-        })
-        .settings(WorldSettings {
-            quantum: 1_000,
-            quantum_min: 100,
-            tick_gas: 10_000,
-            alone_gas: 0,
-            ..WorldSettings::default()
-        })
-        .trajectory()
-        .host(print.needing("io-console"))
-}
-
-fn system() -> ErrorDetectionSystem {
-    let system = ErrorDetectionSystem::default().thresholds(MonitoringThresholds {
-        window_ticks: 8,
-        runaway_gas: 2_000,
-        growth_windows: 2,
-        mailbox_messages: 20,
-        heap_bytes: 20_000,
-        restarts: 3,
-        sent_messages: 200,
-        starvation_ticks: 100,
-        wrong_guesses: 1_000,
-    });
-    let patterns = [
-        AnomalyPattern::RunawayGas,
-        AnomalyPattern::GrowingHeap,
-        AnomalyPattern::GrowingMailbox,
-        AnomalyPattern::CrashLoop,
-        AnomalyPattern::HotSender,
-    ];
-    patterns.into_iter().fold(system, |system, pattern| {
-        system.bound(pattern, Remedy::GoBack)
-    })
-}
-
-fn settings() -> HistorySettings {
-    HistorySettings {
-        checkpoints_kept: 8,
-        ..histories::settings()
-    }
-}
-
-/// A world that keeps its history on a disk and goes back by itself, and what it says of that.
-fn keep_with(
-    builder: WorldBuilder,
-    disk: Arc<dyn Disk>,
-    settings: HistorySettings,
-) -> Result<(World, Reports), RecoveryError> {
-    let (mut world, _) = builder.keep(disk, settings)?;
-    world.start_monitoring(system());
-    let reports = Reports::default();
-    let seen = Arc::clone(&reports);
-    world.observe(move |event| {
-        if let WorldEvent::WentBack(report) = event {
-            seen.lock().unwrap().push((*report).clone());
-        }
-    });
-    Ok((world, reports))
-}
-
-fn keep(disk: &MemoryDisk, printed: &Printed) -> (World, Reports) {
-    let disk = Arc::new(disk.clone());
-    keep_with(builder(printed, 1), disk, settings()).unwrap()
-}
-
-/// The state of a history, recovered by somebody who does not watch it.
-fn recovered(disk: &MemoryDisk) -> World {
-    let builder = builder(&Printed::default(), 1);
-    builder.keep(Arc::new(disk.copy()), settings()).unwrap().0
-}
-
-/// Two counters that have heard numbers, some ticks apart.
-fn begun(world: &mut World) -> (ActorId, ActorId) {
-    let program = load(world, TOUCHY);
-    let (one, other) = (
-        world.spawn(program, &[]).unwrap(),
-        world.spawn(program, &[]).unwrap(),
-    );
-    for (actor, number) in [(one, 5), (other, 1), (one, 100), (other, 2), (one, 1)] {
-        world.send(actor, &Datum::Int(number));
-        world.run_ticks(5);
-    }
-    (one, other)
-}
-
-/// Says numbers to actors, with some ticks after each.
-fn tell(world: &mut World, said: &[(ActorId, i64)]) {
-    for (actor, number) in said {
-        world.send(*actor, &Datum::Int(*number));
-        world.run_ticks(5);
-    }
-}
-
-fn sum(world: &mut World, actor: ActorId) -> Datum {
-    world.ask(actor, &Datum::Int(0)).unwrap()
-}
 
 #[test]
 fn the_input_that_makes_an_actor_run_away_is_left_out_and_no_other() {
@@ -368,7 +236,7 @@ fn a_world_that_goes_back_too_often_halts_and_remembers_it() {
         Err(AskError::Idle(_) | AskError::Stopped(_))
     ));
     // Its history is whole, and somebody helps it.
-    let is_bad = |recorded: &physics_world::runtime::world::RecordedInput<'_>| matches!(recorded.input, physics_world::runtime::world::Input::Send { content, .. } if *content == Datum::Int(13));
+    let is_bad = |recorded: &RecordedInput<'_>| matches!(recorded.input, Input::Send { content, .. } if *content == Datum::Int(13));
     let (_, report) = world.roll_back(None, is_bad).unwrap();
     assert_eq!((report.without.len(), report.why), (1, None));
     assert_eq!(world.halted(), None);
@@ -454,132 +322,6 @@ fn going_back_that_is_interrupted_has_happened_or_happens_later() {
         }
     }
     assert!(seen[0] > 3 && seen[1] > 3, "{seen:?}");
-}
-
-/// A function that programs take for one of its argument alone. For 13 it is not.
-fn lies(builder: WorldBuilder, answer: &Arc<AtomicI64>) -> WorldBuilder {
-    let answer = Arc::clone(answer);
-    builder.host(HostFunction::pure("same", move |arguments| {
-        if arguments == [Datum::Int(13)] {
-            return Ok(Datum::Int(answer.load(Ordering::Relaxed)));
-        }
-        Ok(arguments[0].clone())
-    }))
-}
-
-const TRUSTS: &str = "
-(define (counter sum)
-  (let ((now (+ sum (host-call 'same (receive)))))
-    (print now)
-    (try (reply now) (catch e nil))
-    (counter now)))
-(define (main) (counter 0))
-";
-
-/// A history in which a counter was told that 13 is 13.
-fn trusting(disk: &MemoryDisk, printed: &Printed, answer: &Arc<AtomicI64>) -> ActorId {
-    let builder = lies(builder(printed, 1), answer);
-    let (mut world, _) = builder.keep(Arc::new(disk.clone()), late()).unwrap();
-    let program = load(&mut world, TRUSTS);
-    let actor = world.spawn(program, &[]).unwrap();
-    tell(
-        &mut world,
-        &[(actor, 1), (actor, 2), (actor, 13), (actor, 4)],
-    );
-    world.flush().unwrap();
-    actor
-}
-
-/// Without checkpoints behind the first, so that all is done again.
-fn late() -> HistorySettings {
-    HistorySettings {
-        checkpoint_ticks: 1_000_000,
-        ..settings()
-    }
-}
-
-#[test]
-fn a_history_that_comes_to_another_state_is_refused_or_goes_on_without_what_led_there() {
-    let (disk, printed) = (MemoryDisk::default(), Printed::default());
-    let answer = Arc::new(AtomicI64::new(13));
-    let actor = trusting(&disk, &printed, &answer);
-    let again = |settings| {
-        let printed = Printed::default();
-        let builder = lies(builder(&printed, 1), &answer);
-        builder.keep(Arc::new(disk.clone()), settings)
-    };
-    // As long as it is the same, nothing is seen.
-    let (world, _) = again(late()).unwrap();
-    let before = world.to_checkpoint();
-    drop(world);
-    answer.store(1_000, Ordering::Relaxed);
-    let Err(RecoveryError::Diverged { agreed, tick, .. }) = again(late()) else {
-        panic!("it is refused")
-    };
-    assert!(agreed < tick && tick < before.timestamp);
-    // A replay says so, too, and shows what was before.
-    let builder_of = || lies(builder(&Printed::default(), 1), &answer);
-    let mut replay = builder_of().replay(Arc::new(disk.copy())).unwrap();
-    replay.go_to(agreed).unwrap();
-    let error = replay.go_to(before.timestamp).unwrap_err();
-    assert!(matches!(error, RecoveryError::Diverged { .. }), "{error}");
-    // Nothing has changed: who tells the truth again finds it as it was.
-    answer.store(13, Ordering::Relaxed);
-    assert_eq!(again(late()).unwrap().0.to_checkpoint(), before);
-    answer.store(1_000, Ordering::Relaxed);
-    let going_back = |inputs_max| HistorySettings {
-        rollbacks: RollbackPolicy {
-            on_divergence: true,
-            inputs_max,
-            ..RollbackPolicy::default()
-        },
-        ..late()
-    };
-    let error = again(going_back(0)).map(drop).unwrap_err().to_string();
-    assert!(error.contains("0 may be left out"), "{error}");
-    let (mut world, recovery) = again(going_back(4)).unwrap();
-    let report = recovery.rolled_back.unwrap();
-    assert!(report.why.unwrap().contains("another state"));
-    assert_eq!(report.without.len(), 1);
-    assert_eq!(sum(&mut world, actor), Datum::Int(7));
-    world.flush().unwrap();
-    let state = world.to_checkpoint();
-    drop(world);
-    // What it says of that is durable, and 13 is never asked for again.
-    answer.store(2_000, Ordering::Relaxed);
-    let (world, recovery) = again(late()).unwrap();
-    assert_eq!((world.to_checkpoint(), recovery.rolled_back), (state, None));
-}
-
-#[test]
-fn a_state_that_does_not_come_again_without_an_input_is_refused() {
-    let (disk, printed) = (MemoryDisk::default(), Printed::default());
-    let answer = Arc::new(AtomicI64::new(13));
-    let builder_of = || lies(builder(&printed, 1), &answer);
-    let settings = HistorySettings {
-        rollbacks: RollbackPolicy {
-            on_divergence: true,
-            ..RollbackPolicy::default()
-        },
-        ..late()
-    };
-    let (mut world, _) = builder_of().keep(Arc::new(disk.clone()), settings).unwrap();
-    let program = load(
-        &mut world,
-        "(define (hold sum) (receive) (print sum))
-         (define (wait n) (yield) (if (= n 0) (hold (host-call 'same 13)) (wait (- n 1))))
-         (define (main) (wait 20))",
-    );
-    world.spawn(program, &[]).unwrap();
-    world.run_ticks(40);
-    world.flush().unwrap();
-    drop(world);
-    answer.store(1, Ordering::Relaxed);
-    let Err(error) = builder_of().keep(Arc::new(disk.clone()), settings) else {
-        panic!("it is refused")
-    };
-    let text = error.to_string();
-    assert!(text.contains("nobody said anything in between"), "{text}");
 }
 
 #[test]
@@ -668,27 +410,4 @@ fn calls_of_the_embedder_and_who_asks_meanwhile_are_not_lost() {
     let again = builder(&printed, 1).host(tenfold);
     let (again, _) = again.keep(Arc::new(disk.copy()), settings()).unwrap();
     assert!(again.to_checkpoint() == state);
-}
-
-#[test]
-fn a_bundle_made_after_a_comparison_is_done_again() {
-    let [one, other] = [7, 8].map(|number| {
-        let (disk, printed) = (MemoryDisk::default(), Printed::default());
-        let builder = builder(&printed, 1);
-        let (mut world, _) = builder.keep(Arc::new(disk.clone()), late()).unwrap();
-        let (actor, _) = begun(&mut world);
-        tell(&mut world, &[(actor, number), (actor, 1), (actor, 13)]);
-        world.run_ticks(20);
-        world.flush().unwrap();
-        disk.copy()
-    });
-    let replay = |disk: Arc<dyn Disk>| builder(&Printed::default(), 1).replay(disk).unwrap();
-    let (mut one, mut other) = (replay(Arc::new(one)), replay(Arc::new(other)));
-    assert!(one.first_divergence(&mut other).unwrap().is_some());
-    let (from, (_, last)) = (one.tick(), one.range());
-    let bytes = one.bundle(from + 1, last).unwrap();
-    let mut again = replay(Arc::new(Bundle::open(&bytes).unwrap()));
-    again.go_to(last).unwrap();
-    one.go_to(last).unwrap();
-    assert!(again.to_checkpoint() == one.to_checkpoint());
 }
