@@ -53,6 +53,7 @@ fn keep(disk: &FaultyDisk) -> Result<(World, Recovery), RecoveryError> {
                 capture_bytes: 200,
                 paged_bytes: 300,
                 segment_bytes: 900,
+                ..HistorySettings::default()
             },
         )
 }

@@ -311,3 +311,108 @@ fn a_stopped_world_goes_on_in_new_code() {
         assert!(stderr(&output).contains(reason), "{programs}: {output:?}");
     }
 }
+
+/// A counter that computes for ever when it is told 13.
+const TOUCHY: &str = "
+(define (spin n) (spin (+ n 1)))
+(define (counter sum)
+  (let ((n (string->number (receive))))
+    (if (= n 13) (spin 0) nil)
+    (print \"sum\" (+ sum n))
+    (reply (+ sum n))
+    (counter (+ sum n))))
+(define (main) (counter 0))
+";
+
+#[test]
+fn a_world_goes_back_by_itself_or_halts() {
+    let directory = directory("history-goes-back");
+    std::fs::write(directory.join("touchy.jue"), TOUCHY).unwrap();
+    let thresholds = r#"{"window_ticks": 4, "runaway_gas": 100000}"#;
+    std::fs::write(directory.join("thresholds.json"), thresholds).unwrap();
+    let watched = [
+        "--roll-back-on",
+        "runaway-gas,divergence",
+        "--thresholds",
+        "thresholds.json",
+        "--feed",
+    ];
+    let run = [
+        &["run", "--durable", "history"],
+        &watched[..],
+        &["touchy.jue"],
+    ]
+    .concat();
+    let output = pw(&directory, &run, "1 5\n2 13\n3 1\n");
+    let told = stderr(&output);
+    assert!(output.status.success(), "{told}");
+    let by_itself = told.lines().find(|line| line.starts_with("by itself"));
+    assert!(
+        by_itself.unwrap().contains("runaway-gas of actor 1"),
+        "{told}"
+    );
+    assert_eq!(told.matches("1 inputs left out").count(), 1, "{told}");
+    assert!(stdout(&output).contains("sum 6\n"), "{output:?}");
+    // Who says again what was left out is told, and what was not has its answer.
+    let again = ["recover", "history", "--feed", "--session", "1"];
+    let output = pw(&directory, &again, "3 1\n4 2\n");
+    let text = stdout(&output);
+    assert!(text.contains("3 6\n") && text.contains("4 8\n"), "{text}");
+    let text = stdout(&pw(&directory, &["inspect", "history"], ""));
+    assert!(
+        text.contains("by itself    runaway-gas of actor 1"),
+        "{text}"
+    );
+    // It has gone back as often as it may.
+    let recover = [
+        "recover",
+        "history",
+        "--session",
+        "1",
+        "--rollbacks-max",
+        "1",
+    ];
+    let recover = [&recover[..], &watched].concat();
+    let output = pw(&directory, &recover, "5 13\n");
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(
+        told.contains("gone back 1 times") && told.contains("pw recover --without"),
+        "{told}"
+    );
+    // Somebody leaves it out.
+    let text = stdout(&pw(&directory, &["inspect", "--inputs", "history"], ""));
+    let line = text
+        .lines()
+        .find(|line| line.contains("number 5 of session 1"));
+    let number: String = line
+        .unwrap()
+        .chars()
+        .skip_while(|c| !c.is_numeric())
+        .take_while(|c| c.is_numeric())
+        .collect();
+    let again = [
+        "recover",
+        "--without",
+        &number,
+        "history",
+        "--feed",
+        "--session",
+        "1",
+    ];
+    let output = pw(&directory, &again, "6 1\n");
+    assert!(stdout(&output).contains("6 9\n"), "{output:?} {number}");
+    let output = pw(
+        &directory,
+        &["run", "--roll-back-on", "crash-loop", "touchy.jue"],
+        "",
+    );
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--durable"));
+    let output = pw(
+        &directory,
+        &["run", "--roll-back-on", "deopt-storm", "touchy.jue"],
+        "",
+    );
+    assert!(stderr(&output).contains("native code comes and goes"));
+}

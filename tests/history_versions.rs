@@ -17,7 +17,7 @@ use physics_world::{ActorId, Datum, World};
 use testkit::histories::builder;
 
 /// The version of bundles that is written now.
-const VERSION: &str = "v2";
+const VERSION: &str = "v3";
 /// The version of checkpoints with pages that is written now.
 const PAGES: &str = "v2-pages";
 

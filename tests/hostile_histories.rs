@@ -6,6 +6,7 @@
 mod worlds;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use physics_world::runtime::checkpoint::SystemCheckpoint;
 use physics_world::runtime::disk::MemoryDisk;
@@ -106,4 +107,28 @@ fn files_that_no_world_wrote_are_refused_or_used_as_far_as_they_are_sound() {
         histories::bundle(&bundle[..number]);
     }
     histories::bundle(&bundle);
+}
+
+#[test]
+fn a_map_whose_keys_all_begin_one_text_is_read_in_proportion_to_its_bytes() {
+    // The keys together have 1.25 GB, of which the actor pays for hashing each.
+    let source = "
+        (define keys (make-map))
+        (define (fill text n)
+          (if (= n 0) (begin (receive) (map-get keys text))
+            (begin (map-set! keys text n) (fill (string-append text \"x\") (- n 1)))))
+        (define (main) (fill \"\" 50000))";
+    let mut world = histories::builder().build().unwrap();
+    let program = worlds::load(&mut world, source);
+    world.spawn(program, &[]).unwrap();
+    let start = Instant::now();
+    world.run_to_idle();
+    let made = start.elapsed();
+    let state = world.to_checkpoint();
+    assert!(state.size_bytes() < 2_000_000, "{}", state.size_bytes());
+    let start = Instant::now();
+    world.take_checkpoint(&state).unwrap();
+    let read = start.elapsed();
+    assert!(read * 3 < made, "{read:?} to read what took {made:?}");
+    assert!(world.to_checkpoint() == state);
 }

@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex};
 use physics_world::jit::optimize::PerformanceSettings;
 use physics_world::jit::tier::JitSettings;
 use physics_world::runtime::actor::EndReason;
+use physics_world::runtime::disk::MemoryDisk;
+use physics_world::runtime::hibernation::HibernationSettings;
 use physics_world::runtime::host::HostFunction;
 use physics_world::runtime::inspect::{Doing, Suspension};
 use physics_world::runtime::monitor::{
     AnomalyPattern, DetectedAnomaly, ErrorDetectionSystem, MonitoringThresholds, RecoveryAction,
     Remedy,
 };
+use physics_world::runtime::world::HistorySettings;
 use physics_world::source::{FileKind, load_program};
 use physics_world::{ActorId, Datum, World, WorldSettings};
 use tracing::span::{Attributes, Id, Record};
@@ -321,7 +324,7 @@ fn what_is_bound_happens_in_the_same_tick_on_any_number_of_threads() {
                     ];
                     assert_eq!(world.datum(&told), Datum::List(expected));
                 }
-                Remedy::Report => unreachable!("it does nothing"),
+                Remedy::Report | Remedy::GoBack => unreachable!("they do nothing here"),
             }
             world.trajectory().unwrap()
         });
@@ -390,6 +393,53 @@ fn metrics_are_prometheus_text_that_any_thread_can_read() {
         assert!(text.lines().any(|of| of == line), "{line} in\n{text}");
     }
     assert!(text.ends_with("# EOF\n"));
+}
+
+#[test]
+fn metrics_show_what_hibernates_and_what_was_written_of_a_history() {
+    let source = "(defn idle [] (receive))
+(defn main [] (let ((all (make-vector 40000 0))) (spawn idle) (spawn idle) (receive) (vector-ref all 0)))";
+    let hibernates = World::builder()
+        .hibernate(
+            Arc::new(MemoryDisk::default()),
+            HibernationSettings::default(),
+        )
+        .unwrap();
+    let disk = Arc::new(MemoryDisk::default());
+    let (mut world, _) = hibernates.keep(disk, HistorySettings::default()).unwrap();
+    let metrics = world.metrics();
+    let shown = |name: &str| {
+        let text = metrics.text();
+        let mut lines = text.lines();
+        let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in\n{text}"))
+            .parse::<u64>()
+            .unwrap()
+    };
+    // Its history has begun with a checkpoint.
+    assert_eq!(shown("pw_checkpoints"), 1);
+    assert_eq!(shown("pw_actors_hibernated"), 0);
+    let verified = load_program("m.jue", FileKind::Jue, source.as_bytes()).unwrap();
+    let program = world.load(verified);
+    world.spawn(program, &[]).unwrap();
+    world.run_to_idle();
+    assert_eq!(shown("pw_captured_page_bytes"), 0);
+    world.checkpoint().unwrap();
+    assert_eq!(shown("pw_checkpoints"), 2);
+    assert_eq!(shown("pw_checkpoint_tick"), world.ticks());
+    // The vector is captured page by page.
+    let page_bytes = shown("pw_captured_page_bytes");
+    assert!((320_000..400_000).contains(&page_bytes), "{page_bytes}");
+    assert_eq!(world.hibernate(), 3);
+    assert_eq!((shown("pw_actors"), shown("pw_actors_hibernated")), (3, 3));
+    world.send(ActorId(2), &Datum::Int(1));
+    world.run_to_idle();
+    let sleeping = world.hibernation().unwrap().hibernated;
+    assert_eq!(
+        (shown("pw_actors"), shown("pw_actors_hibernated")),
+        (2, sleeping)
+    );
+    assert!(sleeping < 3);
 }
 
 /// Counts spans by name.

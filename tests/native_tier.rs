@@ -1,5 +1,7 @@
 //! Native code on the command line: what `pw run`, `pw compare` and `pw explain` say about it.
 
+#[cfg(unix)]
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -464,4 +466,35 @@ fn a_directory_that_cannot_be_made_is_bad_input() {
         text(&output.stderr).starts_with("--code-cache: p.jue/kept: "),
         "{output:?}"
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_directory_of_somebody_else_is_not_used_and_it_is_said() {
+    let name = "foreign-cache";
+    afresh(name, "kept");
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join("native")
+        .join(name);
+    let directory = folder.join("kept");
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::set_permissions(&directory, PermissionsExt::from_mode(0o700)).unwrap();
+    // Who may not give a directory away finds one that belongs to somebody else.
+    let given = std::os::unix::fs::chown(&directory, Some(12_345), None).is_ok();
+    let foreign = if given {
+        directory
+    } else {
+        PathBuf::from("/usr")
+    };
+    let option = foreign.to_str().unwrap();
+    let (_, output) = pw(name, HOT, &["run", "p.jue", "--code-cache", option]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("it belongs to user") && said.contains("mode 0700"),
+        "{said}"
+    );
+    if given {
+        assert!(files(&foreign).is_empty(), "nothing is put there");
+    }
 }

@@ -461,6 +461,38 @@ fn a_rollback_that_is_interrupted_has_happened_or_has_not() {
 }
 
 #[test]
+fn a_running_world_whose_rollback_fails_halts_and_loses_nothing() {
+    let [before, after] = states();
+    let printed = Printed::default();
+    let (mut failed, mut halted) = (0, 0);
+    for operations in 0..40 {
+        let disk = FaultyDisk::default();
+        let mut world = begun(disk.clone(), &printed);
+        world.flush().unwrap();
+        disk.fail_after(operations);
+        let done = world.roll_back(None, sends(100)).map(drop);
+        if let Err(error) = &done {
+            failed += 1;
+            halted += u32::from(world.halted().is_some());
+            let reason = world.history_error().expect("it is said");
+            assert!(reason.contains("no space is left"), "{error}: {reason}");
+            // Nothing happens in it, and nothing is said to be durable.
+            let ticks = world.ticks();
+            assert_eq!(world.run_ticks(5), Stopped::Idle);
+            assert_eq!(world.ticks(), ticks);
+            assert!(world.flush().is_err() && world.checkpoint().is_err());
+        }
+        drop(world);
+        disk.work_again();
+        let (world, _) = keep(&|| Arc::new(disk.clone()), &printed);
+        let state = world.to_checkpoint();
+        let has_happened = state == after;
+        assert!(has_happened || (done.is_err() && state == before));
+    }
+    assert!(failed > 3 && halted > 3, "{failed} {halted}");
+}
+
+#[test]
 fn a_world_that_is_halted_goes_on_without_the_input_that_halted_it() {
     // What is on the disk in the middle of a tick is what is left when the process ends there.
     let snapshots = Arc::<Mutex<Vec<MemoryDisk>>>::default();

@@ -99,6 +99,8 @@ fn a_fork_goes_on_by_itself_unheard_and_with_fewer_powers() {
     assert_eq!(fork.ask(counter, &Datum::Int(2)).unwrap(), Datum::Int(7));
     assert_eq!(*printed.lock().unwrap(), 1, "a fork is not heard");
     assert_eq!(world.ask(counter, &Datum::Int(1)).unwrap(), Datum::Int(6));
+    // An answer does not wait for outputs.
+    world.flush().unwrap();
     assert_eq!(*printed.lock().unwrap(), 2);
     // Without the capability the actor cannot even try.
     let mut fork = replay(&disk).fork(&[]);

@@ -279,6 +279,7 @@ fn kept(builder: WorldBuilder, disk: &MemoryDisk, paged_bytes: u64) -> World {
         capture_bytes: 300,
         paged_bytes,
         segment_bytes: 2_000,
+        ..HistorySettings::default()
     };
     builder.keep(Arc::new(disk.clone()), settings).unwrap().0
 }

@@ -3,12 +3,13 @@
 //! Also what is defined over whole structures: identity, equality, keys of maps. Walks use explicit
 //! stacks, so that no structure is too deep for them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use pw_isa::{ErrorKind, Kind};
 
 use crate::code_space::CodeSpace;
 use crate::fiber::arena::{Arena, Piece, Source};
+use crate::known_hashes::KnownHashes;
 use crate::value::{Value, canonical_bits};
 
 /// A view of everything that values can refer to.
@@ -29,9 +30,6 @@ const NODE_BYTES: u64 = 16;
 const REMEMBER_PAIRS_AFTER_BYTES: u64 = 1024;
 /// Capabilities whose parameters are larger than this are never the same.
 const PARAMETER_NODES_MAX: u64 = 10_000;
-
-/// Hashes of objects by tag and bits.
-pub(crate) type KnownHashes = HashMap<(u64, u64), u64>;
 
 /// What hashing a map key gave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -392,7 +390,7 @@ impl<'a> Heap<'a> {
                 key,
                 bytes_max,
                 REMEMBER_PAIRS_AFTER_BYTES,
-                &mut HashMap::new(),
+                &mut KnownHashes::default(),
             ),
             _ => KeyHash::Mutable,
         }
@@ -401,17 +399,24 @@ impl<'a> Heap<'a> {
     /// The hash of one of many keys that may share parts: `known` are the hashes of objects that were
     /// walked already.
     pub(crate) fn key_hash_knowing(&self, key: Value, known: &mut KnownHashes) -> KeyHash {
-        if let Some(hash) = known.get(&(key.tag, key.bits)) {
-            return KeyHash::Hash(*hash, 0);
+        if let Some(hash) = known.get(key) {
+            return KeyHash::Hash(hash, 0);
         }
-        let hash = match key.kind() {
-            Kind::Pair => return self.structure_hash(key, u64::MAX, 0, known),
+        match key.kind() {
+            Kind::Pair => self.structure_hash(key, u64::MAX, 0, known),
+            kind @ (Kind::String | Kind::Symbol) => {
+                let text = self.text_bytes(key);
+                let (arena, offset) = self.place(key);
+                let buffer = arena.text_buffer(offset).filter(|_| key.is_in_arena());
+                let hash = match buffer {
+                    Some((buffer, ..)) => known.beginning(self.code.keys, (kind, buffer), text),
+                    None => self.code.keys.text(kind, text),
+                };
+                known.insert(key, hash);
+                KeyHash::Hash(hash, text.len() as u64)
+            }
             _ => self.key_hash(key, u64::MAX),
-        };
-        if let (Kind::String | Kind::Symbol, KeyHash::Hash(hash, _)) = (key.kind(), hash) {
-            known.insert((key.tag, key.bits), hash);
         }
-        hash
     }
 
     /// The hash of a pair combines those of its parts, so that shared parts are walked once: the hash
@@ -435,8 +440,8 @@ impl<'a> Heap<'a> {
             match step {
                 Step::Visit(value) if value.kind() == Kind::Pair => {
                     bytes += 16;
-                    if let Some(hash) = known.get(&(value.tag, value.bits)) {
-                        hashes.push(*hash);
+                    if let Some(hash) = known.get(value) {
+                        hashes.push(hash);
                         continue;
                     }
                     let (arena, offset) = self.place(value);
@@ -461,7 +466,7 @@ impl<'a> Heap<'a> {
                     let (cdr, car) = (hashes.pop().unwrap_or(0), hashes.pop().unwrap_or(0));
                     let hash = keys.number(Kind::Pair as u64, car.rotate_left(23) ^ cdr);
                     if bytes > remember_after {
-                        known.insert((value.tag, value.bits), hash);
+                        known.insert(value, hash);
                     }
                     hashes.push(hash);
                 }

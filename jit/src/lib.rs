@@ -16,6 +16,7 @@
 //! | `optimize` | settings of all that is about speed and memory; memory of fibers that wait |
 //! | `code_space` | loaded programs and their constants |
 //! | `heap`, `numbers`, `text` | what values mean, shared by all tiers |
+//! | `known_hashes` | hashes of many keys that share parts |
 #![deny(unsafe_code)]
 
 mod code;
@@ -30,6 +31,7 @@ pub mod host;
     reason = "its loop works on raw registers; see `interp/hot.rs`"
 )]
 pub mod interp;
+mod known_hashes;
 pub mod memo;
 pub mod numbers;
 pub mod optimize;

@@ -42,6 +42,8 @@ pub(crate) struct Published {
     pub(crate) error: Option<String>,
     /// Checkpoints that were published or given up.
     pub(crate) done: u64,
+    /// Checkpoints that were published.
+    pub(crate) count: u64,
 }
 
 /// What writes checkpoints.
@@ -76,6 +78,7 @@ impl Keeper {
                 match done {
                     Ok((head, retired)) => {
                         published.newest = Some(head.ticks);
+                        published.count += 1;
                         published.error = match retired {
                             Ok(journal) => {
                                 published.journal = journal;

@@ -83,6 +83,21 @@ pub enum RecoveryError {
     /// The embedder has no such function, or one of another class or capability.
     #[error("the state needs the function `{0}`, as it was registered then")]
     NoFunction(String),
+    /// The history was done again and came to another state than there had been.
+    #[error(
+        "done again, the history comes to another state: up to tick {agreed} it is as it was, at tick {tick} it is not; \
+         records {from} to {record} of the journal came between"
+    )]
+    Diverged {
+        /// The last tick at which states are known to agree.
+        agreed: u64,
+        /// The first at which they are known not to.
+        tick: u64,
+        /// The number of the first record of the tick at which they agree.
+        from: u64,
+        /// That of the record that has the trajectory as it was.
+        record: u64,
+    },
     /// The history cannot be taken back so, for this reason.
     #[error("no rollback: {0}")]
     NoRollback(String),

@@ -10,7 +10,7 @@ use crate::host::Datum;
 use crate::inspect::sampler::Sampler;
 use crate::message::PRIORITY_DEFAULT;
 use crate::portable::portable;
-use crate::world::{Input, WorldEvent};
+use crate::world::{Input, InputError, WorldEvent};
 
 /// Something that acts on an actor from outside.
 #[derive(Clone, PartialEq, Debug)]
@@ -84,6 +84,9 @@ pub enum InterventionError {
     /// The frame has no such variable, or does not need it any more.
     #[error("there is no variable `{0}` in frame {1}")]
     NoVariable(String, u32),
+    /// The history of the world has no room for what is told.
+    #[error("the message has {0}")]
+    TooLong(InputError),
 }
 
 impl Intervention {
@@ -112,8 +115,17 @@ impl World {
     /// # Errors
     /// When there is no such actor, or it cannot be done; then nothing has changed.
     pub fn intervene(&mut self, intervention: Intervention) -> Result<(), InterventionError> {
-        self.note(|| Input::Intervene(intervention.clone()));
-        let done = self.carry_out(&intervention);
+        let bytes = match &intervention {
+            Intervention::Tell(_, content) => content.size_bytes(),
+            _ => 0,
+        };
+        let done = match self.too_long(bytes) {
+            Some(error) => Err(InterventionError::TooLong(error)),
+            None => {
+                self.note(|| Input::Intervene(intervention.clone()));
+                self.carry_out(&intervention)
+            }
+        };
         if self.is_observed() {
             self.tell_event(&WorldEvent::Intervened {
                 intervention: &intervention,

@@ -30,7 +30,8 @@ pub(super) const BATCH_MAGIC: [u8; 4] = *b"PWJB";
 /// |---|---|
 /// | 1 | first |
 /// | 2 | rollbacks |
-const VERSION: u16 = 2;
+/// | 3 | rollbacks that a world has made by itself, and witnesses of its trajectory |
+const VERSION: u16 = 3;
 /// Bytes of a hash that are kept: enough for damage, which is not made by somebody.
 const HASH_BYTES: usize = 16;
 /// Bytes of a segment's head.
@@ -73,30 +74,51 @@ pub(super) fn segment_head(first: u64) -> Vec<u8> {
     out.bytes
 }
 
-/// Checks the head of a segment: the number of its first record, and whether it is of the version that is written.
-pub(super) fn read_segment_head(bytes: &[u8]) -> Decoded<(u64, bool)> {
+/// What the head of a segment says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct SegmentHead {
+    version: u16,
+    semantics: u16,
+    /// The number of its first record.
+    pub(super) first: u64,
+}
+
+impl SegmentHead {
+    /// Whether it is of the version that is written.
+    pub(super) fn is_current(self) -> bool {
+        self.version == VERSION
+    }
+
+    /// Why a sound segment is for another engine, if it is.
+    pub(super) fn is_foreign(self) -> Option<String> {
+        let (version, semantics) = (self.version, self.semantics);
+        if !(1..=VERSION).contains(&version) {
+            return Some(format!(
+                "it has version {version}; this engine reads 1 to {VERSION}"
+            ));
+        }
+        (semantics != SEMANTICS).then(|| {
+            format!("programs ran with semantics version {semantics}; this engine has {SEMANTICS}")
+        })
+    }
+}
+
+/// Reads the head of a segment, also of one for another engine: heads of all versions are alike.
+pub(super) fn read_segment_head(bytes: &[u8]) -> Decoded<SegmentHead> {
     let mut input = Reader::new(bytes);
     if input.take(4)? != SEGMENT_MAGIC {
         return Err(input.error("not a journal: it does not start with PWJ1"));
     }
-    let version = input.u16()?;
-    if !(1..=VERSION).contains(&version) {
-        return Err(input.error(format!(
-            "version {version}; this reader knows 1 to {VERSION}"
-        )));
-    }
-    let semantics = input.u16()?;
-    let first = input.u64()?;
+    let head = SegmentHead {
+        version: input.u16()?,
+        semantics: input.u16()?,
+        first: input.u64()?,
+    };
     let hashed = &bytes[..input.offset()];
     if input.take(HASH_BYTES)? != short_hash(&[hashed]) {
         return Err(input.error("the head of the segment is damaged"));
     }
-    if semantics != SEMANTICS {
-        return Err(input.error(format!(
-            "programs ran with semantics version {semantics}; this engine has {SEMANTICS}"
-        )));
-    }
-    Ok((first, version == VERSION))
+    Ok(head)
 }
 
 /// What a batch says besides its records.

@@ -20,7 +20,7 @@ use pw_jit::CodeSpace;
 use serde::{Deserialize, Serialize};
 
 use crate::portable::{Out, Portable, Shared, portable, read_with};
-use crate::world::{Input, Rolled};
+use crate::world::{Input, Numbers, Rolled};
 pub use reading::{JournalError, JournalTail};
 pub(crate) use reading::{Position, Records, Survey, survey};
 pub(crate) use writer::{Journal, JournalSettings, Leaves, RECORD_BYTES_MAX};
@@ -47,16 +47,44 @@ pub(crate) enum Record {
     Horizon { ticks: u64 },
     /// What happened since a record is taken back; the world comes to so many ticks in another way.
     Rollback { ticks: u64, rolled: Rolled },
+    /// The same, but nobody said so: the world went back by itself, for this reason.
+    WentBack {
+        ticks: u64,
+        rolled: Rolled,
+        why: String,
+    },
+    /// The world did so many ticks, and this was its trajectory then, and the numbers that it had given.
+    Witness {
+        ticks: u64,
+        trajectory: [u8; 32],
+        numbers: Numbers,
+    },
 }
 
 portable!(enum Record {
     0 => Input { ticks, input },
     1 => Horizon { ticks },
     2 => Rollback { ticks, rolled },
+    3 => WentBack { ticks, rolled, why },
+    4 => Witness { ticks, trajectory, numbers },
 });
 
-/// The first byte of an input.
+/// The first bytes of some records.
 const INPUT: u8 = 0;
+const ROLLBACKS: [u8; 2] = [2, 3];
+const WITNESS: u8 = 4;
+
+/// A rollback as a journal has it.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Rollback {
+    /// The number of its record.
+    pub(crate) number: u64,
+    /// Ticks of the state that the world came to.
+    pub(crate) ticks: u64,
+    pub(crate) rolled: Rolled,
+    /// Why the world did it by itself, if it did.
+    pub(crate) why: Option<String>,
+}
 
 impl Record {
     /// Writes the record of an input, which need not be moved into one.
@@ -71,13 +99,31 @@ impl Record {
         bytes.first() == Some(&INPUT)
     }
 
-    /// The rollback that these bytes are, if they are one, and how many ticks the world had done.
-    pub(crate) fn rollback(bytes: &[u8]) -> Option<(u64, Rolled)> {
-        if bytes.first() != Some(&2) {
+    /// The rollback that the bytes of the record with this number are, if they are one.
+    pub(crate) fn rollback(number: u64, bytes: &[u8]) -> Option<Rollback> {
+        if !ROLLBACKS.contains(bytes.first()?) {
+            return None;
+        }
+        let (ticks, rolled, why) = match Record::read(bytes) {
+            Ok(Record::Rollback { ticks, rolled }) => (ticks, rolled, None),
+            Ok(Record::WentBack { ticks, rolled, why }) => (ticks, rolled, Some(why)),
+            _ => return None,
+        };
+        Some(Rollback {
+            number,
+            ticks,
+            rolled,
+            why,
+        })
+    }
+
+    /// The numbers that the world had given when these bytes were written, if they say so.
+    pub(crate) fn witnessed_numbers(bytes: &[u8]) -> Option<Numbers> {
+        if bytes.first() != Some(&WITNESS) {
             return None;
         }
         match Record::read(bytes) {
-            Ok(Record::Rollback { ticks, rolled }) => Some((ticks, rolled)),
+            Ok(Record::Witness { numbers, .. }) => Some(numbers),
             _ => None,
         }
     }

@@ -13,7 +13,7 @@ use super::batch::{
     BATCH_MAGIC, SEGMENT_HEAD, claimed_length, read_batch, read_segment_head, segment_first,
     segment_name,
 };
-use super::{Record, Rolled};
+use super::{Record, Rollback};
 use crate::disk::{Disk, read_all};
 
 /// Why a journal cannot be used.
@@ -36,6 +36,14 @@ pub enum JournalError {
         /// Where.
         offset: usize,
         /// How.
+        what: String,
+    },
+    /// It is sound, and another engine has written it.
+    #[error("{name}: {what}")]
+    Foreign {
+        /// The file.
+        name: String,
+        /// Which one that is.
         what: String,
     },
     /// A segment is not there.
@@ -85,8 +93,8 @@ pub(crate) struct Survey {
     pub(crate) inputs: u64,
     /// How many ticks the world had done at the last record, if there is one.
     pub(crate) ticks: Option<u64>,
-    /// Rollbacks, each with the number and the ticks of its record.
-    pub(crate) rollbacks: Vec<(u64, u64, Rolled)>,
+    /// Rollbacks among them.
+    pub(crate) rollbacks: Vec<Rollback>,
     /// Outputs that had left the world, as far as the journal knows.
     pub(crate) released: u64,
     /// Where the journal goes on.
@@ -126,8 +134,8 @@ impl Survey {
         self.inputs += u64::from(Record::is_input(record));
         // What is no record is refused by who does what it says.
         self.ticks = Record::ticks_of(record).ok().or(self.ticks);
-        let rolled = Record::rollback(record).map(|(ticks, rolled)| (self.end.next, ticks, rolled));
-        self.rollbacks.extend(rolled);
+        self.rollbacks
+            .extend(Record::rollback(self.end.next, record));
     }
 
     /// Ends where a segment is torn, in its batches or in its head.
@@ -221,18 +229,26 @@ pub(crate) fn survey(disk: &dyn Disk, from: u64) -> Result<Survey, JournalError>
         let name = segment_name(*first);
         let bytes = read_all(disk, &name).map_err(disk_error(&name))?;
         let next = survey.end.next;
-        let (offset, flaw) = match read_segment_head(&bytes) {
-            Ok((of, is_current)) if of == *first && *first == next => {
-                survey.end.is_old = !is_current;
+        let head = read_segment_head(&bytes);
+        // What another engine has written is not damaged, and nothing of it is cut off.
+        if let Some(what) = head.as_ref().ok().and_then(|head| head.is_foreign()) {
+            return Err(JournalError::Foreign { name, what });
+        }
+        let (offset, flaw) = match head {
+            Ok(head) if head.first == *first && *first == next => {
+                survey.end.is_old = !head.is_current();
                 survey.batches(&bytes)
             }
-            Ok((of, _)) if of == *first && *first > next => {
+            Ok(head) if head.first == *first && *first > next => {
                 return Err(JournalError::Missing {
                     from: next,
                     to: *first,
                 });
             }
-            Ok((of, _)) => (0, Some(format!("it says that it begins with record {of}"))),
+            Ok(head) => {
+                let what = format!("it says that it begins with record {}", head.first);
+                (0, Some(what))
+            }
             Err(error) => (0, Some(error.to_string())),
         };
         survey.segments.push(*first);

@@ -41,6 +41,18 @@ pub enum AdvancedMessagePattern {
     },
 }
 
+impl AdvancedMessagePattern {
+    /// What is sent.
+    pub(crate) fn content(&self) -> &Datum {
+        match self {
+            AdvancedMessagePattern::PriorityMessage { content, .. }
+            | AdvancedMessagePattern::Broadcast { content, .. }
+            | AdvancedMessagePattern::RequestReply { content, .. } => content,
+            AdvancedMessagePattern::Event { payload, .. } => payload,
+        }
+    }
+}
+
 portable!(enum AdvancedMessagePattern {
     0 => PriorityMessage { priority, content },
     1 => Broadcast { source, content, recipients },

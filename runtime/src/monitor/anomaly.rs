@@ -78,6 +78,15 @@ pub struct MonitoringThresholds {
     pub sent_messages: u64,
 }
 
+impl MonitoringThresholds {
+    /// Ticks to which a look at a world reaches back: one that has been watched for so long is known as if it always had been.
+    pub(crate) fn memory_ticks(&self) -> u64 {
+        let windows = u64::from(self.growth_windows).saturating_add(2);
+        let memory = self.window_ticks.max(1).saturating_mul(windows);
+        memory.saturating_add(self.starvation_ticks)
+    }
+}
+
 impl Default for MonitoringThresholds {
     fn default() -> MonitoringThresholds {
         MonitoringThresholds {
@@ -110,6 +119,9 @@ pub enum Remedy {
     },
     /// Another actor is told, by the message `(list 'anomaly pattern actor)`.
     Tell(ActorId),
+    /// A world that keeps its history goes back to before what led there, and on without it, as its
+    /// [`RollbackPolicy`](crate::world::RollbackPolicy) says. In another world nothing happens.
+    GoBack,
 }
 
 /// What is to be done about anomalies of a pattern.

@@ -4,7 +4,7 @@ use super::cycles::sender_cycles;
 use super::vitals::{Counts, Sample, Vitals};
 use super::{AnomalyPattern, DetectedAnomaly, MonitoringThresholds, RecoveryAction, Remedy};
 use crate::World;
-use crate::actor::{Actor, ActorId, Status};
+use crate::actor::{Actor, ActorId, Status, Wait};
 
 /// Finds what goes wrong in a world.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -151,8 +151,12 @@ impl ErrorDetectionSystem {
             AnomalyPattern::RunawayGas => {
                 let gas = now.gas.saturating_sub(before.gas);
                 let taken = (before.mailbox + counts.received).saturating_sub(now.mailbox);
-                let is_busy =
-                    matches!(actor.body.status, Status::Ready) && now.waits == before.waits;
+                // One that pays for what it used beyond its turns is as busy as one that has a turn.
+                let is_ready = match &actor.body.status {
+                    Status::Waits(Wait::Debt(status)) => matches!(**status, Status::Ready),
+                    status => matches!(status, Status::Ready),
+                };
+                let is_busy = is_ready && now.waits == before.waits;
                 (is_busy && taken == 0 && gas >= limits.runaway_gas)
                     .then(|| vec![("gas", gas), ("limit", limits.runaway_gas)])
             }

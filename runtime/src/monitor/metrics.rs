@@ -23,13 +23,72 @@ pub struct Metrics {
     registry: Arc<Registry>,
 }
 
+/// What a world is like, as it was last looked at. Clones show the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gauges {
+    actors: Gauge,
+    hibernated: Gauge,
+    checkpoints: Gauge,
+    checkpoint_tick: Gauge,
+    page_bytes: Gauge,
+}
+
+impl Gauges {
+    fn register(&self, registry: &mut Registry) {
+        let gauges = [
+            ("actors", "Actors that live", &self.actors),
+            (
+                "actors_hibernated",
+                "Actors that are in a file in place of memory",
+                &self.hibernated,
+            ),
+            (
+                "checkpoints",
+                "Checkpoints that were published since the history is kept",
+                &self.checkpoints,
+            ),
+            (
+                "checkpoint_tick",
+                "Ticks of the newest of them",
+                &self.checkpoint_tick,
+            ),
+            (
+                "captured_page_bytes",
+                "Bytes of objects that were captured page by page since the history is kept",
+                &self.page_bytes,
+            ),
+        ];
+        for (name, help, gauge) in gauges {
+            registry.register(name, help, gauge.clone());
+        }
+    }
+
+    fn set(&self, world: &World) {
+        let hibernated = world.hibernation().map_or(0, |all| all.hibernated);
+        let history = world.history_statistics().unwrap_or_default();
+        let numbers = [
+            (&self.actors, world.actor_count() as u64),
+            (&self.hibernated, hibernated),
+            (&self.checkpoints, history.checkpoints),
+            (
+                &self.checkpoint_tick,
+                history.newest_checkpoint.unwrap_or(0),
+            ),
+            (&self.page_bytes, history.page_bytes),
+        ];
+        for (gauge, number) in numbers {
+            gauge.set(i64::try_from(number).unwrap_or(i64::MAX));
+        }
+    }
+}
+
 /// What is counted.
 #[derive(Debug)]
 struct Instruments {
     ticks: Counter,
     turns: Counter,
     turns_per_tick: Histogram,
-    actors: Gauge,
+    gauges: Gauges,
     started: Counter,
     ended: Family<Label, Counter>,
     restarts: Family<Label, Counter>,
@@ -41,18 +100,19 @@ struct Instruments {
     interventions: Counter,
     suspensions: Counter,
     anomalies: Family<Label, Counter>,
+    rollbacks: Counter,
     actor_gas: Histogram,
 }
 
 impl Instruments {
-    fn new(actors: usize) -> Instruments {
+    fn new(gauges: Gauges) -> Instruments {
         let histogram =
             |first: f64, factor: f64| Histogram::new(exponential_buckets(first, factor, 10));
-        let instruments = Instruments {
+        Instruments {
             ticks: Counter::default(),
             turns: Counter::default(),
             turns_per_tick: histogram(1.0, 4.0),
-            actors: Gauge::default(),
+            gauges,
             started: Counter::default(),
             ended: Family::default(),
             restarts: Family::default(),
@@ -64,12 +124,9 @@ impl Instruments {
             interventions: Counter::default(),
             suspensions: Counter::default(),
             anomalies: Family::default(),
+            rollbacks: Counter::default(),
             actor_gas: histogram(100.0, 10.0),
-        };
-        instruments
-            .actors
-            .set(i64::try_from(actors).unwrap_or(i64::MAX));
-        instruments
+        }
     }
 
     fn register(&self, registry: &mut Registry) {
@@ -103,6 +160,11 @@ impl Instruments {
                 "Actors stopped in their turns",
                 &self.suspensions,
             ),
+            (
+                "rollbacks",
+                "Rollbacks that the world has made by itself",
+                &self.rollbacks,
+            ),
         ];
         for (name, help, counter) in counters {
             registry.register(name, help, counter.clone());
@@ -114,7 +176,7 @@ impl Instruments {
             self.restarts.clone(),
         );
         registry.register("anomalies", "Anomalies by pattern", self.anomalies.clone());
-        registry.register("actors", "Actors that live", self.actors.clone());
+        self.gauges.register(registry);
         registry.register(
             "turns_per_tick",
             "Actors with a turn in a tick",
@@ -136,7 +198,7 @@ impl Instruments {
         match event {
             WorldEvent::Started { .. } => {
                 self.started.inc();
-                self.actors.inc();
+                self.gauges.actors.inc();
             }
             WorldEvent::Ended { reason, gas, .. } => {
                 let reason = if reason.is_normal() {
@@ -145,7 +207,7 @@ impl Instruments {
                     "abnormal"
                 };
                 self.ended.get_or_create(&[("reason", reason)]).inc();
-                self.actors.dec();
+                self.gauges.actors.dec();
                 self.actor_gas.observe(*gas as f64);
             }
             WorldEvent::Restarted { rewound, .. } => {
@@ -175,6 +237,9 @@ impl Instruments {
                 let pattern = [("pattern", anomaly.pattern.name())];
                 self.anomalies.get_or_create(&pattern).inc();
             }
+            WorldEvent::WentBack(_) => {
+                self.rollbacks.inc();
+            }
             WorldEvent::Tick { turns, .. } => {
                 self.ticks.inc();
                 self.turns.inc_by(*turns as u64);
@@ -185,15 +250,26 @@ impl Instruments {
 }
 
 impl World {
-    /// Metrics of what happens in this world from now on. To have them costs a little for everything that happens.
+    /// Metrics of what happens in this world from now on. To have them costs a little for everything that happens. What shows the
+    /// world as it is is right after each tick, and whenever somebody has waited for a checkpoint.
     pub fn metrics(&mut self) -> Metrics {
-        let instruments = Instruments::new(self.actor_count());
+        let gauges = Gauges::default();
+        gauges.set(self);
+        self.gauges.push(gauges.clone());
+        let instruments = Instruments::new(gauges);
         let mut registry = Registry::with_prefix("pw");
         instruments.register(&mut registry);
         self.observe(move |event| instruments.note(event));
         Metrics {
             registry: Arc::new(registry),
         }
+    }
+}
+
+impl World {
+    /// Has metrics show it as it is.
+    pub(crate) fn set_gauges(&self) {
+        self.gauges.iter().for_each(|gauges| gauges.set(self));
     }
 }
 

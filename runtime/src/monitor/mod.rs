@@ -22,5 +22,6 @@ mod vitals;
 
 pub use anomaly::{AnomalyPattern, DetectedAnomaly, MonitoringThresholds, RecoveryAction, Remedy};
 pub use detect::ErrorDetectionSystem;
+pub(crate) use metrics::Gauges;
 pub use metrics::Metrics;
 pub(crate) use vitals::Monitoring;

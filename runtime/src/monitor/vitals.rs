@@ -14,15 +14,17 @@ use crate::world::WorldEvent;
 const ANOMALIES_MAX: usize = 256;
 
 /// What a monitored world has beside its actors.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Monitoring {
     pub(super) system: ErrorDetectionSystem,
     pub(super) vitals: Vitals,
     anomalies: VecDeque<DetectedAnomaly>,
+    /// Whether it is looked what a world does that does again what it did: nothing happens about it, and nobody is told.
+    is_trial: bool,
 }
 
 /// The vital signs of a world.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Vitals {
     /// The tick before which the window began.
     since_tick: u64,
@@ -155,6 +157,21 @@ fn wrong_guesses(world: &World) -> BTreeMap<(u32, u32), u64> {
 }
 
 impl Monitoring {
+    /// One that looks what a world does that does again what it did.
+    pub(crate) fn trial(&self, world: &World) -> Monitoring {
+        Monitoring {
+            system: self.system.clone(),
+            vitals: Vitals::default().next(world),
+            anomalies: VecDeque::new(),
+            is_trial: true,
+        }
+    }
+
+    /// Ticks to which a look at the world reaches back.
+    pub(crate) fn memory_ticks(&self) -> u64 {
+        self.system.monitoring_thresholds.memory_ticks()
+    }
+
     /// Takes note of what happens.
     pub(crate) fn note(&mut self, event: &WorldEvent<'_>) {
         let counts = &mut self.vitals.counts;
@@ -179,7 +196,19 @@ impl World {
             system,
             vitals,
             anomalies: VecDeque::new(),
+            is_trial: false,
         }));
+    }
+
+    /// What a world that is monitored has done before counts no more: it has come to its state in another way.
+    pub(crate) fn watch_anew(&mut self) {
+        let vitals = self
+            .monitoring
+            .is_some()
+            .then(|| Vitals::default().next(self));
+        if let (Some(monitoring), Some(vitals)) = (&mut self.monitoring, vitals) {
+            monitoring.vitals = vitals;
+        }
     }
 
     /// The anomalies that were found at the ends of windows, the oldest first; of many only the newest 256.
@@ -191,19 +220,26 @@ impl World {
 
     /// Looks at the world if a window is over.
     pub(crate) fn keep_watch(&mut self) {
-        // What a monitor did to a world that does again what it did is among its inputs.
-        let Some(monitoring) = self.monitoring.as_ref().filter(|_| !self.is_replay()) else {
+        let Some(monitoring) = &self.monitoring else {
             return;
         };
+        let is_trial = monitoring.is_trial;
+        // What a monitor did to a world that does again what it did is among its inputs.
+        if self.is_replay() && !is_trial {
+            return;
+        }
         let window = monitoring.system.monitoring_thresholds.window_ticks.max(1);
-        if self.ticks() < monitoring.vitals.since_tick + window {
+        // Windows end at the same ticks whenever the world began to be watched.
+        if self.ticks() / window == monitoring.vitals.since_tick / window {
             return;
         }
         let found = monitoring.system.monitor_system(self);
         let vitals = monitoring.vitals.next(self);
         for anomaly in &found {
-            self.tell_event(&WorldEvent::Anomaly(anomaly));
-            self.remedy(anomaly);
+            if !is_trial {
+                self.tell_event(&WorldEvent::Anomaly(anomaly));
+            }
+            self.remedy(anomaly, is_trial);
         }
         if let Some(monitoring) = &mut self.monitoring {
             monitoring.vitals = vitals;
@@ -213,8 +249,8 @@ impl World {
         }
     }
 
-    /// Does what is bound to happen about an anomaly.
-    fn remedy(&mut self, anomaly: &DetectedAnomaly) {
+    /// Does what is bound to happen about an anomaly. In a trial that is known already.
+    fn remedy(&mut self, anomaly: &DetectedAnomaly, is_trial: bool) {
         let (action, Some(actor)) = (anomaly.recommended, anomaly.actor) else {
             return;
         };
@@ -222,6 +258,8 @@ impl World {
             return;
         }
         let intervention = match action.remedy {
+            Remedy::GoBack => return self.want_back(anomaly),
+            _ if is_trial => return,
             Remedy::Report => return,
             Remedy::Pause => Intervention::Pause(actor),
             Remedy::Kill => Intervention::Kill(actor),

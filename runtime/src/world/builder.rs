@@ -12,6 +12,7 @@ use super::events::Observers;
 use super::family::Ancestors;
 use super::history::History;
 use super::outside::Outside;
+use super::policy::GoingBack;
 use super::time::Clock;
 use super::trajectory::Trajectory;
 use super::{Scratch, World, WorldStatistics};
@@ -212,11 +213,13 @@ impl WorldBuilder {
             outside: Outside::default(),
             observers: Observers::default(),
             monitoring: None,
+            gauges: Vec::new(),
             trajectory: self.trajectory.then(Trajectory::new),
             marks: None,
             history: History::default(),
             marker: None,
             listener: None,
+            going_back: GoingBack::default(),
             upgrades: Arc::default(),
             scratch: Scratch::default(),
         })

@@ -33,6 +33,8 @@ pub(super) struct Marks {
     pub(super) capture: Option<Capture>,
     /// Whether the next capture has to be of everything.
     is_broken: bool,
+    /// Bytes of pages that captures have taken which are over.
+    page_bytes: u64,
     /// Actors with many objects.
     pub(super) large: Large,
 }
@@ -52,6 +54,8 @@ pub(super) struct Capture {
     /// Full blocks, and where they go.
     pub(super) full: VecDeque<Block>,
     blocks: u64,
+    /// Bytes of pages that it has taken.
+    pub(super) page_bytes: u64,
     to: SyncSender<Part>,
 }
 
@@ -226,6 +230,17 @@ impl World {
         }
     }
 
+    /// Bytes of objects that were captured page by page since the world keeps its history.
+    pub(super) fn page_bytes(&self) -> u64 {
+        self.marks.as_ref().map_or(0, |marks| {
+            let now = marks
+                .capture
+                .as_ref()
+                .map_or(0, |capture| capture.page_bytes);
+            marks.page_bytes + now
+        })
+    }
+
     /// Whether a checkpoint is being captured.
     pub fn is_capturing(&self) -> bool {
         let marks = self.marks.as_ref();
@@ -252,6 +267,7 @@ impl World {
             actors: 0,
             full: VecDeque::new(),
             blocks: 0,
+            page_bytes: 0,
             to,
         });
     }
@@ -303,9 +319,11 @@ impl World {
         };
         if !is_taken {
             marks.is_broken = true;
+            marks.page_bytes += capture.page_bytes;
             return Captured::Lost;
         }
         if let Some(end) = capture.end() {
+            marks.page_bytes += capture.page_bytes;
             return Captured::All(end, capture.to);
         }
         marks.capture = Some(capture);

@@ -15,7 +15,7 @@ use crate::actor::ActorId;
 use crate::checkpoint::{Loaded, RecoveryError, load};
 use crate::disk::Disk;
 use crate::host::Output;
-use crate::journal::{self, Survey};
+use crate::journal::{self, Rollback, Survey};
 use crate::portable::portable;
 
 /// An output that had left the world, or may have, and that the course which the world has taken does not have.
@@ -72,6 +72,19 @@ pub(crate) struct Numbers {
 
 portable!(struct Numbers { outputs, asked, sessions, actors, tenants });
 
+impl Numbers {
+    /// The higher of each.
+    pub(super) fn max(self, other: Numbers) -> Numbers {
+        Numbers {
+            outputs: self.outputs.max(other.outputs),
+            asked: self.asked.max(other.asked),
+            sessions: self.sessions.max(other.sessions),
+            actors: self.actors.max(other.actors),
+            tenants: self.tenants.max(other.tenants),
+        }
+    }
+}
+
 /// What is to be done about a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Treatment {
@@ -86,28 +99,46 @@ pub(super) enum Treatment {
 /// What the rollbacks of a journal say.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Course {
-    /// With the numbers and the ticks of their records.
-    rollbacks: Vec<(u64, u64, Rolled)>,
+    rollbacks: Vec<Rollback>,
     without: BTreeSet<u64>,
     withheld: BTreeSet<u64>,
+    /// The record from which on nobody knows what states there should be, if there is one.
+    unwitnessed_from: Option<u64>,
 }
 
 impl Course {
     /// The course of a journal.
     pub(super) fn of(journal: &Survey) -> Course {
         let mut course = Course::default();
-        for (number, ticks, rolled) in &journal.rollbacks {
-            course.without.extend(&rolled.without);
-            course.withheld.extend(&rolled.withheld);
-            course.rollbacks.push((*number, *ticks, rolled.clone()));
+        for rollback in &journal.rollbacks {
+            course.without.extend(&rollback.rolled.without);
+            course.withheld.extend(&rollback.rolled.withheld);
+            course.rollbacks.push(rollback.clone());
         }
         course
+    }
+
+    /// What is recorded of states behind this record is not compared with them any more.
+    pub(super) fn unwitness(&mut self, from: u64) {
+        self.unwitnessed_from = Some(from);
+    }
+
+    /// It is compared again.
+    pub(super) fn witness_again(&mut self) {
+        self.unwitnessed_from = None;
+    }
+
+    /// Whether a state that the journal knows of is one of the course, by the number of its record.
+    pub(super) fn is_witnessed(&self, record: u64) -> bool {
+        let mut rollbacks = self.rollbacks.iter();
+        self.unwitnessed_from.is_none_or(|from| record < from)
+            && !rollbacks.any(|of| (of.rolled.from..of.number).contains(&record))
     }
 
     /// Whether a checkpoint is of it, by the first record behind the checkpoint.
     pub(super) fn has(&self, record: u64) -> bool {
         let mut rollbacks = self.rollbacks.iter();
-        !rollbacks.any(|(number, _, rolled)| rolled.from < record && record <= *number)
+        !rollbacks.any(|of| of.rolled.from < record && record <= of.number)
     }
 
     /// What is to be done about a record.
@@ -125,8 +156,8 @@ impl Course {
     pub(super) fn outputs_before(&self, record: u64) -> Option<u64> {
         let rollbacks = self.rollbacks.iter();
         let outputs = rollbacks
-            .filter(|(_, _, rolled)| rolled.from == record)
-            .map(|(_, _, rolled)| rolled.numbers.outputs);
+            .filter(|of| of.rolled.from == record)
+            .map(|of| of.rolled.numbers.outputs);
         outputs.max()
     }
 
@@ -145,8 +176,8 @@ impl Course {
         let number = output.number;
         let is_of =
             |rolled: &Rolled| (rolled.numbers.outputs + 1..=rolled.last_output).contains(&number);
-        let mut rollbacks = self.rollbacks.iter().rev();
-        let Some((.., rolled)) = rollbacks.find(|(.., rolled)| is_of(rolled)) else {
+        let mut rollbacks = self.rollbacks.iter().rev().map(|of| &of.rolled);
+        let Some(rolled) = rollbacks.find(|rolled| is_of(rolled)) else {
             return Some(output);
         };
         if rolled.fresh.binary_search(&number).is_ok() {
@@ -156,8 +187,8 @@ impl Course {
         Some(Output { number, ..output })
     }
 
-    /// The rollbacks of the course, each with the number and the ticks of its record.
-    pub(super) fn rollbacks(&self) -> &[(u64, u64, Rolled)] {
+    /// The rollbacks of the course.
+    pub(super) fn rollbacks(&self) -> &[Rollback] {
         &self.rollbacks
     }
 }

@@ -48,6 +48,7 @@ impl Replay {
         }
         // Equal states may have come about in different ways; from here on hashes tell.
         for replay in [&mut *self, &mut *other] {
+            replay.unwitness();
             let world = replay.world_mut();
             world.trajectory = Some(Trajectory::going_on(
                 [0; 32],

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::World;
+use super::{RollbackReport, World};
 use crate::actor::{ActorId, EndReason};
 use crate::inspect::{Intervention, InterventionError, Suspension};
 use crate::monitor::DetectedAnomaly;
@@ -79,6 +79,8 @@ pub enum WorldEvent<'a> {
     },
     /// Something goes wrong.
     Anomaly(&'a DetectedAnomaly),
+    /// The world has gone back in its history by itself. What was told of what it has done since is not so any more.
+    WentBack(&'a RollbackReport),
     /// A tick is over.
     Tick {
         /// Its number.
@@ -183,6 +185,13 @@ impl fmt::Display for WorldEvent<'_> {
             },
             WorldEvent::Anomaly(anomaly) => write!(f, "anomaly: {anomaly}"),
             WorldEvent::Suspended { actor, why } => write!(f, "actor {actor} suspended: {why}"),
+            WorldEvent::WentBack(report) => write!(
+                f,
+                "went back to tick {} without {} inputs: {}",
+                report.from,
+                report.without.len(),
+                report.why.as_deref().unwrap_or_default()
+            ),
             WorldEvent::Tick { number, turns } => write!(f, "tick {number}: {turns} turns"),
         }
     }

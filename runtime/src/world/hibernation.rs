@@ -34,7 +34,9 @@ impl World {
     /// Has all actors hibernate that only wait for others, however short they do, and gives their memory back to the machine: how many.
     /// It takes time for each. None where actors do not hibernate.
     pub fn hibernate(&mut self) -> u64 {
-        self.actors.hibernate_all()
+        let count = self.actors.hibernate_all();
+        self.set_gauges();
+        count
     }
 
     /// Whether it has lost an actor.

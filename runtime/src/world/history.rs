@@ -12,10 +12,11 @@ use pw_isa::wire::Writer;
 use pw_jit::CodeSpace;
 use serde::{Deserialize, Serialize};
 
-use super::World;
 use super::capture::Captured;
-use super::input::Input;
+use super::input::{CONTENT_BYTES_MAX, Input};
+use super::policy::RollbackPolicy;
 use super::recovery::GAP_MAX;
+use super::{TrajectoryHash, World};
 use crate::checkpoint::{CHAIN_MAX, Head, Keeper, KeeperSettings};
 use crate::disk::Disk;
 use crate::host::{HostCallView, Output};
@@ -42,6 +43,10 @@ pub struct HistorySettings {
     pub paged_bytes: u64,
     /// Bytes of a file of the journal beyond which the next begins: what is read of a journal at once, and removed at once.
     pub segment_bytes: u64,
+    /// Bytes of texts and numbers that an input may say; the most, and what there is without this, is about half a gigabyte. What says more is refused.
+    pub input_bytes_max: usize,
+    /// When the world goes back in its history by itself, and how.
+    pub rollbacks: RollbackPolicy,
 }
 
 impl Default for HistorySettings {
@@ -55,8 +60,21 @@ impl Default for HistorySettings {
             capture_bytes: 128 << 10,
             paged_bytes: 256 << 10,
             segment_bytes: JournalSettings::default().segment_bytes,
+            input_bytes_max: CONTENT_BYTES_MAX,
+            rollbacks: RollbackPolicy::default(),
         }
     }
+}
+
+/// What was written of a history since this process keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct HistoryStatistics {
+    /// Checkpoints.
+    pub checkpoints: u64,
+    /// Ticks of the newest of them.
+    pub newest_checkpoint: Option<u64>,
+    /// Bytes of objects that were captured page by page for checkpoints, also for one that is not complete.
+    pub page_bytes: u64,
 }
 
 /// Somebody who hears what leaves a world that does again what it did.
@@ -97,8 +115,9 @@ pub(super) struct Kept {
     keeper: Keeper,
     /// Ticks that the world has done, or does.
     ticks: u64,
-    /// Ticks that the journal knows of.
+    /// Ticks that the journal knows of, and those of the last trajectory that it has.
     told: u64,
+    witnessed: u64,
     /// The last checkpoint that was begun, and the increments since one of everything.
     checkpoint: u64,
     increments: u64,
@@ -184,6 +203,7 @@ impl Kept {
             keeper,
             ticks,
             told: ticks,
+            witnessed: ticks,
             checkpoint: ticks,
             increments: 0,
             base: None,
@@ -196,11 +216,6 @@ impl Kept {
     /// Where the history is, and how it is kept.
     pub(super) fn place(&self) -> (Arc<dyn Disk>, HistorySettings) {
         (Arc::clone(&self.disk), self.settings)
-    }
-
-    /// So many ticks are done, and nothing else has entered the world.
-    fn add_horizon(&mut self, code: &CodeSpace, ticks: u64) {
-        self.add(code, ticks, |out| Record::Horizon { ticks }.put(out));
     }
 
     fn add(&mut self, code: &CodeSpace, ticks: u64, put: impl FnOnce(&mut Out<'_>)) {
@@ -257,10 +272,36 @@ impl World {
             History::Kept(kept) => {
                 if kept.told < kept.ticks {
                     let ticks = kept.ticks;
-                    kept.add_horizon(&self.code, ticks);
+                    self.close_horizon(ticks);
                 }
-                kept.journal.then(when, what);
+                if let History::Kept(kept) = &mut self.history {
+                    kept.journal.then(when, what);
+                }
             }
+        }
+    }
+
+    /// So many ticks are done, or will be when this one is, and nothing else has entered the world. If the world knows its trajectory, the
+    /// journal has it from now on, as it was when the last tick was over.
+    fn close_horizon(&mut self, ticks: u64) {
+        let (done, numbers) = (self.tick, self.numbers());
+        let trajectory = self.trajectory();
+        let History::Kept(kept) = &mut self.history else {
+            return;
+        };
+        if let Some(TrajectoryHash(trajectory)) = trajectory
+            && kept.witnessed < done
+        {
+            kept.witnessed = done;
+            let witness = Record::Witness {
+                ticks: done,
+                trajectory,
+                numbers,
+            };
+            kept.add(&self.code, done, |out| witness.put(out));
+        }
+        if kept.told < ticks {
+            kept.add(&self.code, ticks, |out| Record::Horizon { ticks }.put(out));
         }
     }
 
@@ -273,13 +314,13 @@ impl World {
         if ticks.is_multiple_of(HANDED_OVER_TICKS) {
             kept.journal.hand_over();
         }
-        if ticks
-            >= kept
-                .told
-                .saturating_add(kept.settings.horizon_ticks.min(GAP_MAX))
-        {
-            kept.add_horizon(&self.code, ticks);
+        let horizon_ticks = kept.settings.horizon_ticks.min(GAP_MAX);
+        if ticks >= kept.told.saturating_add(horizon_ticks) {
+            self.close_horizon(ticks);
         }
+        let History::Kept(kept) = &mut self.history else {
+            return;
+        };
         let bytes_max = kept.settings.capture_bytes.max(1);
         let is_due = ticks
             >= kept
@@ -294,6 +335,9 @@ impl World {
 
     /// The world is about to sleep, or is left alone.
     pub(super) fn hand_history_over(&mut self) {
+        if self.trajectory.is_some() {
+            self.close_horizon(self.tick);
+        }
         if let History::Kept(kept) = &mut self.history {
             kept.journal.hand_over();
         }
@@ -406,6 +450,7 @@ impl World {
             return Ok(());
         };
         let error = kept.keeper.wait(kept.begun);
+        self.set_gauges();
         error.map_or(Ok(()), |error| Err(format!("the checkpoint: {error}")))
     }
 
@@ -435,6 +480,8 @@ impl World {
     /// Why the history cannot be kept any more.
     pub fn flush(&mut self) -> Result<(), String> {
         self.ensure_whole()?;
+        self.lost_history().map_or(Ok(()), Err)?;
+        self.close_horizon(self.tick);
         self.leave(Leaves::AtOnce, || {});
         let History::Kept(kept) = &mut self.history else {
             return Ok(());
@@ -457,7 +504,20 @@ impl World {
     /// Whether [`World::history_error`] says something.
     pub(super) fn history_has_failed(&self) -> bool {
         matches!(&self.history, History::Kept(kept) if kept.journal.has_failed())
+            || self.halted().is_some()
             || self.broken().is_some()
+    }
+
+    /// What was written of the history; nothing for a world that keeps none.
+    pub fn history_statistics(&self) -> Option<HistoryStatistics> {
+        let History::Kept(kept) = &self.history else {
+            return None;
+        };
+        Some(kept.keeper.published(|published| HistoryStatistics {
+            checkpoints: published.count,
+            newest_checkpoint: published.newest,
+            page_bytes: self.page_bytes(),
+        }))
     }
 
     /// Why the last checkpoint was not published, if so: the world goes on, and its journal grows until one is.
@@ -468,11 +528,13 @@ impl World {
         }
     }
 
-    /// Why the history cannot be kept any more, if so: nothing leaves the world then, and it should be stopped.
+    /// Why the history cannot be kept any more, or the world has halted, if so: it does no more ticks, and should be stopped.
     pub fn history_error(&self) -> Option<String> {
-        match &self.history {
-            History::Kept(kept) => self.broken().or_else(|| kept.journal.error()),
-            _ => self.broken(),
-        }
+        let journal = || match &self.history {
+            History::Kept(kept) => kept.journal.error(),
+            _ => None,
+        };
+        let broken = self.broken().or_else(journal);
+        broken.or_else(|| self.halted().map(str::to_owned))
     }
 }

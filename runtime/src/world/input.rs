@@ -1,13 +1,14 @@
 //! Inputs: everything that acts on a world from outside. Each takes effect between ticks, and a run with the same inputs before
 //! the same ticks is the same run.
 
+use pw_isa::ErrorKind;
 use pw_jit::Limits;
 use pw_jit::fiber::upgrade::DeclaredMap;
 
 use super::outside::{AskError, Reply};
 use super::{Pace, ProgramId, World};
 use crate::actor::ActorId;
-use crate::host::{Datum, HostResult};
+use crate::host::{Datum, HostError, HostResult};
 use crate::inspect::Intervention;
 use crate::journal::{Leaves, RECORD_BYTES_MAX};
 use crate::message::AdvancedMessagePattern;
@@ -171,13 +172,38 @@ portable!(enum Input {
     20 => Upgrade { from, to, declared },
 });
 
+impl Input {
+    /// About how many bytes what it says has, where that may be many.
+    fn content_bytes(&self) -> usize {
+        match self {
+            Input::Load { program } => program.len(),
+            Input::Spawn { arguments, .. } => arguments.iter().map(Datum::size_bytes).sum(),
+            Input::Send { content, .. }
+            | Input::Ask { content, .. }
+            | Input::Once { content, .. } => content.size_bytes(),
+            Input::Dispatch { pattern, .. } => pattern.content().size_bytes(),
+            Input::Publish { topic, payload } => topic.len() + payload.size_bytes(),
+            _ => 0,
+        }
+    }
+
+    /// The session in which a client says it, if one does.
+    pub fn session(&self) -> Option<u64> {
+        match self {
+            Input::Once { session, .. } => Some(*session),
+            _ => None,
+        }
+    }
+}
+
 /// Why an input did nothing.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct InputError(String);
 
-/// The most bytes of texts and numbers that something may say in a world that keeps its history: the record with it is hardly larger.
-const CONTENT_BYTES_MAX: usize = RECORD_BYTES_MAX / 2;
+/// The most bytes of texts and numbers that something may say in a world that keeps its history, whatever its settings say: the record
+/// with it is hardly larger.
+pub(super) const CONTENT_BYTES_MAX: usize = RECORD_BYTES_MAX / 2;
 
 fn refused(error: impl ToString) -> InputError {
     InputError(error.to_string())
@@ -194,7 +220,8 @@ impl World {
 
     /// Has an input take effect; who waits for what comes of it gets that.
     pub(super) fn take_up(&mut self, input: Input, reply: Option<Reply>) -> Result<(), InputError> {
-        if let Err(error) = self.fits(&input) {
+        // What answers a call becomes an answer that is not too long.
+        if let Some(error) = self.too_long(input.content_bytes()) {
             if let Some(reply) = reply {
                 // Who asked may not wait any more.
                 drop(reply.send(Err(AskError::Refused(error.0.clone()))));
@@ -220,7 +247,7 @@ impl World {
                 content,
                 priority,
             } => {
-                self.send_with_priority(to, &content, priority);
+                self.note_and_send(to, &content, priority);
             }
             Input::Ask { to, content } => {
                 self.put_question(to, content, reply);
@@ -237,8 +264,8 @@ impl World {
                 self.kill(actor);
             }
             Input::Intervene(intervention) => self.intervene(intervention).map_err(refused)?,
-            Input::Dispatch { to, pattern } => self.dispatch(to, pattern),
-            Input::Publish { topic, payload } => self.publish(&topic, &payload),
+            Input::Dispatch { to, pattern } => self.note_and_dispatch(to, pattern),
+            Input::Publish { topic, payload } => self.note_and_publish(&topic, &payload),
             Input::Limits { actor, limits } => {
                 self.set_limits(actor, limits);
             }
@@ -284,21 +311,15 @@ impl World {
         Ok(())
     }
 
-    /// What an input says fits into a record of the journal, if the world keeps its history.
-    fn fits(&self, input: &Input) -> Result<(), InputError> {
-        let content = match input {
-            Input::Send { content, .. } | Input::Ask { content, .. } => content,
-            Input::Once { content, .. } => content,
-            Input::Publish { payload, .. } => payload,
-            _ => return Ok(()),
-        };
-        if !self.keeps_history() || content.size_bytes() <= CONTENT_BYTES_MAX {
-            return Ok(());
-        }
-        Err(InputError(format!(
-            "{} bytes, where {CONTENT_BYTES_MAX} are the most that a history takes",
-            content.size_bytes()
-        )))
+    /// Why so many bytes cannot be said to the world, if not: its history has no room for them.
+    pub(crate) fn too_long(&self, bytes: usize) -> Option<InputError> {
+        let settings = self.history.settings()?;
+        let most = settings.input_bytes_max.min(CONTENT_BYTES_MAX);
+        (bytes > most).then(|| {
+            InputError(format!(
+                "{bytes} bytes, where {most} are the most that a history takes"
+            ))
+        })
     }
 
     /// A program has this number.
@@ -311,6 +332,14 @@ impl World {
 
     /// What a function of the embedder answered.
     pub(super) fn host_answer(&mut self, actor: ActorId, wait: u64, result: HostResult) {
+        let bytes = result.as_ref().map_or(0, Datum::size_bytes);
+        let result = match self.too_long(bytes) {
+            None => result,
+            Some(InputError(message)) => Err(HostError {
+                kind: ErrorKind::Error,
+                message: format!("the answer has {message}"),
+            }),
+        };
         self.note(|| Input::HostAnswer {
             actor,
             wait,

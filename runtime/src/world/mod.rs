@@ -24,6 +24,7 @@
 //! | `check` | whether a state that was read fits together |
 //! | `recovery` | a world from its history |
 //! | `course`, `rollback` | a history that has taken another course; how it comes to that |
+//! | `policy`, `blame` | a world that goes back by itself; what it leaves out |
 //! | `poison` | ticks that end the process |
 //! | `replay` | time travel |
 //! | `divergence` | where two histories part |
@@ -33,6 +34,7 @@
 //! | `upgrade` | actors go on in new programs |
 
 mod ballots;
+mod blame;
 mod boundary;
 mod builder;
 mod bundle;
@@ -51,6 +53,7 @@ mod input;
 mod outside;
 mod pages;
 mod poison;
+mod policy;
 mod powers;
 mod quotas;
 mod recovery;
@@ -85,7 +88,7 @@ use crate::host::{Datum, HostFunctions};
 use crate::message::{
     AdvancedMessagePattern, BroadcastSystem, Message, PRIORITY_DEFAULT, RequestId,
 };
-use crate::monitor::Monitoring;
+use crate::monitor::{Gauges, Monitoring};
 use crate::portable::portable;
 use crate::quota::{PoolId, Pools};
 use crate::schedule::{ACTOR_PRIORITY_DEFAULT, ParallelExecutionPool, ReadyQueue, Turn};
@@ -94,18 +97,20 @@ pub use builder::{BuildError, WorldBuilder};
 pub use bundle::Bundle;
 use capture::Marks;
 pub use course::OutputConflict;
-pub(crate) use course::Rolled;
+pub(crate) use course::{Numbers, Rolled};
 pub use divergence::Divergence;
 use events::Observers;
 pub use events::WorldEvent;
 use family::Ancestors;
-pub use history::HistorySettings;
 use history::{History, Listener};
+pub use history::{HistorySettings, HistoryStatistics};
 pub use input::{Input, InputError};
 use outside::Outside;
 pub use outside::{AskError, Handle};
 use poison::Marker;
 pub use poison::{Suspect, forget_crashes};
+use policy::GoingBack;
+pub use policy::{Blame, RollbackPolicy};
 pub use recovery::Recovery;
 pub use replay::Replay;
 pub use rollback::{RecordedInput, RollbackReport};
@@ -145,6 +150,9 @@ pub enum SpawnError {
         /// How many were given.
         given: usize,
     },
+    /// The history of the world has no room for the arguments.
+    #[error("the arguments have {0}")]
+    TooLong(InputError),
 }
 
 /// What happened in a world so far.
@@ -208,6 +216,8 @@ pub struct World {
     outside: Outside,
     observers: Observers,
     pub(crate) monitoring: Option<Box<Monitoring>>,
+    /// What its metrics show of it as it is.
+    pub(crate) gauges: Vec<Gauges>,
     trajectory: Option<Trajectory>,
     /// What has changed since the last checkpoint. It ends before the history does, which waits for what it captures.
     marks: Option<Box<Marks>>,
@@ -216,6 +226,8 @@ pub struct World {
     marker: Option<Box<Marker>>,
     /// Who hears what leaves a world that does again what it did.
     listener: Option<Listener>,
+    /// What it knows of its going back by itself.
+    going_back: GoingBack,
     /// New programs for old ones.
     upgrades: Arc<Upgrades>,
     scratch: Scratch,
@@ -355,6 +367,10 @@ impl World {
         function: u32,
         arguments: &[Datum],
     ) -> Result<ActorId, SpawnError> {
+        let bytes = arguments.iter().map(Datum::size_bytes).sum();
+        if let Some(error) = self.too_long(bytes) {
+            return Err(SpawnError::TooLong(error));
+        }
         let mut arena = Arena::new();
         let values: Vec<_> = arguments
             .iter()
@@ -433,13 +449,19 @@ impl World {
         }
     }
 
-    /// Sends a message from outside; false when there is no such actor.
+    /// Sends a message from outside; false when there is no such actor, or the history of the world has no room for what it says: then it has
+    /// not been sent. [`World::apply`] says why.
     pub fn send(&mut self, to: ActorId, content: &Datum) -> bool {
         self.send_with_priority(to, content, PRIORITY_DEFAULT)
     }
 
-    /// Sends a message from outside with a priority from 0, the highest, to 7.
+    /// Sends a message from outside, as [`World::send`] does, with a priority from 0, the highest, to 7.
     pub fn send_with_priority(&mut self, to: ActorId, content: &Datum, priority: u8) -> bool {
+        let fits = self.too_long(content.size_bytes()).is_none();
+        fits && self.note_and_send(to, content, priority)
+    }
+
+    fn note_and_send(&mut self, to: ActorId, content: &Datum, priority: u8) -> bool {
         self.note(|| Input::Send {
             to,
             content: content.clone(),
@@ -499,8 +521,17 @@ impl World {
         self.take_checkpoint(&checkpoint)
     }
 
-    /// Publishes an event from outside.
-    pub fn publish(&mut self, topic: &str, payload: &Datum) {
+    /// Publishes an event from outside; false when the history of the world has no room for it: then nobody has heard it.
+    pub fn publish(&mut self, topic: &str, payload: &Datum) -> bool {
+        let bytes = topic.len() + payload.size_bytes();
+        let fits = self.too_long(bytes).is_none();
+        if fits {
+            self.note_and_publish(topic, payload);
+        }
+        fits
+    }
+
+    fn note_and_publish(&mut self, topic: &str, payload: &Datum) {
         self.note(|| Input::Publish {
             topic: topic.to_owned(),
             payload: payload.clone(),
@@ -518,8 +549,17 @@ impl World {
         &self.topics
     }
 
-    /// Sends something in one of the ways there are. `to` is the receiver of what has one.
-    pub fn dispatch(&mut self, to: ActorId, pattern: AdvancedMessagePattern) {
+    /// Sends something in one of the ways there are; false when the history of the world has no room for it: then it has not been sent. `to` is
+    /// the receiver of what has one.
+    pub fn dispatch(&mut self, to: ActorId, pattern: AdvancedMessagePattern) -> bool {
+        let fits = self.too_long(pattern.content().size_bytes()).is_none();
+        if fits {
+            self.note_and_dispatch(to, pattern);
+        }
+        fits
+    }
+
+    fn note_and_dispatch(&mut self, to: ActorId, pattern: AdvancedMessagePattern) {
         self.note(|| Input::Dispatch {
             to,
             pattern: pattern.clone(),

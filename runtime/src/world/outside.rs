@@ -309,16 +309,23 @@ impl World {
     /// Asks an actor, and runs the world until it replies.
     ///
     /// # Errors
-    /// When the actor ends, its mailbox is full, or the world becomes idle without a reply.
+    /// When the actor ends, its mailbox is full, the history of the world has no room for the question, or the world becomes idle without
+    /// a reply.
     pub fn ask(&mut self, to: ActorId, content: &Datum) -> Result<Datum, AskError> {
+        if let Some(error) = self.too_long(content.size_bytes()) {
+            return Err(AskError::Refused(error.to_string()));
+        }
         // The answer may come at once.
         self.outside
             .await_here(RequestId(self.outside.asked + 1), None);
         let request = self.put_question(to, content.clone(), None);
         loop {
             self.ensure_whole().map_err(AskError::Stopped)?;
-            let question = self.outside.questions.get_mut(&request);
-            if let Some(answer) = question.and_then(|question| question.answer.take()) {
+            let Some(question) = self.outside.questions.get_mut(&request) else {
+                let text = "the world has gone back in its history meanwhile".to_owned();
+                return Err(AskError::Refused(text));
+            };
+            if let Some(answer) = question.answer.take() {
                 self.outside.questions.remove(&request);
                 // The answer leaves the world.
                 self.confirm().map_err(AskError::NotKept)?;

@@ -232,6 +232,7 @@ impl Actor {
             .take_pages(cursor, !are_known, bytes_max, &mut out);
         let taken = out.bytes.len() - head;
         if taken > 0 {
+            capture.page_bytes += taken as u64;
             capture.block(BlockKind::Pages, out.bytes);
         }
         (taken, is_end)

@@ -316,7 +316,8 @@ impl World {
     /// Between ticks: why the world cannot go on, if so.
     pub(super) fn broken(&self) -> Option<String> {
         let lost = self.ensure_whole().err();
-        lost.or_else(|| self.marker.as_ref()?.broken())
+        lost.or_else(|| self.lost_history())
+            .or_else(|| self.marker.as_ref()?.broken())
     }
 }
 

@@ -9,7 +9,7 @@ use super::course::{Course, Treatment, load_course};
 use super::history::{History, HistorySettings, Kept};
 use super::input::Input;
 use super::poison::{Marker, Suspect, write_bundle};
-use super::{World, WorldBuilder};
+use super::{RollbackReport, TrajectoryHash, World, WorldBuilder};
 use crate::checkpoint::{
     CheckpointFlaw, Loaded, RecoveryError, Sections, heads_of, name_of, names_of,
 };
@@ -35,6 +35,8 @@ pub struct Recovery {
     pub tail: Option<JournalTail>,
     /// The tick in which processes have ended, if they did. If that was more than once, the reference interpreter does it.
     pub suspect: Option<Suspect>,
+    /// The rollback that was done because the world came to another state than there had been, if it did and the policy says so.
+    pub rolled_back: Option<RollbackReport>,
 }
 
 /// A disk failed while this was done.
@@ -76,7 +78,7 @@ impl World {
             .is_empty();
         if has_history {
             self.take_history_up(&*disk)?;
-            if let Some(Suspect { tick, crashes }) = self.halted() {
+            if let Some(Suspect { tick, crashes }) = self.deadly() {
                 let bundle = write_bundle(&disk, tick)?;
                 return Err(RecoveryError::Halted {
                     tick,
@@ -84,8 +86,10 @@ impl World {
                     bundle,
                 });
             }
-            let repeated = self.recover(&disk)?;
-            return self.keep_on(disk, settings, repeated);
+            return match self.recover(&disk) {
+                Ok(repeated) => self.keep_on(disk, settings, repeated),
+                Err(error) => self.leave_divergence_out(disk, settings, error),
+            };
         }
         let journal = journal::survey(&*disk, 0)?;
         if journal.end.next > 0 {
@@ -171,7 +175,7 @@ impl World {
     }
 
     /// The tick that nobody does any more, if there is one.
-    fn halted(&self) -> Option<Suspect> {
+    fn deadly(&self) -> Option<Suspect> {
         self.marker.as_ref().and_then(|marker| marker.halted())
     }
 
@@ -227,7 +231,7 @@ impl Repeated {
 
 impl World {
     /// Takes the newest checkpoint of a history, and applies all inputs after it.
-    fn recover(&mut self, disk: &Arc<dyn Disk>) -> Result<Repeated, RecoveryError> {
+    pub(super) fn recover(&mut self, disk: &Arc<dyn Disk>) -> Result<Repeated, RecoveryError> {
         let (loaded, journal, course) = self.take_newest(&**disk)?;
         let head = loaded.head;
         let suspect = self.marker.as_mut().and_then(|marker| {
@@ -237,7 +241,7 @@ impl World {
         let released = journal.released.max(head.outputs);
         // What a rollback has numbered anew may have had a lower number that did not leave.
         let rollbacks = course.rollbacks().iter();
-        let known = rollbacks.map(|(.., rolled)| rolled.numbers.outputs);
+        let known = rollbacks.map(|of| of.rolled.numbers.outputs);
         self.history = History::repeated(known.fold(released, u64::min), Vec::new());
         let mut inputs = 0;
         let mut records = Records::new(Arc::clone(disk), &journal, head.journal);
@@ -304,6 +308,7 @@ impl World {
             let text = format!("a state of tick {is} in that of {of}");
             return Err(RecoveryError::Contradiction(text));
         }
+        self.agree_at(loaded.head.journal);
         Ok(())
     }
 
@@ -342,6 +347,7 @@ impl World {
         if !self.run_up_to(record, ticks_max)? {
             return Ok(false);
         }
+        self.reach(number);
         if let Some(outputs) = course.outputs_before(number) {
             self.number_outputs_beyond(outputs);
         }
@@ -356,6 +362,17 @@ impl World {
             (Record::Horizon { .. }, _) | (_, Treatment::Withheld) => Ok(false),
             (Record::Rollback { rolled, .. }, _) => {
                 self.go_beyond(rolled.numbers);
+                Ok(false)
+            }
+            (Record::WentBack { rolled, .. }, _) => {
+                self.go_beyond(rolled.numbers);
+                self.note_gone_back();
+                Ok(false)
+            }
+            (Record::Witness { trajectory, .. }, _) => {
+                if course.is_witnessed(number) {
+                    self.compare_with(TrajectoryHash(trajectory), number)?;
+                }
                 Ok(false)
             }
             (Record::Input { input, .. }, Treatment::LeftOut) => {
@@ -377,6 +394,7 @@ impl World {
     fn begin_keeping(&mut self, kept: Kept) -> Vec<Output> {
         let before = std::mem::replace(&mut self.history, History::Kept(Box::new(kept)));
         self.keep_marks();
+        self.watch_anew();
         before.unreleased()
     }
 }
@@ -384,8 +402,8 @@ impl World {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checkpoint::write_whole;
-    use crate::disk::MemoryDisk;
+    use crate::checkpoint::{SEMANTICS, write_whole};
+    use crate::disk::{MemoryDisk, read_all};
 
     const LOOP: &str = "
 func main()
@@ -424,5 +442,61 @@ head: loop
         assert_eq!(recovery.checkpoint, Some(5));
         assert_eq!(recovery.flaws.len(), 1, "{:?}", recovery.flaws);
         assert!(world.to_checkpoint() == sound);
+    }
+
+    /// A file says that its programs ran with the next semantics version: it has so many bytes before the hash of its head, which has so many.
+    fn make_foreign(disk: &MemoryDisk, name: &str, (head, hash): (usize, usize)) {
+        let mut bytes = read_all(disk, name).expect("it is there");
+        bytes[6..8].copy_from_slice(&(SEMANTICS + 1).to_le_bytes());
+        let sound = *blake3::hash(&bytes[..head]).as_bytes();
+        bytes[head..head + hash].copy_from_slice(&sound[..hash]);
+        let mut file = disk.open(name).expect("it is there");
+        file.write_at(0, &bytes).expect("memory can be written");
+    }
+
+    #[test]
+    fn a_history_of_another_semantics_version_is_refused_and_left_as_it_is() {
+        let disk = MemoryDisk::default();
+        let (mut world, _) = keep(&disk);
+        let program = pw_isa::text::parse(LOOP).expect("it assembles");
+        let program = world.load(pw_isa::verify::verify(program).expect("it verifies"));
+        world.spawn(program, &[]).expect("it takes nothing");
+        world.run_ticks(5);
+        world.flush().expect("memory can be written");
+        drop(world);
+        let heads = [("checkpoint-", (41, 32)), ("journal-", (16, 16))];
+        for parts in [&heads[..1], &heads[1..], &heads[..]] {
+            let copy = disk.copy();
+            for (part, head) in parts {
+                let names = copy.list().expect("memory can be read");
+                let names = names.iter().filter(|name| name.starts_with(part));
+                names.for_each(|name| make_foreign(&copy, name, *head));
+            }
+            let files = |disk: &MemoryDisk| {
+                let mut names = disk.list().expect("memory can be read");
+                names.sort();
+                names.retain(|name| name != "running");
+                let bytes = |name: &String| read_all(disk, name).expect("it is there");
+                names
+                    .iter()
+                    .map(|name| (name.clone(), bytes(name)))
+                    .collect::<Vec<_>>()
+            };
+            let before = files(&copy);
+            let kept = World::builder().keep(Arc::new(copy.clone()), HistorySettings::default());
+            let error = kept.expect_err("it is of another engine").to_string();
+            assert!(
+                error.contains("semantics version 2; this engine has 1"),
+                "{error}"
+            );
+            assert!(files(&copy) == before, "nothing is cut off or put aside");
+            let replay = World::builder()
+                .replay(Arc::new(copy))
+                .expect_err("it is of another engine");
+            assert!(
+                replay.to_string().contains("semantics version 2"),
+                "{replay}"
+            );
+        }
     }
 }

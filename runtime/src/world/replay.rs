@@ -125,6 +125,7 @@ impl Replay {
     fn begin_at(&mut self, ticks: u64) -> Result<(), RecoveryError> {
         let mut loaded = load(&*self.disk, ticks, |record| self.course.has(record))?;
         self.world.take_loaded(&mut loaded)?;
+        self.course.witness_again();
         let head = loaded.head;
         if head.journal < self.journal.from {
             return Err(contradiction(format!(
@@ -153,7 +154,8 @@ impl Replay {
         let names = names_of(&*self.disk).unwrap_or_default();
         let newest = names.into_iter().filter(|name| *name <= ticks).max();
         let has_nearer = newest.is_some_and(|newest| newest > self.tick());
-        if !is_ahead || has_nearer {
+        let has_own_trajectory = !self.course.is_witnessed(u64::MAX);
+        if !is_ahead || has_nearer || has_own_trajectory {
             self.begin_at(ticks)?;
         }
         self.forward_from_here(ticks)
@@ -162,6 +164,11 @@ impl Replay {
     /// The world, for who knows that it does the same in spite of what is changed.
     pub(super) fn world_mut(&mut self) -> &mut World {
         &mut self.world
+    }
+
+    /// From here on its states are compared by somebody else, and not with what the journal knows of them, until it takes a checkpoint.
+    pub(super) fn unwitness(&mut self) {
+        self.course.unwitness(0);
     }
 
     /// Goes forward to the state after so many ticks, tick by tick from the one that there is, so that whoever observes it misses
@@ -315,8 +322,7 @@ impl Replay {
     /// The rollbacks since the oldest checkpoint, in their order.
     pub fn rollbacks(&self) -> Vec<RollbackReport> {
         let all = self.course.rollbacks().iter();
-        all.map(|(number, ticks, rolled)| RollbackReport::of(*number, *ticks, rolled))
-            .collect()
+        all.map(RollbackReport::of).collect()
     }
 
     /// Has somebody hear what left the world, each time that it would leave again.

@@ -14,10 +14,12 @@ use super::course::{Course, Numbers, OutputConflict, Rolled, Treatment, load_cou
 use super::history::{History, HistorySettings, Listener};
 use super::recovery::{Repeated, failed};
 use super::{Input, Recovery, World};
-use crate::actor::{ActorId, Status, Wait};
-use crate::checkpoint::RecoveryError;
+use crate::actor::{ActorId, ActorTable, Status, Wait};
+use crate::checkpoint::{RecoveryError, SystemCheckpoint};
 use crate::disk::Disk;
-use crate::journal::{self, Durability, Journal, JournalSettings, Record, Records, Survey};
+use crate::journal::{
+    self, Durability, Journal, JournalSettings, Record, Records, Rollback, Survey,
+};
 use crate::portable::{Portable, Shared, bytes_of, read_with};
 
 /// An input as a history has it.
@@ -34,10 +36,7 @@ pub struct RecordedInput<'a> {
 impl RecordedInput<'_> {
     /// The session in which a client said it, if one did.
     pub fn session(&self) -> Option<u64> {
-        match self.input {
-            Input::Once { session, .. } => Some(*session),
-            _ => None,
-        }
+        self.input.session()
     }
 }
 
@@ -60,19 +59,23 @@ pub struct RollbackReport {
     pub conflict_count: u64,
     /// Outputs that nobody has heard so far.
     pub new_outputs: u64,
+    /// Why the world did it by itself; nothing when somebody did it.
+    pub why: Option<String>,
 }
 
 impl RollbackReport {
-    pub(super) fn of(number: u64, ticks: u64, rolled: &Rolled) -> RollbackReport {
+    pub(super) fn of(rollback: &Rollback) -> RollbackReport {
+        let rolled = &rollback.rolled;
         RollbackReport {
-            number,
+            number: rollback.number,
             from: rolled.ticks,
-            to: ticks,
+            to: rollback.ticks,
             without: rolled.without.clone(),
             withheld: rolled.withheld.clone(),
             conflicts: rolled.conflicts.clone(),
             conflict_count: rolled.conflict_count,
             new_outputs: rolled.fresh.len() as u64,
+            why: rollback.why.clone(),
         }
     }
 }
@@ -107,23 +110,23 @@ impl World {
         disk: Arc<dyn Disk>,
         settings: HistorySettings,
         to: Option<u64>,
-        mut leave_out: impl FnMut(&RecordedInput<'_>) -> bool,
+        leave_out: impl FnMut(&RecordedInput<'_>) -> bool,
     ) -> Result<(Recovery, RollbackReport), RecoveryError> {
         self.take_history_up(&*disk)?;
-        let from = find_first(&disk, to, &mut leave_out)?;
-        self.roll_back_in(disk, settings, from)
+        let from = find_first(&disk, to, leave_out)?;
+        self.roll_back_in(disk, settings, from, None)
     }
 
     /// Goes back to the state after `to` ticks, or to where it is needed, and does all inputs since again without those that `leave_out` names. Who waits for
     /// an answer learns that there will be none.
     ///
     /// # Errors
-    /// Why that cannot be. When nothing is to be left out, or it cannot be left out, the world goes on; after another error it can be recovered from
-    /// its history, in which nothing has changed.
+    /// Why that cannot be. When nothing is to be left out, or it cannot be left out, the world goes on; after another error it halts, and can be recovered
+    /// from its history, in which nothing has changed.
     pub fn roll_back(
         &mut self,
         to: Option<u64>,
-        mut leave_out: impl FnMut(&RecordedInput<'_>) -> bool,
+        leave_out: impl FnMut(&RecordedInput<'_>) -> bool,
     ) -> Result<(Recovery, RollbackReport), RecoveryError> {
         if let Some(reason) = self.broken() {
             return Err(no_rollback(reason));
@@ -133,19 +136,44 @@ impl World {
             return Err(no_rollback("the world keeps no history"));
         };
         let (disk, settings) = kept.place();
-        let from = find_first(&disk, to, &mut leave_out)?;
-        // The end of the journal is written before it is read, and nothing is captured any more.
+        let from = find_first(&disk, to, leave_out)?;
+        self.leave_history();
+        let done = self.roll_back_in(disk, settings, from, None);
+        if let Err(error) = &done {
+            self.going_back.halts(format!(
+                "a rollback has failed: {error}; the world has to be recovered from its history"
+            ));
+        }
+        done
+    }
+
+    /// The world is about to take another state of its history. The end of the journal is written before it is read, nothing is captured
+    /// any more, and the actors that there are need not be in memory beside others.
+    pub(super) fn leave_history(&mut self) {
         self.marks = None;
         self.history = History::Nothing;
         self.outside.calls.give_up();
-        self.roll_back_in(disk, settings, from)
+        self.going_back.goes_on();
+        self.let_go();
     }
 
-    fn roll_back_in(
+    fn let_go(&mut self) {
+        self.actors.become_like(ActorTable::default(), &self.code);
+    }
+
+    /// Takes a state in place of its own, which is lost if that cannot be.
+    pub(super) fn become_again(&mut self, state: &SystemCheckpoint) -> Result<(), RecoveryError> {
+        self.let_go();
+        self.take_state_of(state)
+    }
+
+    /// Goes back, and does all again but what is left out; if it does so by itself, it is said why.
+    pub(super) fn roll_back_in(
         &mut self,
         disk: Arc<dyn Disk>,
         settings: HistorySettings,
         from: First,
+        why: Option<String>,
     ) -> Result<(Recovery, RollbackReport), RecoveryError> {
         let (mut loaded, journal, course) = load_course(&*disk, u64::MAX, from.record)?;
         let released = journal.released.max(loaded.head.outputs);
@@ -159,6 +187,7 @@ impl World {
             from: from.record,
             ticks_max: u64::MAX,
         };
+        past.course.unwitness(from.record);
         past.begin(self)?;
         // What was said before that and may not have left is no part of either course.
         let before = mem::replace(&mut self.history, History::repeated(u64::MAX, Vec::new()));
@@ -167,12 +196,16 @@ impl World {
         let suspect = self.marker.as_ref().and_then(|marker| marker.suspect());
         // Nothing of a tick that ends the process has left the world.
         past.ticks_max = suspect.map_or(u64::MAX, |suspect| suspect.tick);
-        let old = past.old_course(self)?;
+        let mut old = past.old_course(self)?;
+        // What was not done again in the same way may have said less.
+        old.numbers.outputs = old.numbers.outputs.max(released);
         past.ticks_max = u64::MAX;
         self.history = History::repeated(old.numbers.outputs, before.unreleased());
-        self.take_state_of(&state)?;
+        self.become_again(&state)?;
         self.number_outputs_beyond(old.numbers.outputs);
-        let (withheld, new, reached) = past.new_course(self, &from.without, &old.calls)?;
+        let (withheld, new) =
+            self.heard(|world| past.with_all_but(world, &from.without, &old.calls))?;
+        let reached = self.ticks();
         let mut rolled = Rolled {
             from: from.record,
             ticks,
@@ -187,15 +220,21 @@ impl World {
         };
         compare(old.said, new, released, &mut rolled);
         self.go_beyond(old.numbers);
-        let report = RollbackReport::of(past.journal.end.next, reached, &rolled);
-        let record = Record::Rollback {
+        let rollback = Rollback {
+            number: past.journal.end.next,
             ticks: reached,
             rolled,
+            why,
         };
-        let journal = past.append(&record, released)?;
+        let report = RollbackReport::of(&rollback);
+        if rollback.why.is_some() {
+            self.note_gone_back();
+        }
+        let journal = past.append(rollback, released)?;
         if let Some(marker) = &mut self.marker {
             marker.forgets();
         }
+        self.going_back.goes_on();
         let repeated = Repeated {
             recovery: Recovery {
                 checkpoint: Some(checkpoint),
@@ -209,10 +248,8 @@ impl World {
             end: journal.end,
         };
         let recovery = self.keep_on(disk, settings, repeated)?;
-        self.checkpoint().map_err(|error| RecoveryError::Disk {
-            what: "the checkpoint behind the rollback".to_owned(),
-            error: std::io::Error::other(error),
-        })?;
+        // It has happened: without a checkpoint behind it the journal tells, and the world says why there is none.
+        let _ = self.checkpoint();
         Ok((recovery, report))
     }
 
@@ -258,53 +295,68 @@ impl World {
 }
 
 /// From where on a history is done again.
-struct First {
-    record: u64,
-    without: Vec<u64>,
+pub(super) struct First {
+    pub(super) record: u64,
+    pub(super) without: Vec<u64>,
 }
 
-/// Looks for the inputs that are left out.
-fn find_first(
+/// Shows each record since the oldest state of a history: its number, its ticks, and its input, if it has one that was not left out. The
+/// ticks of that state, and those of the last record.
+pub(super) fn see_records(
     disk: &Arc<dyn Disk>,
-    to: Option<u64>,
-    leave_out: &mut dyn FnMut(&RecordedInput<'_>) -> bool,
-) -> Result<First, RecoveryError> {
+    mut see: impl FnMut(u64, u64, Option<&Input>) -> Result<(), RecoveryError>,
+) -> Result<(u64, u64), RecoveryError> {
     // The oldest state that is of the course tells how far back the history goes.
     let (loaded, journal, course) = super::replay::load_oldest(&**disk)?;
-    let (ticks, first) = (loaded.head.ticks, loaded.head.journal);
-    if to.is_some_and(|to| to < ticks) {
-        let asked = to.unwrap_or(0);
-        let last = journal.ticks.unwrap_or(ticks);
-        return Err(RecoveryError::NoSuchTick {
-            asked,
-            from: ticks,
-            to: last,
-        });
-    }
+    let (oldest, first) = (loaded.head.ticks, loaded.head.journal);
+    drop(loaded);
     let mut records = Records::new(Arc::clone(disk), &journal, first);
-    let (mut begin, mut without) = (None, Vec::new());
     while let Some((number, bytes)) = records.peek()? {
         let record = Record::read(bytes).map_err(wrong)?;
         let tick = Record::ticks_of(bytes).map_err(wrong)?;
+        let input = match &record {
+            Record::Input { input, .. } => Some(input),
+            _ => None,
+        };
+        let is_done = course.treatment(number) == Treatment::Done;
+        see(number, tick, input.filter(|_| is_done))?;
+        records.skip();
+    }
+    Ok((oldest, journal.ticks.unwrap_or(oldest)))
+}
+
+/// Looks for the inputs that are left out.
+pub(super) fn find_first(
+    disk: &Arc<dyn Disk>,
+    to: Option<u64>,
+    mut leave_out: impl FnMut(&RecordedInput<'_>) -> bool,
+) -> Result<First, RecoveryError> {
+    let (mut begin, mut without) = (None, Vec::new());
+    let (from, last) = see_records(disk, |number, tick, input| {
         if to.is_some_and(|to| to <= tick) {
             begin = begin.or(Some(number));
         }
-        if let Record::Input { input, .. } = &record
-            && course.treatment(number) == Treatment::Done
-            && leave_out(&RecordedInput {
-                number,
-                tick,
-                input,
-            })
-        {
-            if matches!(input, Input::Load { .. }) {
+        let recorded = input.map(|input| RecordedInput {
+            number,
+            tick,
+            input,
+        });
+        if recorded.is_some_and(|recorded| leave_out(&recorded)) {
+            if matches!(input, Some(Input::Load { .. })) {
                 return Err(no_rollback(format!(
                     "input {number} loads a program, which does nothing by itself: leave out what starts actors of it"
                 )));
             }
             without.push(number);
         }
-        records.skip();
+        Ok(())
+    })?;
+    if let Some(asked) = to.filter(|to| *to < from) {
+        return Err(RecoveryError::NoSuchTick {
+            asked,
+            from,
+            to: last,
+        });
     }
     let record = begin.into_iter().chain(without.first().copied()).min();
     match record {
@@ -323,23 +375,25 @@ fn wrong(error: pw_isa::wire::DecodeError) -> RecoveryError {
 /// What the old course was like.
 struct Old {
     said: Sayings,
-    /// The calls that were answered, by the numbers of the answers.
-    calls: BTreeMap<u64, [u8; 32]>,
+    calls: Calls,
     numbers: Numbers,
 }
 
 /// A history from the record on from which it is done again.
-struct Past {
-    disk: Arc<dyn Disk>,
-    journal: Survey,
-    course: Course,
-    from: u64,
-    ticks_max: u64,
+pub(super) struct Past {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) journal: Survey,
+    pub(super) course: Course,
+    pub(super) from: u64,
+    pub(super) ticks_max: u64,
 }
+
+/// The calls that were answered, as hashes, by the numbers of the answers.
+pub(super) type Calls = BTreeMap<u64, [u8; 32]>;
 
 impl Past {
     /// Brings a world with the state of a checkpoint to where the first of the records takes effect.
-    fn begin(&self, world: &mut World) -> Result<(), RecoveryError> {
+    pub(super) fn begin(&self, world: &mut World) -> Result<(), RecoveryError> {
         let mut records = Records::new(Arc::clone(&self.disk), &self.journal, self.journal.from);
         while let Some((number, record)) = records.peek()? {
             if number >= self.from {
@@ -351,63 +405,72 @@ impl Past {
         Ok(())
     }
 
-    /// Does what follows as it was.
+    /// Does what follows as it was, and hears what is said.
     fn old_course(&self, world: &mut World) -> Result<Old, RecoveryError> {
-        let mut calls = BTreeMap::new();
-        let ((), said) = world.heard(|world| {
-            let mut records = Records::new(Arc::clone(&self.disk), &self.journal, self.from);
-            while let Some((number, record)) = records.peek()? {
-                if !world.run_up_to(record, self.ticks_max)? {
-                    break;
-                }
-                if let Some(input) = world.read_input(record)? {
-                    calls.extend(world.call_of(&input).map(|call| (number, call)));
-                }
-                world.repeat((number, record), &self.course, self.ticks_max)?;
-                records.skip();
-            }
-            Ok(())
-        })?;
+        let ((calls, numbers), said) = world.heard(|world| self.with_all(world))?;
         Ok(Old {
             said,
             calls,
-            numbers: world.numbers(),
+            numbers,
         })
     }
 
-    /// Does what follows without some inputs: the answers that are withheld, what was said, and how many ticks there are then.
-    fn new_course(
+    /// Does what follows as it was: the calls that were answered, and the numbers that were given.
+    pub(super) fn with_all(&self, world: &mut World) -> Result<(Calls, Numbers), RecoveryError> {
+        let (mut calls, mut numbers) = (Calls::new(), Numbers::default());
+        let mut records = Records::new(Arc::clone(&self.disk), &self.journal, self.from);
+        while let Some((number, record)) = records.peek()? {
+            if !world.run_up_to(record, self.ticks_max)? {
+                break;
+            }
+            if let Some(input) = world.read_input(record)? {
+                calls.extend(world.call_of(&input).map(|call| (number, call)));
+            }
+            let witnessed = Record::witnessed_numbers(record).unwrap_or_default();
+            numbers = numbers.max(witnessed);
+            world.repeat((number, record), &self.course, self.ticks_max)?;
+            records.skip();
+        }
+        Ok((calls, numbers.max(world.numbers())))
+    }
+
+    /// Does what follows without some inputs: the answers that are withheld.
+    pub(super) fn with_all_but(
         &self,
         world: &mut World,
         without: &[u64],
-        calls: &BTreeMap<u64, [u8; 32]>,
-    ) -> Result<(Vec<u64>, Sayings, u64), RecoveryError> {
+        calls: &Calls,
+    ) -> Result<Vec<u64>, RecoveryError> {
         let mut withheld = Vec::new();
-        let ((), said) = world.heard(|world| {
-            let mut records = Records::new(Arc::clone(&self.disk), &self.journal, self.from);
-            while let Some((number, record)) = records.peek()? {
-                world.run_up_to(record, u64::MAX)?;
-                let input = world.read_input(record)?;
-                let is_done = self.course.treatment(number) == Treatment::Done;
-                if without.binary_search(&number).is_ok() {
-                    input.iter().for_each(|input| world.leave_out(input));
-                } else if is_done
-                    && let Some(input @ Input::HostAnswer { .. }) = &input
-                    && world.call_of(input).as_ref() != calls.get(&number)
-                {
-                    withheld.push(number);
-                } else {
-                    world.repeat((number, record), &self.course, u64::MAX)?;
-                }
-                records.skip();
+        let mut records = Records::new(Arc::clone(&self.disk), &self.journal, self.from);
+        while let Some((number, record)) = records.peek()? {
+            world.run_up_to(record, u64::MAX)?;
+            let input = world.read_input(record)?;
+            let is_done = self.course.treatment(number) == Treatment::Done;
+            if without.binary_search(&number).is_ok() {
+                input.iter().for_each(|input| world.leave_out(input));
+            } else if is_done
+                && let Some(input @ Input::HostAnswer { .. }) = &input
+                && world.call_of(input).as_ref() != calls.get(&number)
+            {
+                withheld.push(number);
+            } else {
+                world.repeat((number, record), &self.course, u64::MAX)?;
             }
-            Ok(())
-        })?;
-        Ok((withheld, said, world.ticks()))
+            records.skip();
+        }
+        Ok(withheld)
     }
 
     /// Writes the record that makes it so, and looks at the journal again.
-    fn append(&self, record: &Record, released: u64) -> Result<Survey, RecoveryError> {
+    fn append(&self, rollback: Rollback, released: u64) -> Result<Survey, RecoveryError> {
+        let Rollback {
+            ticks, rolled, why, ..
+        } = rollback;
+        let record = match why {
+            None => Record::Rollback { ticks, rolled },
+            Some(why) => Record::WentBack { ticks, rolled, why },
+        };
         let settings = JournalSettings {
             durability: Durability::Sync,
             ..JournalSettings::default()
@@ -415,7 +478,7 @@ impl Past {
         let end = &self.journal.end;
         let journal = Journal::go_on(Arc::clone(&self.disk), settings, end, released);
         let mut journal = journal.map_err(failed("the journal"))?;
-        journal.add(&bytes_of(&pw_jit::CodeSpace::default(), record));
+        journal.add(&bytes_of(&pw_jit::CodeSpace::default(), &record));
         journal.finish().map_err(failed("the journal"))?;
         Ok(journal::survey(&*self.disk, self.journal.from)?)
     }

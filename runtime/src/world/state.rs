@@ -84,7 +84,14 @@ impl World {
         self.quarantine.put(out);
         self.statistics.put(out);
         self.ends.put(out);
-        self.put_upgrades(out);
+        // What most worlds never have stands last, up to what there is of it.
+        let gone_back = &self.going_back.done;
+        if gone_back.is_empty() {
+            self.put_upgrades(out);
+        } else {
+            self.upgrades.put(out);
+            gone_back.put(out);
+        }
     }
 
     fn put_capabilities(&self, out: &mut Out<'_>) {
@@ -229,6 +236,7 @@ impl World {
         self.statistics = system.statistics;
         self.ends = system.ends;
         self.upgrades = Arc::new(system.upgrades);
+        self.going_back.done = system.gone_back;
         self.rules = powers.rules;
         self.grants = powers.grants;
         self.ballots = powers.ballots;
@@ -286,6 +294,8 @@ pub(super) struct System {
     statistics: WorldStatistics,
     ends: BTreeMap<ActorId, End>,
     upgrades: Upgrades,
+    /// Ticks of states to which the world came by going back by itself.
+    gone_back: Vec<u64>,
 }
 
 impl System {
@@ -335,9 +345,18 @@ impl System {
             quarantine: Portable::get(input)?,
             statistics: Portable::get(input)?,
             ends: Portable::get(input)?,
-            upgrades: Upgrades::get_last(input)?,
+            upgrades: get_last(input)?,
+            gone_back: get_last(input)?,
         })
     }
+}
+
+/// Reads what most states do not have: they end before it.
+fn get_last<T: Portable + Default>(input: &mut In<'_>) -> Decoded<T> {
+    if input.from.remaining() == 0 {
+        return Ok(T::default());
+    }
+    T::get(input)
 }
 
 /// Powers, as they were read.

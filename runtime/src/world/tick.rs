@@ -20,18 +20,18 @@ const CHUNK_MAX: usize = 64;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stopped {
     /// Nobody can run, no timer is set, no call of an embedder's function is open; or the history of the world cannot be kept any more
-    /// ([`World::history_error`]), or an actor is lost ([`World::hibernation_error`]).
+    /// ([`World::history_error`]), it has halted ([`World::halted`]), or an actor is lost ([`World::hibernation_error`]).
     Idle,
     /// So many ticks have passed.
     Ticks,
 }
 
 impl World {
-    /// One tick. Whether anybody had a turn.
+    /// One tick. Whether anybody had a turn. A world that has halted or lost an actor does none.
     pub fn tick(&mut self) -> bool {
         let span = tracing::trace_span!("tick", number = self.tick);
         let _entered = span.enter();
-        if self.has_lost_actors() {
+        if self.has_lost_actors() || self.halted().is_some() {
             return false;
         }
         let way = self.enter_tick();
@@ -73,6 +73,8 @@ impl World {
         self.note_tick_end();
         self.hibernate_some(turns);
         self.leave_tick(way);
+        self.go_back_if_wanted();
+        self.set_gauges();
         turns > 0
     }
 

@@ -338,16 +338,6 @@ impl World {
     }
 }
 
-impl Upgrades {
-    /// Reads what [`World::put_upgrades`] wrote behind everything else.
-    pub(super) fn get_last(input: &mut In<'_>) -> Decoded<Upgrades> {
-        if input.from.remaining() == 0 {
-            return Ok(Upgrades::default());
-        }
-        Upgrades::get(input)
-    }
-}
-
 impl Portable for Active {
     fn put(&self, out: &mut Out<'_>) {
         self.from.put(out);

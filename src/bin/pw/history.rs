@@ -5,6 +5,7 @@
 //! | `history` | how a history is kept, opened and told of |
 //! | `history/recover` | `pw recover`: a world goes on |
 //! | `history/rollback` | what is left out of a history |
+//! | `history/policy` | when a world goes back by itself |
 //! | `history/upgrade` | `pw upgrade`: a world that is stopped goes on in new code |
 //! | `history/checkpoint` | `pw checkpoint`: a checkpoint of the last state |
 //! | `history/inspect` | `pw inspect`: what a history holds |
@@ -16,6 +17,7 @@ pub(crate) mod bundle;
 pub(crate) mod checkpoint;
 pub(crate) mod fork;
 pub(crate) mod inspect;
+pub(crate) mod policy;
 pub(crate) mod recover;
 pub(crate) mod replay;
 mod rollback;
@@ -156,6 +158,12 @@ pub(crate) fn recover(
             let text = format!("{error}; `pw recover --again` tries it once more");
             Err(Refused::Halted(bad(directory, text)))
         }
+        Err(error @ RecoveryError::Diverged { .. }) => {
+            let text = format!(
+                "{error}; `pw recover --roll-back-on divergence` leaves them out, `pw recover --rollback-to` goes on with what it comes to now"
+            );
+            Err(Refused::Bad(bad(directory, text)))
+        }
         Err(error) => Err(Refused::Bad(bad(directory, error))),
     }
 }
@@ -170,6 +178,9 @@ fn tell(recovery: &Recovery) {
             "{}: the last {} bytes were not complete, and nobody was told that they were: {}",
             tail.name, tail.bytes, tail.what
         );
+    }
+    if let Some(report) = &recovery.rolled_back {
+        eprint!("{}", rollback::text(report));
     }
     if let Some(Suspect { tick, crashes }) = recovery.suspect {
         eprintln!("suspected    tick {tick}: {crashes} processes have ended in it");

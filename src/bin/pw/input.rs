@@ -12,7 +12,7 @@ use physics_world::source::{BadInput, FileKind, load_program};
 pub(crate) const PROGRAM_FAILED: u8 = 1;
 /// The exit code of usage errors and bad input.
 pub(crate) const BAD_INPUT: u8 = 2;
-/// The exit code when a tick of a world has ended too many processes.
+/// The exit code when a world has halted: a tick has ended too many processes, or it cannot go back by itself.
 pub(crate) const WORLD_HALTED: u8 = 3;
 
 /// The longest file that is read as a program.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use physics_world::source::{BadInput, FileKind};
 
+use crate::history::policy::Policy;
 use crate::history::{self, Keeping};
 use crate::subject::Subject;
 use crate::way::{Finished, Way};
@@ -21,6 +22,7 @@ use crate::{input, vector};
 ///   pw run --stats --jit-log program.jue
 ///   pw run --stats --memo program.jue, where pure functions are called again and again
 ///   pw run --durable history examples/14-actors.jue 6
+///   pw run --durable history --roll-back-on runaway-gas,crash-loop --feed program.jue
 ///   perf record pw run --perf map program.jue, and then: perf report
 #[derive(Args)]
 #[command(verbatim_doc_comment)]
@@ -33,6 +35,8 @@ pub(crate) struct Run {
     durable: Option<PathBuf>,
     #[command(flatten)]
     keeping: Keeping,
+    #[command(flatten)]
+    policy: Policy,
     #[command(flatten)]
     way: Way,
 }
@@ -61,7 +65,12 @@ impl Run {
     fn run(&self, kind: FileKind, bytes: &[u8]) -> Result<Finished, BadInput> {
         let mut world = self.way.world(&self.subject.name())?;
         if let Some(directory) = &self.durable {
-            history::begin(&mut world, directory, self.keeping.settings())?;
+            let settings = self.policy.in_settings(self.keeping.settings());
+            history::begin(&mut world, directory, settings)?;
+            self.policy.watch(&mut world)?;
+        } else if self.policy.is_given() {
+            let reason = "--roll-back-on is about a history, which --durable keeps";
+            return Err(BadInput::new(format!("{}: {reason}", self.subject.name())));
         }
         let first = self.subject.start_in(&mut world, kind, bytes)?;
         Ok(self.way.finish(world, first))

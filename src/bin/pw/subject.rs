@@ -86,6 +86,7 @@ impl Subject {
                     self.name()
                 )),
                 SpawnError::NoFunction(_) => unreachable!("a program has a beginning"),
+                SpawnError::TooLong(_) => BadInput::new(format!("{}: {error}", self.name())),
             })?;
         world.set_limits(first, self.limits());
         Ok(first)

@@ -113,6 +113,8 @@ enum Outcome {
     Stopped(String, Option<Place>),
     /// There is nothing more to tell it.
     FedUp,
+    /// The world has halted, for this reason.
+    Halted(String),
 }
 
 /// What memoisation did.
@@ -257,6 +259,9 @@ impl Way {
             if interrupted.load(Ordering::Relaxed) {
                 return Outcome::Stopped("it was interrupted".to_owned(), world.place_of(first));
             }
+            if let Some(reason) = world.halted() {
+                return Outcome::Halted(reason.to_owned());
+            }
             if let Some(error) = world.history_error() {
                 let reason = format!("its history cannot be kept: {error}");
                 return Outcome::Stopped(reason, None);
@@ -288,6 +293,7 @@ impl Way {
         match &finished.outcome {
             Outcome::Ended(end) if end.reason.is_normal() => ExitCode::SUCCESS,
             Outcome::FedUp => ExitCode::SUCCESS,
+            Outcome::Halted(_) => ExitCode::from(input::WORLD_HALTED),
             _ => ExitCode::from(input::PROGRAM_FAILED),
         }
     }
@@ -324,6 +330,10 @@ impl Way {
                 }
             },
             Outcome::Stopped(reason, place) => self.report_stopped(reason, place.as_ref()),
+            Outcome::Halted(reason) => self.report_stopped(
+                &format!("{reason}: `pw inspect --inputs`, `pw recover --without`"),
+                None,
+            ),
             Outcome::FedUp => {}
         }
         if self.stats && !self.json {
@@ -417,7 +427,7 @@ fn stats_text(finished: &Finished) -> String {
             end.memory.collections,
             end.memory.peak_bytes
         ),
-        Outcome::Stopped(..) | Outcome::FedUp => String::new(),
+        Outcome::Stopped(..) | Outcome::Halted(_) | Outcome::FedUp => String::new(),
     };
     let of_world = finished.world.statistics();
     let hibernation = hibernation_text(finished.world.hibernation().as_ref());

@@ -35,10 +35,16 @@ impl KeyHasher {
             let mixed = product as u64 ^ (product >> 64) as u64;
             return self.number(kind as u64 | (text.len() as u64) << 8, mixed);
         }
-        let mut hasher = SipHasher13::new_with_keys(self.key[0], self.key[1]);
-        hasher.write_u8(kind as u8);
+        let mut hasher = self.of_long_text(kind);
         hasher.write(text);
         hasher.finish()
+    }
+
+    /// What hashes a text that is too long to be hashed like a number.
+    pub(crate) fn of_long_text(self, kind: Kind) -> SipHasher13 {
+        let mut hasher = SipHasher13::new_with_keys(self.key[0], self.key[1]);
+        hasher.write_u8(kind as u8);
+        hasher
     }
 
     /// The hash of a single number: cheaper, and as unpredictable without the secret.

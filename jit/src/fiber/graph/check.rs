@@ -8,7 +8,8 @@ use pw_isa::wire::Decoded;
 
 use super::decode::{Decoder, Made};
 use crate::fiber::arena::object::ObjectKind;
-use crate::heap::{Heap, KeyHash, KnownHashes};
+use crate::heap::{Heap, KeyHash};
+use crate::known_hashes::KnownHashes;
 use crate::value::Value;
 
 fn is_immutable(kind: ObjectKind) -> bool {
@@ -93,7 +94,7 @@ impl Decoder<'_> {
 
     /// Checks the keys of all maps and makes their indexes.
     pub(super) fn index_maps(&mut self) -> Decoded<()> {
-        let mut known = KnownHashes::new();
+        let mut known = KnownHashes::default();
         for number in 0..self.made.len() {
             let made = self.made[number];
             if made.kind == ObjectKind::Map {

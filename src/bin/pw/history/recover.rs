@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use physics_world::runtime::world::forget_crashes;
 
+use super::policy::Policy;
 use super::rollback::{Rollback, roll_back};
 use super::{FIRST, Keeping, Refused, bad, own_history, recover};
 use crate::way::{Finished, Way};
@@ -30,6 +31,8 @@ pub(crate) struct Recover {
     #[command(flatten)]
     keeping: Keeping,
     #[command(flatten)]
+    policy: Policy,
+    #[command(flatten)]
     way: Way,
 }
 
@@ -47,12 +50,13 @@ impl Recover {
             forget_crashes(&*disk).map_err(|error| bad(&self.directory, error))?;
         }
         let mut world = self.way.world(&self.directory.display().to_string())?;
-        let settings = self.keeping.settings();
+        let settings = self.policy.in_settings(self.keeping.settings());
         if self.rollback.is_asked_for() {
             roll_back(&mut world, &self.directory, settings, &self.rollback)?;
         } else {
             recover(&mut world, &self.directory, settings)?;
         }
+        self.policy.watch(&mut world)?;
         Ok(self.way.finish(world, FIRST))
     }
 }

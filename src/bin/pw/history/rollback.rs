@@ -63,8 +63,10 @@ pub(crate) fn roll_back(
 
 /// A rollback in words.
 pub(crate) fn text(report: &RollbackReport) -> String {
+    let why = report.why.as_ref();
+    let why = why.map_or(String::new(), |why| format!("by itself    {why}\n"));
     let mut out = format!(
-        "rollback     from tick {} to tick {}: {} inputs left out, {} answers withheld, {} new outputs, {} conflicts\n",
+        "{why}rollback     from tick {} to tick {}: {} inputs left out, {} answers withheld, {} new outputs, {} conflicts\n",
         report.from,
         report.to,
         report.without.len(),
@@ -72,6 +74,10 @@ pub(crate) fn text(report: &RollbackReport) -> String {
         report.new_outputs,
         report.conflict_count
     );
+    if !report.without.is_empty() {
+        let numbers = report.without.iter().map(u64::to_string);
+        out += &format!("left out     {}\n", numbers.collect::<Vec<_>>().join(", "));
+    }
     for conflict in &report.conflicts {
         let now = conflict.is.as_deref();
         out += &format!(
