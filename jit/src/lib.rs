@@ -18,8 +18,9 @@
 //! | `heap`, `numbers`, `text` | what values mean, shared by all tiers |
 #![deny(unsafe_code)]
 
+mod by_program;
 mod code;
-pub mod code_space;
+mod code_space;
 mod compile;
 pub mod failure;
 pub mod fiber;

@@ -164,6 +164,7 @@ impl Tiers<'_> {
     }
 }
 
+#[inline(always)]
 fn run_with(
     fiber: &mut Fiber,
     code: &CodeSpace,

@@ -212,6 +212,9 @@ pub(crate) enum Due {
 /// An answer: a value, or an error that the waiting instruction raises.
 pub(crate) type Answered = Result<Parcel, (ErrorKind, String)>;
 
+// Every actor has one, and most are parked: what is rare and large stands in a box.
+const _: () = assert!(std::mem::size_of::<Status>() <= 24);
+
 /// What an actor waits for.
 #[derive(Debug)]
 pub(crate) enum Wait {

@@ -190,6 +190,7 @@ impl World {
     }
 
     /// Looks at the world if a window is over.
+    #[inline(never)]
     pub(crate) fn keep_watch(&mut self) {
         // What a monitor did to a world that does again what it did is among its inputs.
         let Some(monitoring) = self.monitoring.as_ref().filter(|_| !self.is_replay()) else {

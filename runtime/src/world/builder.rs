@@ -13,7 +13,6 @@ use super::family::Ancestors;
 use super::history::History;
 use super::outside::Outside;
 use super::time::Clock;
-use super::trajectory::Trajectory;
 use super::{Scratch, World, WorldStatistics};
 use crate::actor::{ActorId, ActorTable, Dormitory, Way};
 use crate::capability::{
@@ -180,7 +179,7 @@ impl WorldBuilder {
             actors.hibernate_in(dormitory);
             actors.know(Some(&code));
         }
-        Ok(World {
+        let mut world = World {
             code,
             settings: self.settings,
             hosts: Arc::new(self.hosts),
@@ -212,13 +211,17 @@ impl WorldBuilder {
             outside: Outside::default(),
             observers: Observers::default(),
             monitoring: None,
-            trajectory: self.trajectory.then(Trajectory::new),
+            trajectory: None,
             marks: None,
             history: History::default(),
             marker: None,
             listener: None,
             upgrades: Arc::default(),
             scratch: Scratch::default(),
-        })
+        };
+        if self.trajectory {
+            world.begin_trajectory([0; 32]);
+        }
+        Ok(world)
     }
 }

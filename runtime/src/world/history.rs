@@ -265,6 +265,7 @@ impl World {
     }
 
     /// A tick is over: the journal may have to know, and a checkpoint may be due.
+    #[inline(never)]
     pub(super) fn note_tick_end(&mut self) {
         let History::Kept(kept) = &mut self.history else {
             return;
@@ -457,7 +458,7 @@ impl World {
     /// Whether [`World::history_error`] says something.
     pub(super) fn history_has_failed(&self) -> bool {
         matches!(&self.history, History::Kept(kept) if kept.journal.has_failed())
-            || self.broken().is_some()
+            || (self.marker.is_some() || self.has_lost_actors()) && self.broken().is_some()
     }
 
     /// Why the last checkpoint was not published, if so: the world goes on, and its journal grows until one is.
