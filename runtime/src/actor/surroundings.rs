@@ -47,37 +47,6 @@ fn address(actor: ActorId) -> Parcel {
     Parcel::Plain(Value::actor(actor.0))
 }
 
-impl Body {
-    /// Takes note of a message that the program gets now.
-    #[inline]
-    pub(super) fn note_received(&mut self, (from, request): (ActorId, Option<RequestId>)) {
-        self.sender = from;
-        if let Some(request) = request {
-            self.rare_mut().question = Some((from, request));
-        } else if let Some(rare) = &mut self.rare {
-            rare.question = None;
-        }
-    }
-
-    /// Takes the next message if it is a value without objects, and no request.
-    #[inline(never)]
-    fn receive_plain(&mut self) -> Option<Value> {
-        let (from, value) = self.mailbox.take_plain()?;
-        self.note_received((from, None));
-        Some(value)
-    }
-
-    /// The message that the program was about to get goes back: it has none at hand.
-    fn forget_received(&mut self) {
-        if let Some(rare) = &mut self.rare {
-            rare.question = None;
-            if let Some(supervision) = &mut rare.supervision {
-                supervision.saved = None;
-            }
-        }
-    }
-}
-
 impl Surroundings<'_> {
     fn done(&mut self, deed: Deed) -> Answer {
         self.deeds.push(deed);
