@@ -5,6 +5,7 @@ mod worlds;
 
 use std::sync::{Arc, Mutex};
 
+use physics_world::runtime::actor::EndReason;
 use physics_world::runtime::inspect::{Intervention, InterventionError};
 use physics_world::runtime::schedule::{ACTOR_PRIORITY_DEFAULT, SchedulingPolicy};
 use physics_world::runtime::world::WorldEvent;
@@ -241,4 +242,51 @@ fn what_decides_who_is_next_is_in_the_trajectory() {
     for (place, one) in all.iter().enumerate() {
         assert!(!all[..place].contains(one), "{place}");
     }
+}
+
+#[test]
+fn subtrees_that_come_and_go_share_time_as_if_all_had_been_there() {
+    // More than are remembered when they wait, some of which come back in the places that others have left.
+    let settings = WorldSettings {
+        tick_gas: 200_000,
+        quantum: 1_000,
+        quantum_min: 100,
+        ..WorldSettings::default()
+    };
+    let builder = World::builder().settings(settings).trajectory();
+    let mut world = builder.build().unwrap();
+    let echo = "(defn main [] (let loop ((sum 0)) (let ((n (receive))) (if (= n 0) sum (loop (+ sum n))))))";
+    let program = load(&mut world, echo);
+    let actors: Vec<ActorId> = (0..3_000)
+        .map(|_| world.spawn(program, &[]).unwrap())
+        .collect();
+    world.run_to_idle();
+    let mut sums = vec![0; actors.len()];
+    for round in 1..=20 {
+        for (place, actor) in actors.iter().enumerate() {
+            if (place * 7 + round) % 5 < 2 {
+                assert!(world.send(*actor, &Datum::Int(round as i64)));
+                sums[place] += round as i64;
+            }
+        }
+        world.run_ticks(round as u64 % 3 + 1);
+        if round == 10 {
+            // One that was read finds all in their places, too.
+            let (state, before) = (world.to_checkpoint(), world.trajectory());
+            world.take_checkpoint(&state).unwrap();
+            assert_eq!(world.trajectory(), before);
+            assert!(world.to_checkpoint() == state);
+        }
+    }
+    for (actor, sum) in actors.iter().zip(sums) {
+        assert!(world.send(*actor, &Datum::Int(0)));
+        world.run_to_idle();
+        let end = world.take_end(*actor).unwrap();
+        match &end.reason {
+            EndReason::Done(value) => assert_eq!(world.datum(value), Datum::Int(sum)),
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(world.actor_count(), 0);
+    assert_eq!(world.runnable_count(), 0);
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use pw_isa::op::Work;
+use pw_isa::op::{Message, Op, Work};
 use pw_isa::operand::{Def, Operand, OperandKind};
 use pw_isa::verify::{Impurity, LiveTable, Verified};
 use pw_isa::{Constant, Function, Kind, Link, Program, ProgramSignature};
@@ -25,6 +25,8 @@ pub(crate) struct StepFacts {
     pub(crate) work: Work,
     /// The register of its result.
     pub(crate) result: Option<Def>,
+    /// Whether it takes a message, or waits for one.
+    pub(crate) is_receive: bool,
 }
 
 impl StepFacts {
@@ -37,6 +39,7 @@ impl StepFacts {
                 gas: function.fixed_gas(pc) as u16,
                 work: op.info().work,
                 result: result.and_then(|(_, raw)| Def::from_raw(raw)),
+                is_receive: matches!(op, Op::Message(Message::Receive { .. })),
             }
         });
         facts.collect()

@@ -327,6 +327,13 @@ pub trait Host {
         None
     }
 
+    /// Starts an actor: a function, followed by its arguments, none of which has objects of its own or reaches a global. Its
+    /// number; nothing, and nothing has happened, when that is to be asked for as an effect.
+    fn spawn_plain(&mut self, values: &[Value]) -> Option<u64> {
+        let _ = values;
+        None
+    }
+
     /// Begins to wait for a message, which is the answer; false, and nothing has happened, when there is one, or that is
     /// to be asked for as an effect.
     fn wait_for_message(&mut self) -> bool {

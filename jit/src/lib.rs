@@ -19,8 +19,9 @@
 //! | `known_hashes` | hashes of many keys that share parts |
 #![deny(unsafe_code)]
 
+mod by_program;
 mod code;
-pub mod code_space;
+mod code_space;
 mod compile;
 pub mod failure;
 pub mod fiber;

@@ -90,6 +90,7 @@ impl Evidence<'_> {
                 Plan::Plain
             }
             Op::Float(_)
+            | Op::Actor(Actor::Spawn { .. })
             | Op::Message(
                 Message::Send { .. } | Message::Receive { .. } | Message::Sender { .. },
             ) => Plan::Aside,

@@ -15,9 +15,8 @@ use smallvec::SmallVec;
 use super::arena::{Arena, Counters, Pages};
 use super::graph::{Decoder, Encoder, ProgramTable, Reading};
 use super::parcel::read_programs;
-use super::sandbox::Sandboxes;
 use super::upgrade::{Role, Upgrade, refused_in};
-use super::{Fiber, FrameView, Globals, Limits, State, UNSET};
+use super::{Extras, Fiber, FrameView, Limits, State, UNSET};
 use crate::code_space::CodeSpace;
 use crate::value::Value;
 use sandboxes::{read_sandboxes, write_sandboxes};
@@ -146,7 +145,7 @@ impl Fiber {
             }
         }
         // Which program came first is history, not state; a program without globals has nothing to say.
-        let all = self.globals.iter().flat_map(|globals| &globals.0);
+        let all = self.extras.iter().flat_map(|extras| &extras.globals);
         let mut globals: Vec<_> = all.collect();
         globals.sort_by_key(|(program, _)| code.program(*program).signature());
         globals.retain(|(_, values)| values.iter().any(|value| *value != UNSET));
@@ -261,6 +260,7 @@ pub(super) fn read_body(
     let frame = read_frames(reading, &decoder, &mut input, &mut stack, state)?;
     let globals = read_globals(reading, &decoder, &mut input, frame.program)?;
     let sandboxes = read_sandboxes(reading, &mut input, &frame, state)?;
+    let has_extras = !globals.is_empty() || !sandboxes.is_empty();
     input.finish()?;
     // Everything in the image was allocated once, so a fiber's counters cannot know of less.
     let present = arena.counters.allocated;
@@ -287,8 +287,7 @@ pub(super) fn read_body(
         depth: frame.depth,
         state,
         arena,
-        globals: (!globals.is_empty()).then(|| Box::new(Globals(globals))),
-        sandboxes: (!sandboxes.is_empty()).then(|| Box::new(Sandboxes(sandboxes))),
+        extras: has_extras.then(|| Box::new(Extras { globals, sandboxes })),
         gas_used,
         limits,
     };

@@ -31,6 +31,7 @@ use crate::code_space::{CodeSpace, LoadedProgram};
 use crate::heap::Heap;
 use crate::value::Value;
 use arena::Arena;
+use sandbox::Sandbox;
 
 /// What a fiber may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,9 +95,14 @@ fn program_of(header: Value) -> u32 {
     ((header.bits & !(WATCHED | SANDBOXED)) >> 32) as u32
 }
 
-/// The globals of a fiber, by program.
+/// What most fibers have none of.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Globals(pub(crate) Vec<(u32, Vec<Value>)>);
+pub(crate) struct Extras {
+    /// Globals, by program.
+    pub(crate) globals: Vec<(u32, Vec<Value>)>,
+    /// Open sandboxes, the outermost first.
+    pub(crate) sandboxes: Vec<Sandbox>,
+}
 
 /// One running computation.
 #[derive(Clone, Debug)]
@@ -114,10 +120,8 @@ pub struct Fiber {
     pub(crate) depth: u32,
     pub(crate) state: State,
     pub(crate) arena: Arena,
-    /// Globals, by program; most fibers have none.
-    pub(crate) globals: Option<Box<Globals>>,
-    /// Open sandboxes; most fibers have none.
-    pub(crate) sandboxes: Option<Box<sandbox::Sandboxes>>,
+    /// Globals and open sandboxes, where there are any.
+    pub(crate) extras: Option<Box<Extras>>,
     pub(crate) gas_used: u64,
     pub(crate) limits: Limits,
 }
@@ -153,8 +157,7 @@ impl Fiber {
             depth: 1,
             state: State::Ready,
             arena: Arena::new(),
-            globals: None,
-            sandboxes: None,
+            extras: None,
             gas_used: 0,
             limits,
         };
@@ -455,7 +458,11 @@ impl Fiber {
                 collector.root(&mut self.stack[frame.base + usize::from(register)]);
             }
         }
-        for (_, globals) in self.globals.iter_mut().flat_map(|globals| &mut globals.0) {
+        for (_, globals) in self
+            .extras
+            .iter_mut()
+            .flat_map(|extras| &mut extras.globals)
+        {
             for global in globals.iter_mut().filter(|global| **global != UNSET) {
                 collector.root(global);
             }
@@ -517,15 +524,15 @@ impl Fiber {
 
     /// A global of a program; `None` when it was never set.
     pub(crate) fn global(&self, program: u32, global: u32) -> Option<Value> {
-        let globals = self.globals.as_ref()?;
-        let (_, values) = globals.0.iter().find(|(of, _)| *of == program)?;
+        let globals = &self.extras.as_ref()?.globals;
+        let (_, values) = globals.iter().find(|(of, _)| *of == program)?;
         let value = values[global as usize];
         (value != UNSET).then_some(value)
     }
 
     /// All globals of a program, unset ones included, once one of them was set.
     pub(crate) fn globals_of(&mut self, program: u32) -> Option<&mut [Value]> {
-        let mut all = self.globals.as_mut()?.0.iter_mut();
+        let mut all = self.extras.as_mut()?.globals.iter_mut();
         all.find(|(of, _)| *of == program)
             .map(|(_, values)| values.as_mut_slice())
     }
@@ -542,8 +549,8 @@ impl Fiber {
     pub(crate) fn begin_globals(&mut self, code: &CodeSpace, program: u32) {
         let count = code.program(program).program().globals as usize;
         if count > 0 && self.globals_of(program).is_none() {
-            let globals = self.globals.get_or_insert_default();
-            globals.0.push((program, vec![UNSET; count]));
+            let extras = self.extras.get_or_insert_default();
+            extras.globals.push((program, vec![UNSET; count]));
         }
     }
 }

@@ -47,10 +47,6 @@ pub(crate) struct Sandbox {
     pub(crate) kept: Kept,
 }
 
-/// Open sandboxes, the outermost first; never none.
-#[derive(Clone, Debug)]
-pub(crate) struct Sandboxes(pub(crate) Vec<Sandbox>);
-
 /// A bound that can be reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Bound {
@@ -61,7 +57,7 @@ pub(crate) enum Bound {
 impl Fiber {
     /// The open sandboxes, the outermost first.
     pub(crate) fn sandboxes(&self) -> &[Sandbox] {
-        self.sandboxes.as_ref().map_or(&[], |open| &open.0)
+        self.extras.as_ref().map_or(&[], |extras| &extras.sandboxes)
     }
 
     /// How many sandboxes are open.
@@ -71,14 +67,14 @@ impl Fiber {
 
     /// What can be used of the fiber's capabilities where it is; everything outside of sandboxes.
     pub(crate) fn kept(&self) -> Option<&Kept> {
-        self.sandboxes.as_ref()?.0.last().map(|open| &open.kept)
+        self.sandboxes().last().map(|open| &open.kept)
     }
 
     /// The limits that hold where the fiber is: its own, or those of the innermost sandbox where they are lower.
     #[inline]
     pub(crate) fn bounds(&self) -> Limits {
         let mut bounds = self.limits;
-        if let Some(open) = self.sandboxes.as_ref().and_then(|open| open.0.last()) {
+        if let Some(open) = self.sandboxes().last() {
             bounds.gas = bounds.gas.min(open.gas_end);
             bounds.memory_bytes = bounds.memory_bytes.min(open.memory_end);
         }
@@ -111,10 +107,8 @@ impl Fiber {
             memory_end: held_bytes.saturating_add(memory_bytes).min(memory_max),
             kept: Kept::new(Arc::from(kept)),
         };
-        let open = self
-            .sandboxes
-            .get_or_insert_with(|| Box::new(Sandboxes(Vec::with_capacity(1))));
-        open.0.push(sandbox);
+        let extras = self.extras.get_or_insert_default();
+        extras.sandboxes.push(sandbox);
         self.mark_sandboxed();
     }
 
@@ -140,30 +134,25 @@ impl Fiber {
 
     /// Leaves only the outermost sandboxes open; what was closed, for who may have to open it again.
     pub(crate) fn keep_sandboxes(&mut self, count: usize) -> Vec<Sandbox> {
-        let Some(open) = &mut self.sandboxes else {
+        let Some(extras) = &mut self.extras else {
             return Vec::new();
         };
-        let closed = open.0.split_off(count.min(open.0.len()));
-        if open.0.is_empty() {
-            self.sandboxes = None;
-        }
-        closed
+        let open = &mut extras.sandboxes;
+        open.split_off(count.min(open.len()))
     }
 
     /// Opens sandboxes again that were closed on trial.
     pub(crate) fn reopen_sandboxes(&mut self, closed: Vec<Sandbox>) {
         if !closed.is_empty() {
-            let open = self
-                .sandboxes
-                .get_or_insert_with(|| Box::new(Sandboxes(Vec::new())));
-            open.0.extend(closed);
+            let extras = self.extras.get_or_insert_default();
+            extras.sandboxes.extend(closed);
         }
     }
 
     /// Closes the sandboxes of frames that are gone.
     #[inline]
     pub(crate) fn close_sandboxes_of_left_frames(&mut self) {
-        if self.sandboxes.is_some() {
+        if !self.sandboxes().is_empty() {
             let depth = self.depth;
             let open = self.sandboxes().iter();
             let count = open.take_while(|sandbox| sandbox.depth <= depth).count();
@@ -191,7 +180,11 @@ impl Fiber {
 
     /// What another fiber has used, whose place this one takes, was not used by its sandboxes.
     pub(super) fn move_sandbox_ends(&mut self, gas: u64) {
-        for sandbox in self.sandboxes.iter_mut().flat_map(|open| &mut open.0) {
+        for sandbox in self
+            .extras
+            .iter_mut()
+            .flat_map(|extras| &mut extras.sandboxes)
+        {
             sandbox.gas_end = sandbox.gas_end.saturating_add(gas);
         }
     }

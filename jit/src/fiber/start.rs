@@ -49,10 +49,16 @@ impl Values {
     }
 }
 
-/// Bytes to charge for a value without objects.
-const PLAIN_BYTES: u64 = 16;
-
 impl Start {
+    /// The call of a function: the first of these values, none of which has objects of its own or reaches a global.
+    pub fn plain(values: &[Value]) -> Start {
+        Start {
+            values: Values::Plain(SmallVec::from_slice(values)),
+            arguments: values.len() - 1,
+            globals: Vec::new(),
+        }
+    }
+
     /// Packs the call of a function: the first of the values, a closure that takes as many arguments as
     /// follow. With it go the values of the globals that its code, and that of all functions it can reach
     /// through arguments, captured values and these globals, names. `None`, without having copied much
@@ -118,7 +124,7 @@ impl Start {
     /// Bytes to charge for copying it.
     pub fn size_bytes(&self) -> u64 {
         match &self.values {
-            Values::Plain(values) => values.len() as u64 * PLAIN_BYTES,
+            Values::Plain(values) => values.len() as u64 * Parcel::PLAIN_BYTES,
             Values::List(parcel) => parcel.size_bytes(),
         }
     }
@@ -314,7 +320,7 @@ impl Fiber {
         self.stack.clear();
         self.stack.shrink_to(KEPT_SLOTS);
         self.arena = Arena::new();
-        self.globals = None;
+        self.extras = None;
     }
 
     fn starting_on(
@@ -324,7 +330,14 @@ impl Fiber {
         limits: Limits,
     ) -> Fiber {
         let mut arena = Arena::new();
-        let values = start.unpack(code, &mut arena);
+        let unpacked;
+        let values = match &start.values {
+            Values::Plain(values) => values,
+            Values::List(_) => {
+                unpacked = start.unpack(code, &mut arena);
+                &unpacked
+            }
+        };
         let heap = Heap {
             arena: &arena,
             code,
@@ -348,8 +361,7 @@ impl Fiber {
             depth: 1,
             state: State::Ready,
             arena,
-            globals: None,
-            sandboxes: None,
+            extras: None,
             gas_used: 0,
             limits,
         };

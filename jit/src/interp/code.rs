@@ -324,11 +324,12 @@ pub(crate) enum Code {
     Receive,
     Sender,
     SelfId,
+    Spawn,
 }
 
 impl Code {
     /// The last one.
-    pub(crate) const LAST: Code = Code::SelfId;
+    pub(crate) const LAST: Code = Code::Spawn;
 
     /// Whether `imm` is a jump target.
     pub(crate) fn jumps(self) -> bool {

@@ -526,6 +526,7 @@ handlers! {
     Receive: next 1 => |hot, i| hot.set_asked(i, message::receive);
     Sender: next 1 => |hot, i| hot.set_asked(i, message::sender);
     SelfId: next 1 => |hot, i| hot.set_asked(i, message::self_id);
+    Spawn: next 1 => |hot, i| hot.spawn(i);
 }
 
 #[cfg(test)]

@@ -426,6 +426,14 @@ impl<'a> Hot<'a> {
         self.regs.wrapping_byte_add(usize::from(slot))
     }
 
+    /// Registers that follow each other.
+    #[inline(always)]
+    pub(super) fn registers(&self, first: u16, count: u16) -> &[Value] {
+        let first = self.register(first);
+        // SAFETY: 1 and 5 of the module's head.
+        unsafe { std::slice::from_raw_parts(first, count.into()) }
+    }
+
     /// The halves are read one by one, as they are written: a processor that has just written two words
     /// waits long for a read of both at once.
     #[inline(always)]

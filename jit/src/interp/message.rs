@@ -1,5 +1,5 @@
-//! Messages that are plain values, without a step of the reference interpreter: they are most of those that keep
-//! worlds busy.
+//! Messages that are plain values, and new actors that begin with such, without a step of the reference interpreter: they are
+//! most of those that keep worlds busy.
 //!
 //! A host that has nothing else to do for them says so at once ([`Host::send_plain`] and its like). Everything else, and all
 //! that fails or waits for anything but a message, is left to the reference interpreter, which asks by an effect.
@@ -8,11 +8,13 @@ use pw_isa::op::Work;
 use pw_isa::{Kind, cost};
 
 use super::aside::NOTHING;
-use super::form::{Code, Instruction};
+use super::form::Instruction;
 use super::hot::{Hot, Stay};
 use crate::code_space::CodeSpace;
 use crate::fiber::parcel::Parcel;
+use crate::fiber::start::takes;
 use crate::fiber::{Fiber, State};
+use crate::heap::Heap;
 use crate::host::Host;
 use crate::value::Value;
 
@@ -76,6 +78,42 @@ impl<'a> Hot<'a> {
         let value = ask(self.stay(), question);
         value.tag != NOTHING.tag && self.set(i.a, value)
     }
+
+    /// Starts an actor with a function and arguments without objects of their own.
+    #[inline(never)]
+    pub(super) fn spawn(&mut self, i: &Instruction) -> bool {
+        let values = self.registers(i.b, i.c);
+        let Some(gas) = gas_of_plain_start(self.heap(), values) else {
+            return false;
+        };
+        if self.fiber().open_sandboxes() > 0 || !self.charge(gas) {
+            return false;
+        }
+        let (mut hot, values) = (*self, self.registers(i.b, i.c));
+        match hot.stay().host.spawn_plain(values) {
+            Some(actor) => self.set(i.a, Value::actor(actor)),
+            None => {
+                self.gas += gas as i64;
+                false
+            }
+        }
+    }
+}
+
+/// The gas beyond the instruction of starting an actor with these values, the first of which is to be its function; nothing, if it is
+/// not, or they have objects of their own or reach globals.
+fn gas_of_plain_start(heap: Heap<'_>, values: &[Value]) -> Option<u64> {
+    let (function, arguments) = values.split_first()?;
+    let (program, number) = heap.closure(*function)?;
+    let is_simple = |value: &Value| {
+        let program = heap.closure(*value).map(|(program, _)| program);
+        !value.is_in_arena()
+            && program.is_none_or(|program| heap.code.program(program).program().globals == 0)
+    };
+    let callee = heap.code.program(program).function(number);
+    let fits = takes(callee, arguments.len()) && values.iter().all(is_simple);
+    let bytes = values.len() as u64 * Parcel::PLAIN_BYTES;
+    fits.then(|| cost::work_gas(Work::Bytes, bytes))
 }
 
 /// Has a fiber wait that stands before a `receive`, if there is no message; false, and nothing has happened, if it does
@@ -86,14 +124,13 @@ pub(super) fn wait(
     host: &mut dyn Host,
     slice_end: u64,
 ) -> bool {
-    let (program, function, pc) = fiber.position();
-    let loaded = code.program(program);
-    let i = &loaded.internal().functions[function as usize].code[pc as usize];
-    if i.code != Code::Receive {
+    let facts = code
+        .program(fiber.program)
+        .step_facts(fiber.function, fiber.pc);
+    if !facts.is_receive {
         return false;
     }
-    let gas = loaded.step_facts(function, pc).gas;
-    let after = fiber.gas_after(u64::from(gas));
+    let after = fiber.gas_after(facts.gas.into());
     let Some(after) = after.filter(|after| *after <= slice_end) else {
         return false;
     };

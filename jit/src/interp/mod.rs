@@ -166,6 +166,7 @@ impl Tiers<'_> {
     }
 }
 
+#[inline(always)]
 fn run_with(
     fiber: &mut Fiber,
     code: &CodeSpace,

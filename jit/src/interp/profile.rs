@@ -16,6 +16,7 @@ pub use super::site::{Site, Target};
 
 use super::form::InternalProgram;
 use super::site::{read, wrote};
+use crate::by_program::ByProgram;
 use crate::code_space::CodeSpace;
 use crate::fiber::Fiber;
 use crate::memo::{Memo, MemoSettings};
@@ -169,7 +170,7 @@ pub struct Profile {
     pub(crate) native: Option<Box<Jit>>,
     /// The memoisation, where there is one.
     pub(crate) memo: Option<Box<Memo>>,
-    programs: BTreeMap<u32, ProgramProfile>,
+    programs: ByProgram<ProgramProfile>,
     /// Entries of maps where texts were last found as keys.
     pub(super) text_hints: Box<[u32]>,
 }
@@ -189,7 +190,7 @@ impl Profile {
             first: INTERVAL_FIRST,
             native: None,
             memo: None,
-            programs: BTreeMap::new(),
+            programs: ByProgram::default(),
             text_hints: vec![0; TEXT_HINTS].into_boxed_slice(),
         }
     }
@@ -257,9 +258,9 @@ impl Profile {
         number: u32,
         program: &InternalProgram,
     ) -> (&mut [u32], &mut [u32]) {
-        let profile = self.programs.entry(number);
         let first = self.first;
-        let profile = profile.or_insert_with(|| ProgramProfile::new(first, program));
+        let new = || ProgramProfile::new(first, program);
+        let profile = self.programs.get_or_insert_with(number, new);
         (&mut profile.left, &mut profile.hints)
     }
 
@@ -267,7 +268,7 @@ impl Profile {
     /// entry), count.
     pub fn counts(&self, code: &CodeSpace, number: u32) -> Vec<(u32, u32, u64)> {
         let sites = code.program(number).internal().sites.iter();
-        let Some(profile) = self.programs.get(&number) else {
+        let Some(profile) = self.programs.get(number) else {
             return sites.map(|(function, pc)| (*function, *pc, 0)).collect();
         };
         sites
@@ -281,14 +282,14 @@ impl Profile {
         self.programs.iter().flat_map(|(program, profile)| {
             profile.seen.iter().flat_map(move |(function, sites)| {
                 let observed = sites.iter().enumerate().filter(|(_, site)| site.count > 0);
-                observed.map(move |(pc, site)| ((*program, *function, pc as u32), *site))
+                observed.map(move |(pc, site)| ((program, *function, pc as u32), *site))
             })
         })
     }
 
     /// What was observed in a function, by pc; empty when nothing was.
     pub fn function(&self, program: u32, function: u32) -> &[Site] {
-        let profile = self.programs.get(&program);
+        let profile = self.programs.get(program);
         profile
             .and_then(|profile| profile.seen.get(&function))
             .map_or(&[], |sites| sites)
@@ -297,7 +298,7 @@ impl Profile {
     /// What was seen at the instructions of a function may hold no more: each forgets it when it is observed
     /// the next time.
     pub(crate) fn start_afresh(&mut self, program: u32, function: u32) {
-        let profile = self.programs.get_mut(&program);
+        let profile = self.programs.get_mut(program);
         let sites = profile.and_then(|profile| profile.seen.get_mut(&function));
         for site in sites.into_iter().flatten() {
             site.is_stale = true;
@@ -345,7 +346,7 @@ impl Profile {
 
     /// Whether the fast loop stops at every entry of a function.
     pub(crate) fn is_held(&self, code: &CodeSpace, program: u32, function: u32) -> bool {
-        let profile = self.programs.get(&program);
+        let profile = self.programs.get(program);
         profile.is_some_and(|profile| {
             !profile.held.is_empty()
                 && profile
@@ -363,7 +364,7 @@ impl Profile {
     /// The most entries of a function or rounds of one of its loops.
     pub(crate) fn heat(&self, code: &CodeSpace, program: u32, function: u32) -> u64 {
         let sites = code.program(program).internal().sites.iter().enumerate();
-        let Some(profile) = self.programs.get(&program) else {
+        let Some(profile) = self.programs.get(program) else {
             return 0;
         };
         sites
@@ -383,7 +384,7 @@ impl Profile {
         let of_entry = (pc == 0).then_some(internal.entry_site);
         let least = u32::from(self.sampling == Sampling::Stops);
         if (of_loop.is_some() || of_entry.is_some())
-            && let Some(profile) = self.programs.get_mut(&program)
+            && let Some(profile) = self.programs.get_mut(program)
         {
             if let Some(burst) = of_loop.and_then(|site| profile.restart(site as usize)) {
                 return burst.max(least);
@@ -426,9 +427,8 @@ impl Profile {
 
     fn program(&mut self, number: u32, code: &CodeSpace) -> &mut ProgramProfile {
         let first = self.first;
-        self.programs
-            .entry(number)
-            .or_insert_with(|| ProgramProfile::new(first, code.program(number).internal()))
+        let new = || ProgramProfile::new(first, code.program(number).internal());
+        self.programs.get_or_insert_with(number, new)
     }
 
     fn site(&mut self, fiber: &Fiber, code: &CodeSpace) -> &mut Site {
@@ -471,7 +471,7 @@ impl Profile {
                 wrote(&mut before, fiber, &op);
             }
         }
-        let sites = self.programs.get_mut(&program);
+        let sites = self.programs.get_mut(program);
         if let Some(sites) = sites.and_then(|profile| profile.seen.get_mut(&function)) {
             sites[pc as usize] = before;
         }

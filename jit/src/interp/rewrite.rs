@@ -163,6 +163,13 @@ impl Rewriter<'_> {
             Op::Text(op) => text(op),
             Op::Message(op) => message(op),
             Op::Actor(Actor::SelfId { dst }) => instruction(Code::SelfId, slot(dst.0), 0, 0, 0),
+            Op::Actor(Actor::Spawn { dst, values }) => instruction(
+                Code::Spawn,
+                slot(dst.0),
+                slot(values.first),
+                values.count,
+                0,
+            ),
             _ => Instruction::STEP,
         }
     }

@@ -23,14 +23,13 @@
 
 mod cache;
 
-use std::collections::BTreeMap;
-
 use pw_isa::cost;
 use pw_isa::op::{Control, Effects, Op};
 
 pub(crate) use cache::Situation;
 pub use cache::{ARGUMENTS_MAX, CachedResult, ExecutionCache, ExecutionPattern};
 
+use crate::by_program::ByProgram;
 use crate::code_space::{CodeSpace, LoadedProgram};
 use crate::fiber::Fiber;
 use crate::interp::profile::Profile;
@@ -123,7 +122,7 @@ pub struct Memo {
     settings: MemoSettings,
     cache: ExecutionCache,
     /// By program and function.
-    programs: BTreeMap<u32, Vec<State>>,
+    programs: ByProgram<Vec<State>>,
     recordings: Vec<Recording>,
     /// No frame passes this slot without notice.
     mark: usize,
@@ -138,7 +137,7 @@ impl Memo {
         Memo {
             settings,
             cache: ExecutionCache::new(settings.max_cache_size),
-            programs: BTreeMap::new(),
+            programs: ByProgram::default(),
             recordings: Vec::new(),
             mark: usize::MAX,
             seen: None,
@@ -148,7 +147,7 @@ impl Memo {
 
     /// What it did so far.
     pub fn statistics(&self) -> MemoStatistics {
-        let states = self.programs.values().flatten();
+        let states = self.programs.iter().flat_map(|(_, states)| states);
         let count =
             |wanted: fn(&State) -> bool| states.clone().filter(|s| wanted(s)).count() as u64;
         MemoStatistics {
@@ -168,7 +167,7 @@ impl Memo {
     pub fn switched_off(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.programs.iter().flat_map(|(program, states)| {
             let off = (0..).zip(states).filter(|(_, state)| **state == State::Off);
-            off.map(move |(function, _)| (*program, function))
+            off.map(move |(function, _)| (program, function))
         })
     }
 
@@ -182,7 +181,7 @@ impl Memo {
     pub(crate) fn begin(&mut self, fiber: &Fiber, code: &CodeSpace, profile: &mut Profile) {
         self.seen = None;
         let program = fiber.program;
-        if self.programs.contains_key(&program) {
+        if self.programs.get(program).is_some() {
             return;
         }
         let loaded = code.program(program);
@@ -198,7 +197,7 @@ impl Memo {
                 profile.hold(code, program, function);
             }
         }
-        self.programs.insert(program, states);
+        self.programs.get_or_insert_with(program, || states);
     }
 
     /// Ends a slice: no frame is watched any more.
@@ -218,7 +217,7 @@ impl Memo {
 
     /// Whether calls of a function are looked up.
     pub(crate) fn is_on(&self, program: u32, function: u32) -> bool {
-        let states = self.programs.get(&program);
+        let states = self.programs.get(program);
         states.is_some_and(|states| matches!(states[function as usize], State::On { .. }))
     }
 
@@ -303,7 +302,7 @@ impl Memo {
 
     /// Counts a call of a function by which so much gas was saved, and switches it off when it does not pay.
     fn count(&mut self, program: u32, function: u32, saved: u64) {
-        let states = self.programs.get_mut(&program);
+        let states = self.programs.get_mut(program);
         let state = states.and_then(|states| states.get_mut(function as usize));
         if let Some(State::On { calls, gas }) = state {
             *calls = calls.saturating_add(1);
@@ -315,7 +314,7 @@ impl Memo {
     /// so now.
     pub(crate) fn settle(&mut self, program: u32, function: u32) -> bool {
         let switches_off = self.settings.switches_off;
-        let states = self.programs.get_mut(&program);
+        let states = self.programs.get_mut(program);
         let state = states.and_then(|states| states.get_mut(function as usize));
         let Some(state) = state else { return false };
         let State::On { calls, gas } = *state else {

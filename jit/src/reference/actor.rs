@@ -2,7 +2,7 @@
 
 use pw_isa::ErrorKind;
 use pw_isa::op::Actor;
-use pw_isa::operand::{Span, Use};
+use pw_isa::operand::Span;
 
 use smallvec::SmallVec;
 
@@ -68,9 +68,7 @@ impl Machine<'_> {
         if values.count == 0 {
             return Err(self.mismatch("a function", Value::NIL));
         }
-        let list: SmallVec<[Value; 8]> = (0..values.count)
-            .map(|place| self.get(Use(values.first + place)))
-            .collect();
+        let list: SmallVec<[Value; 8]> = SmallVec::from_slice(self.registers(values));
         let Some((program, function)) = self.heap().closure(list[0]) else {
             return Err(self.mismatch("a function", list[0]));
         };

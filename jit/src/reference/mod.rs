@@ -31,7 +31,7 @@ pub(crate) use raise::Nobody;
 pub(crate) use raise::{can_try, error_of};
 
 use pw_isa::op::{Op, Work};
-use pw_isa::operand::{Def, Use};
+use pw_isa::operand::{Def, Span, Use};
 use pw_isa::{ErrorKind, Kind, cost};
 
 use crate::code_space::CodeSpace;
@@ -310,6 +310,12 @@ impl<'a> Machine<'a> {
 
     fn get(&self, register: Use) -> Value {
         self.fiber.stack[self.fiber.base + usize::from(register.0)]
+    }
+
+    /// Registers that follow each other.
+    fn registers(&self, span: Span) -> &[Value] {
+        let first = self.fiber.base + usize::from(span.first);
+        &self.fiber.stack[first..first + usize::from(span.count)]
     }
 
     fn set(&mut self, register: Def, value: Value) -> Step {

@@ -129,9 +129,15 @@ impl Inbox {
         &self.is_filled
     }
 
+    /// Whether something has come since the last time.
+    #[inline]
+    pub(super) fn has_news(&self) -> bool {
+        self.is_filled.load(Ordering::Acquire)
+    }
+
     /// What has come since the last time.
     pub(super) fn take(&self) -> Vec<Finished> {
-        if !self.is_filled.load(Ordering::Acquire) {
+        if !self.has_news() {
             return Vec::new();
         }
         self.is_filled.store(false, Ordering::Relaxed);

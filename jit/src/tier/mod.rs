@@ -33,6 +33,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::by_program::ByProgram;
 pub use crate::code::store::StoreError;
 use crate::code_space::CodeSpace;
 use crate::compile::Request;
@@ -95,7 +96,7 @@ pub struct Jit {
     inbox: Arc<Inbox>,
     /// Evictions that this worker has taken note of.
     evictions: u64,
-    programs: BTreeMap<u32, ProgramState>,
+    programs: ByProgram<ProgramState>,
     /// The function whose body a wrong guess has just left.
     suspect: Option<(u32, u32)>,
     /// Exits that are passed by before one is forced.
@@ -165,7 +166,7 @@ impl Jit {
             exits_left: compiler.settings().forced_exits.unwrap_or(0),
             compiler,
             inbox: Arc::default(),
-            programs: BTreeMap::new(),
+            programs: ByProgram::default(),
             suspect: None,
             powers: Powers::new(),
             entries: 0,
@@ -198,7 +199,7 @@ impl Jit {
     pub fn exits(&self) -> impl Iterator<Item = ExitSite> + '_ {
         let functions = self.programs.iter().flat_map(|(program, state)| {
             let functions = (0..).zip(&state.functions);
-            functions.map(move |(function, state)| (*program, function, state))
+            functions.map(move |(function, state)| (program, function, state))
         });
         functions.flat_map(|(program, function, state)| {
             state
@@ -216,13 +217,13 @@ impl Jit {
 
     /// The native code that a function has now.
     pub fn compiled(&self, program: u32, function: u32) -> Option<&Arc<CompiledFunction>> {
-        let state = self.programs.get(&program)?;
+        let state = self.programs.get(program)?;
         state.functions.get(function as usize)?.native.as_ref()
     }
 
     /// The instructions of a function about which guesses have failed too often.
     fn generic(&self, program: u32, function: u32) -> &[u32] {
-        let state = self.programs.get(&program);
+        let state = self.programs.get(program);
         let state = state.and_then(|state| state.functions.get(function as usize));
         state.map_or(&[], |state| &state.generic)
     }
@@ -236,17 +237,26 @@ impl Jit {
     }
 
     /// Whether native code can be entered where the fiber stands.
+    #[inline]
     pub(crate) fn has_entry(&self, fiber: &Fiber) -> bool {
         self.entry(fiber.position()).is_some()
     }
 
     /// The native code for a place, and the number of the entry.
     fn entry(&self, (program, function, pc): (u32, u32, u32)) -> Option<(*const u8, u32)> {
-        self.programs.get(&program)?.entry(function, pc)
+        self.programs.get(program)?.entry(function, pc)
     }
 
     /// Takes into use what has been compiled, and lets go of what was evicted. Never waits.
+    #[inline]
     pub(crate) fn catch_up(&mut self, space: &CodeSpace, profile: &mut Profile) {
+        if self.inbox.has_news() || self.compiler.evictions() != self.evictions {
+            self.take_news(space, profile);
+        }
+    }
+
+    #[inline(never)]
+    fn take_news(&mut self, space: &CodeSpace, profile: &mut Profile) {
         for Finished {
             program,
             function,
@@ -263,7 +273,25 @@ impl Jit {
     }
 
     /// Goes on in native code, if there is some for the place where the fiber stands.
+    #[inline]
     pub(crate) fn go_on(
+        &mut self,
+        fiber: &mut Fiber,
+        space: &CodeSpace,
+        host: &mut dyn Host,
+        profile: &mut Profile,
+        memo: Option<&mut Memo>,
+        slice_end: u64,
+    ) -> Native {
+        if self.has_entry(fiber) {
+            self.enter(fiber, space, host, profile, memo, slice_end)
+        } else {
+            Native::None
+        }
+    }
+
+    #[inline(never)]
+    fn enter(
         &mut self,
         fiber: &mut Fiber,
         space: &CodeSpace,
@@ -273,7 +301,7 @@ impl Jit {
         slice_end: u64,
     ) -> Native {
         let place = fiber.position();
-        let (Some(state), Some(ways)) = (self.programs.get(&place.0), self.compiler.ways()) else {
+        let (Some(state), Some(ways)) = (self.programs.get(place.0), self.compiler.ways()) else {
             return Native::None;
         };
         let native = state.functions[place.1 as usize].native.as_ref();
@@ -337,7 +365,7 @@ impl Jit {
         (program, function): (u32, u32),
         gas: u64,
     ) {
-        let Some(state) = self.programs.get_mut(&program) else {
+        let Some(state) = self.programs.get_mut(program) else {
             return;
         };
         let of_function = &mut state.functions[function as usize];
@@ -349,7 +377,7 @@ impl Jit {
 
     /// Says when the interpreter stops in a function, which follows from what there is of it.
     fn set_pace(&self, space: &CodeSpace, profile: &mut Profile, place: (u32, u32)) {
-        let Some(state) = self.programs.get(&place.0) else {
+        let Some(state) = self.programs.get(place.0) else {
             return;
         };
         let of_function = &state.functions[place.1 as usize];
@@ -376,7 +404,7 @@ impl Jit {
         reason: ExitReason,
         body: u32,
     ) -> u32 {
-        let Some(state) = self.programs.get_mut(&program) else {
+        let Some(state) = self.programs.get_mut(program) else {
             return 0;
         };
         let has_raised = reason == ExitReason::Aside && {
@@ -426,10 +454,8 @@ impl Jit {
     ) {
         let heat = profile.heat(space, program, function);
         let settings = *self.compiler.settings();
-        let state = self
-            .programs
-            .entry(program)
-            .or_insert_with(|| ProgramState::new(space, program));
+        let new = || ProgramState::new(space, program);
+        let state = self.programs.get_or_insert_with(program, new);
         let of_function = &mut state.functions[function as usize];
         let instructions = space.program(program).function(function).code.len();
         let is_due = match of_function.native {
@@ -486,11 +512,9 @@ impl Jit {
         (program, function): (u32, u32),
         answer: Result<Arc<CompiledFunction>, CompileError>,
     ) {
-        let (Some(state), Ok(native), Some(ways)) = (
-            self.programs.get_mut(&program),
-            answer,
-            self.compiler.ways(),
-        ) else {
+        let (Some(state), Ok(native), Some(ways)) =
+            (self.programs.get_mut(program), answer, self.compiler.ways())
+        else {
             return self.give_up(space, profile, (program, function));
         };
         if state.table.is_empty() {
@@ -517,7 +541,7 @@ impl Jit {
 
     /// Native code that calls a function goes straight to its own from now on: its calls were memoised.
     pub(crate) fn relink(&mut self, program: u32, function: u32) {
-        if let Some(state) = self.programs.get_mut(&program)
+        if let Some(state) = self.programs.get_mut(program)
             && let Some(native) = &state.functions[function as usize].native
         {
             state.table[function as usize] = native.start() as usize;
@@ -531,7 +555,7 @@ impl Jit {
         profile: &mut Profile,
         (program, function): (u32, u32),
     ) {
-        if let Some(state) = self.programs.get_mut(&program) {
+        if let Some(state) = self.programs.get_mut(program) {
             let of_function = &mut state.functions[function as usize];
             of_function.is_pending = false;
             of_function.gave_up = true;
@@ -543,14 +567,14 @@ impl Jit {
     /// compiled again, each time later.
     fn unlink_evicted(&mut self, space: &CodeSpace, profile: &mut Profile) {
         let mut evicted = Vec::new();
-        for (program, state) in &self.programs {
+        for (program, state) in self.programs.iter() {
             for (function, of_function) in (0..).zip(&state.functions) {
                 if of_function
                     .native
                     .as_ref()
                     .is_some_and(|native| native.is_evicted())
                 {
-                    evicted.push((*program, function));
+                    evicted.push((program, function));
                 }
             }
         }
@@ -558,7 +582,7 @@ impl Jit {
             self.unlink(space, profile, (program, function));
             let heat = profile.heat(space, program, function);
             let threshold = self.compiler.settings().threshold.max(1);
-            let state = self.programs.get_mut(&program);
+            let state = self.programs.get_mut(program);
             if let Some(state) = state.map(|state| &mut state.functions[function as usize]) {
                 state.evictions += 1;
                 let wait = threshold.saturating_mul(1 << state.evictions.min(32));
@@ -574,7 +598,7 @@ impl Jit {
         profile: &mut Profile,
         (program, function): (u32, u32),
     ) {
-        let (Some(state), Some(ways)) = (self.programs.get_mut(&program), self.compiler.ways())
+        let (Some(state), Some(ways)) = (self.programs.get_mut(program), self.compiler.ways())
         else {
             return;
         };

@@ -77,6 +77,7 @@ pub(super) struct Code<'a> {
 }
 
 /// Enters native code where the fiber stands.
+#[inline(never)]
 pub(super) fn enter(
     fiber: &mut Fiber,
     space: &CodeSpace,

@@ -37,7 +37,7 @@ pub enum EndReason {
         /// Which one.
         to: ActorId,
         /// With this reason, as a value.
-        reason: Parcel,
+        reason: Box<Parcel>,
     },
 }
 
@@ -93,7 +93,7 @@ impl EndReason {
         match self {
             EndReason::Done(_) => symbol(code, "normal"),
             EndReason::Killed => symbol(code, "killed"),
-            EndReason::Linked { reason, .. } => reason.clone(),
+            EndReason::Linked { reason, .. } => Parcel::clone(reason),
             EndReason::Failed(failure) => match &failure.value {
                 Some(value) => value.clone(),
                 None => {

@@ -310,6 +310,13 @@ impl ActorTable {
 
     /// So many ticks are over, or pauses: the hand goes on over about so many actors, and the file is kept in order.
     pub(crate) fn go_on_hibernating(&mut self, ticks: u64, actors_max: usize, is_pause: bool) {
+        if self.dormitory.is_some() {
+            self.go_on_with_it(ticks, actors_max, is_pause);
+        }
+    }
+
+    #[inline(never)]
+    fn go_on_with_it(&mut self, ticks: u64, actors_max: usize, is_pause: bool) {
         let Some(dormitory) = &mut self.dormitory else {
             return;
         };

@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use pw_isa::ErrorKind;
 use pw_jit::fiber::parcel::Parcel;
-use pw_jit::{Fiber, Limits};
+use pw_jit::{Fiber, Limits, Value};
 
 use crate::WorldSettings;
 use crate::capability::Holdings;
@@ -212,6 +212,9 @@ pub(crate) enum Due {
 /// An answer: a value, or an error that the waiting instruction raises.
 pub(crate) type Answered = Result<Parcel, (ErrorKind, String)>;
 
+// Every actor has one, and most are parked: what is rare and large stands in a box.
+const _: () = assert!(std::mem::size_of::<Status>() <= 24);
+
 /// What an actor waits for.
 #[derive(Debug)]
 pub(crate) enum Wait {
@@ -362,6 +365,35 @@ impl Body {
         self.waits += 1;
         self.status = Status::Waits(wait);
         self.waits
+    }
+
+    /// Takes note of a message that the program gets now.
+    #[inline]
+    fn note_received(&mut self, (from, request): (ActorId, Option<RequestId>)) {
+        self.sender = from;
+        if let Some(request) = request {
+            self.rare_mut().question = Some((from, request));
+        } else if let Some(rare) = &mut self.rare {
+            rare.question = None;
+        }
+    }
+
+    /// Takes the next message if it is a value without objects, and no request.
+    #[inline(never)]
+    fn receive_plain(&mut self) -> Option<Value> {
+        let (from, value) = self.mailbox.take_plain()?;
+        self.note_received((from, None));
+        Some(value)
+    }
+
+    /// The message that the program was about to get goes back: it has none at hand.
+    fn forget_received(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            rare.question = None;
+            if let Some(supervision) = &mut rare.supervision {
+                supervision.saved = None;
+            }
+        }
     }
 
     /// Whether it waits for the reply to this request.

@@ -61,7 +61,7 @@ pub(crate) struct Outbox {
 /// Runs an actor for so much gas; what it does to others goes to the end of the deeds.
 pub(crate) fn run_slice(
     actor: &mut Actor,
-    common: Common<'_>,
+    common: &Common<'_>,
     profile: &mut Profile,
     out: &mut Outbox,
     gas: u64,
@@ -86,6 +86,7 @@ pub(crate) fn run_slice(
         && actor.body.has_message_for_rewinding()
         && actor.fiber.gas_used() < slice_end
     {
+        actor.body.status = Status::Ready;
         outcome = go_on(actor, common, profile, out, Some(Due::Message), slice_end);
     }
     let fiber = &actor.fiber;
@@ -107,14 +108,13 @@ pub(crate) fn run_slice(
 /// Gives an actor the answer that it waits for, if it waits, and runs it to the end of its slice.
 fn go_on(
     actor: &mut Actor,
-    common: Common<'_>,
+    common: &Common<'_>,
     profile: &mut Profile,
     out: &mut Outbox,
     due: Option<Due>,
     slice_end: u64,
 ) -> Outcome {
     let Actor { id, fiber, body } = actor;
-    body.status = Status::Ready;
     let mut surroundings = Surroundings {
         id: *id,
         body,
@@ -173,8 +173,9 @@ fn answer(
 
 impl Common<'_> {
     /// Runs a program for at most `slice` gas.
+    #[inline]
     fn run(
-        self,
+        &self,
         fiber: &mut Fiber,
         host: &mut Surroundings<'_>,
         profile: &mut Profile,

@@ -22,7 +22,7 @@ use crate::message::{Full, Message, Overflow, PRIORITY_DEFAULT, RequestId};
 pub(super) struct Surroundings<'a> {
     pub(super) id: ActorId,
     pub(super) body: &'a mut Body,
-    pub(super) common: Common<'a>,
+    pub(super) common: &'a Common<'a>,
     pub(super) deeds: &'a mut Vec<Deed>,
     /// Actors that have ended, whose memory new ones take over.
     pub(super) spare: &'a mut Spare,
@@ -45,28 +45,6 @@ fn lacking(capability: &str, what: &str) -> Answer {
 
 fn address(actor: ActorId) -> Parcel {
     Parcel::Plain(Value::actor(actor.0))
-}
-
-impl Body {
-    /// Takes note of a message that the program gets now.
-    pub(super) fn note_received(&mut self, (from, request): (ActorId, Option<RequestId>)) {
-        self.sender = from;
-        if let Some(request) = request {
-            self.rare_mut().question = Some((from, request));
-        } else if let Some(rare) = &mut self.rare {
-            rare.question = None;
-        }
-    }
-
-    /// The message that the program was about to get goes back: it has none at hand.
-    fn forget_received(&mut self) {
-        if let Some(rare) = &mut self.rare {
-            rare.question = None;
-            if let Some(supervision) = &mut rare.supervision {
-                supervision.saved = None;
-            }
-        }
-    }
 }
 
 impl Surroundings<'_> {
@@ -241,20 +219,24 @@ impl Surroundings<'_> {
             self.deeds.push(Deed::WantsIds);
             return Answer::Again;
         };
-        self.body
-            .holdings
-            .use_once(SYS_CREATE_ACTOR, self.common.now_ms);
-        let holdings = self.body.holdings.inherited(self.kept.as_ref());
-        let family = self.body.family_of(self.id);
+        self.begin_child(id, &start);
+        Answer::Done(address(id))
+    }
+
+    /// A child begins that has its number.
+    fn begin_child(&mut self, id: ActorId, start: &Start) {
+        let body = &mut *self.body;
+        body.holdings.use_once(SYS_CREATE_ACTOR, self.common.now_ms);
+        let holdings = body.holdings.inherited(self.kept.as_ref());
+        let family = body.family_of(self.id);
         let child = match self.spare.pop() {
             Some(mut child) => {
-                child.start_over(id, family, holdings, &start, self.common);
+                child.start_over(id, family, holdings, start, self.common);
                 child
             }
-            None => Box::new(new_actor(id, family, holdings, &start, self.common)),
+            None => Box::new(new_actor(id, family, holdings, start, self.common)),
         };
         self.deeds.push(Deed::Spawn(child));
-        Answer::Done(address(id))
     }
 
     fn subscribe(&mut self, topic: String) -> Answer {
@@ -366,7 +348,7 @@ pub(crate) fn new_actor(
     family: Family,
     holdings: Holdings,
     start: &Start,
-    common: Common<'_>,
+    common: &Common<'_>,
 ) -> Actor {
     let settings = common.settings;
     let upgraded = common.upgrades.start(common.code, start);
@@ -386,7 +368,7 @@ impl Actor {
         family: Family,
         holdings: Holdings,
         start: &Start,
-        common: Common<'_>,
+        common: &Common<'_>,
     ) {
         let settings = common.settings;
         let upgraded = common.upgrades.start(common.code, start);
@@ -428,12 +410,25 @@ impl Host for Surroundings<'_> {
     }
 
     fn receive_plain(&mut self) -> Option<Value> {
-        if self.body.rewinds() {
+        // An actor finds its mailbox empty once in a turn.
+        if self.body.mailbox.is_empty() || self.body.rewinds() {
             return None;
         }
-        let (head, value) = self.body.mailbox.take_plain()?;
-        self.body.note_received(head);
-        Some(value)
+        self.body.receive_plain()
+    }
+
+    fn spawn_plain(&mut self, values: &[Value]) -> Option<u64> {
+        // Whoever asks so is in no sandbox.
+        self.kept = None;
+        let holdings = &self.body.holdings;
+        // Native code goes on with what it knows of them.
+        let is_free = holdings.is_unlimited(SYS_CREATE_ACTOR, self.common.now_ms);
+        if !is_free || self.lease().is_some() {
+            return None;
+        }
+        let id = self.body.ids.as_mut()?.take()?;
+        self.begin_child(id, &Start::plain(values));
+        Some(id.0)
     }
 
     fn wait_for_message(&mut self) -> bool {

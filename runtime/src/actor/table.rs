@@ -36,7 +36,7 @@ pub(super) struct Page {
 pub(super) struct Directory {
     pub(super) number: u64,
     /// A page without actors takes no memory but its place.
-    pub(super) pages: Box<[Option<Box<Page>>]>,
+    pub(super) pages: Box<[Option<Box<Page>>; DIRECTORY]>,
     /// Pages with actors.
     count: usize,
 }
@@ -86,29 +86,35 @@ impl ActorTable {
     }
 
     /// Where a directory is, or would be. Nearly always there is one only, or the newest is wanted.
+    #[inline]
     fn find(&self, number: u64) -> Result<usize, usize> {
         match self.directories.last() {
             Some(last) if last.number == number => Ok(self.directories.len() - 1),
-            _ => self
-                .directories
-                .binary_search_by_key(&number, |directory| directory.number),
+            _ => self.search(number),
         }
     }
 
-    /// The page of an actor, and its place there.
-    pub(super) fn page(&self, id: ActorId) -> Option<(&Page, usize)> {
-        let (directory, page, place) = place(id);
-        let directory = self.find(directory).ok()?;
-        let page = self.directories[directory].pages[page].as_deref()?;
-        Some((page, place))
+    #[inline(never)]
+    fn search(&self, number: u64) -> Result<usize, usize> {
+        self.directories
+            .binary_search_by_key(&number, |directory| directory.number)
     }
 
     /// The page of an actor, and its place there.
+    #[inline]
+    pub(super) fn page(&self, id: ActorId) -> Option<(&Page, usize)> {
+        let (directory, page, place) = place(id);
+        let directory = self.directories.get(self.find(directory).ok()?)?;
+        Some((directory.pages[page].as_deref()?, place))
+    }
+
+    /// The page of an actor, and its place there.
+    #[inline]
     pub(super) fn page_mut(&mut self, id: ActorId) -> Option<(&mut Page, usize)> {
         let (directory, page, place) = place(id);
-        let directory = self.find(directory).ok()?;
-        let page = self.directories[directory].pages[page].as_deref_mut()?;
-        Some((page, place))
+        let at = self.find(directory).ok()?;
+        let directory = self.directories.get_mut(at)?;
+        Some((directory.pages[page].as_deref_mut()?, place))
     }
 
     /// Whether there is such an actor.
@@ -118,12 +124,14 @@ impl ActorTable {
     }
 
     /// An actor in memory: neither outside nor hibernating. One that can run is.
+    #[inline]
     pub(crate) fn here(&self, id: ActorId) -> Option<&Actor> {
         let (page, place) = self.page(id)?;
         page.actors[place].as_deref()
     }
 
     /// An actor in memory, to be changed.
+    #[inline]
     pub(crate) fn here_mut(&mut self, id: ActorId) -> Option<&mut Actor> {
         self.slot(id)?.as_deref_mut()
     }
@@ -161,31 +169,42 @@ impl ActorTable {
     }
 
     /// Where an actor is that does not hibernate, if its page is there.
+    #[inline]
     fn slot(&mut self, id: ActorId) -> Option<&mut Option<Box<Actor>>> {
         let (page, place) = self.page_mut(id)?;
         Some(&mut page.actors[place])
     }
 
     /// An actor that is not outside. It does not hibernate any more.
+    #[inline]
     pub(crate) fn get_mut(&mut self, id: ActorId) -> Option<&mut Actor> {
         let (directory, page, place) = place(id);
-        let at = self.find(directory).ok()?;
-        let of_page = self.directories[at].pages[page].as_ref()?;
-        if of_page.actors[place].is_none() {
+        let newest = self.directories.last()?;
+        let of_page = newest.pages[page].as_ref();
+        // Nearly always it is there, or asked for so often that one place is looked at only.
+        if newest.number != directory || of_page.is_none_or(|of| of.actors[place].is_none()) {
+            return self.fetch(id);
+        }
+        let newest = self.directories.last_mut()?;
+        newest.pages[page].as_mut()?.actors[place].as_deref_mut()
+    }
+
+    /// An actor that is not outside, wherever it is. It does not hibernate any more.
+    #[inline(never)]
+    fn fetch(&mut self, id: ActorId) -> Option<&mut Actor> {
+        if self.here(id).is_none() {
             self.bring_in(id)?;
         }
-        let of_page = self.directories[at].pages[page].as_mut()?;
-        of_page.actors[place].as_deref_mut()
+        self.here_mut(id)
     }
 
     /// Adds an actor.
     pub(crate) fn insert(&mut self, actor: Box<Actor>) {
         let (number, page, place) = place(actor.id);
         let directory = self.find(number).unwrap_or_else(|at| {
-            let pages = std::iter::repeat_with(|| None).take(DIRECTORY).collect();
             let directory = Directory {
                 number,
-                pages,
+                pages: Box::new([const { None }; DIRECTORY]),
                 count: 0,
             };
             self.directories.insert(at, directory);
@@ -262,7 +281,7 @@ impl ActorTable {
         let pages = self
             .directories
             .iter()
-            .flat_map(|directory| &directory.pages)
+            .flat_map(|directory| directory.pages.iter())
             .flatten();
         pages.flat_map(|page| page.actors.iter().flatten().map(|actor| &**actor))
     }

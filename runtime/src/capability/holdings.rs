@@ -101,7 +101,17 @@ impl Holdings {
 
     /// Whether the actor holds a capability without a parameter now.
     pub(crate) fn holds_plain(&self, name: &str, now_ms: u64) -> bool {
-        self.iter().any(|holding| {
+        self.find_plain(name, now_ms).is_some()
+    }
+
+    /// Whether using a capability without a parameter changes nothing about what the actor holds.
+    pub(crate) fn is_unlimited(&self, name: &str, now_ms: u64) -> bool {
+        let found = self.find_plain(name, now_ms);
+        found.is_some_and(|holding| holding.budget.is_none())
+    }
+
+    fn find_plain(&self, name: &str, now_ms: u64) -> Option<&Holding> {
+        self.iter().find(|holding| {
             let capability = &holding.capability;
             capability.name == name && capability.parameter.is_none() && holding.is_good(now_ms)
         })

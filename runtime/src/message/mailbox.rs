@@ -5,7 +5,7 @@ use pw_jit::fiber::parcel::Parcel;
 use pw_jit::{CodeSpace, Value};
 use serde::{Deserialize, Serialize};
 
-use super::letter::{Message, RequestId};
+use super::letter::Message;
 use super::queue::PriorityMessageQueue;
 use crate::actor::ActorId;
 use crate::options;
@@ -123,8 +123,9 @@ impl Mailbox {
         Some((queue.dequeue_message()?, priority))
     }
 
-    /// Takes the message whose turn it is if it is a value without objects: what it is besides, and the value.
-    pub(crate) fn take_plain(&mut self) -> Option<((ActorId, Option<RequestId>), Value)> {
+    /// Takes the message whose turn it is if it is a value without objects and no request: who sent it, and the value.
+    #[inline]
+    pub(crate) fn take_plain(&mut self) -> Option<(ActorId, Value)> {
         self.queue.as_mut()?.dequeue_plain()
     }
 

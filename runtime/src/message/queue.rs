@@ -11,7 +11,7 @@ use pw_isa::wire::Decoded;
 use pw_jit::Value;
 use pw_jit::fiber::parcel::Parcel;
 
-use super::letter::{Message, PRIORITIES, RequestId};
+use super::letter::{Message, PRIORITIES};
 use crate::actor::ActorId;
 use crate::portable::{In, Out, Portable};
 
@@ -78,6 +78,7 @@ impl PriorityMessageQueue {
     }
 
     /// The place of a level, which is made if it was never used.
+    #[inline(never)]
     fn place_of(&mut self, priority: u8) -> usize {
         let levels = &mut self.levels;
         let found = levels.binary_search_by_key(&priority, |level| level.priority);
@@ -95,21 +96,22 @@ impl PriorityMessageQueue {
         self.take(place, VecDeque::pop_front)
     }
 
-    /// The message whose turn it is, if it is a value without objects, which is not copied as a whole: what it is besides,
+    /// The message whose turn it is, if it is a value without objects and no request, which is not copied as a whole: who sent it,
     /// and the value.
-    pub(crate) fn dequeue_plain(&mut self) -> Option<((ActorId, Option<RequestId>), Value)> {
+    #[inline]
+    pub(crate) fn dequeue_plain(&mut self) -> Option<(ActorId, Value)> {
         let (place, begins) = self.next_level()?;
         let messages = &mut self.levels[place].messages;
         let message = messages.front()?;
-        let Parcel::Plain(value) = message.content else {
+        let (Parcel::Plain(value), None) = (&message.content, message.request) else {
             return None;
         };
-        let head = message.head();
+        let (from, value) = (message.from, *value);
         self.count -= 1;
         self.bytes -= message.size_bytes();
         messages.pop_front();
         self.serve(place, begins);
-        Some((head, value))
+        Some((from, value))
     }
 
     /// Counts the service of a level, which may begin a round.
@@ -155,6 +157,7 @@ impl PriorityMessageQueue {
     }
 
     /// The place of the level that is next, and whether a new round begins with it.
+    #[inline]
     fn next_level(&self) -> Option<(usize, bool)> {
         // Most mailboxes have seen one level only.
         if let [level] = &*self.levels {
@@ -162,6 +165,11 @@ impl PriorityMessageQueue {
                 self.served[usize::from(level.priority)] >= WEIGHTS[usize::from(level.priority)];
             return (!level.messages.is_empty()).then_some((0, begins));
         }
+        self.next_of_many()
+    }
+
+    #[inline(never)]
+    fn next_of_many(&self) -> Option<(usize, bool)> {
         let waiting = |level: &&Level| !level.messages.is_empty();
         let left = |level: &Level| {
             let priority = usize::from(level.priority);

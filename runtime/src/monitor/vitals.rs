@@ -219,6 +219,7 @@ impl World {
     }
 
     /// Looks at the world if a window is over.
+    #[inline(never)]
     pub(crate) fn keep_watch(&mut self) {
         let Some(monitoring) = &self.monitoring else {
             return;

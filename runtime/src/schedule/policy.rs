@@ -34,8 +34,8 @@ pub(crate) struct Ranks {
 impl Ranks {
     /// The rank of an actor that begins to wait; nothing where waiting alone counts.
     pub(crate) fn rank(self, tick: u64, priority: u8) -> Option<u64> {
-        let late = self.late(priority);
-        (self.policy == SchedulingPolicy::Priority).then_some(tick.saturating_add(late))
+        let is_ranked = self.policy == SchedulingPolicy::Priority;
+        is_ranked.then(|| tick.saturating_add(self.late(priority)))
     }
 
     /// The rank of an actor that has had another rank and another priority.

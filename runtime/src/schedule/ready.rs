@@ -22,6 +22,7 @@ use crate::portable::{In, Out, Portable};
 /// Actors of one tenant that can run.
 #[derive(Clone, Debug, Default)]
 struct Tenant {
+    number: u32,
     line: Line,
     /// Gas that it may use before others have their turn.
     credit: u64,
@@ -58,18 +59,27 @@ impl Hasher for NumberHasher {
 /// Actors that can run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReadyQueue {
-    /// Never gone through in an order that matters.
-    tenants: HashMap<u32, Tenant, BuildHasherDefault<NumberHasher>>,
-    /// Tenants with actors that can run, the one whose turn it is first.
-    turns: VecDeque<u32>,
+    /// Each stays in its place.
+    tenants: Vec<Tenant>,
+    /// Where each is. Never gone through.
+    places: HashMap<u32, usize, BuildHasherDefault<NumberHasher>>,
+    /// Places of tenants that are not there any more.
+    free: Vec<usize>,
+    /// The place that was looked for last: nearly always it is wanted again.
+    last: usize,
+    /// Tenants with actors that can run, by their places, the one whose turn it is first.
+    turns: VecDeque<usize>,
     count: usize,
 }
 
-/// An actor that has a turn, and the gas that it may use.
+/// An actor that has a turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Turn {
     pub(crate) id: ActorId,
+    /// The gas that it may use.
     pub(crate) gas: u64,
+    /// Where its deeds end, when it has had its turn.
+    pub(crate) deeds_end: usize,
 }
 
 /// Shares out what turns leave of a share; what that is more.
@@ -87,11 +97,8 @@ fn stretch(turns: &mut [Turn], taken: u64, share: u64) -> u64 {
 impl ReadyQueue {
     /// All actors that can run, each with its tenant.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ActorId, u32)> + '_ {
-        let lines = self
-            .turns
-            .iter()
-            .filter_map(|tenant| Some((*tenant, self.tenants.get(tenant)?)));
-        lines.flat_map(|(number, tenant)| tenant.line.iter().map(move |actor| (actor, number)))
+        let tenants = self.turns.iter().map(|place| &self.tenants[*place]);
+        tenants.flat_map(|of| of.line.iter().map(move |actor| (actor, of.number)))
     }
 
     /// Whether nobody can run.
@@ -107,31 +114,68 @@ impl ReadyQueue {
     /// An actor can run; its rank, if it has one.
     #[inline]
     pub(crate) fn push(&mut self, id: ActorId, tenant: u32, rank: Option<u64>) {
-        let of = self.tenant_mut(tenant);
+        let place = self.place_of(tenant);
+        let of = &mut self.tenants[place];
         of.line.push(id, rank);
         let is_listed = std::mem::replace(&mut of.is_listed, true);
         self.count += 1;
         if !is_listed {
-            self.turns.push_back(tenant);
+            self.turns.push_back(place);
         }
     }
 
-    /// A tenant, made where it is missing.
+    /// The place of a tenant, made where it is missing.
     #[inline]
-    fn tenant_mut(&mut self, tenant: u32) -> &mut Tenant {
-        self.tenants.entry(tenant).or_default()
+    fn place_of(&mut self, tenant: u32) -> usize {
+        match self.tenants.get(self.last) {
+            Some(last) if last.number == tenant => {}
+            _ => self.last = self.find(tenant),
+        }
+        self.last
+    }
+
+    #[inline(never)]
+    fn find(&mut self, number: u32) -> usize {
+        *self.places.entry(number).or_insert_with(|| {
+            let tenant = Tenant {
+                number,
+                ..Tenant::default()
+            };
+            match self.free.pop() {
+                Some(place) => {
+                    self.tenants[place] = tenant;
+                    place
+                }
+                None => {
+                    self.tenants.push(tenant);
+                    self.tenants.len() - 1
+                }
+            }
+        })
+    }
+
+    /// Forgets a tenant without actors that can run, if there are many.
+    fn forget(&mut self, place: usize) {
+        if self.places.len() > TENANTS_KEPT {
+            self.places.remove(&self.tenants[place].number);
+            self.tenants[place] = Tenant::default();
+            self.free.push(place);
+            // Nobody is found there by the number that now stands there.
+            self.last = usize::MAX;
+        }
     }
 
     /// An actor loses its place, if it has one: the rank that it had, if it had one.
     pub(crate) fn remove(&mut self, id: ActorId, tenant: u32) -> Option<Option<u64>> {
-        let rank = self.tenants.get_mut(&tenant)?.line.take(id)?;
+        let place = self.places.get(&tenant)?;
+        let rank = self.tenants[*place].line.take(id)?;
         self.count -= 1;
         Some(rank)
     }
 
     /// Gives those that have a place new ranks, in their order; those without an answer lose it.
     pub(crate) fn rank_anew(&mut self, rank: impl Fn(ActorId) -> Option<Option<u64>>) {
-        for tenant in self.tenants.values_mut() {
+        for tenant in &mut self.tenants {
             let mut before = std::mem::take(&mut tenant.line);
             while let Some(id) = before.pop() {
                 match rank(id) {
@@ -144,6 +188,7 @@ impl ReadyQueue {
 
     /// The run list of a tick: the longest beginning of all that can run, in the order of turns, whose allowances
     /// fit the gas of a tick. The gas that they have together.
+    #[inline(never)]
     pub(crate) fn pick(
         &mut self,
         actors: &ActorTable,
@@ -159,7 +204,7 @@ impl ReadyQueue {
         let share = even.max(settings.quantum);
         let mut reserved = 0;
         for _ in 0..tenants {
-            let Some(tenant) = self.turns.front().copied() else {
+            let Some(place) = self.turns.front().copied() else {
                 break;
             };
             let left = settings.tick_gas.saturating_sub(reserved);
@@ -167,24 +212,21 @@ impl ReadyQueue {
                 break;
             }
             let first = list.len();
-            let (taken, is_over) = self.take_turn(tenant, share, left, actors, list);
+            let (taken, is_over) = self.take_turn(place, share, left, actors, list);
             reserved += taken;
             if !is_over {
                 break;
             }
             self.turns.pop_front();
-            let has_others = self.tenants.len() > TENANTS_KEPT;
-            let of = self.tenant_mut(tenant);
+            let of = &mut self.tenants[place];
             of.is_in_turn = false;
             if of.line.is_empty() {
                 of.credit = 0;
                 of.is_listed = false;
-                if has_others {
-                    self.tenants.remove(&tenant);
-                }
+                self.forget(place);
                 reserved += stretch(&mut list[first..], taken, share.min(left));
             } else {
-                self.turns.push_back(tenant);
+                self.turns.push_back(place);
             }
         }
         reserved
@@ -194,13 +236,13 @@ impl ReadyQueue {
     /// and whether the tenant's turn is over.
     fn take_turn(
         &mut self,
-        tenant: u32,
+        place: usize,
         share: u64,
         left: u64,
         actors: &ActorTable,
         list: &mut Vec<Turn>,
     ) -> (u64, bool) {
-        let of = self.tenants.entry(tenant).or_default();
+        let of = &mut self.tenants[place];
         if !std::mem::replace(&mut of.is_in_turn, true) {
             of.credit += share;
         }
@@ -224,7 +266,11 @@ impl ReadyQueue {
             taken += allowance;
             of.line.pop();
             self.count -= 1;
-            list.push(Turn { id, gas: allowance });
+            list.push(Turn {
+                id,
+                gas: allowance,
+                deeds_end: 0,
+            });
         }
         (taken, true)
     }
@@ -234,15 +280,11 @@ impl Portable for ReadyQueue {
     /// Tenants in the order of their turns, with their actors in order: the others have nothing to say.
     fn put(&self, out: &mut Out<'_>) {
         out.to.varint(self.turns.len() as u64);
-        for tenant in &self.turns {
-            let of = self.tenants.get(tenant);
-            tenant.put(out);
-            of.map_or(0, |of| of.credit).put(out);
-            of.is_some_and(|of| of.is_in_turn).put(out);
-            match of {
-                Some(of) => of.line.put(out),
-                None => Line::default().put(out),
-            }
+        for of in self.turns.iter().map(|place| &self.tenants[*place]) {
+            of.number.put(out);
+            of.credit.put(out);
+            of.is_in_turn.put(out);
+            of.line.put(out);
         }
     }
 
@@ -254,19 +296,21 @@ impl Portable for ReadyQueue {
                 return Err(input.from.error(format!("there is no tenant {tenant}")));
             }
             let (credit, is_in_turn, line): (u64, bool, Line) = Portable::get(input)?;
-            let of = ready.tenant_mut(tenant);
+            let place = ready.place_of(tenant);
+            let of = &mut ready.tenants[place];
             if of.is_listed {
                 return Err(input.from.error(format!("tenant {tenant} is there twice")));
             }
             let count = line.len();
             *of = Tenant {
+                number: tenant,
                 line,
                 credit,
                 is_in_turn,
                 is_listed: true,
             };
             ready.count += count;
-            ready.turns.push_back(tenant);
+            ready.turns.push_back(place);
         }
         Ok(ready)
     }

@@ -10,32 +10,36 @@ use super::time::Timer;
 use super::{World, WorldEvent};
 use crate::actor::{Actor, ActorId, Deed, Due, QuotaKind, Status, Wait, notice};
 use crate::message::{BroadcastEvent, Message, Overflow, PRIORITY_DEFAULT, RequestId};
+use crate::schedule::Turn;
 
 impl World {
     /// Lets the deeds of the actors that had their turns take effect.
-    pub(super) fn boundary(&mut self) {
-        let mut ran = std::mem::take(&mut self.scratch.ran);
+    #[inline(never)]
+    pub(super) fn boundary(&mut self, ran: &[Turn]) {
         let mut deeds = std::mem::take(&mut self.scratch.out.deeds);
-        self.note_sizes(&ran);
+        self.note_sizes(ran);
         if !self.pools.is_empty() {
-            ran.iter().for_each(|(id, _)| self.settle_lease(*id));
+            ran.iter().for_each(|turn| self.settle_lease(turn.id));
         }
-        self.lend_more_memory();
-        for id in std::mem::take(&mut self.waiting_for_pool) {
-            self.enqueue(id);
+        if !self.short_of_memory.is_empty() {
+            self.lend_more_memory();
+        }
+        if !self.waiting_for_pool.is_empty() {
+            for id in std::mem::take(&mut self.waiting_for_pool) {
+                self.enqueue(id);
+            }
         }
         let mut start = 0;
         let mut all = deeds.drain(..);
-        for (id, end) in ran.drain(..) {
-            for deed in all.by_ref().take(end - start) {
+        for Turn { id, deeds_end, .. } in ran.iter().copied() {
+            for deed in all.by_ref().take(deeds_end - start) {
                 self.take_effect(id, deed);
             }
-            start = end;
+            start = deeds_end;
             self.after_turn(id);
         }
         drop(all);
         self.finish_late_ends();
-        self.scratch.ran = ran;
         self.scratch.out.deeds = deeds;
     }
 
@@ -70,6 +74,7 @@ impl World {
         }
     }
 
+    #[inline]
     fn take_effect(&mut self, from: ActorId, deed: Deed) {
         match deed {
             Deed::Send {
@@ -77,6 +82,15 @@ impl World {
                 content,
                 priority,
             } => self.bring(from, to, content, priority),
+            other => self.take_rare_effect(from, other),
+        }
+    }
+
+    /// The same of what is not an ordinary message, as nearly everything is.
+    #[inline(never)]
+    fn take_rare_effect(&mut self, from: ActorId, deed: Deed) {
+        match deed {
+            Deed::Send { .. } => unreachable!("a message has been brought"),
             Deed::Request {
                 to,
                 content,
@@ -161,6 +175,7 @@ impl World {
     }
 
     /// Brings a message to its receiver. One that finds no room, or nobody, is a dead letter.
+    #[inline(never)]
     pub(super) fn deliver(&mut self, to: ActorId, message: Message, priority: u8) {
         let usual = self.settings.mailbox_rules();
         let Some(body) = self.body(to) else {

@@ -14,7 +14,6 @@ use super::history::History;
 use super::outside::Outside;
 use super::policy::GoingBack;
 use super::time::Clock;
-use super::trajectory::Trajectory;
 use super::{Scratch, World, WorldStatistics};
 use crate::actor::{ActorId, ActorTable, Dormitory, Way};
 use crate::capability::{
@@ -181,7 +180,7 @@ impl WorldBuilder {
             actors.hibernate_in(dormitory);
             actors.know(Some(&code));
         }
-        Ok(World {
+        let mut world = World {
             code,
             settings: self.settings,
             hosts: Arc::new(self.hosts),
@@ -214,7 +213,7 @@ impl WorldBuilder {
             observers: Observers::default(),
             monitoring: None,
             gauges: Vec::new(),
-            trajectory: self.trajectory.then(Trajectory::new),
+            trajectory: None,
             marks: None,
             history: History::default(),
             marker: None,
@@ -222,6 +221,10 @@ impl WorldBuilder {
             going_back: GoingBack::default(),
             upgrades: Arc::default(),
             scratch: Scratch::default(),
-        })
+        };
+        if self.trajectory {
+            world.begin_trajectory([0; 32]);
+        }
+        Ok(world)
     }
 }

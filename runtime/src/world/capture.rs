@@ -185,11 +185,18 @@ impl World {
     /// An actor is about to change, or to end.
     #[inline]
     pub(super) fn touch(&mut self, id: ActorId) {
-        if self.trajectory.is_some() || self.marks.is_some() {
+        if self.notes_changes() {
             self.note_change(id);
         }
     }
 
+    /// Whether somebody wants to know what changes.
+    #[inline]
+    pub(super) fn notes_changes(&self) -> bool {
+        self.trajectory.is_some() || self.marks.is_some()
+    }
+
+    #[inline(never)]
     fn note_change(&mut self, id: ActorId) {
         if let Some(trajectory) = &mut self.trajectory {
             trajectory.touched.insert(id);

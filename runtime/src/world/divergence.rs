@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::Replay;
-use super::trajectory::Trajectory;
 use crate::actor::ActorId;
 use crate::checkpoint::{RecoveryError, SystemCheckpoint};
 use crate::inspect::ActorStack;
@@ -49,11 +48,7 @@ impl Replay {
         // Equal states may have come about in different ways; from here on hashes tell.
         for replay in [&mut *self, &mut *other] {
             replay.unwitness();
-            let world = replay.world_mut();
-            world.trajectory = Some(Trajectory::going_on(
-                [0; 32],
-                world.actors.states(&world.code),
-            ));
+            replay.world_mut().begin_trajectory([0; 32]);
         }
         for tick in from + 1..=to {
             self.forward_from_here(tick)?;

@@ -1,12 +1,11 @@
 //! What follows from the end of an actor: who is told, who ends with it, who waits in vain.
 
-use std::cell::LazyCell;
-use std::sync::Arc;
+use std::cell::OnceCell;
 
 use pw_isa::ErrorKind;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::host::Kept;
-use pw_jit::{Fiber, Value};
+use pw_jit::{CodeSpace, Fiber, Value};
 
 use super::{World, WorldEvent};
 use crate::actor::{
@@ -20,6 +19,7 @@ const SPARE_ACTORS_MAX: usize = 4096;
 
 impl World {
     /// An actor has ended in its turn.
+    #[inline(never)]
     pub(super) fn finish(&mut self, id: ActorId) {
         let Some(body) = self.body(id) else { return };
         if let Status::Ended(reason) = std::mem::replace(&mut body.status, Status::Ready) {
@@ -57,7 +57,6 @@ impl World {
 
     /// Ends an actor, and those that share its end: one after the other, however long the chain is.
     fn end(&mut self, id: ActorId, end: End) {
-        let code = Arc::clone(&self.code);
         let mut next = Some((id, end));
         let mut pending = Vec::new();
         while let Some((id, end)) = next.take().or_else(|| pending.pop()) {
@@ -71,7 +70,8 @@ impl World {
             self.mark_gone(id);
             self.forget_pending(id);
             // As programs see it; few are told.
-            let reason = LazyCell::new(|| end.reason.value(&code));
+            let told = OnceCell::new();
+            let reason = |code: &CodeSpace| told.get_or_init(|| end.reason.value(code));
             let is_normal = end.reason.is_normal();
             if self.is_observed() {
                 self.tell_event(&WorldEvent::Ended {
@@ -114,7 +114,7 @@ impl World {
                     self.unsubscribe(id, topic);
                 }
                 for monitor in &rare.monitors {
-                    let down = notice(&self.code, "down", id, Some(&*reason));
+                    let down = notice(&self.code, "down", id, Some(reason(&self.code)));
                     self.tell(*monitor, down);
                 }
                 for linked in rare.links.iter().rev() {
@@ -122,12 +122,12 @@ impl World {
                     let Some(others) = others else { continue };
                     others.links.remove(&id);
                     if others.traps_exits {
-                        let down = notice(&self.code, "down", id, Some(&*reason));
+                        let down = notice(&self.code, "down", id, Some(reason(&self.code)));
                         self.tell(*linked, down);
                     } else if !is_normal {
                         let reason = EndReason::Linked {
                             to: id,
-                            reason: reason.clone(),
+                            reason: Box::new(reason(&self.code).clone()),
                         };
                         let end = self
                             .actors
@@ -138,7 +138,7 @@ impl World {
                 }
             }
             if is_supervised {
-                let down = notice(&self.code, "down", id, Some(&*reason));
+                let down = notice(&self.code, "down", id, Some(reason(&self.code)));
                 self.tell(parent, down);
             }
             if parent == ActorId::OUTSIDE {
@@ -275,7 +275,7 @@ impl World {
         if let Some(body) = self.body(from) {
             body.rare_mut().supervised.push(id);
         }
-        let mut child = new_actor(id, family, holdings, &supervision.start, self.common());
+        let mut child = new_actor(id, family, holdings, &supervision.start, &self.common());
         child.body.rare_mut().supervision = Some(supervision);
         self.add_child(from, Box::new(child));
         let address = Parcel::Plain(Value::actor(id.0));
@@ -319,7 +319,7 @@ impl World {
         }
         let reason = EndReason::Linked {
             to,
-            reason: symbol(&self.code, "gone"),
+            reason: Box::new(symbol(&self.code, "gone")),
         };
         self.end_for(from, reason);
     }

@@ -306,6 +306,7 @@ impl World {
     }
 
     /// A tick is over: the journal may have to know, and a checkpoint may be due.
+    #[inline(never)]
     pub(super) fn note_tick_end(&mut self) {
         let History::Kept(kept) = &mut self.history else {
             return;
@@ -505,7 +506,7 @@ impl World {
     pub(super) fn history_has_failed(&self) -> bool {
         matches!(&self.history, History::Kept(kept) if kept.journal.has_failed())
             || self.halted().is_some()
-            || self.broken().is_some()
+            || (self.marker.is_some() || self.has_lost_actors()) && self.broken().is_some()
     }
 
     /// What was written of the history; nothing for a world that keeps none.

@@ -237,8 +237,6 @@ pub struct World {
 #[derive(Debug, Default)]
 struct Scratch {
     list: Vec<Turn>,
-    /// The actors that had their turns, each with the place where its deeds end.
-    ran: Vec<(ActorId, usize)>,
     out: Outbox,
 }
 
@@ -409,7 +407,7 @@ impl World {
             },
             self.first_holdings.clone(),
             start,
-            self.common(),
+            &self.common(),
         );
         self.add(Box::new(actor));
         id
@@ -609,10 +607,9 @@ impl World {
 
     /// How an actor ended that was started from outside; once.
     pub fn take_end(&mut self, actor: ActorId) -> Option<End> {
-        if self.ends.contains_key(&actor) {
-            self.note(|| Input::TakeEnd(actor));
-        }
-        self.ends.remove(&actor)
+        let end = self.ends.remove(&actor)?;
+        self.note(|| Input::TakeEnd(actor));
+        Some(end)
     }
 
     /// The value of an end, as an embedder sees it.

@@ -253,6 +253,7 @@ impl World {
     }
 
     /// Lets what has come from outside take effect.
+    #[inline(never)]
     pub(super) fn take_inputs(&mut self) {
         // What comes while the world does again what it did comes after that.
         if !self.outside.has_news() || self.history.is_replay() {

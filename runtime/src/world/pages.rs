@@ -20,6 +20,7 @@ use super::capture::{BLOCKS_MAX, Capture, Stage};
 use crate::actor::{Actor, ActorId};
 use crate::checkpoint::BlockKind;
 use crate::portable::Out;
+use crate::schedule::Turn;
 
 /// Taking pages costs a part of what it costs to walk through objects: so many times as many bytes are taken in the same time.
 const CHEAPER: usize = 4;
@@ -73,10 +74,13 @@ impl World {
     }
 
     /// Notes which of the actors that had a turn have many objects.
-    pub(super) fn note_sizes(&mut self, ran: &[(ActorId, usize)]) {
+    pub(super) fn note_sizes(&mut self, ran: &[Turn]) {
+        if self.marks.is_none() {
+            return;
+        }
         let paged_bytes = self.paged_bytes();
         let Some(marks) = &mut self.marks else { return };
-        for (id, _) in ran {
+        for Turn { id, .. } in ran {
             let actor = self.actors.here_mut(*id);
             if actor.is_some_and(|actor| actor.fiber.object_bytes() >= paged_bytes) {
                 marks.large.entry(*id).or_default();

@@ -71,10 +71,8 @@ impl World {
 
     /// Takes what the actors of a run list may use out of their pools; those for which there is nothing now leave the list, those
     /// for which there never will be anything end.
+    #[inline(never)]
     pub(super) fn take_leases(&mut self, list: &mut Vec<Turn>) {
-        if self.pools.is_empty() {
-            return;
-        }
         let tick = self.tick;
         let mut kept = Vec::with_capacity(list.len());
         for turn in list.drain(..) {
@@ -141,6 +139,7 @@ impl World {
     }
 
     /// Actors that hit the memory of their leases go on with more, if their pools have more now that all leases are back.
+    #[inline(never)]
     pub(super) fn lend_more_memory(&mut self) {
         // What the ends of others will set free.
         let mut freed: u64 = 0;
@@ -159,6 +158,7 @@ impl World {
     }
 
     /// What an actor did not use of its lease goes back, and what it used is counted.
+    #[inline(never)]
     pub(super) fn settle_lease(&mut self, id: ActorId) {
         let Some(Actor { fiber, body, .. }) = self.actors.get_mut(id) else {
             return;

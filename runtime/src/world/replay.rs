@@ -375,6 +375,6 @@ impl World {
         let left = gas.saturating_sub(actor.fiber.gas_used());
         let mut profile = self.optimizer.worker();
         let mut out = Outbox::default();
-        run_slice(actor, self.common(), &mut profile, &mut out, left);
+        run_slice(actor, &self.common(), &mut profile, &mut out, left);
     }
 }

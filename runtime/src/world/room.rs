@@ -55,6 +55,7 @@ impl World {
     }
 
     /// Messages that waited for room in an actor's mailbox find it, as far as there is some.
+    #[inline(never)]
     pub(super) fn let_senders_in(&mut self, id: ActorId) {
         let usual = self.settings.mailbox_rules();
         loop {

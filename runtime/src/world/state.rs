@@ -14,7 +14,6 @@ use super::check::check;
 use super::family::Ancestors;
 use super::sessions::Sessions;
 use super::time::Clock;
-use super::trajectory::Trajectory;
 use super::upgrade::Upgrades;
 use super::{World, WorldStatistics};
 use crate::WorldSettings;
@@ -37,8 +36,8 @@ fn wrong(part: &str) -> impl FnOnce(DecodeError) -> RecoveryError {
 }
 
 impl World {
-    /// Writes what decides what happens next, but for powers.
-    fn put_common(&self, out: &mut Out<'_>) {
+    /// Writes what decides what happens next, but for powers, and the clock with its timers in one way or the other.
+    fn put_common(&self, out: &mut Out<'_>, put_clock: fn(&Clock, &mut Out<'_>)) {
         self.settings.extra_memory_bytes.put(out);
         self.settings.extra_gas.put(out);
         self.settings.policy.put(out);
@@ -46,7 +45,7 @@ impl World {
         self.tick.put(out);
         self.next_id.put(out);
         self.ready.put(out);
-        self.clock.put(out);
+        put_clock(&self.clock, out);
         self.debtors.put(out);
         self.ancestors.put(out);
         self.pools.put(out);
@@ -67,7 +66,7 @@ impl World {
 
     /// Writes what a trajectory is the hash of, but for the actors: of what is remembered it has what a change would show in.
     pub(super) fn put_hashed(&self, out: &mut Out<'_>) {
-        self.put_common(out);
+        self.put_common(out, Clock::put_hashed);
         self.put_powers(out);
         self.audit.head().put(out);
         self.topics.put_subscriptions(out);
@@ -77,7 +76,7 @@ impl World {
     fn put_system(&self, out: &mut Out<'_>) {
         self.settings.put(out);
         self.hosts.table().put(out);
-        self.put_common(out);
+        self.put_common(out, Clock::put);
         let trajectory = self.trajectory().map(|hash| hash.0);
         trajectory.put(out);
         self.topics.put(out);
@@ -243,9 +242,10 @@ impl World {
         self.first_holdings = powers.first_holdings;
         self.audit = powers.audit;
         self.actors.become_like(actors, &self.code);
-        self.trajectory = system
-            .trajectory
-            .map(|hash| Trajectory::going_on(hash, self.actors.states(&self.code)));
+        self.trajectory = None;
+        if let Some(hash) = system.trajectory {
+            self.begin_trajectory(hash);
+        }
         if self.marks.is_some() {
             self.keep_marks();
         }

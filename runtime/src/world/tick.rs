@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pw_jit::CodeSpace;
 use pw_jit::interp::profile::Profile;
 
-use super::{Input, Pace, Scratch, Upgrades, World, WorldEvent};
+use super::{Input, Pace, Upgrades, World, WorldEvent};
 use crate::WorldSettings;
 use crate::actor::{Actor, ActorId, Common, Due, End, Outbox, Status, Wait, Way, run_slice};
 use crate::host::HostFunctions;
@@ -29,22 +29,30 @@ pub enum Stopped {
 impl World {
     /// One tick. Whether anybody had a turn. A world that has halted or lost an actor does none.
     pub fn tick(&mut self) -> bool {
-        let span = tracing::trace_span!("tick", number = self.tick);
-        let _entered = span.enter();
+        let _entered = tracing::enabled!(tracing::Level::TRACE)
+            .then(|| tracing::trace_span!("tick", number = self.tick).entered());
         if self.has_lost_actors() || self.halted().is_some() {
             return false;
         }
         let way = self.enter_tick();
-        self.take_inputs();
-        self.keep_watch();
-        self.let_debtors_run();
+        if self.outside.has_news() {
+            self.take_inputs();
+        }
+        if self.monitoring.is_some() {
+            self.keep_watch();
+        }
+        if !self.debtors.is_empty() {
+            self.let_debtors_run();
+        }
         let mut list = std::mem::take(&mut self.scratch.list);
         let reserved = self.ready.pick(&self.actors, &self.settings, &mut list);
-        for turn in &list {
-            self.touch(turn.id);
+        if self.notes_changes() {
+            list.iter().for_each(|turn| self.touch(turn.id));
         }
         self.note_tick();
-        self.take_leases(&mut list);
+        if !self.pools.is_empty() {
+            self.take_leases(&mut list);
+        }
         let turns = list.len();
         // Nobody is first for ever. So deeds are in the order in which they take effect from the beginning.
         if turns > 1 {
@@ -52,12 +60,14 @@ impl World {
         }
         self.statistics.slices += turns as u64;
         if self.pool.threads() > 1 && list.len() > 1 && reserved > self.settings.alone_gas {
-            self.run_together(&list);
+            self.run_together(&mut list);
         } else {
-            self.run_here(&list);
+            self.run_here(&mut list);
         }
-        self.boundary();
-        self.go_on_upgrading(&list);
+        self.boundary(&list);
+        if self.upgrades.has_pending() {
+            self.go_on_upgrading(&list);
+        }
         list.clear();
         self.scratch.list = list;
         if self.is_observed() {
@@ -69,8 +79,12 @@ impl World {
             // What has become of the state means nothing.
             return false;
         }
-        self.note_trajectory();
-        self.note_tick_end();
+        if self.trajectory.is_some() {
+            self.note_trajectory();
+        }
+        if self.keeps_history() {
+            self.note_tick_end();
+        }
         self.hibernate_some(turns);
         self.leave_tick(way);
         self.go_back_if_wanted();
@@ -102,7 +116,8 @@ impl World {
     }
 
     /// Runs the actors of a list on this thread.
-    fn run_here(&mut self, list: &[Turn]) {
+    #[inline(never)]
+    fn run_here(&mut self, list: &mut [Turn]) {
         let World {
             actors,
             profile,
@@ -118,18 +133,19 @@ impl World {
             tick: self.tick,
             now_ms: self.clock.now_ms(),
         };
-        for Turn { id, gas } in list {
-            let Some(actor) = actors.get_mut(*id) else {
+        for turn in list {
+            let Some(actor) = actors.get_mut(turn.id) else {
                 unreachable!("an actor of the run list is there")
             };
-            run_slice(actor, common, profile, &mut scratch.out, *gas);
-            scratch.ran.push((*id, scratch.out.deeds.len()));
+            run_slice(actor, &common, profile, &mut scratch.out, turn.gas);
+            turn.deeds_end = scratch.out.deeds.len();
         }
     }
 
     /// Runs the actors of a list on all threads, each of which owns what it changes: their boxes are outside of the table
     /// meanwhile.
-    fn run_together(&mut self, list: &[Turn]) {
+    #[inline(never)]
+    fn run_together(&mut self, list: &mut [Turn]) {
         let size = list
             .len()
             .div_ceil(self.pool.threads() * CHUNKS_EACH)
@@ -160,12 +176,14 @@ impl World {
         });
         self.pool
             .run(Box::new(Arc::clone(&slices)), &mut self.profile);
-        let Scratch { ran, out, .. } = &mut self.scratch;
+        let out = &mut self.scratch.out;
+        // The chunks are those of the list, in its order.
+        let mut turns = list.iter_mut();
         for chunk in &slices.chunks {
             let mut chunk = lock(chunk);
             let before = out.deeds.len();
-            for (actor, deeds_end) in chunk.ran.drain(..) {
-                ran.push((actor.id, before + deeds_end));
+            for ((actor, deeds_end), turn) in chunk.ran.drain(..).zip(&mut turns) {
+                turn.deeds_end = before + deeds_end;
                 self.actors.put_back(actor);
             }
             out.deeds.append(&mut chunk.out.deeds);
@@ -173,6 +191,7 @@ impl World {
     }
 
     /// Actors that have paid for what they used beyond their slices can run again.
+    #[inline(never)]
     fn let_debtors_run(&mut self) {
         while let Some(entry) = self.debtors.first_entry() {
             if *entry.key() > self.tick {
@@ -328,17 +347,17 @@ impl Work<Profile> for Arc<Slices> {
     fn run(&self, chunk: usize, profile: &mut Profile) {
         let mut chunk = lock(&self.chunks[chunk]);
         let Chunk { waiting, ran, out } = &mut *chunk;
+        let common = Common {
+            code: &self.code,
+            settings: &self.settings,
+            hosts: &self.hosts,
+            upgrades: &self.upgrades,
+            way: self.way,
+            tick: self.tick,
+            now_ms: self.now_ms,
+        };
         for (mut actor, gas) in waiting.drain(..) {
-            let common = Common {
-                code: &self.code,
-                settings: &self.settings,
-                hosts: &self.hosts,
-                upgrades: &self.upgrades,
-                way: self.way,
-                tick: self.tick,
-                now_ms: self.now_ms,
-            };
-            run_slice(&mut actor, common, profile, out, gas);
+            run_slice(&mut actor, &common, profile, out, gas);
             ran.push((actor, out.deeds.len()));
         }
     }

@@ -1,8 +1,8 @@
 //! The trajectory: a hash of the world after each tick, chained.
 //!
 //! Two runs with the same trajectory were in the same states all the way. The hash of the actors is a sum of hashes,
-//! one an actor, so that a tick costs what it touched and not how many actors there are. Nothing of it is
-//! computed unless somebody asked.
+//! one an actor, and that of the timers is one of theirs, so that a tick costs what it touched and not how many there are.
+//! Nothing of it is computed unless somebody asked.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,8 +29,41 @@ impl fmt::Debug for TrajectoryHash {
     }
 }
 
-/// Numbers that are added one by one, modulo 2^64.
-type Sum = [u64; 4];
+/// A sum of hashes: numbers that are added one by one, modulo 2^64. Their order does not matter, and what is gone is taken out again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Sum([u64; 4]);
+
+impl Sum {
+    /// The hash of something.
+    pub(super) fn of(bytes: &[u8]) -> Sum {
+        let hash = blake3::hash(bytes);
+        let (words, _) = hash.as_bytes().as_chunks::<8>();
+        let mut sum = Sum::default();
+        for (to, word) in sum.0.iter_mut().zip(words) {
+            *to = u64::from_le_bytes(*word);
+        }
+        sum
+    }
+
+    /// Adds what has come.
+    pub(super) fn add(&mut self, other: Sum) {
+        for (word, other) in self.0.iter_mut().zip(other.0) {
+            *word = word.wrapping_add(other);
+        }
+    }
+
+    /// Takes out what is gone.
+    pub(super) fn take_out(&mut self, other: Sum) {
+        for (word, other) in self.0.iter_mut().zip(other.0) {
+            *word = word.wrapping_sub(other);
+        }
+    }
+
+    /// Writes it.
+    pub(super) fn write(self, out: &mut Writer) {
+        self.0.iter().for_each(|word| out.u64(*word));
+    }
+}
 
 /// What is kept to know the trajectory.
 #[derive(Debug)]
@@ -45,25 +78,16 @@ pub(super) struct Trajectory {
 }
 
 impl Trajectory {
-    /// A trajectory that begins with a world without actors.
-    pub(super) fn new() -> Trajectory {
-        Trajectory {
-            hash: TrajectoryHash([0; 32]),
+    /// A trajectory that goes on from a world with these actors.
+    fn going_on(hash: [u8; 32], actors: impl Iterator<Item = (ActorId, Vec<u8>)>) -> Trajectory {
+        let mut trajectory = Trajectory {
+            hash: TrajectoryHash(hash),
             sum: Sum::default(),
             of_actor: BTreeMap::new(),
             touched: BTreeSet::new(),
-        }
-    }
-
-    /// A trajectory that goes on from a world with these actors.
-    pub(super) fn going_on(
-        hash: [u8; 32],
-        actors: impl Iterator<Item = (ActorId, Vec<u8>)>,
-    ) -> Trajectory {
-        let mut trajectory = Trajectory::new();
-        trajectory.hash = TrajectoryHash(hash);
+        };
         for (id, state) in actors {
-            trajectory.set(id, Some(sum_of(&state)));
+            trajectory.set(id, Some(Sum::of(&state)));
         }
         trajectory
     }
@@ -74,23 +98,9 @@ impl Trajectory {
             Some(now) => self.of_actor.insert(id, now),
             None => self.of_actor.remove(&id),
         };
-        for place in 0..self.sum.len() {
-            let added = now.map_or(0, |now| now[place]);
-            let gone = before.map_or(0, |before| before[place]);
-            self.sum[place] = self.sum[place].wrapping_add(added).wrapping_sub(gone);
-        }
+        self.sum.add(now.unwrap_or_default());
+        self.sum.take_out(before.unwrap_or_default());
     }
-}
-
-/// The hash of an actor.
-fn sum_of(state: &[u8]) -> Sum {
-    let hash = blake3::hash(state);
-    let (words, _) = hash.as_bytes().as_chunks::<8>();
-    let mut sum = Sum::default();
-    for (to, word) in sum.iter_mut().zip(words) {
-        *to = u64::from_le_bytes(*word);
-    }
-    sum
 }
 
 impl World {
@@ -99,14 +109,22 @@ impl World {
         self.trajectory.as_ref().map(|trajectory| trajectory.hash)
     }
 
+    /// From now on the trajectory is known, which has this hash so far.
+    pub(super) fn begin_trajectory(&mut self, hash: [u8; 32]) {
+        self.clock.begin_sum();
+        let actors = self.actors.states(&self.code);
+        self.trajectory = Some(Trajectory::going_on(hash, actors));
+    }
+
     /// A tick is over.
+    #[inline(never)]
     pub(super) fn note_trajectory(&mut self) {
         let Some(mut trajectory) = self.trajectory.take() else {
             return;
         };
         for id in std::mem::take(&mut trajectory.touched) {
             let now = self.actors.bytes_of(&self.code, id);
-            trajectory.set(id, now.as_deref().map(sum_of));
+            trajectory.set(id, now.as_deref().map(Sum::of));
         }
         let mut out = Out {
             code: &self.code,
@@ -114,7 +132,7 @@ impl World {
         };
         trajectory.hash.0.put(&mut out);
         self.put_hashed(&mut out);
-        trajectory.sum.iter().for_each(|word| out.to.u64(*word));
+        trajectory.sum.write(&mut out.to);
         trajectory.hash = TrajectoryHash(*blake3::hash(&out.to.bytes).as_bytes());
         self.trajectory = Some(trajectory);
     }

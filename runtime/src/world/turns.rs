@@ -26,13 +26,8 @@ impl Places<'_> {
     /// An actor that can run gets its place among those, unless it has to pay first, or has it.
     #[inline]
     pub(super) fn enqueue(&mut self, id: ActorId, body: &mut Body) {
-        let quantum = self.settings.quantum;
-        if body.debt >= quantum {
-            let until = self.tick + 1 + body.debt / quantum;
-            body.debt %= quantum;
-            let status = std::mem::replace(&mut body.status, Status::Ready);
-            body.status = Status::Waits(Wait::Debt(Box::new(status)));
-            self.debtors.entry(until).or_default().push(id);
+        if body.debt >= self.settings.quantum {
+            self.have_it_pay(id, body);
         } else if !body.is_queued && !body.is_held_back() {
             body.is_queued = true;
             let ranks = ranks(self.settings);
@@ -40,10 +35,21 @@ impl Places<'_> {
             self.ready.push(id, body.tenant, rank);
         }
     }
+
+    #[inline(never)]
+    fn have_it_pay(&mut self, id: ActorId, body: &mut Body) {
+        let quantum = self.settings.quantum;
+        let until = self.tick + 1 + body.debt / quantum;
+        body.debt %= quantum;
+        let status = std::mem::replace(&mut body.status, Status::Ready);
+        body.status = Status::Waits(Wait::Debt(Box::new(status)));
+        self.debtors.entry(until).or_default().push(id);
+    }
 }
 
 impl World {
     /// The body of an actor, which may be changed, and where it gets its place.
+    #[inline]
     pub(super) fn body_and_places(&mut self, id: ActorId) -> Option<(&mut Body, Places<'_>)> {
         self.touch(id);
         let places = Places {

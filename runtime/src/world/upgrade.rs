@@ -68,6 +68,11 @@ impl Upgrades {
         self.active.push(active);
     }
 
+    /// Whether there are actors that are still to be upgraded.
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Whether nothing is upgraded.
     fn is_empty(&self) -> bool {
         self.active.is_empty()
@@ -274,10 +279,8 @@ impl World {
     }
 
     /// A tick with these turns is over: actors that had theirs up to where they can be upgraded are.
+    #[inline(never)]
     pub(super) fn go_on_upgrading(&mut self, turns: &[Turn]) {
-        if self.upgrades.pending.is_empty() {
-            return;
-        }
         let mut shared = self.shared_for_upgrades();
         for id in turns.iter().map(|turn| turn.id) {
             if !self.is_to_be_tried(id) {

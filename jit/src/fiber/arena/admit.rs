@@ -127,7 +127,8 @@ impl Arena {
             Some(top) if top <= words.len() && (1..=SMALL_WORDS).contains(&top) => {
                 words.truncate(top);
                 words.shrink_to_fit();
-                (arena.top, arena.end, arena.has_gaps) = (top, top, true);
+                (arena.top, arena.end) = (top, top);
+                arena.note_gaps();
             }
             // Nothing was ever made in it.
             Some(1) if words.is_empty() => {}

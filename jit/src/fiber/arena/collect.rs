@@ -48,8 +48,8 @@ impl Arena {
             self.segments.clear();
             if let Some(free) = &mut self.free {
                 free.segments.clear();
+                free.has_gaps = false;
             }
-            self.has_gaps = false;
             self.cards.clear();
             self.words = vec![0];
             self.top = 1;

@@ -75,9 +75,11 @@ pub struct Statistics {
     pub peak_bytes: u64,
 }
 
-/// What is free to be used again, which small arenas have nothing of.
+/// What is free, which most small arenas have nothing of.
 #[derive(Clone, Debug, Default)]
 struct Free {
+    /// Whether there are gaps between the objects of the single block (see `Segment::has_gaps`), while there is one.
+    has_gaps: bool,
     segments: Vec<u32>,
     /// Slots of outside buffers.
     outside: Vec<u32>,
@@ -90,8 +92,6 @@ pub struct Arena {
     words: Vec<u64>,
     /// Empty while the arena is a single block.
     segments: Vec<Segment>,
-    /// Whether there are gaps between the objects of the single block (see `Segment::has_gaps`).
-    has_gaps: bool,
     /// Where the next object goes, and where its block or segment ends.
     top: usize,
     end: usize,
@@ -99,7 +99,7 @@ pub struct Arena {
     /// One byte a card: changed since it was last taken. Empty while the arena is a single block,
     /// which counts as changed altogether.
     cards: Vec<u8>,
-    /// What is free to be used again.
+    /// What is free.
     free: Option<Box<Free>>,
     pub(crate) counters: Counters,
     pub(crate) statistics: Statistics,
@@ -120,7 +120,6 @@ impl Clone for Arena {
         Arena {
             words: self.words.clone(),
             segments: self.segments.clone(),
-            has_gaps: self.has_gaps,
             top: self.top,
             end: self.end,
             outside: self.outside.clone(),
@@ -140,7 +139,6 @@ impl Arena {
         Arena {
             words: Vec::new(),
             segments: Vec::new(),
-            has_gaps: false,
             top: 1,
             end: 0,
             outside: Vec::new(),
@@ -244,10 +242,15 @@ impl Arena {
         self.words.resize(SEGMENT_WORDS, 0);
         self.end = SEGMENT_WORDS;
         self.segments.push(Segment {
-            has_gaps: std::mem::take(&mut self.has_gaps),
+            has_gaps: self.block_has_gaps(),
             ..Segment::new(segment::Age::New)
         });
         self.cards.resize(SEGMENT_WORDS / CARD_WORDS, 1);
+    }
+
+    /// Whether there are gaps between the objects of the single block.
+    fn block_has_gaps(&self) -> bool {
+        self.free.as_ref().is_some_and(|free| free.has_gaps)
     }
 
     /// Notes that there are gaps between the objects that were made last.
@@ -257,7 +260,7 @@ impl Arena {
             .get_mut(self.end.saturating_sub(1) / SEGMENT_WORDS)
         {
             Some(segment) => segment.has_gaps = true,
-            None => self.has_gaps = true,
+            None => self.free.get_or_insert_default().has_gaps = true,
         }
     }
 

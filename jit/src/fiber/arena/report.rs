@@ -74,7 +74,7 @@ impl Arena {
     /// Whether the objects of the block or segment with this word cannot be walked through.
     fn has_gaps_at(&self, index: usize) -> bool {
         let segment = self.segments.get(index / SEGMENT_WORDS);
-        segment.map_or(self.has_gaps, |segment| segment.has_gaps)
+        segment.map_or_else(|| self.block_has_gaps(), |segment| segment.has_gaps)
     }
 
     /// Where objects lie, as ranges of words.
