@@ -145,8 +145,10 @@ impl Hot<'_> {
     ) -> bool {
         let head = self.position((i.low() as i16).into());
         let number = i.c as i16;
-        // SAFETY: 3 of the head of `hot`.
-        let (count, test) = unsafe { (&*head, &*head.wrapping_add(1)) };
+        // SAFETY: 3 of the head of `hot`: a `loop` is there, and its test behind it.
+        let count = unsafe { &*head };
+        // SAFETY: the same.
+        let test = unsafe { &*head.wrapping_add(1) };
         let Some(a) = self.int(test.a) else {
             return self.add_to_float(test.a, number) && self.enter_block(head);
         };
