@@ -419,14 +419,20 @@ head: loop
         kept.expect("there is a state that can be taken")
     }
 
-    #[test]
-    fn a_checkpoint_that_is_sound_but_holds_nonsense_is_passed_over() {
-        let disk = MemoryDisk::default();
-        let (mut world, _) = keep(&disk);
+    /// A world that has looped for five ticks.
+    fn looped(disk: &MemoryDisk) -> World {
+        let (mut world, _) = keep(disk);
         let program = pw_isa::text::parse(LOOP).expect("it assembles");
         let program = world.load(pw_isa::verify::verify(program).expect("it verifies"));
         world.spawn(program, &[]).expect("it takes nothing");
         world.run_ticks(5);
+        world
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_sound_but_holds_nonsense_is_passed_over() {
+        let disk = MemoryDisk::default();
+        let mut world = looped(&disk);
         world.checkpoint().expect("memory can be written");
         world.run_ticks(5);
         world.flush().expect("memory can be written");
@@ -457,11 +463,7 @@ head: loop
     #[test]
     fn a_history_of_another_semantics_version_is_refused_and_left_as_it_is() {
         let disk = MemoryDisk::default();
-        let (mut world, _) = keep(&disk);
-        let program = pw_isa::text::parse(LOOP).expect("it assembles");
-        let program = world.load(pw_isa::verify::verify(program).expect("it verifies"));
-        world.spawn(program, &[]).expect("it takes nothing");
-        world.run_ticks(5);
+        let mut world = looped(&disk);
         world.flush().expect("memory can be written");
         drop(world);
         let heads = [("checkpoint-", (41, 32)), ("journal-", (16, 16))];
