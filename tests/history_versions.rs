@@ -19,7 +19,7 @@ use testkit::histories::builder;
 /// The version of bundles that is written now.
 const VERSION: &str = "v3";
 /// The version of checkpoints with pages that is written now.
-const PAGES: &str = "v2-pages";
+const PAGES: &str = "v3-pages";
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/worlds")

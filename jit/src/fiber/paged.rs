@@ -47,7 +47,7 @@ impl Fiber {
             let signature = code.program(program).signature();
             body.bytes.extend_from_slice(&signature.0);
         }
-        body.varint(self.arena.block_end().unwrap_or(0) as u64);
+        body.varint(self.arena.end_word() as u64);
         encoder.places(&mut body);
         body.bytes.extend_from_slice(&roots.bytes);
         out.blob(&body.bytes);

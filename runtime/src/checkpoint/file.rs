@@ -35,7 +35,8 @@ const MAGIC: [u8; 4] = *b"PWC1";
 /// |---|---|
 /// | 1 | first |
 /// | 2 | pages of actors, and actors that consist of pages and a rest |
-const VERSION: u16 = 2;
+/// | 3 | the rest of an actor says where its last segment ends |
+const VERSION: u16 = 3;
 /// Bytes of a head.
 pub(super) const HEAD_BYTES: usize = 4 + 2 + 2 + 8 + 8 + 8 + 1 + 8 + 32;
 

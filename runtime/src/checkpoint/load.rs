@@ -81,12 +81,7 @@ pub(crate) struct SavedActors {
     whole: BTreeMap<u64, Vec<u8>>,
     rests: BTreeMap<u64, Vec<u8>>,
     pages: BTreeMap<u64, Pages>,
-    /// Words that may lie between those that were given of an actor.
-    spare: usize,
 }
-
-/// How many words may lie between given ones for each byte that was given.
-const SPARE_WORDS: usize = 2;
 
 impl SavedActors {
     /// Adds what a block has; how many actors these are.
@@ -97,7 +92,7 @@ impl SavedActors {
             BlockKind::Sections | BlockKind::End => {}
             BlockKind::Pages => {
                 let known = self.pages.entry(input.varint()?).or_default();
-                known.add(&mut input, &mut self.spare)?;
+                known.add(&mut input)?;
             }
             BlockKind::Gone => {
                 while input.remaining() > 0 {
@@ -227,7 +222,6 @@ impl Loaded {
             gone: 0,
             bytes: file.len()? as usize,
         };
-        self.actors.spare += info.bytes.saturating_mul(SPARE_WORDS);
         while let Some((kind, content)) = blocks.next()? {
             let count = self.actors.add(kind, content);
             let count = count.map_err(io::Error::other)?;

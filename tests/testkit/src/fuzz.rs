@@ -143,8 +143,8 @@ pub fn pages_and_rest(fiber: &mut Fiber, code: &CodeSpace) -> Vec<u8> {
 /// What is wrong with them.
 pub fn of_pages_and_rest(code: &CodeSpace, body: &[u8]) -> Decoded<Fiber> {
     let mut input = Reader::new(body);
-    let (mut pages, mut spare) = (Pages::default(), 2 * body.len());
-    pages.add(&mut Reader::new(input.blob()?), &mut spare)?;
+    let mut pages = Pages::default();
+    pages.add(&mut Reader::new(input.blob()?))?;
     let fiber = Fiber::read_rest(code, &mut input, 1 << 20, pages)?;
     input.finish()?;
     Ok(fiber)

@@ -106,56 +106,60 @@ impl Admitted {
 }
 
 impl Arena {
-    /// An arena of pages, in which nothing was looked at. It is one block that ends at `top`, or consists of segments.
+    /// An arena of pages, in which nothing was looked at, that ends with a word: of its single block, or of its last segment. With 0,
+    /// as older versions wrote it, the last one is that of which there are pages.
     ///
     /// # Errors
     /// What is missing.
-    pub(crate) fn from_pages(pages: Pages, top: Option<usize>) -> Checked<Arena> {
-        if !pages.is_dense(top.is_none()) {
+    pub(crate) fn from_pages(mut pages: Pages, end: usize) -> Checked<Arena> {
+        let segments = match end {
+            0 => pages.segments_given(),
+            1..=SMALL_WORDS => 0,
+            _ if end.is_multiple_of(SEGMENT_WORDS) => end / SEGMENT_WORDS,
+            _ => return Err(format!("an arena that ends with word {end}")),
+        };
+        if !pages.are_dense(segments) {
             return Err("too little of it was given".to_owned());
         }
-        let Pages {
-            mut words, buffers, ..
-        } = pages;
-        let slots = buffers.last_key_value().map_or(0, |(slot, _)| slot + 1);
         let mut arena = Arena::new();
-        arena.outside.resize_with(slots, || None);
-        for (slot, buffer) in buffers {
+        if segments == 0 {
+            let given = pages.segments.remove(&0).unwrap_or_default().known;
+            arena.set_block(given, end)?;
+        } else {
+            arena.words = pages.take_segments(segments);
+            arena.segments = vec![Segment::new(Age::Old); segments];
+            arena.cards = vec![1; arena.words.len() / CARD_WORDS];
+            arena.top = 0;
+        }
+        arena.outside.resize_with(pages.slots(), || None);
+        for (slot, buffer) in pages.buffers {
             arena.outside[slot] = buffer.complete();
         }
-        match top {
-            Some(top) if top <= words.len() && (1..=SMALL_WORDS).contains(&top) => {
-                words.truncate(top);
-                words.shrink_to_fit();
-                (arena.top, arena.end) = (top, top);
-                arena.note_gaps();
-            }
-            // Nothing was ever made in it.
-            Some(1) if words.is_empty() => {}
-            Some(top) => return Err(format!("a block of {top} words, {} known", words.len())),
-            None => {
-                let segments = words.len().div_ceil(SEGMENT_WORDS).max(1);
-                words.resize(segments * SEGMENT_WORDS, 0);
-                arena.segments = vec![Segment::new(Age::Old); segments];
-                arena.cards = vec![1; words.len() / CARD_WORDS];
-                arena.top = 0;
-            }
-        }
-        arena.words = words;
         Ok(arena)
+    }
+
+    fn set_block(&mut self, mut words: Vec<u64>, end: usize) -> Checked<()> {
+        // Nothing was ever made in an empty one.
+        if end > words.len().max(1) {
+            return Err(format!("a block of {end} words, {} known", words.len()));
+        }
+        words.truncate(end);
+        words.shrink_to_fit();
+        if !words.is_empty() {
+            (self.top, self.end) = (end, end);
+            self.note_gaps();
+        }
+        self.words = words;
+        Ok(())
     }
 }
 
 impl PagedBuffer {
     /// The buffer; nothing where a part was not given, as of one that nobody refers to.
     fn complete(self) -> Option<Outside> {
-        let is_complete = self.words.len() == self.length;
-        is_complete.then(|| {
-            Outside::of(
-                self.words,
-                self.is_text.then_some((self.used, self.capacity)),
-            )
-        })
+        let words = self.words.known;
+        let is_complete = words.len() == self.length;
+        is_complete.then(|| Outside::of(words, self.is_text.then_some((self.used, self.capacity))))
     }
 }
 

@@ -175,8 +175,7 @@ impl World {
         {
             self.cursor = PageCursor::default();
         }
-        let mut spare = usize::MAX;
-        let added = self.taken.add(&mut Reader::new(&out.bytes), &mut spare);
+        let added = self.taken.add(&mut Reader::new(&out.bytes));
         added.expect("pages can be read");
         out.bytes.len()
     }
@@ -191,11 +190,11 @@ impl World {
     fn check(&self) {
         for (start, end) in self.arena.used_ranges() {
             for index in start..end {
-                let old = self.taken.words.get(index);
+                let old = self.taken_word(index);
                 let marked =
                     self.arena.cards.is_empty() || self.arena.cards[index / CARD_WORDS] == 1;
                 assert!(
-                    marked || old == Some(&self.arena.words[index]),
+                    marked || old == Some(self.arena.words[index]),
                     "word {index}"
                 );
             }
@@ -205,22 +204,31 @@ impl World {
             assert!(buffer.is_touched || !buffer.cards.contains(&1));
             let old = self.taken.buffers.get(&slot);
             for (index, word) in buffer.words.iter().enumerate() {
-                let old = old.and_then(|old| old.words.get(index));
+                let old = old.and_then(|old| old.words.word(index));
                 let marked = buffer.cards[index / CARD_WORDS] == 1;
-                assert!(marked || old == Some(word), "word {index} of slot {slot}");
+                assert!(marked || old == Some(*word), "word {index} of slot {slot}");
             }
         }
     }
 
+    /// A word of the arena that was taken.
+    fn taken_word(&self, index: usize) -> Option<u64> {
+        let segment = self.taken.segments.get(&(index / SEGMENT_WORDS));
+        segment.and_then(|words| words.word(index % SEGMENT_WORDS))
+    }
+
     /// What was taken is all that there is.
     fn check_all(&self) {
+        let again = Arena::from_pages(self.taken.clone(), self.arena.end_word());
+        let again = again.expect("the pages are of an arena");
+        assert_eq!(again.segments.len(), self.arena.segments.len());
         for (start, end) in self.arena.used_ranges() {
-            assert_eq!(self.taken.words[start..end], self.arena.words[start..end]);
+            assert!(again.words[start..end] == self.arena.words[start..end]);
         }
         for (slot, buffer) in self.arena.outside.iter().enumerate() {
             if let Some(buffer) = buffer {
                 let taken = &self.taken.buffers[&slot];
-                assert_eq!(taken.words, buffer.words);
+                assert_eq!(taken.words.known, buffer.words);
                 assert_eq!((taken.used, taken.capacity), (buffer.used, buffer.capacity));
             }
         }
@@ -337,6 +345,59 @@ fn sparse_old_segments_are_moved_together_and_free_segments_used_again() {
         arena.used_ranges().iter().all(|(start, _)| *start > 0),
         "word 0 is never an object"
     );
+}
+
+#[test]
+fn pages_of_an_arena_that_has_shrunk_meanwhile_are_of_what_is_left() {
+    for seed in 0..4 {
+        let mut world = World::new(200 + seed);
+        let mut has_free = false;
+        for _ in 0..6 {
+            let segments = 2 + world.numbers.below(60);
+            let length = segments * SEGMENT_WORDS / 3;
+            world.roots = vec![list(&mut world.arena, length)];
+            world.take(length * 8);
+            let kept = world.numbers.below(5_000);
+            world.roots = vec![list(&mut world.arena, kept)];
+            (0..3).for_each(|_| world.collect());
+            if world.numbers.below(2) == 0 {
+                world.arena.trim();
+            }
+            world.take_all();
+            let given = world.taken.segments_given();
+            has_free |= given > 4 * world.arena.segments.len().max(1);
+            if world.arena.is_dense() {
+                world.check_all();
+            }
+        }
+        assert!(has_free, "pages far behind the end were given");
+    }
+}
+
+#[test]
+fn pages_that_lie_far_away_take_no_memory() {
+    let run = |first: u64| {
+        let mut out = Writer::default();
+        out.u8(1);
+        out.varint(first);
+        out.varint(2);
+        out.u64(1);
+        out.u64(2);
+        out.bytes
+    };
+    for far in [1 << 50, u64::MAX - 511] {
+        let mut pages = Pages::default();
+        let added = pages.add(&mut Reader::new(&run(far)));
+        added.expect("that is a place");
+        for end in [0, 1 << 30, SEGMENT_WORDS] {
+            let refused = Arena::from_pages(pages.clone(), end).map(|_| ());
+            assert_eq!(refused, Err("too little of it was given".to_owned()));
+        }
+    }
+    for first in [2, CARD_WORDS as u64 + 1, u64::MAX] {
+        let refused = Pages::default().add(&mut Reader::new(&run(first)));
+        assert!(refused.is_err(), "{first}");
+    }
 }
 
 #[test]

@@ -11,6 +11,8 @@ use pw_isa::cost;
 pub(super) const TEXT_BUFFER: u16 = 1;
 /// The bytes of a card.
 pub(super) const CARD_BYTES: usize = CARD_WORDS * 8;
+/// A buffer outside grows by one of so many parts of it.
+const GROWTH_PART: usize = 8;
 
 /// A buffer outside the arena.
 #[derive(Debug)]
@@ -81,6 +83,23 @@ impl Outside {
     pub(super) fn physical_words(&self) -> usize {
         self.words.len()
     }
+
+    /// Makes it longer, towards `room` words: those are reserved, but only a part of them is written, and costs memory.
+    fn grow(&mut self, room: usize) {
+        let known = self.words.len();
+        if room <= known {
+            return;
+        }
+        let step = (known / GROWTH_PART).max(OUTSIDE_WORDS_MIN);
+        let length = room.min((known + step).next_multiple_of(CARD_WORDS));
+        self.words.reserve_exact(room - known);
+        self.words.resize(length, 0);
+        if let Some(last) = self.cards.last_mut() {
+            *last = 1;
+        }
+        self.cards.resize(length.div_ceil(CARD_WORDS), 1);
+        self.is_touched = true;
+    }
 }
 
 impl Arena {
@@ -122,6 +141,35 @@ impl Arena {
             }
         };
         OUTSIDE | slot
+    }
+
+    /// Gives a buffer that counts with its owner room for more, towards `room` words and by one value at least, unless it has that
+    /// room. The first `used` words stay; what is behind them means nothing. The word that names it from now on.
+    ///
+    /// A buffer outside stays in its slot: a copy beside it would take as much memory again until the next collection.
+    pub(super) fn grow_buffer(&mut self, buffer: u64, used: usize, room: usize) -> u64 {
+        if buffer & OUTSIDE != 0 {
+            self.statistics.allocations += 1;
+            self.outside_mut(buffer).grow(room);
+            return buffer;
+        }
+        if self.buffer(buffer).len() >= room {
+            return buffer;
+        }
+        let kept = self.buffer(buffer)[..used].to_vec();
+        let grown = self.new_buffer(room);
+        self.buffer_mut(grown, 0, used).copy_from_slice(&kept);
+        grown
+    }
+
+    /// Frees a buffer that nothing names from now on. One in the arena goes with the next collection.
+    pub(super) fn free_buffer(&mut self, buffer: u64) {
+        if buffer & OUTSIDE != 0 {
+            let slot = buffer & !OUTSIDE;
+            self.outside[slot as usize] = None;
+            let free = self.free.get_or_insert_default();
+            free.outside.push(slot as u32);
+        }
     }
 
     /// The buffer outside the arena that a buffer word names.

@@ -244,7 +244,7 @@ impl Arena {
             .copy_from_slice(&words);
     }
 
-    /// Copies the entries into a buffer for `capacity`, without the deleted ones when `squeeze`.
+    /// Makes room for more entries, towards `capacity` and for one more at least; without the deleted ones when `squeeze`.
     fn rebuild_map(
         &mut self,
         offset: u64,
@@ -252,28 +252,38 @@ impl Arena {
         squeeze: bool,
         hash_of: impl Fn(&Arena, Value) -> u64,
     ) {
-        let used = self.map_used(offset);
-        let is_kept = |entry: &u32| !squeeze || self.map_entry(offset, *entry).is_some();
-        let kept: Vec<u32> = (0..used).filter(is_kept).collect();
-        let hashes = self.hashes_to_index(offset, capacity, &kept, hash_of);
-        let mut words = Vec::with_capacity(kept.len() * ENTRY_WORDS);
-        for entry in &kept {
-            words.extend_from_slice(
-                &self.entries(offset)[*entry as usize * ENTRY_WORDS..][..ENTRY_WORDS],
-            );
+        let index = index_of(offset);
+        let (count, used) = halves(self.word(index + 1));
+        let kept = if squeeze { count } else { used };
+        let hashes = self.hashes_to_index(offset, capacity, squeeze, hash_of);
+        if kept < used {
+            self.squeeze_entries(offset);
         }
         // A capacity that came from an image is only a number: room doubles up to it.
-        let room = (capacity as usize).min((kept.len() * 2).max(4));
-        let entries = self.new_buffer(room * ENTRY_WORDS);
-        self.buffer_mut(entries, 0, words.len())
-            .copy_from_slice(&words);
-        let index = index_of(offset);
-        let count = self.map_count(offset);
-        self.store(index + 1, join(count, kept.len() as u32));
+        let room = (capacity as usize).min((kept as usize * 2).max(4));
+        let entries = self.grow_buffer(
+            self.word(index + 3),
+            kept as usize * ENTRY_WORDS,
+            room * ENTRY_WORDS,
+        );
+        self.store(index + 1, join(count, kept));
         self.store(index + 2, u64::from(capacity));
         self.store(index + 3, entries);
         if let Some(hashes) = hashes {
             self.make_index(offset, &hashes);
+        }
+    }
+
+    /// Moves the entries that are not deleted together.
+    fn squeeze_entries(&mut self, offset: u64) {
+        let used = self.map_used(offset) as usize * ENTRY_WORDS;
+        let entries = self.buffer_mut(self.word(index_of(offset) + 3), 0, used);
+        let mut to = 0;
+        for from in (0..used).step_by(ENTRY_WORDS) {
+            if entries[from] != DELETED {
+                entries.copy_within(from..from + ENTRY_WORDS, to);
+                to += ENTRY_WORDS;
+            }
         }
     }
 
@@ -282,21 +292,24 @@ impl Arena {
         &self,
         offset: u64,
         capacity: u32,
-        kept: &[u32],
+        squeeze: bool,
         hash_of: impl Fn(&Arena, Value) -> u64,
     ) -> Option<Vec<u32>> {
         if capacity <= SEARCHED_MAX {
             return None;
         }
+        let (count, used) = halves(self.word(index_of(offset) + 1));
+        let is_kept = |entry: &u32| !squeeze || self.map_entry(offset, *entry).is_some();
+        let kept = (0..used).filter(is_kept);
         if self.map_is_searched(offset) {
-            let keys = kept.iter().map(|entry| self.map_entry(offset, *entry));
             let hash =
                 |content: Option<(Value, Value)>| content.map_or(0, |(key, _)| hash_of(self, key));
-            return Some(keys.map(|content| index_hash(hash(content))).collect());
+            let contents = kept.map(|entry| self.map_entry(offset, entry));
+            return Some(contents.map(|content| index_hash(hash(content))).collect());
         }
+        let is_renumbered = squeeze && count < used;
         let known = self.indexed_hashes(offset);
-        let is_renumbered = kept.len() < known.len();
-        is_renumbered.then(|| kept.iter().map(|entry| known[*entry as usize]).collect())
+        is_renumbered.then(|| kept.map(|entry| known[entry as usize]).collect())
     }
 
     /// Makes the index of a restored map from the hashes of all its entries; those of deleted ones mean

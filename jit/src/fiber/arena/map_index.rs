@@ -103,6 +103,7 @@ impl Arena {
     pub(super) fn make_index(&mut self, offset: u64, hashes: &[u32]) {
         let slots = slots_for(hashes.len());
         let words = (slots + room_of(slots)) / 2;
+        self.free_buffer(self.index_buffer(offset));
         let buffer = self.new_buffer(words);
         self.store(index_of(offset) + 4, buffer);
         let numbers = bytemuck::cast_slice_mut(self.buffer_mut(buffer, 0, words));

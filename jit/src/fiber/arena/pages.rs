@@ -125,9 +125,13 @@ impl Arena {
         true
     }
 
-    /// Where the objects of a single block end; nothing for an arena of segments.
-    pub(crate) fn block_end(&self) -> Option<usize> {
-        self.is_small().then_some(self.top)
+    /// The word where its single block or its last segment ends.
+    pub(crate) fn end_word(&self) -> usize {
+        if self.is_small() {
+            self.top
+        } else {
+            self.segments.len() * SEGMENT_WORDS
+        }
     }
 
     /// Whether it can be put together from pages in memory that is proportional to them.
@@ -140,6 +144,7 @@ impl Arena {
     }
 }
 
+/// Whether what takes so many words, or slots, is proportional to those that were given.
 fn is_dense(all: usize, given: usize) -> bool {
     all <= given.saturating_mul(SPARSE_MAX)
 }
@@ -199,13 +204,11 @@ impl Outside {
     }
 }
 
-/// An arena that is put together from pages.
+/// An arena that is put together from pages. It takes memory in proportion to them, wherever they say that they lie.
 #[derive(Clone, Debug, Default)]
 pub struct Pages {
-    /// The words of the arena itself; those that were not given are 0.
-    pub(super) words: Vec<u64>,
-    /// One bit a card: whether it was given.
-    given: Vec<u64>,
+    /// The words of the arena itself, by segment.
+    pub(super) segments: BTreeMap<usize, Words>,
     /// The buffers outside, by slot.
     pub(super) buffers: BTreeMap<usize, PagedBuffer>,
 }
@@ -213,10 +216,7 @@ pub struct Pages {
 /// A buffer that is put together from pages.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PagedBuffer {
-    /// Its words, as far as they are known from the first one on.
-    pub(super) words: Vec<u64>,
-    /// Cards behind them.
-    later: BTreeMap<usize, Vec<u64>>,
+    pub(super) words: Words,
     /// How many words it has.
     pub(super) length: usize,
     pub(super) is_text: bool,
@@ -224,16 +224,24 @@ pub(super) struct PagedBuffer {
     pub(super) capacity: u32,
 }
 
+/// Words of a segment or a buffer, as far as they are given.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Words {
+    /// Those that are known from the first one on.
+    pub(super) known: Vec<u64>,
+    /// Cards behind them.
+    later: BTreeMap<usize, Vec<u64>>,
+}
+
 impl Pages {
-    /// Adds pages, each in place of what was known of its place. `spare` is how many words may lie between those that were given;
-    /// it is less afterwards.
+    /// Adds pages, each in place of what was known of its place.
     ///
     /// # Errors
     /// What is wrong, and where.
-    pub fn add(&mut self, input: &mut Reader<'_>, spare: &mut usize) -> Decoded<()> {
+    pub fn add(&mut self, input: &mut Reader<'_>) -> Decoded<()> {
         while input.remaining() > 0 {
             match input.u8()? {
-                WORDS => self.add_words(input, spare)?,
+                WORDS => self.add_words(input)?,
                 BUFFER => self.add_buffer(input)?,
                 other => return Err(input.error(format!("no run of pages has the number {other}"))),
             }
@@ -241,46 +249,58 @@ impl Pages {
         Ok(())
     }
 
-    fn add_words(&mut self, input: &mut Reader<'_>, spare: &mut usize) -> Decoded<()> {
-        let (first, bytes) = run(input)?;
-        let end = first.saturating_add(bytes.len() / 8);
-        if let Some(gap) = first.checked_sub(self.words.len()) {
-            let Some(left) = spare.checked_sub(gap) else {
-                let known = self.words.len();
-                return Err(
-                    input.error(format!("word {first} of an arena where {known} are known"))
-                );
-            };
-            *spare = left;
-            self.words.resize(first, 0);
+    fn add_words(&mut self, input: &mut Reader<'_>) -> Decoded<()> {
+        let (mut first, mut bytes) = run(input)?;
+        // No object lies at the first word of all.
+        let begins_well = first == 1 || first.is_multiple_of(CARD_WORDS);
+        if !begins_well || first.checked_add(bytes.len() / 8).is_none() {
+            return Err(input.error(format!("a run that begins with word {first}")));
         }
-        let known = self.words.len() - first;
-        let (inside, behind) = bytes.split_at(bytes.len().min(known * 8));
-        copy(&mut self.words[first..], inside);
-        extend(&mut self.words, behind);
-        let cards = first / CARD_WORDS..end.div_ceil(CARD_WORDS);
-        if cards.end > self.given.len() * 64 {
-            self.given.resize(cards.end.div_ceil(64), 0);
+        while !bytes.is_empty() {
+            let room = SEGMENT_WORDS - first % SEGMENT_WORDS;
+            let (here, behind) = bytes.split_at(bytes.len().min(room * 8));
+            let segment = self.segments.entry(first / SEGMENT_WORDS).or_default();
+            if first == 1 && segment.known.is_empty() {
+                segment.known.push(0);
+            }
+            segment.add(first % SEGMENT_WORDS, here);
+            (first, bytes) = (first + here.len() / 8, behind);
         }
-        cards.for_each(|card| self.given[card / 64] |= 1 << (card % 64));
         Ok(())
     }
 
-    /// Whether what it takes in memory is proportional to what was given, in segments or as a block.
-    pub(super) fn is_dense(&self, in_segments: bool) -> bool {
-        let segments = self.words.len().div_ceil(SEGMENT_WORDS).max(1);
-        let words = if in_segments {
-            segments * SEGMENT_WORDS
-        } else {
-            0
-        };
-        let given = self.given.iter().map(|cards| cards.count_ones() as usize);
-        let given = given.sum::<usize>() * CARD_WORDS;
-        let slots = self
-            .buffers
-            .last_key_value()
-            .map_or(0, |(slot, _)| slot + 1);
-        is_dense(words, given) && is_dense(slots, self.buffers.len() + 1)
+    /// How many segments reach to the last word that was given; one at least.
+    pub(super) fn segments_given(&self) -> usize {
+        let last = self.segments.last_key_value();
+        last.map_or(1, |(segment, _)| segment + 1)
+    }
+
+    /// Whether so many segments, and the slots of the buffers, are proportional to what was given of them.
+    pub(super) fn are_dense(&self, segments: usize) -> bool {
+        let given = self.segments.range(..segments);
+        let given = given.map(|(_, words)| words.given()).sum();
+        let slots = self.slots();
+        is_dense(segments.saturating_mul(SEGMENT_WORDS), given)
+            && is_dense(slots, self.buffers.len() + 1)
+    }
+
+    /// How many slots reach to the last buffer that was given.
+    pub(super) fn slots(&self) -> usize {
+        let last = self.buffers.last_key_value();
+        last.map_or(0, |(slot, _)| slot + 1)
+    }
+
+    /// The words of so many segments; those that were not given are 0. What was given of segments behind them is of a time when the
+    /// arena was larger.
+    pub(super) fn take_segments(&mut self, segments: usize) -> Vec<u64> {
+        let mut words = vec![0; segments * SEGMENT_WORDS];
+        let mut places = words.chunks_mut(SEGMENT_WORDS).enumerate();
+        while let Some((segment, given)) = self.segments.pop_first()
+            && let Some((_, place)) = places.find(|(number, _)| *number == segment)
+        {
+            given.write_to(place);
+        }
+        words
     }
 
     fn add_buffer(&mut self, input: &mut Reader<'_>) -> Decoded<()> {
@@ -296,41 +316,57 @@ impl Pages {
             return Err(input.error(format!("words {first} to {end} of a buffer of {length}")));
         }
         let buffer = self.buffers.entry(slot).or_default();
-        if buffer.length != length {
+        // One that has grown has only marked what is new.
+        if buffer.length > length {
             *buffer = PagedBuffer::default();
         }
         buffer.length = length;
         buffer.is_text = is_text;
         buffer.used = used;
         buffer.capacity = capacity;
-        buffer.add(first, bytes);
+        buffer.words.add(first, bytes);
         Ok(())
     }
 }
 
-impl PagedBuffer {
+impl Words {
+    /// Adds a run in place of what was known of its place. It begins with a card, or where words are known.
     fn add(&mut self, first: usize, bytes: &[u8]) {
-        let known = self.words.len();
-        if first > known {
+        if first > self.known.len() {
             for (card, bytes) in (first / CARD_WORDS..).zip(bytes.chunks(CARD_WORDS * 8)) {
-                let mut words = Vec::new();
-                extend(&mut words, bytes);
-                self.later.insert(card, words);
+                put(self.later.entry(card).or_default(), 0, bytes);
             }
             return;
         }
-        let (inside, behind) = bytes.split_at(bytes.len().min((known - first) * 8));
-        copy(&mut self.words[first..], inside);
-        extend(&mut self.words, behind);
+        put(&mut self.known, first, bytes);
         // What came later is older where this reaches it, and fits where this ends.
         while let Some(entry) = self.later.first_entry()
-            && *entry.key() * CARD_WORDS <= self.words.len()
+            && let Some(covered) = self.known.len().checked_sub(*entry.key() * CARD_WORDS)
         {
-            let is_next = *entry.key() * CARD_WORDS == self.words.len();
             let words = entry.remove();
-            if is_next {
-                self.words.extend_from_slice(&words);
-            }
+            let behind = words.get(covered..).unwrap_or_default();
+            self.known.extend_from_slice(behind);
+        }
+    }
+
+    /// How many words were given.
+    fn given(&self) -> usize {
+        self.known.len() + self.later.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// A word, if it was given.
+    #[cfg(test)]
+    pub(super) fn word(&self, at: usize) -> Option<u64> {
+        let later = self.later.get(&(at / CARD_WORDS));
+        let later = later.and_then(|words| words.get(at % CARD_WORDS));
+        self.known.get(at).or(later).copied()
+    }
+
+    /// Writes them to where they belong, which has room for them all.
+    fn write_to(self, words: &mut [u64]) {
+        words[..self.known.len()].copy_from_slice(&self.known);
+        for (card, later) in self.later {
+            words[card * CARD_WORDS..][..later.len()].copy_from_slice(&later);
         }
     }
 }
@@ -353,13 +389,12 @@ fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
     words.iter().map(|word| u64::from_le_bytes(*word))
 }
 
-fn extend(words: &mut Vec<u64>, bytes: &[u8]) {
-    words.extend(words_of(bytes));
-}
-
-fn copy(words: &mut [u64], bytes: &[u8]) {
-    words
+/// Writes words over those from a place on, and the rest of them behind the last.
+fn put(words: &mut Vec<u64>, first: usize, bytes: &[u8]) {
+    let (inside, behind) = bytes.split_at(bytes.len().min((words.len() - first) * 8));
+    words[first..]
         .iter_mut()
-        .zip(words_of(bytes))
+        .zip(words_of(inside))
         .for_each(|(word, new)| *word = new);
+    words.extend(words_of(behind));
 }

@@ -204,24 +204,23 @@ impl Arena {
         self.store(index_of(offset) + 1, join(length, plan.capacity));
     }
 
-    /// A new buffer with room for `room` elements; the first `length` are copied.
+    /// Makes room for more elements, towards `room` and for one more at least; the first `length` stay.
     fn rebuild_buffer(&mut self, offset: u64, elements: Elements, length: u32, room: u32) {
-        let values: Vec<u64> = match (self.vector_elements(offset), elements) {
-            (Elements::Any, _)
-            | (Elements::Int, Elements::Int)
-            | (Elements::Float, Elements::Float) => {
-                self.buffer(self.vector_buffer(offset))[..buffer_words(elements, length)].to_vec()
+        let old = self.vector_buffer(offset);
+        let from = self.vector_elements(offset);
+        let buffer = if from == Elements::Any || from == elements {
+            let used = buffer_words(elements, length);
+            self.grow_buffer(old, used, buffer_words(elements, room))
+        } else {
+            let buffer = self.new_buffer(buffer_words(elements, room));
+            for place in 0..length {
+                let value = self.vector_get(offset, place);
+                self.buffer_mut(buffer, 2 * place as usize, 2)
+                    .copy_from_slice(&[value.tag, value.bits]);
             }
-            _ => (0..length)
-                .flat_map(|place| {
-                    let value = self.vector_get(offset, place);
-                    [value.tag, value.bits]
-                })
-                .collect(),
+            self.free_buffer(old);
+            buffer
         };
-        let buffer = self.new_buffer(buffer_words(elements, room));
-        self.buffer_mut(buffer, 0, values.len())
-            .copy_from_slice(&values);
         let index = index_of(offset);
         self.store(index, header(ObjectKind::Vector, elements as u16, 3));
         self.store(index + 2, buffer);
@@ -236,7 +235,7 @@ impl Arena {
     pub(crate) fn vector_push(&mut self, offset: u64, value: Value) {
         let (length, capacity) = halves(self.word(index_of(offset) + 1));
         let elements = self.vector_elements(offset);
-        // A buffer that came from an image may have less room than the capacity says.
+        // A buffer may have less room than the capacity says.
         if self.buffer(self.vector_buffer(offset)).len() < buffer_words(elements, length + 1) {
             self.rebuild_buffer(offset, elements, length, room_for(length, capacity));
         }

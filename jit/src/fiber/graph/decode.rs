@@ -97,10 +97,10 @@ impl<'a> Decoder<'a> {
         {
             return Err(reader.error("programs have other numbers here"));
         }
-        let top = reader.varint32()? as usize;
+        let end = reader.varint32()? as usize;
         let start = reader.offset();
         let wrong = |what: String| Self::error_at(start, what);
-        *arena = Arena::from_pages(pages, (top > 0).then_some(top)).map_err(wrong)?;
+        *arena = Arena::from_pages(pages, end).map_err(wrong)?;
         let mut admission = Admission::new(arena, reading.code);
         for _ in 0..reader.count(1)? {
             let index = reader.varint32()? as usize;
