@@ -202,8 +202,8 @@ impl Taken {
         if fiber.take_pages(&mut self.cursor, false, bytes_max, &mut out) {
             self.cursor = PageCursor::default();
         }
-        let (mut spare, mut work) = (usize::MAX, out.bytes.len());
-        let added = self.pages.add(&mut Reader::new(&out.bytes), &mut spare);
+        let mut work = out.bytes.len();
+        let added = self.pages.add(&mut Reader::new(&out.bytes));
         added.expect("pages can be read");
         if is_all && fiber.has_pages() {
             let image = fiber.to_image(code);
