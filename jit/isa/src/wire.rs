@@ -65,6 +65,12 @@ impl Writer {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// How many bytes a blob of so many bytes takes.
+    pub fn blob_bytes(length: u64) -> u64 {
+        let bits = u64::from((length | 1).ilog2() + 1);
+        bits.div_ceil(7) + length
+    }
+
     /// A string as blob.
     pub fn text(&mut self, text: &str) {
         self.blob(text.as_bytes());

@@ -3,14 +3,16 @@
 //!
 //! Objects are numbered in the order in which a breadth-first walk from the roots first meets them;
 //! a value is a tag and, for an object, its number (in the arena) or its program and position (a
-//! constant). Sharing is kept, cycles are fine. Decoding trusts nothing: see [`Decoder`].
+//! constant). Sharing is kept, cycles are fine. Parcels hold large texts apart ([`SharedText`]). Decoding trusts nothing: see [`Decoder`].
 
 mod check;
 mod decode;
 mod encode;
+mod shared;
 
 pub(crate) use decode::{Decoder, Reading};
 pub(crate) use encode::Encoder;
+pub(crate) use shared::{SharedText, write_whole};
 
 /// Set in the tag of an encoded value that is a constant.
 const CONSTANT_TAG: u8 = 0x80;

@@ -238,6 +238,7 @@ pub(super) fn read_body(
         code,
         programs: &programs,
         upgrade,
+        texts: &[],
     };
     let mut arena = Arena::new();
     let mut stack = StackRoom {
@@ -472,6 +473,7 @@ fn read_globals(
         code,
         programs,
         upgrade,
+        ..
     } = reading;
     let count = input.count(1)?;
     let mut globals: Vec<(u32, Vec<Value>)> = Vec::with_capacity(count);

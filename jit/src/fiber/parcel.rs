@@ -6,13 +6,13 @@ use pw_isa::wire::{Decoded, Reader, Writer};
 use pw_isa::{Kind, ProgramSignature};
 
 use super::arena::Arena;
-use super::graph::{Decoder, Encoder, ProgramTable, Reading};
+use super::graph::{Decoder, Encoder, ProgramTable, Reading, SharedText, write_whole};
 use super::upgrade::Upgrade;
 use crate::code_space::CodeSpace;
 use crate::heap::Heap;
 use crate::value::Value;
 
-/// An owned deep copy of a value, sharing kept. Valid within one [`CodeSpace`].
+/// An owned deep copy of a value, sharing kept; large texts are shared with whoever has them. Valid within one [`CodeSpace`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parcel {
     /// A value without objects of its own.
@@ -26,8 +26,10 @@ pub enum Parcel {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Graph {
     programs: Vec<u32>,
-    /// Objects, then the value.
+    /// Objects, then the value, without the large texts.
     bytes: Vec<u8>,
+    /// The large texts, in the order of their places in the bytes.
+    texts: Vec<SharedText>,
 }
 
 impl Parcel {
@@ -77,6 +79,7 @@ impl Parcel {
         root: impl FnOnce(&mut Encoder<'a>, &mut Writer),
     ) -> Option<Parcel> {
         encoder.limit(bytes_max);
+        encoder.share_texts();
         let mut value = Writer::default();
         root(encoder, &mut value);
         let mut out = Writer::default();
@@ -87,6 +90,7 @@ impl Parcel {
         Some(Parcel::Graph(Arc::new(Graph {
             programs: std::mem::take(&mut encoder.programs.programs),
             bytes: out.bytes,
+            texts: encoder.take_texts(),
         })))
     }
 
@@ -138,6 +142,7 @@ impl Parcel {
                 packed = Arc::new(Graph {
                     programs: encoder.programs.programs,
                     bytes: bytes.bytes,
+                    texts: Vec::new(),
                 });
                 &packed
             }
@@ -147,7 +152,8 @@ impl Parcel {
             out.bytes
                 .extend_from_slice(&code.program(*program).signature().0);
         }
-        out.blob(&graph.bytes);
+        out.varint(graph.size_bytes());
+        write_whole(&graph.bytes, &graph.texts, out);
     }
 
     /// Reads what [`Parcel::write`] wrote. The programs that it refers to must be loaded.
@@ -162,24 +168,34 @@ impl Parcel {
         let graph = Graph {
             programs: programs.programs,
             bytes: bytes.to_vec(),
+            texts: Vec::new(),
         };
         let mut arena = Arena::new();
         let value = graph.unpack(code, &mut arena, None).map_err(|mut error| {
             error.offset += start;
             error
         })?;
-        Ok(if value.is_in_arena() {
-            Parcel::Graph(Arc::new(graph))
-        } else {
-            Parcel::Plain(value)
-        })
+        if !value.is_in_arena() {
+            return Ok(Parcel::Plain(value));
+        }
+        if !arena.has_buffers_outside() {
+            return Ok(Parcel::Graph(Arc::new(graph)));
+        }
+        // A large text is kept apart whoever has made the parcel.
+        Ok(Parcel::pack(
+            Heap {
+                arena: &arena,
+                code,
+            },
+            value,
+        ))
     }
 
     /// Bytes to charge for copying it.
     pub fn size_bytes(&self) -> u64 {
         match self {
             Parcel::Plain(_) => Parcel::PLAIN_BYTES,
-            Parcel::Graph(graph) => graph.bytes.len() as u64,
+            Parcel::Graph(graph) => graph.size_bytes(),
         }
     }
 
@@ -243,6 +259,12 @@ pub(super) fn read_programs(code: &CodeSpace, input: &mut Reader<'_>) -> Decoded
 }
 
 impl Graph {
+    /// Bytes of the canonical form.
+    fn size_bytes(&self) -> u64 {
+        let texts = self.texts.iter().map(SharedText::written_bytes);
+        self.bytes.len() as u64 + texts.sum::<u64>()
+    }
+
     /// Whether something of a program is in it.
     pub(super) fn mentions(&self, program: u32) -> bool {
         self.programs.contains(&program)
@@ -263,6 +285,7 @@ impl Graph {
             code,
             programs: &programs,
             upgrade,
+            texts: &self.texts,
         };
         let decoder = Decoder::new(arena, reading, &self.bytes, &mut input)?;
         let value = decoder.value(&mut input)?;

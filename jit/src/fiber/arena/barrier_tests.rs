@@ -203,7 +203,7 @@ impl World {
             let Some(buffer) = buffer else { continue };
             assert!(buffer.is_touched || !buffer.cards.contains(&1));
             let old = self.taken.buffers.get(&slot);
-            for (index, word) in buffer.words.iter().enumerate() {
+            for (index, word) in buffer.storage.words().iter().enumerate() {
                 let old = old.and_then(|old| old.words.word(index));
                 let marked = buffer.cards[index / CARD_WORDS] == 1;
                 assert!(marked || old == Some(*word), "word {index} of slot {slot}");
@@ -228,7 +228,7 @@ impl World {
         for (slot, buffer) in self.arena.outside.iter().enumerate() {
             if let Some(buffer) = buffer {
                 let taken = &self.taken.buffers[&slot];
-                assert_eq!(taken.words.known, buffer.words);
+                assert_eq!(taken.words.known, buffer.storage.words());
                 assert_eq!((taken.used, taken.capacity), (buffer.used, buffer.capacity));
             }
         }

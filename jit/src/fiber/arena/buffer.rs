@@ -1,9 +1,12 @@
 //! Buffers: the variable part of vectors, maps, bytes and long texts.
 //!
 //! Small ones are objects of the arena; from [`OUTSIDE_WORDS_MIN`] words they live outside and do not
-//! move.
+//! move. Those of texts may be shared with others: see [`Storage`].
+
+use std::sync::Arc;
 
 use super::object::{OUTSIDE, OUTSIDE_WORDS_MIN, ObjectKind, halves, header, join, size_words};
+use super::raw::Storage;
 use super::{Arena, CARD_WORDS};
 use pw_isa::cost;
 
@@ -17,15 +20,14 @@ const GROWTH_PART: usize = 8;
 /// A buffer outside the arena.
 #[derive(Debug)]
 pub(super) struct Outside {
-    pub(super) words: Vec<u64>,
+    pub(super) storage: Storage,
     /// Of a text: bytes in use and logical capacity in bytes; otherwise zero.
     pub(super) used: u32,
     pub(super) capacity: u32,
-    pub(super) is_text: bool,
     /// Found live by the running collection.
     pub(super) marked: bool,
     /// One byte a card: changed since it was last taken.
-    pub(super) cards: Vec<u8>,
+    pub(super) cards: Box<[u8]>,
     /// Whether there may be such a card: who marks one sets this first. So many buffers that do not change are passed over fast.
     pub(super) is_touched: bool,
 }
@@ -33,71 +35,68 @@ pub(super) struct Outside {
 impl Clone for Outside {
     /// As a clone of the arena, one of which all pages count as changed.
     fn clone(&self) -> Outside {
-        let text = self.is_text.then_some((self.used, self.capacity));
-        Outside::of(self.words.clone(), text)
+        Outside::with(self.storage.clone(), self.used, self.capacity)
     }
 }
 
 impl Outside {
     /// A buffer of these words; of a text, with its bytes in use and its capacity.
     pub(super) fn of(words: Vec<u64>, text: Option<(u32, u32)>) -> Outside {
-        let (used, capacity) = text.unwrap_or_default();
+        match text {
+            Some((used, capacity)) => Outside::with(Storage::of_text(words), used, capacity),
+            None => Outside::with(Storage::of(words), 0, 0),
+        }
+    }
+
+    fn with(storage: Storage, used: u32, capacity: u32) -> Outside {
         Outside {
-            cards: vec![1; words.len().div_ceil(CARD_WORDS)],
-            words,
+            cards: vec![1; storage.words().len().div_ceil(CARD_WORDS)].into_boxed_slice(),
+            storage,
             used,
             capacity,
-            is_text: text.is_some(),
             marked: false,
             is_touched: true,
         }
     }
 
+    /// Whether it is the buffer of a text.
+    pub(super) fn is_text(&self) -> bool {
+        self.storage.is_text()
+    }
+
     pub(super) fn logical_bytes(&self) -> u64 {
-        if self.is_text {
+        if self.is_text() {
             cost::BUFFER_BYTES + u64::from(self.capacity)
         } else {
             0
         }
     }
 
-    /// Where its words are.
-    #[inline(always)]
-    pub(super) fn words(&self) -> *const u64 {
-        self.words.as_ptr()
-    }
-
     /// Its words and their cards, to be written.
     pub(super) fn writable(&mut self) -> (&mut [u64], &mut [u8]) {
         self.is_touched = true;
-        (&mut self.words, &mut self.cards)
-    }
-
-    /// Where its words and their cards are, to be written.
-    #[inline(always)]
-    pub(super) fn words_and_cards(&mut self) -> (*mut u64, *mut u8) {
-        self.is_touched = true;
-        (self.words.as_mut_ptr(), self.cards.as_mut_ptr())
+        (self.storage.words_mut(), &mut self.cards)
     }
 
     pub(super) fn physical_words(&self) -> usize {
-        self.words.len()
+        self.storage.words().len()
     }
 
     /// Makes it longer, towards `room` words: those are reserved, but only a part of them is written, and costs memory.
     fn grow(&mut self, room: usize) {
-        let known = self.words.len();
+        let known = self.physical_words();
         if room <= known {
             return;
         }
         let step = (known / GROWTH_PART).max(OUTSIDE_WORDS_MIN);
         let length = room.min((known + step).next_multiple_of(CARD_WORDS));
-        self.words.reserve_exact(room - known);
-        self.words.resize(length, 0);
-        if let Some(last) = self.cards.last_mut() {
+        self.storage.grow(length, room);
+        let mut cards = std::mem::take(&mut self.cards).into_vec();
+        if let Some(last) = cards.last_mut() {
             *last = 1;
         }
-        self.cards.resize(length.div_ceil(CARD_WORDS), 1);
+        cards.resize(length.div_ceil(CARD_WORDS), 1);
+        self.cards = cards.into_boxed_slice();
         self.is_touched = true;
     }
 }
@@ -127,9 +126,12 @@ impl Arena {
             self.words[index + 2..index + 2 + words].fill(0);
             return index as u64 * 8;
         }
-        self.count(logical);
+        self.put_outside(Outside::of(vec![0; words], text))
+    }
+
+    fn put_outside(&mut self, outside: Outside) -> u64 {
+        self.count(outside.logical_bytes());
         self.statistics.allocations += 1;
-        let outside = Outside::of(vec![0; words], text);
         let slot = match self.free.as_mut().and_then(|free| free.outside.pop()) {
             Some(slot) => {
                 self.outside[slot as usize] = Some(outside);
@@ -141,6 +143,27 @@ impl Arena {
             }
         };
         OUTSIDE | slot
+    }
+
+    /// Whether there are, or were, buffers outside.
+    pub(crate) fn has_buffers_outside(&self) -> bool {
+        !self.outside.is_empty()
+    }
+
+    /// The words of a text's buffer outside, to be shared.
+    pub(crate) fn share_text_buffer(&self, buffer: u64) -> Option<Arc<Vec<u64>>> {
+        let is_outside = buffer & OUTSIDE != 0;
+        is_outside.then(|| self.outside(buffer).storage.share())?
+    }
+
+    /// A text's buffer outside with words that others have, too: `used` bytes of text, and room for its capacity.
+    pub(crate) fn new_shared_text_buffer(
+        &mut self,
+        words: Arc<Vec<u64>>,
+        used: u32,
+        capacity: u32,
+    ) -> u64 {
+        self.put_outside(Outside::with(Storage::shared(words), used, capacity))
     }
 
     /// Gives a buffer that counts with its owner room for more, towards `room` words and by one value at least, unless it has that
@@ -196,7 +219,7 @@ impl Arena {
             return &[];
         }
         if buffer & OUTSIDE != 0 {
-            return &self.outside(buffer).words;
+            return self.outside(buffer).storage.words();
         }
         let index = (buffer / 8) as usize;
         &self.words[index + 2..index + size_words(self.words[index])]

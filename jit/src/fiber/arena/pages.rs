@@ -188,13 +188,13 @@ impl Outside {
             let out = &mut *taking.out;
             out.u8(BUFFER);
             out.varint(from.slot as u64);
-            out.varint(self.words.len() as u64);
-            out.u8(u8::from(self.is_text));
+            out.varint(self.physical_words() as u64);
+            out.u8(u8::from(self.is_text()));
             out.varint(u64::from(self.used));
             out.varint(u64::from(self.capacity));
             let first = run.start * CARD_WORDS;
-            let words = first..self.words.len().min(run.end * CARD_WORDS);
-            put_run(out, first, &self.words[words]);
+            let words = first..self.physical_words().min(run.end * CARD_WORDS);
+            put_run(out, first, &self.storage.words()[words]);
             self.cards[run.clone()].fill(0);
             from.cards = run.end;
         }

@@ -11,6 +11,8 @@
 //! 5. `end` does not lie behind the end of `words`.
 //! 6. While the arena has cards, it has one for each page of `words`, and a buffer outside has one for
 //!    each page of its own.
+//! 7. Only the buffers of texts may have words that others have, too. What writes to them without checks
+//!    makes them their own before.
 
 #![allow(
     unsafe_code,
@@ -18,9 +20,12 @@
 )]
 
 mod elements;
+mod storage;
 mod texts;
 
 use std::sync::OnceLock;
+
+pub(super) use storage::Storage;
 
 use super::buffer::Outside;
 use super::object::{ENTRY_WORDS, OUTSIDE, OUTSIDE_WORDS_MIN, ObjectKind, extra, pair_header};
@@ -73,28 +78,30 @@ impl OutsideLayout {
     }
 }
 
-/// Where in memory a vector keeps the address of its elements.
-fn place_of_address<T>(vector: &Vec<T>) -> usize {
-    const { assert!(size_of::<Vec<T>>() == 3 * size_of::<usize>()) };
-    let first = (&raw const *vector).cast::<usize>();
-    let mut places = (0..3).map(|place| first.wrapping_add(place));
-    // SAFETY: a vector is three words without padding, as was just checked.
-    let found = places.find(|place| unsafe { place.read() } == vector.as_ptr() as usize);
-    match found {
-        Some(place) => place as usize,
-        None => unreachable!("a vector keeps its address"),
-    }
-}
-
 impl Outside {
     /// Where in memory the addresses of its words and cards stand, and whether one of these may be marked.
     fn places(&self) -> [usize; 3] {
+        let cards = (&raw const self.cards).cast::<usize>();
+        const { assert!(size_of::<Box<[u8]>>() == 2 * size_of::<usize>()) };
+        let mut places = (0..2).map(|place| cards.wrapping_add(place));
+        // SAFETY: a boxed slice is two words without padding, as was just checked.
+        let found = places.find(|place| unsafe { place.read() } == self.cards.as_ptr() as usize);
+        let Some(cards) = found else {
+            unreachable!("a boxed slice keeps its address");
+        };
         let is_touched = &raw const self.is_touched;
         [
-            place_of_address(&self.words),
-            place_of_address(&self.cards),
+            self.storage.place_of_start(),
+            cards as usize,
             is_touched as usize,
         ]
+    }
+
+    /// Where its words and their cards are, to be written, which are shared with nobody (7 of the module's head).
+    #[inline(always)]
+    fn words_and_cards(&mut self) -> (*mut u64, *mut u8) {
+        self.is_touched = true;
+        (self.storage.start_mut(), self.cards.as_mut_ptr())
     }
 }
 
@@ -216,7 +223,9 @@ impl Arena {
         // SAFETY: 2 of the module's head.
         let outside = unsafe { self.outside.get_unchecked((buffer & !OUTSIDE) as usize) };
         // SAFETY: the same; slots are empty only while no word names them.
-        unsafe { outside.as_ref().unwrap_unchecked() }.words()
+        unsafe { outside.as_ref().unwrap_unchecked() }
+            .storage
+            .start()
     }
 
     /// The words of a buffer, to be written.

@@ -8,7 +8,7 @@
 use pw_isa::wire::{DecodeError, Decoded, Reader};
 use pw_isa::{ErrorKind, Kind, cost};
 
-use super::{CONSTANT_TAG, ProgramTable};
+use super::{CONSTANT_TAG, ProgramTable, SharedText};
 use crate::code_space::CodeSpace;
 use crate::fiber::arena::object::{Elements, ObjectKind, fits};
 use crate::fiber::arena::{Admission, Admitted, Arena, Pages, may_have_capacity, starts_character};
@@ -32,6 +32,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) programs: &'a ProgramTable,
     /// Functions of its old program are read as those of its new one.
     pub(crate) upgrade: Option<&'a Upgrade>,
+    /// Large texts that were kept apart.
+    pub(crate) texts: &'a [SharedText],
 }
 
 /// Reads objects into an arena, then values that refer to them.
@@ -40,6 +42,8 @@ pub(crate) struct Decoder<'a> {
     pub(super) code: &'a CodeSpace,
     programs: &'a ProgramTable,
     upgrade: Option<&'a Upgrade>,
+    /// Those of the texts that were kept apart whose places are still ahead.
+    texts: &'a [SharedText],
     input: &'a [u8],
     pub(super) made: Vec<Made>,
     /// The objects of an arena that is there as it was, instead of those that were made.
@@ -76,6 +80,7 @@ impl<'a> Decoder<'a> {
             code: reading.code,
             programs: reading.programs,
             upgrade: reading.upgrade,
+            texts: reading.texts,
             input,
             made: Vec::new(),
             admitted: None,
@@ -309,6 +314,15 @@ impl<'a> Decoder<'a> {
 
     fn make_text_buffer(&mut self, input: &mut Reader<'_>) -> Decoded<u64> {
         let capacity = input.varint32()?;
+        if let Some((text, behind)) = self.texts.split_first()
+            && text.at == input.offset()
+        {
+            self.texts = behind;
+            let words = text.words.clone();
+            return Ok(self
+                .arena
+                .new_shared_text_buffer(words, text.used, capacity));
+        }
         let text = input.text()?;
         if !may_have_capacity(text.len(), capacity) {
             return Err(input.error(format!("a buffer of {capacity} for {} bytes", text.len())));

@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut};
 use pw_isa::Kind;
 use pw_isa::wire::Writer;
 
-use super::{CONSTANT_TAG, ProgramTable};
+use super::{CONSTANT_TAG, ProgramTable, SharedText};
 use crate::fiber::arena::object::{Elements, ObjectKind};
 use crate::fiber::arena::{Arena, KeyHasher};
 use crate::heap::Heap;
@@ -135,6 +135,9 @@ pub(crate) struct Encoder<'a> {
     in_place: bool,
     /// The most bytes that objects may take; beyond them writing stops.
     bytes_max: u64,
+    /// Large texts, if they are kept apart, and the bytes that they would take.
+    texts: Option<Vec<SharedText>>,
+    apart: u64,
     /// Programs and functions of all closures that were written.
     pub(crate) closures: Vec<(u32, u32)>,
 }
@@ -148,6 +151,8 @@ impl<'a> Encoder<'a> {
             bytes_max: u64::MAX,
             list: Vec::new(),
             in_place: false,
+            texts: None,
+            apart: 0,
             closures: Vec::new(),
         }
     }
@@ -171,6 +176,16 @@ impl<'a> Encoder<'a> {
     pub(crate) fn give_back(&mut self, mut spare: Writer) {
         spare.bytes.clear();
         self.memory.spare.push(spare);
+    }
+
+    /// Keeps large texts apart, to be shared.
+    pub(crate) fn share_texts(&mut self) {
+        self.texts = Some(Vec::new());
+    }
+
+    /// The texts that were kept apart, in the order of their places in what was written.
+    pub(crate) fn take_texts(&mut self) -> Vec<SharedText> {
+        self.texts.take().unwrap_or_default()
     }
 
     /// Lets objects take at most `bytes` bytes.
@@ -256,6 +271,9 @@ impl<'a> Encoder<'a> {
         let is_complete = self.records(&mut records);
         if is_complete {
             out.varint(self.memory.queue.len() as u64);
+            for text in self.texts.iter_mut().flatten() {
+                text.at += out.bytes.len();
+            }
             out.bytes.extend_from_slice(&records.bytes);
         }
         self.memory.records = records;
@@ -265,7 +283,7 @@ impl<'a> Encoder<'a> {
     fn records(&mut self, records: &mut Writer) -> bool {
         let mut next = 0;
         while let Some(what) = self.memory.queue.get(next).copied() {
-            let written = records.bytes.len() as u64 + self.flat_bytes(what);
+            let written = records.bytes.len() as u64 + self.apart + self.flat_bytes(what);
             if written > self.bytes_max {
                 return false;
             }
@@ -302,7 +320,20 @@ impl<'a> Encoder<'a> {
         let arena = self.heap.arena;
         out.u8(ObjectKind::Buffer as u8);
         out.varint(u64::from(arena.text_buffer_capacity(buffer)));
-        out.blob(arena.text_buffer_bytes(buffer));
+        let bytes = arena.text_buffer_bytes(buffer);
+        if let Some(texts) = &mut self.texts
+            && let Some(words) = arena.share_text_buffer(buffer)
+        {
+            let text = SharedText {
+                at: out.bytes.len(),
+                words,
+                used: bytes.len() as u32,
+            };
+            self.apart += text.written_bytes();
+            texts.push(text);
+        } else {
+            out.blob(bytes);
+        }
     }
 
     fn object(&mut self, out: &mut Writer, offset: u64) {

@@ -120,7 +120,7 @@ impl Admission<'_> {
                 return Err(format!("two owners of the buffer in slot {slot}"));
             }
             let outside = self.arena.outside(buffer);
-            if outside.is_text {
+            if outside.is_text() {
                 return Err("the buffer of a text that is another's".to_owned());
             }
             outside.physical_words()
@@ -167,14 +167,14 @@ impl Admission<'_> {
             let slot = self.outside(buffer)?;
             if std::mem::replace(&mut self.buffers[slot], true) {
                 // A buffer of something else is none of a text.
-                return if self.arena.outside(buffer).is_text {
+                return if self.arena.outside(buffer).is_text() {
                     Ok(())
                 } else {
                     Err(format!("two owners of the buffer in slot {slot}"))
                 };
             }
             self.logical += self.arena.outside(buffer).logical_bytes();
-            if !self.arena.outside(buffer).is_text {
+            if !self.arena.outside(buffer).is_text() {
                 return Err("a text in a buffer that is none of a text".to_owned());
             }
         } else {

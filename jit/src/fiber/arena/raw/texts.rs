@@ -5,7 +5,7 @@
 use std::ptr::copy_nonoverlapping;
 
 use super::super::buffer::CARD_BYTES;
-use super::super::object::{ObjectKind, header, join};
+use super::super::object::{OUTSIDE, ObjectKind, header, join};
 use super::super::text::{Piece, Source};
 use super::Arena;
 use crate::value::Value;
@@ -74,6 +74,10 @@ impl Arena {
         let (at, length) = (at as usize, piece.length as usize);
         let room = self.buffer(buffer).len() * 8;
         assert!(at + length <= room, "a buffer has room for its text");
+        if buffer & OUTSIDE != 0 {
+            // The piece may stand in it: its place is found afterwards.
+            self.outside_mut(buffer).storage.make_own();
+        }
         let from = self.place_of_piece(piece);
         // SAFETY: the caller's buffer is one of this arena's.
         let into = unsafe { self.buffer_to_write(buffer) };
