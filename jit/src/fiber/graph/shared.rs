@@ -80,7 +80,7 @@ mod tests {
         let plan = Arena::plan_append(length, added.len() as u32, own).expect("it is short enough");
         let left = Piece {
             source: Source::Own(text.bits),
-            ..Piece::of(&arena.text(text.bits).to_owned())
+            ..Piece::of(arena.text(text.bits))
         };
         arena.append(plan, &left, &Piece::of(added))
     }
