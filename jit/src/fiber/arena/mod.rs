@@ -36,7 +36,7 @@ pub(crate) use object::Elements;
 pub use pages::{PageCursor, Pages};
 pub(crate) use raw::OutsideLayout;
 pub use report::ArenaReport;
-pub(crate) use text::{Piece, Source, may_have_capacity, starts_character};
+pub(crate) use text::{Piece, Source, count_characters, may_have_capacity, starts_character};
 pub(crate) use vector::StorePlan;
 
 use buffer::Outside;

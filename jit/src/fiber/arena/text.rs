@@ -36,6 +36,19 @@ pub(crate) fn starts_character(byte: u8) -> bool {
     byte as i8 >= -0x40
 }
 
+/// How many characters of UTF-8 begin among these bytes.
+pub(crate) fn count_characters(bytes: &[u8]) -> usize {
+    // So few that their number fits in a byte: the machine counts many bytes at once.
+    const FEW: usize = u8::MAX as usize;
+    let count = |few: &[u8]| -> u8 {
+        few.iter()
+            .map(|byte| u8::from(starts_character(*byte)))
+            .sum()
+    };
+    let counts = bytes.chunks(FEW).map(|few| usize::from(count(few)));
+    counts.sum()
+}
+
 /// Where the bytes of a new text come from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Source<'a> {

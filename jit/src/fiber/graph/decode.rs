@@ -11,7 +11,9 @@ use pw_isa::{ErrorKind, Kind, cost};
 use super::{CONSTANT_TAG, ProgramTable, SharedText};
 use crate::code_space::CodeSpace;
 use crate::fiber::arena::object::{Elements, ObjectKind, fits};
-use crate::fiber::arena::{Admission, Admitted, Arena, Pages, may_have_capacity, starts_character};
+use crate::fiber::arena::{
+    Admission, Admitted, Arena, Pages, count_characters, may_have_capacity, starts_character,
+};
 use crate::fiber::upgrade::{NewFunction, Source, Upgrade, refused_in};
 use crate::value::Value;
 
@@ -404,10 +406,7 @@ impl<'a> Decoder<'a> {
             if counted.0 != buffer {
                 counted = (buffer, 0, 0);
             }
-            let added = bytes[counted.1..end]
-                .iter()
-                .filter(|byte| starts_character(**byte))
-                .count();
+            let added = count_characters(&bytes[counted.1..end]);
             counted = (buffer, end, counted.2 + added);
             let value = self
                 .arena

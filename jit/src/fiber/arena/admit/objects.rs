@@ -7,7 +7,7 @@ use super::super::data::index_of;
 use super::super::object::{
     ENTRY_WORDS, Elements, OUTSIDE, OUTSIDE_WORDS_MIN, ObjectKind, extra, halves, size_words,
 };
-use super::super::text::{may_have_capacity, starts_character};
+use super::super::text::{count_characters, may_have_capacity, starts_character};
 use super::{Admission, Checked};
 
 impl Admission<'_> {
@@ -222,8 +222,7 @@ impl Admission<'_> {
                     text.len()
                 ));
             };
-            let added = added.iter().filter(|byte| starts_character(**byte));
-            counted = (buffer, end, counted.2 + added.count());
+            counted = (buffer, end, counted.2 + count_characters(added));
             if counted.2 != characters as usize {
                 return Err(format!(
                     "a text of {characters} characters with {}",
