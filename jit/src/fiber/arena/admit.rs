@@ -6,6 +6,8 @@
 //! proportional to the pages.
 
 mod objects;
+#[cfg(test)]
+mod tests;
 
 use pw_isa::Kind;
 
@@ -199,7 +201,10 @@ impl<'a> Admission<'a> {
     pub(crate) fn finish(mut self) -> Checked<Admitted> {
         self.check_long_texts()?;
         let arena = self.arena;
-        let mut free = Free::default();
+        let mut free = Free {
+            has_gaps: arena.block_has_gaps(),
+            ..Free::default()
+        };
         for (number, segment) in arena.segments.iter_mut().enumerate() {
             let start = number * SEGMENT_WORDS;
             let (live, used) = self.covered.count(start, start + SEGMENT_WORDS);

@@ -417,6 +417,24 @@ fn an_arena_shrinks_back_to_a_single_block() {
 }
 
 #[test]
+fn an_arena_of_which_nothing_is_left_begins_anew() {
+    let mut arena = Arena::new();
+    list(&mut arena, SEGMENT_WORDS);
+    collect(&mut arena, &mut []);
+    arena.trim();
+    assert_eq!(arena.report().segments, 0);
+    let vector = arena.new_filled_vector(10, Value::int(7));
+    let pair = arena.new_pair(vector, vector);
+    let mut roots = [pair, vector];
+    for _ in 0..3 {
+        collect(&mut arena, &mut roots);
+        list(&mut arena, 10);
+    }
+    assert_eq!(arena.pair(roots[0].bits).0, roots[1]);
+    assert!((0..10).all(|place| arena.vector_get(roots[1].bits, place) == Value::int(7)));
+}
+
+#[test]
 fn buffers_outside_the_arena_are_freed_with_their_owners() {
     let mut arena = Arena::new();
     let vector = arena.new_vector(Elements::Any, 1_000, 1_000);

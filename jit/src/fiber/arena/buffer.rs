@@ -286,8 +286,8 @@ impl Arena {
         if buffer & OUTSIDE != 0 {
             let outside = self.outside_mut(buffer);
             outside.used = used;
-            let (_, cards) = outside.writable();
-            if let Some(card) = cards.get_mut(used as usize / CARD_BYTES) {
+            outside.is_touched = true;
+            if let Some(card) = outside.cards.get_mut(used as usize / CARD_BYTES) {
                 *card = 1;
             }
         } else {

@@ -42,7 +42,8 @@ impl Arena {
         self.close_segment();
         let mut marks = Vec::new();
         let mut source = None;
-        if self.is_small() || self.used_words() <= SMALL_WORDS {
+        // A block has a word in front of its objects.
+        if self.is_small() || self.used_words() < SMALL_WORDS {
             // An arena that has shrunk to a block's size becomes a single block again.
             source = Some(std::mem::take(&mut self.words));
             self.segments.clear();
@@ -92,6 +93,10 @@ impl Arena {
             }
             self.words.truncate(segments * SEGMENT_WORDS);
             self.cards.truncate(segments * SEGMENT_WORDS / CARD_WORDS);
+            if segments == 0 {
+                // It is a block again, an empty one: no object lies at its first word.
+                (self.top, self.end) = (1, 0);
+            }
         }
         self.words.shrink_to_fit();
         self.outside.shrink_to_fit();

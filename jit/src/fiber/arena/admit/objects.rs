@@ -192,7 +192,13 @@ impl Admission<'_> {
         }
         let (used, capacity) = self.arena.text_buffer_state(buffer);
         let bytes = self.arena.buffer_bytes(buffer);
-        if !may_have_capacity(used as usize, capacity) || capacity as usize > bytes.len() {
+        // Who shares one outside may have to copy all of it, and is charged for its capacity.
+        let has_room = if buffer & OUTSIDE != 0 {
+            bytes.len() == (capacity as usize).next_multiple_of(8)
+        } else {
+            bytes.len() >= capacity as usize
+        };
+        if !may_have_capacity(used as usize, capacity) || !has_room {
             return Err(format!(
                 "{used} bytes in the buffer of a text, {capacity} fit"
             ));

@@ -87,7 +87,9 @@ impl Storage {
             Holder::Own(words) => words,
             Holder::Text(words) => Arc::make_mut(words),
         };
-        words.reserve_exact(room - words.len());
+        if length > words.capacity() {
+            words.reserve_exact(room - words.len());
+        }
         words.resize(length, 0);
         self.start = words.as_mut_ptr();
     }
