@@ -234,8 +234,10 @@ impl Collector<'_> {
         let header = self.arena.words[index];
         match ObjectKind::of(header) {
             ObjectKind::Pair => {
-                self.scan_bits(index + 1, header >> 16 & 0xffff);
+                // What was met last is scanned first: an element of a list lies behind its pair then, and elements do not wait for the
+                // end of the list.
                 self.scan_bits(index + 2, header >> 32 & 0xffff);
+                self.scan_bits(index + 1, header >> 16 & 0xffff);
             }
             ObjectKind::Cell => self.scan_bits(index + 1, header >> 16 & 0xffff),
             ObjectKind::Closure => self.scan_values(index + 2, usize::from(extra(header))),
