@@ -97,11 +97,15 @@ pub(crate) struct InternalFunction {
     pub(crate) frame_bytes: u32,
     /// The slot behind the parameters; [`ANY_ARGUMENTS`] when there is a rest parameter.
     pub(crate) params: u16,
-    pub(crate) captures: u16,
+    /// The same slot of a function that captures something, where its closure stands; [`NO_CLOSURE`] of any other. Who looks at both
+    /// needs one machine register less.
+    pub(crate) closure_slot: u16,
 }
 
 /// No slot behind parameters.
 pub(crate) const ANY_ARGUMENTS: u16 = u16::MAX;
+/// No slot for a closure.
+pub(crate) const NO_CLOSURE: u16 = u16::MAX;
 
 impl InternalFunction {
     pub(crate) fn new(
@@ -111,18 +115,15 @@ impl InternalFunction {
         code: Box<[Instruction]>,
     ) -> InternalFunction {
         let is_plain = !source.rest && source.params < 1 << (16 - SLOT_SHIFT);
+        let behind = is_plain.then_some(source.params << SLOT_SHIFT);
         InternalFunction {
             tag_base: (u64::from(number) << 32).wrapping_sub(code.as_ptr().addr() as u64 >> 4),
             code,
             number,
             entry_site,
             frame_bytes: u32::from(source.registers) << SLOT_SHIFT,
-            params: if is_plain {
-                source.params << SLOT_SHIFT
-            } else {
-                ANY_ARGUMENTS
-            },
-            captures: source.captures,
+            params: behind.unwrap_or(ANY_ARGUMENTS),
+            closure_slot: behind.filter(|_| source.captures > 0).unwrap_or(NO_CLOSURE),
         }
     }
 
@@ -136,7 +137,7 @@ impl InternalFunction {
             entry_site: 0,
             frame_bytes: 0,
             params: ANY_ARGUMENTS,
-            captures: 0,
+            closure_slot: NO_CLOSURE,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Calls within a program, closures, cells and globals.
 
 use super::arith::{Add, apply, apply_number};
-use super::form::{Instruction, InternalFunction, SLOT_SHIFT};
+use super::form::{Instruction, InternalFunction, NO_CLOSURE, SLOT_SHIFT};
 use super::hot::Hot;
 use crate::fiber::UNSET;
 use crate::value::{CONSTANT, Value};
@@ -30,11 +30,14 @@ impl<'a> Hot<'a> {
             return false;
         }
         let regs = header.wrapping_add(1);
-        if is_closure && callee.captures > 0 {
+        if is_closure && callee.closure_slot != NO_CLOSURE {
             // The closure stands where the header will.
-            let closure = self.get(window);
+            let slot = regs.wrapping_byte_add(usize::from(callee.closure_slot));
+            // One word after the other takes one machine register.
             // SAFETY: the register behind the parameters is the callee's, and its frame fits.
-            unsafe { *regs.wrapping_byte_add(usize::from(callee.params)) = closure };
+            unsafe { (*slot).tag = (*header).tag };
+            // SAFETY: the same.
+            unsafe { (*slot).bits = (*header).bits };
         }
         let content = Value {
             tag: self.function().call_tag(self.pc.wrapping_add(parts)),
@@ -90,12 +93,12 @@ impl<'a> Hot<'a> {
         }
     }
 
-    /// The function of a closure in a register, if it belongs to this program and takes these arguments. The
-    /// closure is in the arena or one of the program's constants.
+    /// The function of the closure at the window's base `a`, if it belongs to this program and takes `b` arguments. The closure is in
+    /// the arena or one of the program's constants.
     #[inline(always)]
-    fn closure_callee(&mut self, closure: u16, args: u16) -> Option<&'a InternalFunction> {
+    fn closure_callee(&mut self, i: &Instruction) -> Option<&'a InternalFunction> {
         const CONSTANT_CLOSURE: u64 = Kind::Closure as u64 | CONSTANT;
-        let closure = self.register(closure);
+        let closure = self.register(i.a);
         // SAFETY: 1 of the head of `hot`.
         let tag = unsafe { (*closure).tag };
         // SAFETY: the same.
@@ -110,22 +113,17 @@ impl<'a> Hot<'a> {
         } else {
             return None;
         };
-        self.callee_of(program, function, args)
-    }
-
-    #[inline(always)]
-    fn callee_of(&self, program: u32, function: u32, args: u16) -> Option<&'a InternalFunction> {
         if program != self.at().program_number {
             return None;
         }
         let callee = self.callee(function);
-        (callee.params == args).then_some(callee)
+        (callee.params == i.b).then_some(callee)
     }
 
     /// Calls the closure at the window's base `a` with `b` arguments.
     #[inline(always)]
     fn push_closure(&mut self, i: &Instruction, parts: usize) -> bool {
-        match self.closure_callee(i.a, i.b) {
+        match self.closure_callee(i) {
             Some(callee) => self.push(callee, true, i.a, parts),
             None => false,
         }
@@ -166,9 +164,9 @@ impl<'a> Hot<'a> {
         if end > self.at().stack_end || !move_arguments(self, i) {
             return false;
         }
-        if let Some(closure) = closure.filter(|_| callee.captures > 0) {
+        if let Some(closure) = closure.filter(|_| callee.closure_slot != NO_CLOSURE) {
             // The register behind the parameters is the callee's.
-            self.set(callee.params, closure);
+            self.set(callee.closure_slot, closure);
         }
         self.start(callee)
     }
@@ -216,7 +214,7 @@ impl<'a> Hot<'a> {
 
     #[inline(always)]
     pub(super) fn tail_call_closure(&mut self, i: &Instruction) -> bool {
-        match self.closure_callee(i.a, i.b) {
+        match self.closure_callee(i) {
             Some(callee) => self.replace(callee, Some(self.get(i.a)), i, Self::move_few),
             None => false,
         }
@@ -224,7 +222,7 @@ impl<'a> Hot<'a> {
 
     /// The same for any number of arguments.
     pub(super) fn tail_call_any_closure(&mut self, i: &Instruction) -> bool {
-        match self.closure_callee(i.a, i.b) {
+        match self.closure_callee(i) {
             Some(callee) => self.replace(callee, Some(self.get(i.a)), i, Self::move_all),
             None => false,
         }
