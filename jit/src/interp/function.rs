@@ -34,10 +34,14 @@ impl<'a> Hot<'a> {
             // The closure stands where the header will.
             let slot = regs.wrapping_byte_add(usize::from(callee.closure_slot));
             // One word after the other takes one machine register.
+            // SAFETY: the window's base is a register of the caller.
+            let tag = unsafe { (*header).tag };
             // SAFETY: the register behind the parameters is the callee's, and its frame fits.
-            unsafe { (*slot).tag = (*header).tag };
-            // SAFETY: the same.
-            unsafe { (*slot).bits = (*header).bits };
+            unsafe { (*slot).tag = tag };
+            // SAFETY: the window's base, as above.
+            let bits = unsafe { (*header).bits };
+            // SAFETY: the register behind the parameters, as above.
+            unsafe { (*slot).bits = bits };
         }
         let content = Value {
             tag: self.function().call_tag(self.pc.wrapping_add(parts)),
