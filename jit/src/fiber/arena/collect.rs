@@ -8,6 +8,8 @@
 //! References to moved objects are rewritten when the object that holds them is scanned; a store into
 //! an object that stayed marks its card only if the reference really changed.
 
+use std::cell::Cell;
+
 use pw_isa::cost;
 
 use super::data::{bytes_logical, index_of};
@@ -23,16 +25,35 @@ const SPARSE_WORDS: usize = SEGMENT_WORDS / 4;
 /// The most old segments that one collection moves.
 const SPARSE_SEGMENTS_MAX: usize = 4;
 
+/// What a collection remembers, which the next one of the thread uses again: fresh memory would cost more than what is done with it.
+#[derive(Default)]
+struct Memory {
+    /// Segmented: one bit a word, set for visited objects that stay.
+    marks: Vec<u64>,
+    /// Objects that were visited, and whose fields were not.
+    pending: Vec<usize>,
+}
+
+/// Words of it beyond which it is not kept.
+const KEPT_MAX: usize = 1 << 17;
+
+thread_local! {
+    static MEMORY: Cell<Memory> = const {
+        Cell::new(Memory {
+            marks: Vec::new(),
+            pending: Vec::new(),
+        })
+    };
+}
+
 /// A running collection: show it every root, then finish.
 pub(crate) struct Collector<'a> {
     arena: &'a mut Arena,
     /// Single block: the old words; objects move into `arena.words`.
     source: Option<Vec<u64>>,
-    /// Segmented: one bit a word, set for visited objects that stay.
-    marks: Vec<u64>,
+    memory: Memory,
     /// Segmented: the segments being filled with survivors, by the age they get.
     filling: [Option<(usize, usize)>; 2],
-    pending: Vec<usize>,
     live: u64,
 }
 
@@ -40,7 +61,7 @@ impl Arena {
     /// Begins a collection.
     pub(crate) fn collect(&mut self) -> Collector<'_> {
         self.close_segment();
-        let mut marks = Vec::new();
+        let mut memory = MEMORY.take();
         let mut source = None;
         // A block has a word in front of its objects.
         if self.is_small() || self.used_words() < SMALL_WORDS {
@@ -55,15 +76,14 @@ impl Arena {
             self.words = vec![0];
             self.top = 1;
         } else {
-            marks = vec![0; self.words.len().div_ceil(64)];
+            memory.marks.resize(self.words.len().div_ceil(64), 0);
             self.choose_evacuated();
         }
         Collector {
             arena: self,
             source,
-            marks,
+            memory,
             filling: [None, None],
-            pending: Vec::new(),
             live: 0,
         }
     }
@@ -184,17 +204,17 @@ impl Collector<'_> {
                 if segment.evacuating {
                     self.evacuate(index, words, segment)
                 } else {
-                    if self.marks[index / 64] & 1 << (index % 64) != 0 {
+                    if self.memory.marks[index / 64] & 1 << (index % 64) != 0 {
                         return index;
                     }
-                    self.marks[index / 64] |= 1 << (index % 64);
+                    self.memory.marks[index / 64] |= 1 << (index % 64);
                     self.arena.segments[number].live += words;
                     index
                 }
             }
         };
         self.live += self.arena.logical_bytes_at(new);
-        self.pending.push(new);
+        self.memory.pending.push(new);
         new
     }
 
@@ -208,7 +228,9 @@ impl Collector<'_> {
             Some((number, used)) if used + words <= SEGMENT_WORDS => (number, used),
             _ => {
                 let number = self.arena.take_segment(age);
-                self.marks.resize(self.arena.words.len().div_ceil(64), 0);
+                self.memory
+                    .marks
+                    .resize(self.arena.words.len().div_ceil(64), 0);
                 (number, 0)
             }
         };
@@ -225,7 +247,7 @@ impl Collector<'_> {
     }
 
     fn scan_pending(&mut self) {
-        while let Some(index) = self.pending.pop() {
+        while let Some(index) = self.memory.pending.pop() {
             self.scan(index);
         }
     }
@@ -331,7 +353,11 @@ impl Collector<'_> {
 
     /// Frees what was not visited and sets the counters; the logical bytes found live.
     pub(crate) fn finish(self) -> u64 {
-        let arena = self.arena;
+        let (arena, mut memory) = (self.arena, self.memory);
+        if memory.marks.capacity() + memory.pending.capacity() <= KEPT_MAX {
+            memory.marks.clear();
+            MEMORY.set(memory);
+        }
         if self.source.is_some() {
             arena.top = arena.words.len();
             arena.end = arena.words.len();
