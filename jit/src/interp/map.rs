@@ -384,7 +384,7 @@ fn find(heap: Heap<'_>, map: u64, key: Value, hint: u32) -> Option<Found> {
 
 /// Whether another value is a text like this one, which is not the same object.
 fn same_text(heap: Heap<'_>, key: Value, text: &[u8], other: Value) -> bool {
-    (key.tag ^ other.tag) & 0xff == 0 && heap.text_bytes(other) == text
+    (key.tag ^ other.tag) & 0xff == 0 && heap.has_text(other, text)
 }
 
 /// Puts a key into a map: the entry and the gas it takes. `None`, and nothing happens, for what cannot

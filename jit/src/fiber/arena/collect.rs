@@ -179,7 +179,7 @@ impl Collector<'_> {
         }
     }
 
-    /// The new place of the object at `index`; remembers it for scanning the first time.
+    /// The new place of the object at `index`; remembers it for scanning the first time, if it can refer to others.
     fn object(&mut self, index: usize) -> usize {
         let header = match &self.source {
             Some(source) => source[index],
@@ -214,7 +214,12 @@ impl Collector<'_> {
             }
         };
         self.live += self.arena.logical_bytes_at(new);
-        self.memory.pending.push(new);
+        if !matches!(
+            ObjectKind::of(header),
+            ObjectKind::Text | ObjectKind::Buffer
+        ) {
+            self.memory.pending.push(new);
+        }
         new
     }
 
@@ -280,7 +285,9 @@ impl Collector<'_> {
                 let used = halves(self.arena.words[index + 1]).1 as usize;
                 self.scan_elements(entries, used * ENTRY_WORDS / 2);
             }
-            ObjectKind::Text | ObjectKind::Buffer | ObjectKind::Forward => {}
+            ObjectKind::Text | ObjectKind::Buffer | ObjectKind::Forward => {
+                unreachable!("nobody remembers one")
+            }
         }
     }
 
