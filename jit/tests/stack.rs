@@ -1,9 +1,10 @@
 //! The fast interpreter needs little of its thread's stack, however it is built: its handlers hand over to each
 //! other by calls where the compiler makes no jumps of them.
 
-use pw_isa::builder::{FunctionBuilder, ProgramBuilder};
-use pw_isa::op::{Arith, Control, Data};
-use pw_isa::operand::{Def, Imm, Use};
+#[path = "support/endless.rs"]
+mod endless;
+
+use endless::endless;
 use pw_isa::verify::verify;
 use pw_jit::host::{Answer, Effect, Host, Kept};
 use pw_jit::interp::profile::Profile;
@@ -21,37 +22,12 @@ impl Host for NoHost {
 /// What a thread has at least, a fourth of what Rust gives it.
 const STACK_BYTES: usize = 512 * 1024;
 
-/// A loop that lasts until its gas is used up, with this many sums in each round.
-fn endless(sums: usize) -> CodeSpace {
-    let mut program = ProgramBuilder::new();
-    let mut main = FunctionBuilder::new("main", 0);
-    main.need_registers(1);
-    main.emit(Data::Int {
-        dst: Def(0),
-        value: Imm(0),
-    });
-    let head = main.label();
-    main.bind(head);
-    main.emit(Control::Loop {});
-    for _ in 0..sums {
-        main.emit(Arith::Add {
-            dst: Def(0),
-            a: Use(0),
-            b: Use(0),
-        });
-    }
-    main.emit(Control::Jump { to: head });
-    program.add(main);
-    let mut code = CodeSpace::default();
-    code.load(verify(program.finish("", 0)).unwrap());
-    code
-}
-
 #[test]
 fn neither_long_loops_nor_long_blocks_use_up_the_stack_of_a_thread() {
     for sums in [0, 3, 60_000] {
         let run = move || {
-            let code = endless(sums);
+            let mut code = CodeSpace::default();
+            code.load(verify(endless(sums)).unwrap());
             let limits = Limits {
                 gas: 5_000_000,
                 ..Limits::default()

@@ -1,8 +1,9 @@
 //! How long handlers follow each other before they return.
 
-use pw_isa::builder::{FunctionBuilder, ProgramBuilder};
-use pw_isa::op::{Arith, Control, Data};
-use pw_isa::operand::{Def, Imm, Use};
+#[path = "../../../tests/support/endless.rs"]
+mod endless;
+
+use endless::endless;
 use pw_isa::verify::verify;
 
 use super::*;
@@ -13,27 +14,8 @@ use crate::reference::Nobody;
 
 /// The gas of one turn after another of an endless loop with this many sums in it.
 fn turns(sums: usize) -> Vec<u64> {
-    let mut program = ProgramBuilder::new();
-    let mut main = FunctionBuilder::new("main", 0);
-    main.need_registers(2);
-    main.emit(Data::Int {
-        dst: Def(0),
-        value: Imm(0),
-    });
-    let head = main.label();
-    main.bind(head);
-    main.emit(Control::Loop {});
-    for _ in 0..sums {
-        main.emit(Arith::Add {
-            dst: Def(0),
-            a: Use(0),
-            b: Use(0),
-        });
-    }
-    main.emit(Control::Jump { to: head });
-    program.add(main);
     let mut code = CodeSpace::default();
-    let number = code.load(verify(program.finish("", 0)).unwrap());
+    let number = code.load(verify(endless(sums)).unwrap());
     let mut fiber = Fiber::new(&code, number, Limits::default());
     let mut profile = Profile::default();
     let mut host = Nobody;
