@@ -229,10 +229,11 @@ impl<'a> Lowering<'a, '_> {
             None => Tag::Found(self.b.use_var(variables.tag)),
         };
         let bits = match known {
-            Type::Float => variables.float,
-            _ => variables.bits,
+            Type::Number => self.words_of_number(variables).1,
+            Type::Float => self.b.use_var(variables.float),
+            _ => self.b.use_var(variables.bits),
         };
-        (tag, self.b.use_var(bits))
+        (tag, bits)
     }
 
     /// Writes the current part's frame back as it is while a call is in progress, and the header of the

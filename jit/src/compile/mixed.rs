@@ -1,5 +1,6 @@
 //! Arithmetic and comparisons of numbers of which each may be an Int or a Float, as what was seen says: both
-//! ways are compiled, and the result is of either kind. Anything else than a number exits.
+//! ways are compiled, and the result is of either kind, unless one is known to be a Float. Anything else than a
+//! number exits.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F64, I64};
@@ -26,11 +27,20 @@ impl Lowering<'_, '_> {
         else {
             unreachable!("not compiled for numbers of both kinds");
         };
+        if [a, b]
+            .map(|of| self.now[usize::from(of.0)])
+            .contains(&Type::Float)
+        {
+            let (a, b) = (self.any_float(a, false), self.any_float(b, false));
+            let result = self.float_arith(op, a, b);
+            return self.set_float(dst.0, result);
+        }
         let (of, taken) = ([a, b], b);
         let is_positive = self.ranges.knows(Fact::Least(Term::int(b.0), 1));
         let done = self.b.create_block();
         let tag = self.b.append_block_param(done, I64);
-        let bits = self.b.append_block_param(done, I64);
+        let int = self.b.append_block_param(done, I64);
+        let float = self.b.append_block_param(done, F64);
         self.if_ints(a, b, |lowering, a, b| {
             let (result, overflow) = match op {
                 Arith::Add { .. } => lowering.sum(of, a, b),
@@ -45,21 +55,38 @@ impl Lowering<'_, '_> {
             if !matches!(op, Arith::Div { .. }) {
                 lowering.exit_if(overflow, ExitReason::Number);
             }
-            let int = lowering.tag(Kind::Int);
-            lowering.b.ins().jump(done, &[int.into(), result.into()]);
+            let (tag, none) = (lowering.tag(Kind::Int), lowering.b.ins().f64const(0.0));
+            let number = [tag.into(), result.into(), none.into()];
+            lowering.b.ins().jump(done, &number);
         });
         let (a, b) = (self.any_float(a, false), self.any_float(b, false));
-        let result = match op {
+        let result = self.float_arith(op, a, b);
+        let (is_float, none) = (self.tag(Kind::Float), self.b.ins().iconst(I64, 0));
+        let number = [is_float.into(), none.into(), result.into()];
+        self.b.ins().jump(done, &number);
+        self.switch_to_sealed(done);
+        self.set_number(dst.0, tag, int, float);
+    }
+
+    fn float_arith(&mut self, op: Arith, a: ir::Value, b: ir::Value) -> ir::Value {
+        match op {
             Arith::Add { .. } => self.b.ins().fadd(a, b),
             Arith::Sub { .. } => self.b.ins().fsub(a, b),
             Arith::Mul { .. } => self.b.ins().fmul(a, b),
             _ => self.b.ins().fdiv(a, b),
-        };
-        let result = self.b.ins().bitcast(I64, MemFlagsData::new(), result);
-        let float = self.tag(Kind::Float);
-        self.b.ins().jump(done, &[float.into(), result.into()]);
-        self.switch_to_sealed(done);
-        self.set_any(dst.0, tag, bits);
+        }
+    }
+
+    /// Tag and bits of a number, where the bits are looked at only if it is an Int.
+    fn int_words(&mut self, register: Use) -> (ir::Value, ir::Value) {
+        let variables = self.scope.registers[usize::from(register.0)];
+        match self.now[usize::from(register.0)] {
+            Type::Number => (
+                self.b.use_var(variables.tag),
+                self.b.use_var(variables.bits),
+            ),
+            _ => self.value(register.0),
+        }
     }
 
     /// Compares exactly: an Int that is no Float exits unless the other is an Int, too.
@@ -82,7 +109,7 @@ impl Lowering<'_, '_> {
     /// Lowers what is done with two Ints, and goes on where one operand is not an Int.
     fn if_ints(&mut self, a: Use, b: Use, ints: impl FnOnce(&mut Self, ir::Value, ir::Value)) {
         let (are_ints, others) = (self.b.create_block(), self.b.create_block());
-        let (left, right) = (self.value(a.0), self.value(b.0));
+        let (left, right) = (self.int_words(a), self.int_words(b));
         let left_differs = self.b.ins().bxor_imm_s(left.0, Kind::Int as i64);
         let right_differs = self.b.ins().bxor_imm_s(right.0, Kind::Int as i64);
         let differ = self.b.ins().bor(left_differs, right_differs);
@@ -98,20 +125,28 @@ impl Lowering<'_, '_> {
         if known == Type::Float {
             return self.float(register.0);
         }
-        let (tag, bits) = self.value(register.0);
+        let (tag, bits) = self.int_words(register);
         let (converted, found) = (self.b.create_block(), self.b.create_block());
         let float = self.b.append_block_param(found, F64);
         let is_float = self
             .b
             .ins()
             .icmp_imm_s(IntCC::Equal, tag, Kind::Float as i64);
-        let same = self.b.ins().bitcast(F64, MemFlagsData::new(), bits);
+        let same = match known {
+            Type::Number => {
+                let variables = self.scope.registers[usize::from(register.0)];
+                self.b.use_var(variables.float)
+            }
+            _ => self.b.ins().bitcast(F64, MemFlagsData::new(), bits),
+        };
         self.b
             .ins()
             .brif(is_float, found, &[same.into()], converted, &NONE);
         self.switch_to_sealed(converted);
-        let is_int = self.b.ins().icmp_imm_s(IntCC::Equal, tag, Kind::Int as i64);
-        self.exit_unless(is_int, ExitReason::Kind);
+        if known != Type::Number {
+            let is_int = self.b.ins().icmp_imm_s(IntCC::Equal, tag, Kind::Int as i64);
+            self.exit_unless(is_int, ExitReason::Kind);
+        }
         if exactly {
             let moved = self.b.ins().iadd_imm_s(bits, EXACT);
             let large = self

@@ -225,7 +225,9 @@ impl Evidence<'_> {
         match types[usize::from(key)] {
             // What is written was often read right before, which is what Ints have in common.
             Type::Int => sets.then_some(HintedKey::Int),
-            Type::Any if seen == KindSet::of(&[Kind::Int]) => sets.then_some(HintedKey::Int),
+            known if known.is_open() && seen == KindSet::of(&[Kind::Int]) => {
+                sets.then_some(HintedKey::Int)
+            }
             Type::Object(Kind::String) => Some(HintedKey::Text),
             Type::Any if seen.0 != 0 && seen.0 & !texts.0 == 0 => Some(HintedKey::Text),
             _ => None,
@@ -322,7 +324,7 @@ impl Guess {
         let mut unseen = false;
         let operands = registers.iter().enumerate().map(|(place, register)| {
             let known = types[usize::from(*register)];
-            if known != Type::Any {
+            if !known.is_open() {
                 return Some(known);
             }
             let seen = site.operands[place];
@@ -365,7 +367,7 @@ fn are_numbers(op: &Op, site: &Site, types: &[Type]) -> bool {
         .into_iter()
         .enumerate()
         .all(|(place, register)| match types[usize::from(register)] {
-            Type::Int | Type::Float => true,
+            Type::Int | Type::Float | Type::Number => true,
             Type::Any => site.operands[place].0 & !numbers.0 == 0,
             _ => false,
         })
@@ -420,8 +422,7 @@ fn data_plan(op: &Op, site: &Site, types: &[Type]) -> Plan {
                     .skip(1)
                     .all(|(number, seen)| match types[usize::from(number)] {
                         Type::Int => true,
-                        Type::Any => *seen == KindSet::of(&[Kind::Int]),
-                        _ => false,
+                        known => known.is_open() && *seen == KindSet::of(&[Kind::Int]),
                     });
             match object(bytes.0, Kind::Bytes) {
                 Plan::Object(_) if !are_ints => Plan::Aside,
@@ -439,14 +440,13 @@ fn data_plan(op: &Op, site: &Site, types: &[Type]) -> Plan {
             };
             let place = match types[usize::from(index.0)] {
                 Type::Int => true,
-                Type::Any => site.operands[1] == KindSet::of(&[Kind::Int]),
-                _ => false,
+                known => known.is_open() && site.operands[1] == KindSet::of(&[Kind::Int]),
             };
             // What does not fit widens the vector.
             let fits = match data {
                 Data::VectorSet { value, .. } if elements != Elements::Any => {
                     let known = types[usize::from(value.0)];
-                    known == Type::Any || known == Type::of_elements(elements)
+                    known.is_open() || known == Type::of_elements(elements)
                 }
                 _ => true,
             };
@@ -569,6 +569,11 @@ fn result(op: &Op, plan: Plan, types: &[Type]) -> Type {
         (Op::Data(Data::Nil { .. }), _) => Type::Nil,
         (Op::Arith(_), Plan::Ints) => Type::Int,
         (Op::Arith(_), Plan::Floats) => Type::Float,
+        (Op::Arith(_), Plan::Mixed) => {
+            let mut operands = reads(op).into_iter();
+            let has_float = operands.any(|register| types[usize::from(register)] == Type::Float);
+            if has_float { Type::Float } else { Type::Number }
+        }
         (Op::Data(Data::VectorRef { .. }), Plan::Elements(elements)) => Type::of_elements(elements),
         _ => Type::of_results(op),
     }

@@ -1,5 +1,6 @@
 //! The registers of a function as SSA variables. Which of a register's variables is current depends on
-//! what is known about it: a Float has one of its own, the tag of other known kinds is a constant.
+//! what is known about it: a Float has one of its own, a number that may be one has all three, the tag of other
+//! known kinds is a constant.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F64, I64};
@@ -71,6 +72,11 @@ impl Register {
         let mut pairs = SmallVec::new();
         match known {
             Type::Any => pairs.extend([(self.tag, other.tag), (self.bits, other.bits)]),
+            Type::Number => pairs.extend([
+                (self.tag, other.tag),
+                (self.bits, other.bits),
+                (self.float, other.float),
+            ]),
             Type::Float => pairs.push((self.float, other.float)),
             _ => pairs.push((self.bits, other.bits)),
         }
@@ -125,12 +131,28 @@ impl Lowering<'_, '_> {
                 let bits = self.b.ins().bitcast(I64, MemFlagsData::new(), float);
                 (self.tag(Kind::Float), bits)
             }
+            Type::Number => self.words_of_number(variables),
             known => {
                 let tag = known.tag().unwrap_or_default();
                 let tag = self.b.ins().iconst(I64, tag as i64);
                 (tag, self.b.use_var(variables.bits))
             }
         }
+    }
+
+    /// Tag and bits of a number of either kind. Where nothing but an exit wants the bits, they are found there.
+    pub(super) fn words_of_number(&mut self, variables: Register) -> (ir::Value, ir::Value) {
+        let tag = self.b.use_var(variables.tag);
+        let (int, float) = (
+            self.b.use_var(variables.bits),
+            self.b.use_var(variables.float),
+        );
+        let is_float = self
+            .b
+            .ins()
+            .icmp_imm_s(IntCC::Equal, tag, Kind::Float as i64);
+        let float = self.b.ins().bitcast(I64, MemFlagsData::new(), float);
+        (tag, self.b.ins().select(is_float, float, int))
     }
 
     pub(super) fn tag(&mut self, kind: Kind) -> ir::Value {
@@ -165,7 +187,10 @@ impl Lowering<'_, '_> {
             return known;
         }
         let Some(tag) = wanted.tag() else {
-            return known;
+            return match wanted {
+                Type::Number => self.guard_number(variables, known),
+                _ => known,
+            };
         };
         if known.made() != wanted.made() {
             self.materialise(variables, known);
@@ -176,7 +201,8 @@ impl Lowering<'_, '_> {
             self.exit_unless(right, ExitReason::Kind);
         }
         match wanted {
-            Type::Float => {
+            // A number's Float is at hand.
+            Type::Float if known != Type::Number => {
                 let float = self.b.ins().bitcast(F64, MemFlagsData::new(), bits);
                 self.b.def_var(variables.float, float);
             }
@@ -205,6 +231,19 @@ impl Lowering<'_, '_> {
         wanted
     }
 
+    /// Makes sure that a value is a number.
+    fn guard_number(&mut self, variables: Register, known: Type) -> Type {
+        let (tag, bits) = self.words(variables, known);
+        let ways = [Kind::Int, Kind::Float]
+            .map(|kind| self.b.ins().icmp_imm_s(IntCC::Equal, tag, kind as i64));
+        let right = self.b.ins().bor(ways[0], ways[1]);
+        self.exit_unless(right, ExitReason::Kind);
+        let float = self.b.ins().bitcast(F64, MemFlagsData::new(), bits);
+        variables.set_any(&mut self.b, tag, bits);
+        self.b.def_var(variables.float, float);
+        Type::Number
+    }
+
     /// From here on no more is known about a register than this, which holds for it.
     pub(super) fn forget(&mut self, register: u16, wanted: Type) {
         let variables = self.scope.registers[usize::from(register)];
@@ -224,6 +263,20 @@ impl Lowering<'_, '_> {
         self.now[usize::from(register)] = known;
     }
 
+    /// Sets a register to a number: an Int's bits, or a Float, as the tag says.
+    pub(super) fn set_number(
+        &mut self,
+        register: u16,
+        tag: ir::Value,
+        int: ir::Value,
+        float: ir::Value,
+    ) {
+        let variables = self.scope.registers[usize::from(register)];
+        variables.set_any(&mut self.b, tag, int);
+        self.b.def_var(variables.float, float);
+        self.now[usize::from(register)] = Type::Number;
+    }
+
     pub(super) fn set_float(&mut self, register: u16, float: ir::Value) {
         self.b
             .def_var(self.scope.registers[usize::from(register)].float, float);
@@ -240,6 +293,10 @@ impl Lowering<'_, '_> {
     ) {
         match known {
             Type::Any => self.set_any(register, tag, bits),
+            Type::Number => {
+                let float = self.b.ins().bitcast(F64, MemFlagsData::new(), bits);
+                self.set_number(register, tag, bits, float);
+            }
             Type::Float => {
                 let float = self.b.ins().bitcast(F64, MemFlagsData::new(), bits);
                 self.set_float(register, float);

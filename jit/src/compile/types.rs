@@ -27,6 +27,8 @@ pub(super) enum Type {
     /// Nothing.
     #[default]
     Any,
+    /// An Int or a Float: each has a variable of its own, so that a sum of both does not go from one to the other.
+    Number,
     Int,
     Float,
     Bool,
@@ -84,6 +86,7 @@ impl Type {
             Type::Vector(_) => Type::Object(Kind::Vector),
             Type::Closure(_) => Type::Object(Kind::Closure),
             Type::Virtual(made, _) => made.object(),
+            Type::Int | Type::Float => Type::Number,
             _ => Type::Any,
         }
     }
@@ -93,7 +96,11 @@ impl Type {
         match self {
             Type::Any => 0,
             Type::Written(_) | Type::Virtual(Made::Closure(_), _) => 3,
-            Type::Vector(_) | Type::Closure(_) | Type::Virtual(Made::Pair, _) => 2,
+            Type::Vector(_)
+            | Type::Closure(_)
+            | Type::Virtual(Made::Pair, _)
+            | Type::Int
+            | Type::Float => 2,
             _ => 1,
         }
     }
@@ -136,6 +143,11 @@ impl Type {
         self.join(other) == other
     }
 
+    /// Whether a value may be an Int, and may be something else: what was seen is to be guessed.
+    pub(super) fn is_open(self) -> bool {
+        matches!(self, Type::Any | Type::Number)
+    }
+
     /// The function that a value calls.
     pub(super) fn callee(self) -> Option<u32> {
         match self {
@@ -149,7 +161,7 @@ impl Type {
     /// The tag of all values of this type.
     pub(super) fn tag(self) -> Option<u64> {
         Some(match self {
-            Type::Any => return None,
+            Type::Any | Type::Number => return None,
             Type::Int => Kind::Int as u64,
             Type::Float => Kind::Float as u64,
             Type::Bool => Kind::Bool as u64,

@@ -149,9 +149,29 @@ impl Lowering<'_, '_> {
             (Type::Virtual(..), _) => self.materialise(variables, known),
             _ => {}
         }
-        if wanted == Type::Any {
-            let (tag, bits) = self.words(variables, known);
-            variables.set_any(&mut self.b, tag, bits);
+        match wanted {
+            Type::Any => {
+                let (tag, bits) = self.words(variables, known);
+                variables.set_any(&mut self.b, tag, bits);
+            }
+            Type::Number => self.widen_to_number(variables, known),
+            _ => {}
+        }
+    }
+
+    /// The same for a number. What it is not has any value.
+    fn widen_to_number(&mut self, variables: Register, known: Type) {
+        let Some(tag) = known.tag() else {
+            return;
+        };
+        let tag = self.b.ins().iconst(I64, tag as i64);
+        self.b.def_var(variables.tag, tag);
+        if known == Type::Float {
+            let int = self.b.ins().iconst(I64, 0);
+            self.b.def_var(variables.bits, int);
+        } else {
+            let float = self.b.ins().f64const(0.0);
+            self.b.def_var(variables.float, float);
         }
     }
 
