@@ -105,13 +105,6 @@ impl<'a> Heap<'a> {
         arena.text_bytes(offset)
     }
 
-    /// Whether a String or Symbol is this text; most that are not have another length.
-    #[inline]
-    pub(crate) fn has_text(&self, value: Value, text: &[u8]) -> bool {
-        let (arena, offset) = self.place(value);
-        arena.text_length(offset) as usize == text.len() && arena.text_bytes(offset) == text
-    }
-
     /// The contents of Bytes.
     pub fn bytes(&self, value: Value) -> Option<&'a [u8]> {
         (value.kind() == Kind::Bytes).then(|| {

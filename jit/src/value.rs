@@ -19,6 +19,18 @@ pub struct Value {
     pub bits: u64,
 }
 
+/// The kinds of objects, one bit a tag.
+const HEAP_KINDS: u64 = {
+    let (mut kinds, mut at) = (0, 0);
+    while at < Kind::ALL.len() {
+        kinds |= (Kind::ALL[at].is_heap() as u64) << at;
+        at += 1;
+    }
+    kinds
+};
+
+const _: () = assert!(CONSTANT >= u64::BITS as u64);
+
 impl Value {
     /// nil.
     pub const NIL: Value = Value {
@@ -79,6 +91,12 @@ impl Value {
         Kind::ALL[(self.tag & 0xff) as usize]
     }
 
+    /// Whether it is of this kind.
+    #[inline(always)]
+    pub(crate) fn is(self, kind: Kind) -> bool {
+        self.tag & 0xff == kind as u64
+    }
+
     /// Whether a condition with this value holds: only false and nil do not.
     pub fn is_true(self) -> bool {
         self != Value::NIL && self != Value::bool(false)
@@ -86,27 +104,29 @@ impl Value {
 
     /// The integer, if it is one.
     pub fn as_int(self) -> Option<i64> {
-        (self.kind() == Kind::Int).then_some(self.bits as i64)
+        self.is(Kind::Int).then_some(self.bits as i64)
     }
 
     /// The float, if it is one.
     pub fn as_float(self) -> Option<f64> {
-        (self.kind() == Kind::Float).then_some(f64::from_bits(self.bits))
+        self.is(Kind::Float).then_some(f64::from_bits(self.bits))
     }
 
     /// The truth value, if it is one.
     pub fn as_bool(self) -> Option<bool> {
-        (self.kind() == Kind::Bool).then_some(self.bits != 0)
+        self.is(Kind::Bool).then_some(self.bits != 0)
     }
 
     /// The actor's number, if it is an address.
     pub fn as_actor(self) -> Option<u64> {
-        (self.kind() == Kind::ActorId).then_some(self.bits)
+        self.is(Kind::ActorId).then_some(self.bits)
     }
 
     /// Whether the value is an object of the actor's own arena.
+    #[inline(always)]
     pub(crate) fn is_in_arena(self) -> bool {
-        self.tag & CONSTANT == 0 && self.kind().is_heap()
+        // The tag of a constant is larger.
+        self.tag < u64::from(u64::BITS) && HEAP_KINDS >> self.tag & 1 != 0
     }
 
     /// The program and offset of a constant.

@@ -59,13 +59,24 @@ impl<'a> Aside<'a> {
         }
     }
 
+    /// The bytes of a string, and the number of its characters.
+    #[inline(always)]
+    pub(super) fn text(&self, string: Value) -> Option<(&[u8], u32)> {
+        string
+            .is(Kind::String)
+            .then(|| text_of(self.heap(), string))
+    }
+
     /// The whole of a string.
     #[inline(always)]
     pub(super) fn string(&self, string: Value) -> Option<Piece<'a>> {
-        (string.kind() == Kind::String).then(|| whole_text(self.arena, self.code, string))
+        string
+            .is(Kind::String)
+            .then(|| whole_text(self.arena, self.code, string))
     }
 
     /// Charges for work; `None`, and nothing happens, when it cannot be paid for.
+    #[inline(always)]
     pub(super) fn pay(&mut self, gas: u64) -> Option<()> {
         let after = self.gas - gas as i64;
         (after >= 0).then(|| self.gas = after)
@@ -74,11 +85,16 @@ impl<'a> Aside<'a> {
     /// Charges for work and makes sure that `bytes` logical bytes can be allocated; `None`, and nothing
     /// happens, when either is not possible.
     pub(super) fn afford(&mut self, gas: u64, bytes: u64) -> Option<()> {
-        let allocated = self.arena.counters.allocated.saturating_add(bytes);
-        if allocated > self.allocated_max {
+        if !self.can_allocate(bytes) {
             return None;
         }
         self.pay(gas)
+    }
+
+    /// Whether objects of `bytes` logical bytes can be made without a collection or limit.
+    #[inline(always)]
+    pub(super) fn can_allocate(&self, bytes: u64) -> bool {
+        self.arena.counters.allocated.saturating_add(bytes) <= self.allocated_max
     }
 
     /// Whether two values have the same structure.
@@ -93,6 +109,14 @@ impl<'a> Aside<'a> {
         self.pay(cost::work_gas(Work::Nodes, walked))?;
         Some(equal)
     }
+}
+
+/// The bytes of a String or Symbol, and the number of its characters.
+#[inline(always)]
+pub(super) fn text_of(heap: Heap<'_>, text: Value) -> (&[u8], u32) {
+    let (arena, offset) = heap.place(text);
+    // SAFETY: a value names an object of its kind.
+    unsafe { arena.text_at(offset) }
 }
 
 #[inline(never)]

@@ -6,12 +6,14 @@
 //! ever has to be forgotten. Other texts have hints by where they stand; what is left, Ints above all,
 //! shares the hint of value 0: an entry is often written right after it was read.
 
+use super::aside::text_of;
 use super::compare::SAME_FREE_BYTES;
 use super::form::Instruction;
 use super::hot::Hot;
 use super::profile::TEXT_HINTS;
 use crate::code_space::CodeSpace;
 use crate::fiber::Fiber;
+use crate::fiber::arena::{same_bytes, two_words};
 use crate::heap::{Heap, KeyHash};
 use crate::value::{CONSTANT, Value};
 use pw_isa::op::Work;
@@ -50,7 +52,40 @@ impl Hint {
     }
 }
 
+/// Where texts were last found as keys, by where they stand and by what they say.
+#[derive(Clone, Copy)]
+struct TextHints(*mut u32);
+
+impl TextHints {
+    #[inline(always)]
+    fn place(self, number: u64) -> *mut u32 {
+        let hash = number.wrapping_mul(TEXT_HINT_FACTOR) >> (64 - TEXT_HINTS.ilog2());
+        self.0.wrapping_add(hash as usize)
+    }
+
+    /// The hint of the text that stands there.
+    #[inline(always)]
+    fn at(self, bits: u64) -> *mut u32 {
+        self.place(bits)
+    }
+
+    /// The hint of all texts that say this.
+    #[inline(always)]
+    fn of(self, text: &[u8]) -> Hint {
+        let (first, last) = two_words(text);
+        Hint {
+            place: self.place(first ^ last.rotate_left(32) ^ text.len() as u64),
+            is_usable: true,
+        }
+    }
+}
+
 impl Hot<'_> {
+    #[inline(always)]
+    fn text_hints(&self) -> TextHints {
+        TextHints(self.at().text_hints)
+    }
+
     /// The hint for a key that probably is this entry of the program's values.
     #[inline(always)]
     fn hint(&mut self, value: u32, key: Value) -> Hint {
@@ -59,14 +94,14 @@ impl Hot<'_> {
             // SAFETY: a value names an object of its kind.
             let length = unsafe { self.arena().length_of_text(key.bits) };
             return Hint {
-                place: self.at().text_hints.wrapping_add(text_hint(key.bits)),
+                place: self.text_hints().at(key.bits),
                 is_usable: u64::from(length) < SAME_FREE_BYTES,
             };
         }
         let is_expected = key == self.value(value as usize);
         if key.tag & CONSTANT != 0 && !is_expected {
             return Hint {
-                place: self.at().text_hints.wrapping_add(text_hint(key.bits)),
+                place: self.text_hints().at(key.bits),
                 is_usable: self.is_short_constant(key),
             };
         }
@@ -103,7 +138,8 @@ impl Hot<'_> {
             }
             return Some(entry);
         }
-        let found = find(self.heap(), map, key, hint.entry())?;
+        let first = (hint.entry(), self.text_hints());
+        let found = find(self.heap(), map, key, first)?;
         if !self.charge(found.gas.into()) {
             return None;
         }
@@ -272,8 +308,8 @@ impl Hot<'_> {
     pub(super) fn put(&mut self, map: u64, place: u32, key: Value, value: Value) -> bool {
         let hint = self.hint(place, key);
         let (code, gas, bytes) = (self.code(), self.gas, self.bytes_left());
-        let place = hint.entry();
-        match put_key(self.fiber(), code, map, (key, value), place, gas, bytes) {
+        let first = (hint.entry(), self.text_hints());
+        match put_key(self.fiber(), code, map, (key, value), first, gas, bytes) {
             Some((entry, gas)) => {
                 self.gas -= i64::from(gas);
                 hint.note(entry);
@@ -305,12 +341,6 @@ impl Hot<'_> {
 /// What the bits of a text are multiplied by to find the place of its hint.
 pub(crate) const TEXT_HINT_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The place of the hint of a text.
-#[inline(always)]
-fn text_hint(offset: u64) -> usize {
-    (offset.wrapping_mul(TEXT_HINT_FACTOR) >> (64 - TEXT_HINTS.ilog2())) as usize
-}
-
 /// Finds an Int in a map, which takes no gas.
 #[inline(never)]
 fn find_int(heap: Heap<'_>, map: u64, key: Value) -> Option<u32> {
@@ -318,13 +348,11 @@ fn find_int(heap: Heap<'_>, map: u64, key: Value) -> Option<u32> {
     heap.arena.map_find(map, hash, |other| other == key)
 }
 
-/// Finds a key in a map; `None` for what cannot be a key or is long. A text is often in the entry where an equal
-/// one, or this one in another map, was found: it is looked for there before it is hashed.
+/// Finds a key in a map; `None` for what cannot be a key or is long. What is looked at first is an entry and where
+/// texts were last found.
 #[inline(never)]
-fn find(heap: Heap<'_>, map: u64, key: Value, hint: u32) -> Option<Found> {
-    let arena = heap.arena;
-    let keys = heap.code.keys;
-    let is_searched = arena.map_is_searched(map);
+fn find(heap: Heap<'_>, map: u64, key: Value, first: (u32, TextHints)) -> Option<Found> {
+    let (arena, keys) = (heap.arena, heap.code.keys);
     match key.kind() {
         Kind::Nil | Kind::Bool | Kind::Int | Kind::ActorId => {
             let hash = keys.number(key.tag, key.bits);
@@ -335,38 +363,7 @@ fn find(heap: Heap<'_>, map: u64, key: Value, hint: u32) -> Option<Found> {
                 hash: Some(hash),
             })
         }
-        Kind::String | Kind::Symbol => {
-            let text = heap.text_bytes(key);
-            let gas = cost::work_gas(Work::Bytes, text.len() as u64) as u32;
-            if text.len() as u64 > KEY_BYTES_MAX {
-                return None;
-            }
-            let is_it = |other: Value| other == key || same_text(heap, key, text, other);
-            if arena.map_key(map, hint).is_some_and(is_it) {
-                return Some(Found {
-                    entry: Some(hint),
-                    gas,
-                    hash: None,
-                });
-            }
-            if is_searched {
-                let found = arena.map_find(map, 0, |other| other == key);
-                let entry = found
-                    .or_else(|| arena.map_find(map, 0, |other| same_text(heap, key, text, other)));
-                return Some(Found {
-                    entry,
-                    gas,
-                    hash: None,
-                });
-            }
-            let hash = keys.text(key.kind(), text);
-            let entry = arena.map_find(map, hash, is_it);
-            Some(Found {
-                entry,
-                gas,
-                hash: Some(hash),
-            })
-        }
+        Kind::String | Kind::Symbol => find_text(heap, map, key, first),
         _ => {
             let KeyHash::Hash(hash, bytes) = heap.key_hash(key, KEY_BYTES_MAX) else {
                 return None;
@@ -382,9 +379,50 @@ fn find(heap: Heap<'_>, map: u64, key: Value, hint: u32) -> Option<Found> {
     }
 }
 
+/// Finds a text in a map. It is often in the entry where an equal one, or this one in another map, was found: it is
+/// looked for there before it is hashed.
+#[inline(always)]
+fn find_text(
+    heap: Heap<'_>,
+    map: u64,
+    key: Value,
+    (entry, hints): (u32, TextHints),
+) -> Option<Found> {
+    let arena = heap.arena;
+    let (text, _) = text_of(heap, key);
+    let gas = cost::work_gas(Work::Bytes, text.len() as u64) as u32;
+    if text.len() as u64 > KEY_BYTES_MAX {
+        return None;
+    }
+    let is_it = |other: Value| other == key || same_text(heap, key, text, other);
+    let hint = hints.of(text);
+    for entry in [entry, hint.entry()] {
+        // SAFETY: a value names an object of its kind.
+        if unsafe { arena.key_of_entry(map, entry) }.is_some_and(is_it) {
+            hint.note(entry);
+            return Some(Found {
+                entry: Some(entry),
+                gas,
+                hash: None,
+            });
+        }
+    }
+    let hash = (!arena.map_is_searched(map)).then(|| heap.code.keys.text(key.kind(), text));
+    let entry = arena.map_find(map, hash.unwrap_or(0), is_it);
+    if let Some(entry) = entry {
+        hint.note(entry);
+    }
+    Some(Found { entry, gas, hash })
+}
+
 /// Whether another value is a text like this one, which is not the same object.
+#[inline(always)]
 fn same_text(heap: Heap<'_>, key: Value, text: &[u8], other: Value) -> bool {
-    (key.tag ^ other.tag) & 0xff == 0 && heap.has_text(other, text)
+    if (key.tag ^ other.tag) & 0xff != 0 {
+        return false;
+    }
+    let (other, _) = text_of(heap, other);
+    other.len() == text.len() && same_bytes(text, other)
 }
 
 /// Puts a key into a map: the entry and the gas it takes. `None`, and nothing happens, for what cannot
@@ -395,16 +433,17 @@ fn put_key(
     code: &CodeSpace,
     map: u64,
     (key, value): (Value, Value),
-    hint: u32,
+    first: (u32, TextHints),
     gas_left: i64,
     bytes_left: u64,
 ) -> Option<(u32, u32)> {
-    let found = find(fiber.heap(code), map, key, hint)?;
+    let found = find(fiber.heap(code), map, key, first)?;
     if let Some(entry) = found.entry {
         if i64::from(found.gas) > gas_left {
             return None;
         }
-        fiber.arena.map_replace(map, entry, value);
+        // SAFETY: a value names an object of its kind; the map has this entry.
+        unsafe { fiber.arena.set_entry_value(map, entry, value) };
         return Some((entry, found.gas));
     }
     let place = fiber.arena.plan_map_insert(map)?;

@@ -1,9 +1,9 @@
 //! Strings and symbols. What a few bytes decide is done in the loop, everything else [aside](super::aside).
 
-use super::aside::Aside;
+use super::aside::{Aside, text_of};
 use super::form::Instruction;
 use super::hot::{Hot, Stay};
-use crate::fiber::arena::{Arena, Piece, Source};
+use crate::fiber::arena::{Arena, Piece, Source, count_characters};
 use crate::numbers::Number;
 use crate::text::{float_text, parse_number};
 use crate::value::Value;
@@ -13,22 +13,24 @@ use pw_isa::{Kind, cost};
 /// The most digits that are an Int whatever they are.
 const DIGITS_MAX: usize = 18;
 
+/// The most bytes of a string that stands in its object and takes no gas.
+const SHORT_MAX: usize = 63;
+
+const _: () = assert!(
+    SHORT_MAX as u64 <= cost::TEXT_INLINE_MAX && cost::work_gas(Work::Bytes, SHORT_MAX as u64) == 0
+);
+
 /// Whether both are strings.
 #[inline(always)]
 fn strings(a: Value, b: Value) -> bool {
-    is_string(a) && is_string(b)
-}
-
-#[inline(always)]
-fn is_string(value: Value) -> bool {
-    value.tag & 0xff == Kind::String as u64
+    a.is(Kind::String) && b.is(Kind::String)
 }
 
 impl Hot<'_> {
     #[inline(always)]
     pub(super) fn string_length(&mut self, i: &Instruction) -> bool {
         let string = self.get(i.b);
-        if !is_string(string) {
+        if !string.is(Kind::String) {
             return false;
         }
         let (arena, offset) = self.heap().place(string);
@@ -39,21 +41,21 @@ impl Hot<'_> {
     #[inline(always)]
     pub(super) fn string_ref(&mut self, i: &Instruction) -> bool {
         let (string, index) = (self.get(i.b), self.get(i.c));
-        if !is_string(string) || index.tag != Kind::Int as u64 {
+        if !string.is(Kind::String) || index.tag != Kind::Int as u64 {
             return false;
         }
-        let (arena, offset) = self.heap().place(string);
-        let (length, characters) = (arena.text_length(offset), arena.text_characters(offset));
-        if index.bits >= u64::from(characters) {
+        let (bytes, characters) = text_of(self.heap(), string);
+        let Some(&character) = bytes.get(index.bits as usize) else {
             return false;
-        }
-        if characters == length && self.can_allocate(cost::short_text_bytes(1)) {
-            let (arena, offset) = self.heap().place(string);
-            let character = arena.text_bytes(offset)[index.bits as usize];
+        };
+        if bytes.len() == characters as usize && self.can_allocate(cost::short_text_bytes(1)) {
             let value = self.arena().new_character(character);
             return self.set(i.a, value);
         }
-        self.aside(i, character)
+        if index.bits >= u64::from(characters) {
+            return false;
+        }
+        self.aside(i, one_character)
     }
 
     /// The end stands in the register `imm`.
@@ -135,7 +137,11 @@ impl Hot<'_> {
     }
 }
 
+/// Two strings in one. Most are short.
 pub(crate) fn append(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<Value> {
+    if let Some(joined) = append_short(aside, a, b) {
+        return Some(joined);
+    }
     let (left, right) = (aside.string(a)?, aside.string(b)?);
     let own = match left.source {
         Source::Own(offset) => aside.arena.text_buffer(offset),
@@ -146,8 +152,21 @@ pub(crate) fn append(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<Value>
     Some(aside.arena.append(plan, &left, &right))
 }
 
+/// Two strings in a short one, where nothing has to move for it.
+#[inline(always)]
+fn append_short(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<Value> {
+    let ((left, in_left), (right, in_right)) = (aside.text(a)?, aside.text(b)?);
+    let length = left.len() + right.len();
+    if length > SHORT_MAX || !aside.can_allocate(cost::short_text_bytes(length as u64)) {
+        return None;
+    }
+    let parts = [&raw const *left, &raw const *right];
+    // SAFETY: both are whole texts, which together are short.
+    unsafe { aside.arena.short_string_in_place(in_left + in_right, parts) }
+}
+
 /// A character of any string; the index is within it.
-fn character(aside: &mut Aside<'_>, string: Value, index: Value) -> Option<Value> {
+fn one_character(aside: &mut Aside<'_>, string: Value, index: Value) -> Option<Value> {
     let (whole, place) = (aside.string(string)?, index.bits as u32);
     slice(aside, string, &whole, place, place + 1)
 }
@@ -157,8 +176,11 @@ fn substring(stay: &mut Stay<'_>, string: Value, from: Value, to: Value) -> Valu
     Aside::run(stay, |aside| part(aside, string, from, to))
 }
 
-/// The end may be nil.
+/// A part of a string, whose end may be nil.
 pub(crate) fn part(aside: &mut Aside<'_>, string: Value, from: Value, to: Value) -> Option<Value> {
+    if let Some(part) = part_short(aside, string, from, to) {
+        return Some(part);
+    }
     let whole = aside.string(string)?;
     let from = u32::try_from(from.as_int()?).ok()?;
     let to = match to {
@@ -169,6 +191,28 @@ pub(crate) fn part(aside: &mut Aside<'_>, string: Value, from: Value, to: Value)
         return None;
     }
     slice(aside, string, &whole, from, to)
+}
+
+/// A short part of a string of ASCII, where nothing has to move for it.
+#[inline(always)]
+fn part_short(aside: &mut Aside<'_>, string: Value, from: Value, to: Value) -> Option<Value> {
+    let (bytes, characters) = aside.text(string)?;
+    let from = from.as_int()? as usize;
+    let to = match to {
+        Value::NIL => bytes.len(),
+        to => to.as_int()? as usize,
+    };
+    let part = bytes.get(from..to)?;
+    let length = part.len();
+    if bytes.len() != characters as usize
+        || length > SHORT_MAX
+        || !aside.can_allocate(cost::short_text_bytes(length as u64))
+    {
+        return None;
+    }
+    let parts = [&raw const *part, &raw const part[..0]];
+    // SAFETY: a byte of ASCII is a character; so few are a short text.
+    unsafe { aside.arena.short_string_in_place(length as u32, parts) }
 }
 
 /// A part of a string between two of its characters; `whole` is all of it.
@@ -207,32 +251,28 @@ fn position(bytes: &[u8], characters: u32) -> u32 {
 
 /// UTF-8 can be searched as bytes: no character begins within another.
 pub(crate) fn index(aside: &mut Aside<'_>, string: Value, part: Value) -> Option<Value> {
-    let (whole, searched) = (aside.string(string)?, aside.string(part)?);
-    let work = u64::from(whole.length) + u64::from(searched.length);
-    aside.pay(cost::work_gas(Work::Bytes, work))?;
-    let heap = aside.heap();
-    let (bytes, part) = (heap.text_bytes(string), heap.text_bytes(part));
+    let ((bytes, characters), (part, _)) = (aside.text(string)?, aside.text(part)?);
+    let gas = cost::work_gas(Work::Bytes, (bytes.len() + part.len()) as u64);
+    if gas as i64 > aside.gas {
+        return None;
+    }
     let found = match part {
         [byte] => memchr::memchr(*byte, bytes),
         _ => memchr::memmem::find(bytes, part),
     };
-    let Some(at) = found else {
-        return Some(Value::NIL);
-    };
-    let is_ascii = whole.characters == whole.length;
-    let begins = |byte: &&u8| **byte & 0xc0 != 0x80;
-    let place = if is_ascii {
-        at
-    } else {
-        bytes[..at].iter().filter(begins).count()
-    };
-    Some(Value::int(place as i64))
+    let is_ascii = bytes.len() == characters as usize;
+    let place = found.map(|at| match is_ascii {
+        true => at,
+        false => count_characters(&bytes[..at]),
+    });
+    aside.pay(gas)?;
+    Some(place.map_or(Value::NIL, |place| Value::int(place as i64)))
 }
 
 /// Whether two texts are equal, in which case only their lengths are the same.
 fn equal(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<bool> {
     let heap = aside.heap();
-    let (left, right) = (heap.text_bytes(a), heap.text_bytes(b));
+    let ((left, _), (right, _)) = (text_of(heap, a), text_of(heap, b));
     if left.len() != right.len() {
         return Some(false);
     }
@@ -244,7 +284,7 @@ fn equal(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<bool> {
 /// The bytes of UTF-8 are in the order of the code points.
 fn before(aside: &mut Aside<'_>, a: Value, b: Value) -> Option<bool> {
     let heap = aside.heap();
-    let (left, right) = (heap.text_bytes(a), heap.text_bytes(b));
+    let ((left, _), (right, _)) = (text_of(heap, a), text_of(heap, b));
     let (less, work) = (left < right, left.len().min(right.len()) as u64);
     aside.pay(cost::work_gas(Work::Bytes, work))?;
     Some(less)
@@ -290,10 +330,10 @@ fn decimal(int: i64, room: &mut [u8; 20]) -> Piece<'_> {
 }
 
 pub(crate) fn string_to_number(aside: &mut Aside<'_>, string: Value, _: Value) -> Option<Value> {
-    let length = aside.string(string)?.length;
-    aside.pay(cost::work_gas(Work::Bytes, length.into()))?;
+    let length = aside.text(string)?.0.len();
+    aside.pay(cost::work_gas(Work::Bytes, length as u64))?;
     let heap = aside.heap();
-    let digits = heap.text_bytes(string);
+    let (digits, _) = text_of(heap, string);
     if (1..=DIGITS_MAX).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) {
         let add = |sum, digit: &u8| sum * 10 + i64::from(digit - b'0');
         return Some(Value::int(digits.iter().fold(0, add)));

@@ -130,8 +130,13 @@ impl Arena {
 
     /// The logical bytes of the object at an index, and of the buffer that counts with it.
     pub(super) fn logical_bytes_at(&self, index: usize) -> u64 {
+        self.logical_bytes_of(self.words[index], index)
+    }
+
+    /// The same for an object with this header.
+    #[inline(always)]
+    fn logical_bytes_of(&self, header: u64, index: usize) -> u64 {
         let words = &self.words;
-        let header = words[index];
         match ObjectKind::of(header) {
             ObjectKind::Pair => cost::PAIR_BYTES,
             ObjectKind::Cell => cost::CELL_BYTES,
@@ -180,7 +185,27 @@ impl Collector<'_> {
     }
 
     /// The new place of the object at `index`; remembers it for scanning the first time, if it can refer to others.
+    #[inline(always)]
     fn object(&mut self, index: usize) -> usize {
+        if self.source.is_none() {
+            let segment = &mut self.arena.segments[index / SEGMENT_WORDS];
+            if !segment.evacuating {
+                let (marks, bit) = (&mut self.memory.marks[index / 64], 1 << (index % 64));
+                if *marks & bit == 0 {
+                    *marks |= bit;
+                    let header = self.arena.words[index];
+                    segment.live += size_words(header);
+                    self.found(header, index);
+                }
+                return index;
+            }
+        }
+        self.moved(index)
+    }
+
+    /// The new place of an object that does not stay.
+    #[inline(never)]
+    fn moved(&mut self, index: usize) -> usize {
         let header = match &self.source {
             Some(source) => source[index],
             None => self.arena.words[index],
@@ -192,40 +217,32 @@ impl Collector<'_> {
         let new = match &mut self.source {
             Some(source) => {
                 let new = self.arena.words.len();
-                self.arena
-                    .words
-                    .extend_from_slice(&source[index..index + words]);
+                let object = &source[index..index + words];
+                self.arena.words.extend_from_slice(object);
                 source[index] = forward_to(new);
                 new
             }
-            None => {
-                let number = index / SEGMENT_WORDS;
-                let segment = self.arena.segments[number];
-                if segment.evacuating {
-                    self.evacuate(index, words, segment)
-                } else {
-                    if self.memory.marks[index / 64] & 1 << (index % 64) != 0 {
-                        return index;
-                    }
-                    self.memory.marks[index / 64] |= 1 << (index % 64);
-                    self.arena.segments[number].live += words;
-                    index
-                }
-            }
+            None => self.evacuate(index, words),
         };
-        self.live += self.arena.logical_bytes_at(new);
+        self.found(header, new);
+        new
+    }
+
+    /// An object with this header, which stands at `index` now, is live.
+    #[inline(always)]
+    fn found(&mut self, header: u64, index: usize) {
+        self.live += self.arena.logical_bytes_of(header, index);
         if !matches!(
             ObjectKind::of(header),
             ObjectKind::Text | ObjectKind::Buffer
         ) {
-            self.memory.pending.push(new);
+            self.memory.pending.push(index);
         }
-        new
     }
 
     /// Moves an object to a segment of the next age.
-    fn evacuate(&mut self, index: usize, words: usize, segment: Segment) -> usize {
-        let (lane, age) = match segment.age {
+    fn evacuate(&mut self, index: usize, words: usize) -> usize {
+        let (lane, age) = match self.arena.segments[index / SEGMENT_WORDS].age {
             Age::New => (0, Age::Survived),
             Age::Survived | Age::Old | Age::Free => (1, Age::Old),
         };

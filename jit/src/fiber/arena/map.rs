@@ -57,10 +57,10 @@ impl KeyHasher {
     }
 }
 
-/// The bytes of a text of at most [`MIXED_MAX`] in two words that, with its length, tell it from all
-/// others.
+/// The first and the last bytes of a text. Of one of at most [`MIXED_MAX`] that is all bytes: with its length, they
+/// tell it from all others.
 #[inline]
-fn two_words(text: &[u8]) -> (u64, u64) {
+pub(crate) fn two_words(text: &[u8]) -> (u64, u64) {
     if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
         return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
     }
@@ -73,6 +73,16 @@ fn two_words(text: &[u8]) -> (u64, u64) {
     };
     let middle = text[text.len() / 2];
     (u64::from(*first), u64::from(middle) << 8 | u64::from(*last))
+}
+
+/// Whether two texts of the same length are the same.
+#[inline(always)]
+pub(crate) fn same_bytes(left: &[u8], right: &[u8]) -> bool {
+    if left.len() <= MIXED_MAX {
+        two_words(left) == two_words(right)
+    } else {
+        left == right
+    }
 }
 
 /// The part of a hash that an index uses.
@@ -145,19 +155,6 @@ impl Arena {
                 bits: words[3],
             },
         ))
-    }
-
-    /// The key of an entry; `None` when there is no such entry or it is deleted.
-    #[inline]
-    pub(crate) fn map_key(&self, offset: u64, entry: u32) -> Option<Value> {
-        if entry >= self.map_used(offset) {
-            return None;
-        }
-        let words = &self.entries(offset)[entry as usize * ENTRY_WORDS..][..2];
-        (words[0] != DELETED).then(|| Value {
-            tag: words[0],
-            bits: words[1],
-        })
     }
 
     /// The entry of a key with this hash.

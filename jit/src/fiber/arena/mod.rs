@@ -31,7 +31,7 @@ mod vector;
 
 pub(crate) use admit::{Admission, Admitted};
 pub(crate) use data::bytes_logical;
-pub(crate) use map::KeyHasher;
+pub(crate) use map::{KeyHasher, same_bytes, two_words};
 pub(crate) use object::Elements;
 pub use pages::{PageCursor, Pages};
 pub(crate) use raw::OutsideLayout;

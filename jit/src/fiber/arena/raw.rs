@@ -6,7 +6,7 @@
 //! checking each value they restore), and so does this arena's safe code, which makes objects:
 //! 1. An object's words lie within `words`, below the end of its block or segment.
 //! 2. A buffer word names a live buffer: the offset of one in `words`, or the slot of one outside.
-//! 3. The buffer of a vector has room for its length, that of Bytes for its length in bytes.
+//! 3. The buffer of a vector has room for its length, that of Bytes or a text for its length in bytes.
 //! 4. The entries of a map have room for as many as are used, deleted ones included.
 //! 5. `end` does not lie behind the end of `words`.
 //! 6. While the arena has cards, it has one for each page of `words`, and a buffer outside has one for
@@ -20,6 +20,7 @@
 )]
 
 mod elements;
+mod maps;
 mod storage;
 mod texts;
 
@@ -28,7 +29,7 @@ use std::sync::OnceLock;
 pub(super) use storage::Storage;
 
 use super::buffer::Outside;
-use super::object::{ENTRY_WORDS, OUTSIDE, OUTSIDE_WORDS_MIN, ObjectKind, extra, pair_header};
+use super::object::{OUTSIDE, OUTSIDE_WORDS_MIN, ObjectKind, extra, pair_header};
 use super::{Arena, CARD_WORDS};
 use crate::value::Value;
 use pw_isa::{Kind, cost};
@@ -330,96 +331,6 @@ impl Arena {
     pub(crate) unsafe fn length_of_text(&self, offset: u64) -> u32 {
         // SAFETY: a text has two words and its content.
         (unsafe { self.object_word(offset, 1) }) as u32
-    }
-
-    /// The value of an entry of a map if the entry exists and has this very key: tag and bits.
-    ///
-    /// # Safety
-    /// A map of this arena stands at `offset`.
-    #[inline(always)]
-    pub(crate) unsafe fn value_of_entry(
-        &self,
-        offset: u64,
-        entry: u32,
-        key: Value,
-    ) -> Option<Value> {
-        // SAFETY: a map has five words.
-        let used = (unsafe { self.object_word(offset, 1) } >> 32) as u32;
-        if entry >= used {
-            return None;
-        }
-        // SAFETY: the same.
-        let buffer = unsafe { self.object_word(offset, 3) };
-        // SAFETY: the map has an entry, so it has a buffer.
-        let words = unsafe { self.buffer_words(buffer) };
-        let words = words.wrapping_add(entry as usize * ENTRY_WORDS);
-        // SAFETY: 4 of the module's head.
-        let [tag, bits] = unsafe { *words.cast::<[u64; 2]>() };
-        if tag != key.tag || bits != key.bits {
-            return None;
-        }
-        // One by one, as they are written: the value may just have been.
-        Some(Value {
-            // SAFETY: 4 of the module's head.
-            tag: unsafe { words.wrapping_add(2).read_volatile() },
-            // SAFETY: the same.
-            bits: unsafe { words.wrapping_add(3).read_volatile() },
-        })
-    }
-
-    /// The value of an entry of a map, deleted or not.
-    ///
-    /// # Safety
-    /// A map of this arena stands at `offset` and has used this entry.
-    #[inline(always)]
-    pub(crate) unsafe fn entry_value(&self, offset: u64, entry: u32) -> Value {
-        // SAFETY: a map has five words.
-        let buffer = unsafe { self.object_word(offset, 3) };
-        // SAFETY: the map has an entry, so it has a buffer.
-        let words = unsafe { self.buffer_words(buffer) };
-        let words = words.wrapping_add(entry as usize * ENTRY_WORDS + 2);
-        Value {
-            // SAFETY: 4 of the module's head.
-            tag: unsafe { *words },
-            // SAFETY: the same.
-            bits: unsafe { *words.wrapping_add(1) },
-        }
-    }
-
-    /// Replaces the value of an entry of a map if the entry exists and has this very key.
-    ///
-    /// # Safety
-    /// A map of this arena stands at `offset`.
-    #[inline(always)]
-    pub(crate) unsafe fn set_value_of_entry(
-        &mut self,
-        offset: u64,
-        entry: u32,
-        key: Value,
-        value: Value,
-    ) -> bool {
-        // SAFETY: a map has five words.
-        let used = (unsafe { self.object_word(offset, 1) } >> 32) as u32;
-        if entry >= used {
-            return false;
-        }
-        // SAFETY: the same.
-        let buffer = unsafe { self.object_word(offset, 3) };
-        // SAFETY: the map has an entry, so it has a buffer; 4 of the module's head.
-        let place = unsafe { self.value_to_write(buffer, entry as usize * ENTRY_WORDS + 2) };
-        // SAFETY: 4 of the module's head: the key stands before the value.
-        if unsafe { *place.wrapping_sub(2) } != key.tag {
-            return false;
-        }
-        // SAFETY: the same.
-        if unsafe { *place.wrapping_sub(1) } != key.bits {
-            return false;
-        }
-        // SAFETY: the same.
-        unsafe { *place = value.tag };
-        // SAFETY: the same.
-        unsafe { *place.wrapping_add(1) = value.bits };
-        true
     }
 
     /// The byte at a place of Bytes; `None` when there is none.

@@ -3,15 +3,72 @@
 //! The numbers in safety arguments are those of [the module above](super).
 
 use std::ptr::copy_nonoverlapping;
+use std::slice;
 
 use super::super::buffer::CARD_BYTES;
-use super::super::object::{OUTSIDE, ObjectKind, header, join};
+use super::super::object::{OUTSIDE, ObjectKind, halves, header, join};
 use super::super::text::{Piece, Source};
 use super::Arena;
 use crate::value::Value;
 use pw_isa::{Kind, cost};
 
 impl Arena {
+    /// The bytes of a text, and the number of its characters.
+    ///
+    /// # Safety
+    /// A text of this arena stands at `offset`.
+    #[inline(always)]
+    pub(crate) unsafe fn text_at(&self, offset: u64) -> (&[u8], u32) {
+        // SAFETY: a text has two words and its content.
+        let (length, characters) = halves(unsafe { self.object_word(offset, 1) });
+        // SAFETY: the same.
+        let start: *const u8 = if ObjectKind::is_long_text(unsafe { self.object_word(offset, 0) }) {
+            // SAFETY: a long text has three words.
+            let buffer = unsafe { self.object_word(offset, 2) };
+            // SAFETY: the last of them names its buffer.
+            unsafe { self.buffer_words(buffer) }.cast()
+        } else {
+            let text = self.words.as_ptr().wrapping_byte_add(offset as usize);
+            text.wrapping_add(2).cast()
+        };
+        // SAFETY: 1 and 3 of the module's head.
+        let bytes = unsafe { slice::from_raw_parts(start, length as usize) };
+        (bytes, characters)
+    }
+
+    /// A new string of two parts that stands in its object, where there is room for that.
+    ///
+    /// # Safety
+    /// The parts belong to texts of this arena or to constants, and are of so many characters of UTF-8, and of few enough bytes.
+    #[inline(always)]
+    pub(crate) unsafe fn short_string_in_place(
+        &mut self,
+        characters: u32,
+        parts: [*const [u8]; 2],
+    ) -> Option<Value> {
+        let length = parts[0].len() + parts[1].len();
+        let words = 2 + length.div_ceil(8);
+        if self.top + words > self.end {
+            return None;
+        }
+        let index = self.allocate(words, cost::short_text_bytes(length as u64));
+        let text = self.words.as_mut_ptr().wrapping_add(index);
+        // The parts may leave a part of the last word as it is.
+        // SAFETY: 5 of the module's head; the object ends at the new top.
+        unsafe { *text.wrapping_add(words - 1) = 0 };
+        // SAFETY: the same.
+        unsafe { *text = header(ObjectKind::Text, 0, words) };
+        // SAFETY: the same.
+        unsafe { *text.wrapping_add(1) = join(length as u32, characters) };
+        let mut to: *mut u8 = text.wrapping_add(2).cast();
+        for part in parts {
+            // SAFETY: the same: there is room for both, and they are parts of older texts.
+            unsafe { copy_nonoverlapping(part.cast(), to, part.len()) };
+            to = to.wrapping_add(part.len());
+        }
+        Some(Value::object(Kind::String, index as u64 * 8))
+    }
+
     /// Where a piece's first byte is.
     #[inline(always)]
     fn place_of_piece(&self, piece: &Piece<'_>) -> *const u8 {
