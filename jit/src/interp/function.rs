@@ -33,13 +33,13 @@ impl<'a> Hot<'a> {
         if is_closure && callee.closure_slot != NO_CLOSURE {
             // The closure stands where the header will.
             let slot = regs.wrapping_byte_add(usize::from(callee.closure_slot));
-            // One word after the other takes one machine register.
+            // One word after the other takes one machine register, and to keep both since they were looked at would take two.
             // SAFETY: the window's base is a register of the caller.
-            let tag = unsafe { (*header).tag };
+            let tag = unsafe { (&raw const (*header).tag).read_volatile() };
             // SAFETY: the register behind the parameters is the callee's, and its frame fits.
             unsafe { (*slot).tag = tag };
             // SAFETY: the window's base, as above.
-            let bits = unsafe { (*header).bits };
+            let bits = unsafe { (&raw const (*header).bits).read_volatile() };
             // SAFETY: the register behind the parameters, as above.
             unsafe { (*slot).bits = bits };
         }
@@ -57,18 +57,19 @@ impl<'a> Hot<'a> {
     /// Goes on at the beginning of a function, whose entry is counted.
     #[inline(always)]
     pub(super) fn start(&mut self, callee: &InternalFunction) -> bool {
-        let counter = self.counter(callee.entry_site);
-        // SAFETY: there is such a counter.
-        let is_due = unsafe { *counter } == 0;
-        // Between looking at the counter and changing it, so that it is not kept in a machine register: a
-        // handler that uses a few more of them must save them.
         self.stay().function = callee;
-        if is_due {
+        let counter = self.counter(callee.entry_site);
+        // As rounds of loops are counted, but that nothing is left below 0.
+        // SAFETY: there is such a counter.
+        let left = unsafe { *counter }.wrapping_sub(1);
+        // SAFETY: the same.
+        unsafe { *counter = left };
+        if (left as i32) < 0 {
+            // SAFETY: the same.
+            unsafe { *counter = 0 };
             self.enter_block(callee.code.as_ptr());
             return false;
         }
-        // SAFETY: the same.
-        unsafe { *counter -= 1 };
         if self.enter_block(callee.code.as_ptr()) {
             return true;
         }
