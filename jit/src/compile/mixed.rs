@@ -27,11 +27,9 @@ impl Lowering<'_, '_> {
         else {
             unreachable!("not compiled for numbers of both kinds");
         };
-        if [a, b]
-            .map(|of| self.now[usize::from(of.0)])
-            .contains(&Type::Float)
-        {
-            let (a, b) = (self.any_float(a, false), self.any_float(b, false));
+        let is_float = |of: Use| self.now[usize::from(of.0)] == Type::Float;
+        if is_float(a) || is_float(b) {
+            let (a, b) = self.any_floats(a, b, false, |_, _, _| {});
             let result = self.float_arith(op, a, b);
             return self.set_float(dst.0, result);
         }
@@ -41,7 +39,9 @@ impl Lowering<'_, '_> {
         let tag = self.b.append_block_param(done, I64);
         let int = self.b.append_block_param(done, I64);
         let float = self.b.append_block_param(done, F64);
-        self.if_ints(a, b, |lowering, a, b| {
+        // What a number is not has any value: one that is at hand takes no instruction.
+        let none = self.int_words(a).1;
+        let (a, b) = self.any_floats(a, b, false, |lowering, a, b| {
             let (result, overflow) = match op {
                 Arith::Add { .. } => lowering.sum(of, a, b),
                 Arith::Sub { .. } => lowering.difference(taken, a, b),
@@ -59,9 +59,8 @@ impl Lowering<'_, '_> {
             let number = [tag.into(), result.into(), none.into()];
             lowering.b.ins().jump(done, &number);
         });
-        let (a, b) = (self.any_float(a, false), self.any_float(b, false));
         let result = self.float_arith(op, a, b);
-        let (is_float, none) = (self.tag(Kind::Float), self.b.ins().iconst(I64, 0));
+        let is_float = self.tag(Kind::Float);
         let number = [is_float.into(), none.into(), result.into()];
         self.b.ins().jump(done, &number);
         self.switch_to_sealed(done);
@@ -77,6 +76,142 @@ impl Lowering<'_, '_> {
         }
     }
 
+    /// Compares exactly: an Int that is no Float exits unless the other is an Int, too.
+    pub(super) fn mixed_order(&mut self, dst: Def, a: Use, b: Use, order: IntCC) {
+        let done = self.b.create_block();
+        let holds = self.b.append_block_param(done, I64);
+        let (a, b) = self.any_floats(a, b, true, |lowering, a, b| {
+            let result = lowering.b.ins().icmp(order, a, b);
+            let result = lowering.b.ins().uextend(I64, result);
+            lowering.b.ins().jump(done, &[result.into()]);
+        });
+        let result = self.b.ins().fcmp(float_order(order), a, b);
+        let result = self.b.ins().uextend(I64, result);
+        self.b.ins().jump(done, &[result.into()]);
+        self.switch_to_sealed(done);
+        self.set_bits(dst.0, Type::Bool, holds);
+    }
+
+    /// Lowers what is done with two Ints, which goes on elsewhere, and goes on with two numbers as Floats where one is
+    /// not an Int: each way asks either number for its kind once. Where they must be exact, an Int that is too large exits.
+    fn any_floats(
+        &mut self,
+        a: Use,
+        b: Use,
+        exactly: bool,
+        ints: impl FnOnce(&mut Self, ir::Value, ir::Value),
+    ) -> (ir::Value, ir::Value) {
+        let floats = self.b.create_block();
+        let left = self.b.append_block_param(floats, F64);
+        let right = self.b.append_block_param(floats, F64);
+        let (int, other) = self.by_kind(a, Kind::Int);
+        if let Some(int) = int {
+            self.switch_to_sealed(int);
+            let (both, mixed) = self.by_kind(b, Kind::Int);
+            if let Some(both) = both {
+                self.switch_to_sealed(both);
+                let (a, b) = (self.int_words(a).1, self.int_words(b).1);
+                ints(self, a, b);
+            }
+            if let Some(mixed) = mixed {
+                self.switch_to_sealed(mixed);
+                let float = self.sure_float(b);
+                let int = self.converted(a, exactly);
+                self.b.ins().jump(floats, &[int.into(), float.into()]);
+            }
+        }
+        if let Some(other) = other {
+            self.switch_to_sealed(other);
+            let float = self.sure_float(a);
+            let (both, mixed) = self.by_kind(b, Kind::Float);
+            if let Some(both) = both {
+                self.switch_to_sealed(both);
+                let other = self.float_of(b);
+                self.b.ins().jump(floats, &[float.into(), other.into()]);
+            }
+            if let Some(mixed) = mixed {
+                self.switch_to_sealed(mixed);
+                self.sure_int(b);
+                let int = self.converted(b, exactly);
+                self.b.ins().jump(floats, &[float.into(), int.into()]);
+            }
+        }
+        self.switch_to_sealed(floats);
+        (left, right)
+    }
+
+    /// Branches on whether a register is of a kind: where control goes if it is and if it is not, as far as it can.
+    fn by_kind(&mut self, register: Use, kind: Kind) -> (Option<ir::Block>, Option<ir::Block>) {
+        match self.now[usize::from(register.0)].tag() {
+            Some(tag) => {
+                let next = self.b.create_block();
+                self.b.ins().jump(next, &NONE);
+                match tag == kind as u64 {
+                    true => (Some(next), None),
+                    false => (None, Some(next)),
+                }
+            }
+            None => {
+                let (is, is_not) = (self.b.create_block(), self.b.create_block());
+                let (tag, _) = self.int_words(register);
+                let right = self.b.ins().icmp_imm_s(IntCC::Equal, tag, kind as i64);
+                self.b.ins().brif(right, is, &NONE, is_not, &NONE);
+                (Some(is), Some(is_not))
+            }
+        }
+    }
+
+    /// The Float in a register that is not an Int; anything else than a number exits.
+    fn sure_float(&mut self, register: Use) -> ir::Value {
+        let known = self.now[usize::from(register.0)];
+        if !matches!(known, Type::Float | Type::Number) {
+            self.is_sure(register, Kind::Float);
+        }
+        self.float_of(register)
+    }
+
+    /// The Float in a register that holds one.
+    fn float_of(&mut self, register: Use) -> ir::Value {
+        match self.now[usize::from(register.0)] {
+            Type::Float | Type::Number => {
+                let variables = self.scope.registers[usize::from(register.0)];
+                self.b.use_var(variables.float)
+            }
+            _ => {
+                let (_, bits) = self.value(register.0);
+                self.b.ins().bitcast(F64, MemFlagsData::new(), bits)
+            }
+        }
+    }
+
+    /// Exits unless a register that is not a Float is an Int.
+    fn sure_int(&mut self, register: Use) {
+        let known = self.now[usize::from(register.0)];
+        if !matches!(known, Type::Int | Type::Number) {
+            self.is_sure(register, Kind::Int);
+        }
+    }
+
+    fn is_sure(&mut self, register: Use, kind: Kind) {
+        let (tag, _) = self.value(register.0);
+        let right = self.b.ins().icmp_imm_s(IntCC::Equal, tag, kind as i64);
+        self.exit_unless(right, ExitReason::Kind);
+    }
+
+    /// An Int as a Float.
+    fn converted(&mut self, register: Use, exactly: bool) -> ir::Value {
+        let (_, bits) = self.int_words(register);
+        if exactly {
+            let moved = self.b.ins().iadd_imm_s(bits, EXACT);
+            let large = self
+                .b
+                .ins()
+                .icmp_imm_u(IntCC::UnsignedGreaterThan, moved, 2 * EXACT);
+            self.exit_if(large, ExitReason::Number);
+        }
+        self.b.ins().fcvt_from_sint(F64, bits)
+    }
+
     /// Tag and bits of a number, where the bits are looked at only if it is an Int.
     fn int_words(&mut self, register: Use) -> (ir::Value, ir::Value) {
         let variables = self.scope.registers[usize::from(register.0)];
@@ -87,77 +222,5 @@ impl Lowering<'_, '_> {
             ),
             _ => self.value(register.0),
         }
-    }
-
-    /// Compares exactly: an Int that is no Float exits unless the other is an Int, too.
-    pub(super) fn mixed_order(&mut self, dst: Def, a: Use, b: Use, order: IntCC) {
-        let done = self.b.create_block();
-        let holds = self.b.append_block_param(done, I64);
-        self.if_ints(a, b, |lowering, a, b| {
-            let result = lowering.b.ins().icmp(order, a, b);
-            let result = lowering.b.ins().uextend(I64, result);
-            lowering.b.ins().jump(done, &[result.into()]);
-        });
-        let (a, b) = (self.any_float(a, true), self.any_float(b, true));
-        let result = self.b.ins().fcmp(float_order(order), a, b);
-        let result = self.b.ins().uextend(I64, result);
-        self.b.ins().jump(done, &[result.into()]);
-        self.switch_to_sealed(done);
-        self.set_bits(dst.0, Type::Bool, holds);
-    }
-
-    /// Lowers what is done with two Ints, and goes on where one operand is not an Int.
-    fn if_ints(&mut self, a: Use, b: Use, ints: impl FnOnce(&mut Self, ir::Value, ir::Value)) {
-        let (are_ints, others) = (self.b.create_block(), self.b.create_block());
-        let (left, right) = (self.int_words(a), self.int_words(b));
-        let left_differs = self.b.ins().bxor_imm_s(left.0, Kind::Int as i64);
-        let right_differs = self.b.ins().bxor_imm_s(right.0, Kind::Int as i64);
-        let differ = self.b.ins().bor(left_differs, right_differs);
-        self.b.ins().brif(differ, others, &NONE, are_ints, &NONE);
-        self.switch_to_sealed(are_ints);
-        ints(self, left.1, right.1);
-        self.switch_to_sealed(others);
-    }
-
-    /// A number as a Float; where it must be exact, an Int that is too large exits.
-    fn any_float(&mut self, register: Use, exactly: bool) -> ir::Value {
-        let known = self.now[usize::from(register.0)];
-        if known == Type::Float {
-            return self.float(register.0);
-        }
-        let (tag, bits) = self.int_words(register);
-        let (converted, found) = (self.b.create_block(), self.b.create_block());
-        let float = self.b.append_block_param(found, F64);
-        let is_float = self
-            .b
-            .ins()
-            .icmp_imm_s(IntCC::Equal, tag, Kind::Float as i64);
-        let same = match known {
-            Type::Number => {
-                let variables = self.scope.registers[usize::from(register.0)];
-                self.b.use_var(variables.float)
-            }
-            _ => self.b.ins().bitcast(F64, MemFlagsData::new(), bits),
-        };
-        self.b
-            .ins()
-            .brif(is_float, found, &[same.into()], converted, &NONE);
-        self.switch_to_sealed(converted);
-        if known != Type::Number {
-            let is_int = self.b.ins().icmp_imm_s(IntCC::Equal, tag, Kind::Int as i64);
-            self.exit_unless(is_int, ExitReason::Kind);
-        }
-        if exactly {
-            let moved = self.b.ins().iadd_imm_s(bits, EXACT);
-            let large = self
-                .b
-                .ins()
-                .icmp_imm_u(IntCC::UnsignedGreaterThan, moved, 2 * EXACT);
-            self.exit_if(large, ExitReason::Number);
-        }
-        let int = self.b.ins().fcvt_from_sint(F64, bits);
-        self.b.ins().jump(found, &[int.into()]);
-        self.switch_to_sealed(found);
-        float
     }
 }

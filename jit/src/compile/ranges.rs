@@ -455,12 +455,36 @@ impl Ranges {
                 joined.distances.insert((low, high), by);
             }
         }
+        self.keep_indexes(other, &mut joined);
         for (register, test, others) in self.tests.beside(&other.tests) {
             if others == Some(test) {
                 joined.tests.push(register, test);
             }
         }
         joined
+    }
+
+    /// Notes how far indexes are below lengths where that follows from where they lie at each of two places, but not
+    /// from where they lie at either: so it is with an index and a vector of which no more is known than that it has
+    /// the elements before.
+    fn keep_indexes(&self, other: &Ranges, joined: &mut Ranges) {
+        let differs = |term: Term| self.interval(term) != other.interval(term);
+        let lengths = self.intervals.iter().chain(other.intervals.iter());
+        let lengths = lengths.filter(|(term, _)| term.is_length() && differs(*term));
+        let lengths: SmallVec<[Term; 4]> = lengths.map(|(term, _)| term).collect();
+        let indexes = self.intervals.iter();
+        let indexes = indexes.filter(|(term, _)| !term.is_length() && differs(*term));
+        for (index, _) in indexes {
+            for length in &lengths {
+                let is_new = joined.distances.get((index, *length)).is_none();
+                if is_new
+                    && joined.distances.len() < DISTANCES_MAX
+                    && let Some(by) = self.distance_in_both(other, index, *length, [None, None])
+                {
+                    joined.distances.insert((index, *length), by);
+                }
+            }
+        }
     }
 
     /// The distance between two numbers that is kept at two places, where this much of it is noted, unless it

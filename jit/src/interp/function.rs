@@ -34,12 +34,13 @@ impl<'a> Hot<'a> {
             // The closure stands where the header will.
             let slot = regs.wrapping_byte_add(usize::from(callee.closure_slot));
             // One word after the other takes one machine register, and to keep both since they were looked at would take two.
+            let words = header.cast::<u64>();
             // SAFETY: the window's base is a register of the caller.
-            let tag = unsafe { (&raw const (*header).tag).read_volatile() };
+            let tag = unsafe { words.read_volatile() };
             // SAFETY: the register behind the parameters is the callee's, and its frame fits.
             unsafe { (*slot).tag = tag };
             // SAFETY: the window's base, as above.
-            let bits = unsafe { (&raw const (*header).bits).read_volatile() };
+            let bits = unsafe { words.wrapping_add(1).read_volatile() };
             // SAFETY: the register behind the parameters, as above.
             unsafe { (*slot).bits = bits };
         }

@@ -94,6 +94,14 @@ fn an_index_is_checked_once() {
     assert_eq!(twice("n", "one"), 2);
 }
 
+#[test]
+fn a_sum_that_begins_as_an_int_and_becomes_a_float_stays_in_registers_of_its_kind() {
+    let body = each("    vector-ref x v i\n    add sum sum x");
+    let form = Form::of(&calling(100, "0.5", &body), WORK);
+    assert_eq!(form.in_loops("fadd"), 1);
+    assert_eq!(form.in_loops("bitcast"), 0);
+}
+
 /// Overflow checks and bounds checks that are left in loops.
 fn checks(form: &Form) -> (usize, usize) {
     let overflow = form.in_loops("_overflow");
@@ -119,6 +127,23 @@ fn an_induction_variable_is_not_checked() {
         checks(&Form::of(&calling(100, "1", &to_equality), WORK)),
         (1, 0)
     );
+    // The next index is found before the element is, and moved to its register at the end.
+    let moved = "    int i 0
+    int sum 0
+L:
+    loop
+    vector-length t v
+    num-eq t i t
+    branch-if t LEnd
+    int t 1
+    add x i t
+    vector-ref t v i
+    add sum sum t
+    move i x
+    jump L
+LEnd:
+    return sum";
+    assert_eq!(checks(&Form::of(&calling(100, "1", moved), WORK)), (1, 0));
     let down = "    int one 1
     int sum 0
     sub i n one
