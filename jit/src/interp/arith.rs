@@ -189,28 +189,23 @@ impl Hot<'_> {
         }
     }
 
-    /// The second operand is entry `imm` of the program's values; both are Floats.
+    /// The second operand is entry `imm` of the program's values, a Float. An Int is read anew; see [`Hot::arith`].
     #[inline(always)]
     pub(super) fn arith_value<O: Operation>(&mut self, i: &Instruction) -> bool {
         let b = self.value(i.imm as usize);
-        match self.float(i.b) {
-            Some(a) if b.tag == FLOAT => {
-                self.set(i.a, Value::float(O::floats(a, f64::from_bits(b.bits))))
-            }
-            _ => false,
+        let float = f64::from_bits(b.bits);
+        if let Some(a) = self.float(i.b) {
+            return b.tag == FLOAT && self.set(i.a, Value::float(O::floats(a, float)));
         }
+        let a = self.get(i.b);
+        let result = O::floats(a.bits as i64 as f64, float);
+        a.tag == INT && b.tag == FLOAT && self.set(i.a, Value::float(result))
     }
 
     /// The same for numbers of any kind.
     pub(super) fn arith_value_any<O: Operation>(&mut self, i: &Instruction) -> bool {
         let b = self.value(i.imm as usize);
-        match self.int(i.b) {
-            Some(a) if b.tag == FLOAT => {
-                let result = O::floats(a as f64, f64::from_bits(b.bits));
-                self.set(i.a, Value::float(result))
-            }
-            _ => self.set_found(i.a, apply::<O>(self.get(i.b), b)),
-        }
+        self.set_found(i.a, apply::<O>(self.get(i.b), b))
     }
 
     /// The second operand is the number in the instruction.
