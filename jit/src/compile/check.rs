@@ -19,6 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::offset_of;
 
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F64, I8};
 use cranelift_codegen::ir::{
     Block, BlockArg, Function, Inst, InstructionData, Opcode, UserFuncName, Value, ValueDef,
@@ -450,6 +451,7 @@ impl<'a> Checker<'a> {
 
     /// Checks a value that is written: its tag, if that is a constant, its bits, and what they name.
     fn check_value(&self, way: &Way, (tag, bits): (Option<i64>, Value)) -> Result<(), String> {
+        let bits = tag.map_or(bits, |tag| self.of_number(tag, bits));
         let is_float = self.body.dfg.value_type(bits) == F64
             || matches!(
                 self.definition(bits),
@@ -465,6 +467,36 @@ impl<'a> Checker<'a> {
             }
             None if is_float => Err("is a Float of any kind".to_owned()),
             _ => self.check_object(way, tag, bits),
+        }
+    }
+
+    /// The bits of a value with this tag that are chosen by whether it is a Float: those of a number of either kind.
+    fn of_number(&self, tag: i64, bits: Value) -> Value {
+        let Some(InstructionData::Ternary {
+            opcode: Opcode::Select,
+            args: [test, float, int],
+        }) = self.definition(bits)
+        else {
+            return bits;
+        };
+        let Some(InstructionData::IntCompare {
+            cond: IntCC::Equal,
+            args: [left, right],
+            ..
+        }) = self.definition(*test)
+        else {
+            return bits;
+        };
+        let float_tag = Kind::Float as i64;
+        match (self.constant(*left), self.constant(*right)) {
+            (Some(left), Some(right)) if left == tag && right == float_tag => {
+                if tag == float_tag {
+                    *float
+                } else {
+                    *int
+                }
+            }
+            _ => bits,
         }
     }
 

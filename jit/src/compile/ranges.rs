@@ -19,6 +19,9 @@ const DISTANCES_MAX: usize = 200;
 /// A distance below this says nothing of use.
 const DISTANCE_MIN: i64 = -(1 << 40);
 
+/// The same for an index and a length of which nothing was noted: by the next step, the index may be within.
+const INDEX_DISTANCE_MIN: i64 = -1;
+
 /// Some distances, and what is known about terms as seen from another.
 type Distances = SmallVec<[((Term, Term), i64); 16]>;
 type Near = SmallVec<[(Term, i64); 16]>;
@@ -480,6 +483,7 @@ impl Ranges {
                 if is_new
                     && joined.distances.len() < DISTANCES_MAX
                     && let Some(by) = self.distance_in_both(other, index, *length, [None, None])
+                    && by >= INDEX_DISTANCE_MIN
                 {
                     joined.distances.insert((index, *length), by);
                 }

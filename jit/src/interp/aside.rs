@@ -114,6 +114,7 @@ impl<'a> Aside<'a> {
 /// The bytes of a String or Symbol, and the number of its characters.
 #[inline(always)]
 pub(super) fn text_of(heap: Heap<'_>, text: Value) -> (&[u8], u32) {
+    debug_assert!(text.is(Kind::String) || text.is(Kind::Symbol));
     let (arena, offset) = heap.place(text);
     // SAFETY: a value names an object of its kind.
     unsafe { arena.text_at(offset) }

@@ -60,7 +60,7 @@ pub(crate) struct Stay<'a> {
     pub(super) program_number: u32,
     /// Where keys were last found, for each of the program's values.
     pub(super) hints: *mut u32,
-    /// Where texts were last found as keys, by a hash of where they stand.
+    /// Where texts were last found as keys, by hashes of where they stand and of what they say.
     pub(super) text_hints: *mut u32,
     /// The program's globals; null while none is set.
     pub(super) globals: *mut Value,

@@ -41,13 +41,13 @@ struct Hint {
 impl Hint {
     #[inline(always)]
     fn entry(self) -> u32 {
-        // SAFETY: `Hot::hint` made the place.
+        // SAFETY: `Hot::hint` or `TextHints::of` made the place.
         unsafe { *self.place }
     }
 
     #[inline(always)]
     fn note(self, entry: u32) {
-        // SAFETY: `Hot::hint` made the place.
+        // SAFETY: `Hot::hint` or `TextHints::of` made the place.
         unsafe { *self.place = entry };
     }
 }

@@ -102,6 +102,33 @@ fn a_sum_that_begins_as_an_int_and_becomes_a_float_stays_in_registers_of_its_kin
     assert_eq!(form.in_loops("bitcast"), 0);
 }
 
+#[test]
+fn a_number_of_either_kind_that_is_always_a_float_leaves_as_one() {
+    // What would make `one` an Int has never run, and is looked at before `sum` is known to become a Float.
+    let body = "    int i 0
+    int sum 0
+L:
+    loop
+    lt t i n
+    branch-unless t LEnd
+    vector-ref x v i
+    num-eq t i i
+    branch-if t LFloat
+    add one sum sum
+    jump LSum
+LFloat:
+    move one x
+LSum:
+    add sum sum one
+    int t 1
+    add i i t
+    jump L
+LEnd:
+    return sum";
+    let form = Form::of(&calling(100, "0.5", body), WORK);
+    assert_eq!(form.in_loops("fadd"), 1);
+}
+
 /// Overflow checks and bounds checks that are left in loops.
 fn checks(form: &Form) -> (usize, usize) {
     let overflow = form.in_loops("_overflow");
