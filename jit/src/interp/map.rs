@@ -3,7 +3,7 @@
 //! A program asks for the same few keys at the same place in map after map. So for every constant
 //! that is used as a key the loop remembers in which entry it was last found, and looks there first: no
 //! hash, no comparison of texts. A hint is only that, and is checked against the map at hand, so nothing
-//! ever has to be forgotten. Other texts have hints by where they stand; what is left, Ints above all,
+//! ever has to be forgotten. Other texts have hints by where they stand and by what they say; what is left, Ints above all,
 //! shares the hint of value 0: an entry is often written right after it was read.
 
 use super::aside::text_of;
@@ -57,16 +57,11 @@ impl Hint {
 struct TextHints(*mut u32);
 
 impl TextHints {
+    /// The hint of the text that stands there, or whose bytes make this number.
     #[inline(always)]
     fn place(self, number: u64) -> *mut u32 {
         let hash = number.wrapping_mul(TEXT_HINT_FACTOR) >> (64 - TEXT_HINTS.ilog2());
         self.0.wrapping_add(hash as usize)
-    }
-
-    /// The hint of the text that stands there.
-    #[inline(always)]
-    fn at(self, bits: u64) -> *mut u32 {
-        self.place(bits)
     }
 
     /// The hint of all texts that say this.
@@ -94,14 +89,14 @@ impl Hot<'_> {
             // SAFETY: a value names an object of its kind.
             let length = unsafe { self.arena().length_of_text(key.bits) };
             return Hint {
-                place: self.text_hints().at(key.bits),
+                place: self.text_hints().place(key.bits),
                 is_usable: u64::from(length) < SAME_FREE_BYTES,
             };
         }
         let is_expected = key == self.value(value as usize);
         if key.tag & CONSTANT != 0 && !is_expected {
             return Hint {
-                place: self.text_hints().at(key.bits),
+                place: self.text_hints().place(key.bits),
                 is_usable: self.is_short_constant(key),
             };
         }

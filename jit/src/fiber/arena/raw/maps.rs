@@ -7,6 +7,24 @@ use super::Arena;
 use crate::value::Value;
 
 impl Arena {
+    /// Where the words of an entry of a map are, if the map has used it.
+    ///
+    /// # Safety
+    /// A map of this arena stands at `offset`.
+    #[inline(always)]
+    unsafe fn words_of_entry(&self, offset: u64, entry: u32) -> Option<*const u64> {
+        // SAFETY: a map has five words.
+        let used = (unsafe { self.object_word(offset, 1) } >> 32) as u32;
+        if entry >= used {
+            return None;
+        }
+        // SAFETY: the same.
+        let buffer = unsafe { self.object_word(offset, 3) };
+        // SAFETY: the map has an entry, so it has a buffer.
+        let words = unsafe { self.buffer_words(buffer) };
+        Some(words.wrapping_add(entry as usize * ENTRY_WORDS))
+    }
+
     /// The value of an entry of a map if the entry exists and has this very key: tag and bits.
     ///
     /// # Safety
@@ -18,16 +36,8 @@ impl Arena {
         entry: u32,
         key: Value,
     ) -> Option<Value> {
-        // SAFETY: a map has five words.
-        let used = (unsafe { self.object_word(offset, 1) } >> 32) as u32;
-        if entry >= used {
-            return None;
-        }
-        // SAFETY: the same.
-        let buffer = unsafe { self.object_word(offset, 3) };
-        // SAFETY: the map has an entry, so it has a buffer.
-        let words = unsafe { self.buffer_words(buffer) };
-        let words = words.wrapping_add(entry as usize * ENTRY_WORDS);
+        // SAFETY: the caller says so.
+        let words = unsafe { self.words_of_entry(offset, entry) }?;
         // SAFETY: 4 of the module's head.
         let [tag, bits] = unsafe { *words.cast::<[u64; 2]>() };
         if tag != key.tag || bits != key.bits {
@@ -103,16 +113,8 @@ impl Arena {
     /// A map of this arena stands at `offset`.
     #[inline(always)]
     pub(crate) unsafe fn key_of_entry(&self, offset: u64, entry: u32) -> Option<Value> {
-        // SAFETY: a map has five words.
-        let used = (unsafe { self.object_word(offset, 1) } >> 32) as u32;
-        if entry >= used {
-            return None;
-        }
-        // SAFETY: the same.
-        let buffer = unsafe { self.object_word(offset, 3) };
-        // SAFETY: the map has an entry, so it has a buffer.
-        let words = unsafe { self.buffer_words(buffer) };
-        let words = words.wrapping_add(entry as usize * ENTRY_WORDS);
+        // SAFETY: the caller says so.
+        let words = unsafe { self.words_of_entry(offset, entry) }?;
         // SAFETY: 4 of the module's head.
         let [tag, bits] = unsafe { *words.cast::<[u64; 2]>() };
         Some(Value { tag, bits })
