@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use pw_isa::op::{Message, Op, Work};
-use pw_isa::operand::{Def, Operand, OperandKind};
+use pw_isa::op::{Control, Message, Op, Work};
+use pw_isa::operand::{Def, Operand, OperandKind, Use};
 use pw_isa::verify::{Impurity, LiveTable, Verified};
 use pw_isa::{Constant, Function, Kind, Link, Program, ProgramSignature};
 
@@ -25,8 +25,28 @@ pub(crate) struct StepFacts {
     pub(crate) work: Work,
     /// The register of its result.
     pub(crate) result: Option<Def>,
-    /// Whether it takes a message, or waits for one.
-    pub(crate) is_receive: bool,
+    pub(crate) pause: Pause,
+}
+
+/// How an instruction may pause or end a fiber, if that is usual.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pause {
+    /// It does not.
+    Never,
+    /// It takes a message, or waits for one.
+    Receive,
+    /// It returns the value of a register.
+    Return(Use),
+}
+
+impl Pause {
+    fn of(op: &Op) -> Pause {
+        match *op {
+            Op::Message(Message::Receive { .. }) => Pause::Receive,
+            Op::Control(Control::Return { value }) => Pause::Return(value),
+            _ => Pause::Never,
+        }
+    }
 }
 
 impl StepFacts {
@@ -39,7 +59,7 @@ impl StepFacts {
                 gas: function.fixed_gas(pc) as u16,
                 work: op.info().work,
                 result: result.and_then(|(_, raw)| Def::from_raw(raw)),
-                is_receive: matches!(op, Op::Message(Message::Receive { .. })),
+                pause: Pause::of(op),
             }
         });
         facts.collect()

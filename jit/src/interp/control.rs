@@ -42,6 +42,15 @@ impl Hot<'_> {
         left as i32 >= 0
     }
 
+    /// Counts a round of a loop that is done by itself. A counter that has run down stays so until somebody looks.
+    pub(super) fn pass_loop(&mut self, i: &Instruction) {
+        let counter = self.counter(i.imm as u32);
+        // SAFETY: there is such a counter.
+        let left = unsafe { *counter };
+        // SAFETY: the same.
+        unsafe { *counter = left.saturating_sub(1) };
+    }
+
     /// The counter of a loop or function. Sites were numbered with the program, and there is one for each.
     #[inline(always)]
     pub(super) fn counter(&self, site: u32) -> *mut u32 {
@@ -134,22 +143,42 @@ impl Hot<'_> {
 
     #[inline(always)]
     pub(super) fn leave_with_int(&mut self, i: &Instruction) -> bool {
-        self.leave_with(Value::int(i64::from(i.imm)))
+        self.leave_with_constant(i, Value::int(i64::from(i.imm)))
     }
 
     #[inline(always)]
     pub(super) fn leave_with_value(&mut self, i: &Instruction) -> bool {
-        self.leave_with(self.value(i.imm as usize))
+        self.leave_with_constant(i, self.value(i.imm as usize))
+    }
+
+    /// Returns what the instruction before the `return` puts into `a`. That is done where there is no caller here, so that
+    /// the loop stops at the `return` itself.
+    #[inline(always)]
+    fn leave_with_constant(&mut self, i: &Instruction, value: Value) -> bool {
+        if !self.has_caller() {
+            self.skip(1);
+            self.set(i.a, value);
+            return false;
+        }
+        self.leave_with(value)
+    }
+
+    /// Whether the newest frame returns to one of the same program.
+    #[inline(always)]
+    fn has_caller(&self) -> bool {
+        // SAFETY: every frame has a header before its registers; see `hot`.
+        let header = unsafe { *self.regs.wrapping_sub(1) };
+        (header.bits >> 32) as u32 == self.at().program_number
     }
 
     /// Returns to a caller in the same program.
     #[inline(always)]
     pub(super) fn leave_with(&mut self, value: Value) -> bool {
-        // SAFETY: every frame has a header before its registers; see `hot`.
-        let header = unsafe { *self.regs.wrapping_sub(1) };
-        if (header.bits >> 32) as u32 != self.at().program_number {
+        if !self.has_caller() {
             return false;
         }
+        // SAFETY: every frame has a header before its registers; see `hot`.
+        let header = unsafe { *self.regs.wrapping_sub(1) };
         // SAFETY: the header's slot is the caller's window base.
         unsafe { *self.regs.wrapping_sub(1) = value };
         self.regs = self.regs.wrapping_sub(header.bits as u32 as usize);

@@ -163,7 +163,7 @@ impl Fuser<'_> {
             }) if index.0 == t.0 => (vector.0 != t.0 && value.0 != t.0 && is_last(None, 2))
                 .then(|| instruction(Code::VectorSetAt, slot(vector.0), 0, slot(value.0), number)),
             Op::Control(Control::Return { value }) if value.0 == t.0 => {
-                Some(instruction(Code::ReturnInt, 0, 0, 0, number))
+                Some(instruction(Code::ReturnInt, slot(t.0), 0, 0, number))
             }
             _ => None,
         }
@@ -255,7 +255,7 @@ impl Fuser<'_> {
                     .then(|| instruction(branch.code, slot(a.0), 0, place, branch.target))
             }
             Op::Control(Control::Return { value }) if value.0 == t.0 => {
-                Some(instruction(Code::ReturnValue, 0, 0, 0, place))
+                Some(instruction(Code::ReturnValue, slot(t.0), 0, 0, place))
             }
             _ => None,
         }

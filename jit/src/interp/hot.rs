@@ -86,7 +86,7 @@ pub(crate) struct Stay<'a> {
 }
 
 impl<'a> Stay<'a> {
-    /// Takes a fiber over; `None` when not even its current block can be paid for. No frame passes the slot
+    /// Takes a fiber over. The gas is below 0 when not even its current block can be paid for. No frame passes the slot
     /// `mark`.
     pub(super) fn enter(
         fiber: &'a mut Fiber,
@@ -95,7 +95,7 @@ impl<'a> Stay<'a> {
         profile: &'a mut Profile,
         slice_end: u64,
         mark: usize,
-    ) -> Option<Stay<'a>> {
+    ) -> Stay<'a> {
         let bounds = fiber.bounds();
         let budget = bounds
             .gas
@@ -106,9 +106,6 @@ impl<'a> Stay<'a> {
         let program = loaded.internal();
         let function = &program.functions[fiber.function as usize];
         let rest = function.code[fiber.pc as usize].rest;
-        if budget < u64::from(rest) {
-            return None;
-        }
         let (stack_slots, allocated_max) = room(fiber, &bounds);
         let stack_slots = stack_slots.min(fiber.stack.len()).min(mark);
         // The oldest frame stands at the front of the stack. It has no caller, which no program's number says.
@@ -119,7 +116,7 @@ impl<'a> Stay<'a> {
             .map_or(std::ptr::null_mut(), <[Value]>::as_mut_ptr);
         let text_hints = profile.text_hints.as_mut_ptr();
         let (counters, hints) = profile.counters_and_hints(fiber.program, program);
-        Some(Stay {
+        Stay {
             function,
             frames_left: i64::from(fiber.limits.depth) - i64::from(fiber.depth),
             stack_end: stack.wrapping_add(stack_slots),
@@ -139,15 +136,21 @@ impl<'a> Stay<'a> {
             host,
             pc: &function.code[fiber.pc as usize],
             regs: stack.wrapping_add(fiber.base),
-            gas: (budget - u64::from(rest)) as i64,
+            gas: budget as i64 - i64::from(rest),
             fiber,
             stopped: false,
             is_counted: false,
-        })
+        }
     }
 
-    /// Takes a fiber over for native code, which charges its gas itself: also the gas that there is. `None`
-    /// when there is none.
+    /// Runs until a handler stops, if there is gas for the current block.
+    pub(super) fn execute(&mut self) {
+        if self.gas >= 0 {
+            super::dispatch::execute(self);
+        }
+    }
+
+    /// Takes a fiber over for native code, which charges its gas itself; `None` when there is none.
     pub(crate) fn enter_native(
         fiber: &'a mut Fiber,
         code: &'a CodeSpace,
@@ -156,7 +159,10 @@ impl<'a> Stay<'a> {
         slice_end: u64,
         mark: usize,
     ) -> Option<Stay<'a>> {
-        let mut stay = Stay::enter(fiber, code, host, profile, slice_end, mark)?;
+        let mut stay = Stay::enter(fiber, code, host, profile, slice_end, mark);
+        if stay.gas < 0 {
+            return None;
+        }
         stay.gas += i64::from(stay.hot().fetch().rest);
         Some(stay)
     }
@@ -321,20 +327,21 @@ impl<'a> Stay<'a> {
         }
     }
 
-    /// Gives the fiber back; it stands before the instruction at `pc`.
+    /// Gives the fiber back; it stands before the instruction at `pc`, or behind those that could still be paid for
+    /// when the block could not.
     pub(super) fn leave(&mut self) {
         let hot = self.hot();
         let (function, pc) = (hot.function().number, hot.pc_index());
         let left = hot.gas + i64::from(hot.fetch().rest);
+        let (is_short, regs) = (hot.gas < 0, self.regs);
+        let (pc, left) = match is_short {
+            // SAFETY: the loop has stopped there, and the live registers stand in the frame.
+            true => unsafe { self.spend((function, pc), regs, left) },
+            false => (pc, left),
+        };
         let depth = self.depth();
-        // SAFETY: 5 of the module's head.
-        let fiber = unsafe { &mut *self.fiber };
-        fiber.function = function;
-        fiber.pc = pc;
         // SAFETY: `regs` points into the stack, which did not move.
-        fiber.base = unsafe { self.regs.offset_from(fiber.stack.as_mut_ptr()) } as usize;
-        fiber.depth = depth;
-        fiber.gas_used = self.gas_end - left as u64;
+        unsafe { self.stand_at(function, pc, regs, left) }.depth = depth;
     }
 }
 

@@ -116,32 +116,6 @@ fn gas_of_plain_start(heap: Heap<'_>, values: &[Value]) -> Option<u64> {
     fits.then(|| cost::work_gas(Work::Bytes, bytes))
 }
 
-/// Has a fiber wait that stands before a `receive`, if there is no message; false, and nothing has happened, if it does
-/// not, or that is the reference interpreter's.
-pub(super) fn wait(
-    fiber: &mut Fiber,
-    code: &CodeSpace,
-    host: &mut dyn Host,
-    slice_end: u64,
-) -> bool {
-    let facts = code
-        .program(fiber.program)
-        .step_facts(fiber.function, fiber.pc);
-    if !facts.is_receive {
-        return false;
-    }
-    let after = fiber.gas_after(facts.gas.into());
-    let Some(after) = after.filter(|after| *after <= slice_end) else {
-        return false;
-    };
-    if !host.wait_for_message() {
-        return false;
-    }
-    fiber.gas_used = after;
-    fiber.state = State::Waiting;
-    true
-}
-
 /// Gives a fiber that waits for a message the next one, if it is a plain value; false, and nothing has happened, if it
 /// is not, or there is a limit to be found.
 pub fn answer_by_message(fiber: &mut Fiber, code: &CodeSpace, host: &mut dyn Host) -> bool {

@@ -7,8 +7,8 @@
 //! exactly one place, and this tier cannot differ in them.
 //!
 //! Gas is charged by blocks: entering one charges the whole of it (`rest` of its first instruction), and
-//! stopping inside gives back what has not run. A block that cannot be paid for whole is left to the
-//! reference interpreter, instruction by instruction, which finds the exact place to stop.
+//! stopping inside gives back what has not run. A block that cannot be paid for whole is done instruction by
+//! instruction, up to the exact place to stop.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -18,6 +18,7 @@
 //! | `hot` | what handlers keep in machine registers; entering and leaving the loop |
 //! | `control`, `arith`, `compare`, `data`, `map`, `function`, `text`, `message` | handlers, by opcode module |
 //! | `aside` | operations too large for the loop |
+//! | `slice_end` | what is done where the gas does not suffice for a block |
 //! | `nested` | the loop called from native code |
 //! | `routines` | operations that native code calls by themselves |
 //! | `profile` | counters and kinds that later tiers and people read |
@@ -42,6 +43,7 @@ pub mod profile;
 mod rewrite;
 pub(crate) mod routines;
 mod site;
+mod slice_end;
 mod steps;
 mod text;
 
@@ -96,12 +98,6 @@ pub fn run(
     profile.memo = memo;
     outcome
 }
-
-/// Instructions that are done one by one, without a look at anything else, where a block cannot be paid for.
-const STEPS_POOR: u32 = 32;
-
-/// Gas of a slice that is no longer worth the way into anything faster.
-const POOR_GAS: u64 = 8;
 
 /// What can spare the fast loop its work.
 struct Tiers<'a> {
@@ -209,31 +205,29 @@ fn run_with(
             }
             None => Native::None,
         };
-        // The block at hand cannot be paid for whole: the fast loop does nothing, and the slice ends soon.
-        let mut is_poor = false;
-        let has_left_native = matches!(native, Native::Left(_));
+        if let Native::Left(_) | Native::OutOfGas = native
+            && let Some(outcome) = slice_end::pause(fiber, code, host, slice_end)
+        {
+            return outcome;
+        }
+        let may_enter = matches!(native, Native::None);
         let observed = match native {
-            Native::None => {
+            Native::None | Native::OutOfGas => {
                 let mut observed = 0;
                 if has_entered {
                     observed = profile.due(fiber, code, true);
                 }
                 if observed == 0 {
-                    let mut is_counted = false;
                     let mark = tiers.memo.as_deref().map_or(usize::MAX, Memo::mark);
-                    let stay = &mut Stay::enter(fiber, code, &mut *host, profile, slice_end, mark);
-                    if let Some(stay) = stay {
-                        dispatch::execute(stay);
-                        is_counted = stay.is_counted;
-                        stay.leave();
-                        // Most actors wait soon, and there is nothing else to be done then.
-                        if message::wait(fiber, code, host, slice_end) {
-                            return Outcome::Waiting;
-                        }
-                    } else {
-                        is_poor = true;
+                    let mut stay = Stay::enter(fiber, code, &mut *host, profile, slice_end, mark);
+                    stay.execute();
+                    let is_counted = stay.is_counted;
+                    stay.leave();
+                    // Most actors wait soon, and there is nothing else to be done then.
+                    if let Some(outcome) = slice_end::pause(fiber, code, host, slice_end) {
+                        return outcome;
                     }
-                    if tiers.have_entry(fiber) {
+                    if may_enter && tiers.have_entry(fiber) {
                         has_entered = false;
                         continue;
                     }
@@ -254,16 +248,10 @@ fn run_with(
                 }
             }
         };
-        if has_left_native && message::wait(fiber, code, host, slice_end) {
-            return Outcome::Waiting;
-        }
-        // What comes next: the instruction that the loop stopped at, one of a block that cannot be paid for
-        // whole, or the first of some that are looked at.
+        // What comes next: the instruction that the loop stopped at, or the first of some that are looked at.
         let (program, function, _) = fiber.position();
         let depth = fiber.depth();
-        is_poor |= slice_end.saturating_sub(fiber.gas_used()) < POOR_GAS;
-        let steps = if is_poor { STEPS_POOR } else { 1 };
-        for place in 0..observed.max(steps) {
+        for place in 0..observed.max(1) {
             let asked = match &tiers.jit {
                 Some(_) => Asked::of(fiber, code, &*host),
                 None => None,
@@ -281,9 +269,6 @@ fn run_with(
             }
             if let (Some(asked), Some(jit)) = (asked, tiers.jit.as_deref_mut()) {
                 jit.learn(asked, fiber, &*host);
-            }
-            if place >= observed && fiber.depth() != depth {
-                break;
             }
         }
         has_entered = observed == 0 && fiber.depth() > depth;

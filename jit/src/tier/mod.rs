@@ -87,6 +87,8 @@ pub(crate) enum Native {
     Refused,
     /// The newest frame is done, with a value.
     Returned(Value),
+    /// The gas that is left does not suffice for going on there.
+    OutOfGas,
     /// The fiber stands somewhere else; how many of the instructions that come next are to be learnt from.
     Left(u32),
 }
@@ -209,25 +211,8 @@ impl Jit {
     }
 
     /// Goes on in native code, if there is some for the place where the fiber stands.
-    #[inline]
-    pub(crate) fn go_on(
-        &mut self,
-        fiber: &mut Fiber,
-        space: &CodeSpace,
-        host: &mut dyn Host,
-        profile: &mut Profile,
-        memo: Option<&mut Memo>,
-        slice_end: u64,
-    ) -> Native {
-        if self.has_entry(fiber) {
-            self.enter(fiber, space, host, profile, memo, slice_end)
-        } else {
-            Native::None
-        }
-    }
-
     #[inline(never)]
-    fn enter(
+    pub(crate) fn go_on(
         &mut self,
         fiber: &mut Fiber,
         space: &CodeSpace,
@@ -237,11 +222,12 @@ impl Jit {
         slice_end: u64,
     ) -> Native {
         let place = fiber.position();
-        let (Some(state), Some(ways)) = (self.programs.get(place.0), self.compiler.ways()) else {
+        let state = self.programs.get(place.0);
+        let entry = state.and_then(|state| Some((state, state.entry(place.1, place.2)?)));
+        let (Some((state, (start, entry))), Some(ways)) = (entry, self.compiler.ways()) else {
             return Native::None;
         };
-        let native = state.functions[place.1 as usize].native.as_ref();
-        let (Some(native), Some((start, entry))) = (native, state.entry(place.1, place.2)) else {
+        let Some(native) = &state.functions[place.1 as usize].native else {
             return Native::None;
         };
         let JitSettings {
@@ -263,7 +249,7 @@ impl Jit {
             has_news: self.inbox.is_filled(),
             native_stack,
             exits_left: &mut self.exits_left,
-            known: self.powers.known(fiber, &*host),
+            known: self.powers.known(fiber, space, &*host),
             memo,
             function: start,
             entry,
@@ -282,12 +268,22 @@ impl Jit {
         match left {
             Left::Returned(value) => Native::Returned(value),
             Left::Refused => Native::Refused,
-            Left::Exit { reason, body } => {
+            Left::OutOfGas => Native::OutOfGas,
+            Left::Exit {
+                reason,
+                function,
+                pc,
+                body,
+            } => {
                 if let (ExitReason::Forced, Some(exits)) = (reason, forced_exits) {
                     self.exits_left = exits;
                 }
                 let body = body.unwrap_or(place.1);
-                Native::Left(self.note_exit(profile, fiber.position(), reason, body))
+                let observed = self.note_exit(profile, (place.0, function, pc), reason, body);
+                match reason {
+                    ExitReason::Gas => Native::OutOfGas,
+                    _ => Native::Left(observed),
+                }
             }
         }
     }
@@ -343,37 +339,31 @@ impl Jit {
         let Some(state) = self.programs.get_mut(program) else {
             return 0;
         };
-        let has_raised = reason == ExitReason::Aside && {
-            let site = profile.function(program, function).get(pc as usize);
-            let raised = site.map_or(0, |site| site.raised);
-            state.functions[function as usize].note_raised(pc, raised)
-        };
-        let of_body = &mut state.functions[body as usize];
-        if let Some(native) = &of_body.native {
+        if let Some(native) = &state.functions[body as usize].native {
             native.see(self.compiler.clock());
         }
-        let teaches = (reason.is_wrong_guess() || has_raised) && !of_body.is_pending;
+        let of_function = &mut state.functions[function as usize];
+        *of_function.exits.entry((pc, reason)).or_default() += 1;
+        let has_raised = reason == ExitReason::Aside && {
+            let site = profile.function(program, function).get(pc as usize);
+            of_function.note_raised(pc, site.map_or(0, |site| site.raised))
+        };
+        let is_pending = state.functions[body as usize].is_pending;
+        if is_pending || !(reason.is_wrong_guess() || has_raised) {
+            return u32::from(reason == ExitReason::Aside);
+        }
         let is_of_kind = matches!(reason, ExitReason::Kind | ExitReason::Callee);
-        if teaches && is_of_kind && of_body.begin_phase(self.gas) {
+        if is_of_kind && state.functions[body as usize].begin_phase(self.gas) {
             for number in [function, body] {
                 profile.start_afresh(program, number);
                 state.functions[number as usize].forget_failures();
             }
         }
         let of_body = &mut state.functions[body as usize];
-        if teaches {
-            *of_body.failed.entry((function, pc, reason)).or_default() += 1;
-            self.suspect = Some((program, body));
-        }
-        let of_function = &mut state.functions[function as usize];
-        *of_function.exits.entry((pc, reason)).or_default() += 1;
-        if teaches {
-            of_function.note_failure(pc);
-        }
-        match teaches {
-            true => BURST,
-            false => u32::from(reason == ExitReason::Aside),
-        }
+        *of_body.failed.entry((function, pc, reason)).or_default() += 1;
+        self.suspect = Some((program, body));
+        state.functions[function as usize].note_failure(pc);
+        BURST
     }
 
     /// The function whose body a wrong guess has left, once.

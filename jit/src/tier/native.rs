@@ -37,11 +37,16 @@ pub(super) enum Left {
     /// The fiber stands somewhere else.
     Exit {
         reason: ExitReason,
+        /// Where native code was left: for lack of gas, what could still be paid for has been done since.
+        function: u32,
+        pc: u32,
         /// The function whose body was left, if one was.
         body: Option<u32>,
     },
     /// It was not entered.
     Refused,
+    /// Nor was it, for the gas does not even suffice for the block at hand.
+    OutOfGas,
 }
 
 impl Left {
@@ -50,7 +55,7 @@ impl Left {
         match self {
             Left::Returned(_) => true,
             Left::Exit { reason, .. } => !matches!(reason, ExitReason::Gas | ExitReason::Forced),
-            Left::Refused => false,
+            Left::Refused | Left::OutOfGas => false,
         }
     }
 }
@@ -89,7 +94,7 @@ pub(super) fn enter(
     let program = fiber.program;
     let mark = code.memo.as_deref().map_or(usize::MAX, Memo::mark);
     let Some(stay) = Stay::enter_native(fiber, space, host, profile, slice_end, mark) else {
-        return Left::Refused;
+        return Left::OutOfGas;
     };
     let mut dummy = [0u8; DUMMY_CARDS];
     let (fp, stack_end) = stay.frame();
@@ -157,10 +162,21 @@ pub(super) fn enter(
         return Left::Returned(value);
     }
     let (fp, frames) = (state.exit_fp, state.frames as u32);
+    let (stands_at, gas) = match place.reason {
+        // SAFETY: an exit writes all its frames.
+        ExitReason::Gas => unsafe { state.stay.spend((function, pc), fp, gas) },
+        _ => (pc, gas),
+    };
     // SAFETY: an exit writes all its frames and their headers.
-    unsafe { state.stay.leave_native(function, pc, fp, frames, gas) };
+    unsafe {
+        state
+            .stay
+            .leave_native(function, stands_at, fp, frames, gas)
+    };
     Left::Exit {
         reason: place.reason,
+        function,
+        pc,
         body: (state.exit_body != NO_BODY).then_some(state.exit_body as u32),
     }
 }

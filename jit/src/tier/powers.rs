@@ -65,18 +65,27 @@ impl Powers {
     }
 
     /// What is known of a fiber's actor.
-    pub(super) fn known(&self, fiber: &Fiber, host: &dyn Host) -> Known {
-        let key = Key::of(fiber, host);
-        let kept = key.map(|key| self.kept[key.place()]);
-        let mut known = match kept {
-            Some((of, known)) if of == key => known,
-            _ => Known::default(),
+    pub(super) fn known(&self, fiber: &Fiber, space: &CodeSpace, host: &dyn Host) -> Known {
+        let asks = !space.program(fiber.program).internal().questions.is_empty();
+        let mut known = match asks {
+            true => self.answers(fiber, host),
+            false => Known::default(),
         };
         if let Some(actor) = host.actor() {
             known.questions |= KNOWS_ACTOR;
             known.actor = actor;
         }
         known
+    }
+
+    /// The answers that are known.
+    fn answers(&self, fiber: &Fiber, host: &dyn Host) -> Known {
+        let key = Key::of(fiber, host);
+        let kept = key.map(|key| self.kept[key.place()]);
+        match kept {
+            Some((of, known)) if of == key => known,
+            _ => Known::default(),
+        }
     }
 
     fn keep(&mut self, key: Key, question: u32, answer: bool) {

@@ -11,6 +11,7 @@ use super::surroundings::Surroundings;
 use super::{Actor, Answered, Body, Deed, Due, EndReason, Saved, Status, Wait};
 use crate::WorldSettings;
 use crate::host::HostFunctions;
+use crate::inspect::Inspection;
 use crate::message::Message;
 use crate::world::Upgrades;
 
@@ -76,19 +77,22 @@ pub(crate) fn run_slice(
     let paid = body.debt.min(allowance);
     body.debt -= paid;
     let slice_end = before.saturating_add(allowance - paid);
-    let due = match std::mem::replace(&mut body.status, Status::Ready) {
+    let mut due = match std::mem::replace(&mut body.status, Status::Ready) {
         Status::Due(due) => Some(due),
         Status::Ready => None,
         other => unreachable!("an actor has a turn that is {other:?}"),
     };
-    let mut outcome = go_on(actor, common, profile, out, due, slice_end);
-    while matches!(outcome, Outcome::Waiting)
-        && actor.body.has_message_for_rewinding()
-        && actor.fiber.gas_used() < slice_end
-    {
+    let outcome = loop {
+        let outcome = go_on(actor, common, profile, out, due, slice_end);
+        let goes_on = matches!(outcome, Outcome::Waiting)
+            && actor.body.has_message_for_rewinding()
+            && actor.fiber.gas_used() < slice_end;
+        if !goes_on {
+            break outcome;
+        }
         actor.body.status = Status::Ready;
-        outcome = go_on(actor, common, profile, out, Some(Due::Message), slice_end);
-    }
+        due = Some(Due::Message);
+    };
     let fiber = &actor.fiber;
     let reason = match outcome {
         Outcome::Preempted | Outcome::Waiting => None,
@@ -106,6 +110,7 @@ pub(crate) fn run_slice(
 }
 
 /// Gives an actor the answer that it waits for, if it waits, and runs it to the end of its slice.
+#[inline(always)]
 fn go_on(
     actor: &mut Actor,
     common: &Common<'_>,
@@ -133,15 +138,32 @@ fn go_on(
         }
     }
     let rare = surroundings.body.rare.as_mut();
-    let Some(mut inspection) = rare.and_then(|rare| rare.inspection.take()) else {
-        let left = slice_end.saturating_sub(fiber.gas_used());
-        return common.run(fiber, &mut surroundings, profile, left);
-    };
+    match rare.and_then(|rare| rare.inspection.take()) {
+        None => {
+            let left = slice_end.saturating_sub(fiber.gas_used());
+            common.run(fiber, &mut surroundings, profile, left)
+        }
+        Some(inspection) => {
+            let of_actor = (&mut *fiber, surroundings);
+            run_inspected(of_actor, common, profile, inspection, slice_end)
+        }
+    }
+}
+
+/// Runs an actor that somebody looks at.
+#[inline(never)]
+fn run_inspected(
+    (fiber, mut surroundings): (&mut Fiber, Surroundings<'_>),
+    common: &Common<'_>,
+    profile: &mut Profile,
+    mut inspection: Box<Inspection>,
+    slice_end: u64,
+) -> Outcome {
     let of_actor = (&mut *fiber, &mut surroundings);
     let outcome = inspection.run(of_actor, common.code, slice_end, |fiber, host, slice| {
         common.run(fiber, host, profile, slice)
     });
-    body.rare_mut().inspection = Some(inspection);
+    surroundings.body.rare_mut().inspection = Some(inspection);
     outcome
 }
 
@@ -173,7 +195,7 @@ fn answer(
 
 impl Common<'_> {
     /// Runs a program for at most `slice` gas.
-    #[inline]
+    #[inline(always)]
     fn run(
         &self,
         fiber: &mut Fiber,

@@ -101,20 +101,21 @@ impl PriorityMessageQueue {
     #[inline]
     pub(crate) fn dequeue_plain(&mut self) -> Option<(ActorId, Value)> {
         let (place, begins) = self.next_level()?;
-        let messages = &mut self.levels[place].messages;
-        let message = messages.front()?;
-        let (Parcel::Plain(value), None) = (&message.content, message.request) else {
-            return None;
+        let is_plain = |message: &mut Message| {
+            matches!(message.content, Parcel::Plain(_)) && message.request.is_none()
         };
-        let (from, value) = (message.from, *value);
+        let message = self.levels[place].messages.pop_front_if(is_plain)?;
         self.count -= 1;
         self.bytes -= message.size_bytes();
-        messages.pop_front();
         self.serve(place, begins);
-        Some((from, value))
+        match message.content {
+            Parcel::Plain(value) => Some((message.from, value)),
+            Parcel::Graph(_) => unreachable!("it was looked at"),
+        }
     }
 
     /// Counts the service of a level, which may begin a round.
+    #[inline]
     fn serve(&mut self, place: usize, begins: bool) {
         if begins {
             self.served = [0; PRIORITIES];

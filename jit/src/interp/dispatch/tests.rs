@@ -26,8 +26,7 @@ fn turns(sums: usize) -> Vec<u64> {
         &mut profile,
         1 << 40,
         usize::MAX,
-    )
-    .unwrap();
+    );
     // Nothing is to be looked at for a while.
     // SAFETY: there is a counter for the loop.
     unsafe { *stay.counters = 1 << 20 };
