@@ -117,6 +117,7 @@ impl Tiers<'_> {
 
     /// What the call returns whose frame a fiber has just entered, where that is known; `is_counted` says
     /// that the entry was counted, and after this it was.
+    #[inline]
     fn recall(
         &mut self,
         fiber: &mut Fiber,
@@ -125,14 +126,27 @@ impl Tiers<'_> {
         slice_end: u64,
         is_counted: &mut bool,
     ) -> Option<Value> {
-        let memo = self.memo.as_deref_mut()?;
-        if !memo.has_entry(fiber) {
+        let has_entry = self.memo.as_ref().is_some_and(|memo| memo.has_entry(fiber));
+        if !has_entry {
             return None;
         }
         let (program, function, _) = fiber.position();
         if !std::mem::replace(is_counted, true) {
             profile.count_entry(code, program, function);
         }
+        self.recall_entered(fiber, code, profile, slice_end)
+    }
+
+    #[inline(never)]
+    fn recall_entered(
+        &mut self,
+        fiber: &mut Fiber,
+        code: &CodeSpace,
+        profile: &mut Profile,
+        slice_end: u64,
+    ) -> Option<Value> {
+        let memo = self.memo.as_deref_mut()?;
+        let (program, function, _) = fiber.position();
         let value = memo.enter(fiber, code, slice_end);
         if memo.settle(program, function) {
             profile.release(code, program, function);
@@ -141,6 +155,65 @@ impl Tiers<'_> {
             }
         }
         value
+    }
+
+    /// Leaves the newest frame, which native code has run to its end with this value.
+    #[inline(never)]
+    fn leave(
+        &mut self,
+        fiber: &mut Fiber,
+        code: &CodeSpace,
+        host: &mut dyn Host,
+        value: Value,
+    ) -> Option<Outcome> {
+        self.note(fiber, code, Some(value), |fiber| {
+            reference::leave(fiber, code, host, value)
+        })
+    }
+
+    /// Has the reference interpreter do what comes next: the instruction that the loop stopped at, or the first of some that
+    /// are looked at. A function of its own: what it needs of the machine's stack and registers would slow the way to the fast
+    /// loop.
+    #[inline(never)]
+    fn step(
+        &mut self,
+        fiber: &mut Fiber,
+        code: &CodeSpace,
+        host: &mut dyn Host,
+        profile: &mut Profile,
+        slice_end: u64,
+        observed: u32,
+    ) -> Option<Outcome> {
+        let (program, function, _) = fiber.position();
+        for place in 0..observed.max(1) {
+            let asked = match &self.jit {
+                Some(_) => Asked::of(fiber, code, &*host),
+                None => None,
+            };
+            let step = |fiber: &mut Fiber| reference::step(fiber, code, host, slice_end);
+            let outcome = self.note(fiber, code, None, |fiber| {
+                if place < observed {
+                    profile.observe(fiber, code, step)
+                } else {
+                    profile.count(fiber, code, step)
+                }
+            });
+            if outcome.is_some() {
+                return outcome;
+            }
+            if let (Some(asked), Some(jit)) = (asked, self.jit.as_deref_mut()) {
+                jit.learn(asked, fiber, &*host);
+            }
+        }
+        if observed > 1
+            && let Some(jit) = self.jit.as_deref_mut()
+        {
+            let suspect = jit.take_suspect();
+            for place in [Some((program, function)), suspect].into_iter().flatten() {
+                jit.consider(code, profile, place);
+            }
+        }
+        None
     }
 
     /// Runs one instruction, or leaves a function, and takes note of what it did; `returned` is the value, if
@@ -241,44 +314,17 @@ fn run_with(
             Native::Left(instructions) => instructions,
             Native::Returned(value) => {
                 has_entered = false;
-                let leave = |fiber: &mut Fiber| reference::leave(fiber, code, host, value);
-                match tiers.note(fiber, code, Some(value), leave) {
+                match tiers.leave(fiber, code, host, value) {
                     Some(outcome) => return outcome,
                     None => continue,
                 }
             }
         };
-        // What comes next: the instruction that the loop stopped at, or the first of some that are looked at.
-        let (program, function, _) = fiber.position();
         let depth = fiber.depth();
-        for place in 0..observed.max(1) {
-            let asked = match &tiers.jit {
-                Some(_) => Asked::of(fiber, code, &*host),
-                None => None,
-            };
-            let step = |fiber: &mut Fiber| reference::step(fiber, code, host, slice_end);
-            let outcome = tiers.note(fiber, code, None, |fiber| {
-                if place < observed {
-                    profile.observe(fiber, code, step)
-                } else {
-                    profile.count(fiber, code, step)
-                }
-            });
-            if let Some(outcome) = outcome {
-                return outcome;
-            }
-            if let (Some(asked), Some(jit)) = (asked, tiers.jit.as_deref_mut()) {
-                jit.learn(asked, fiber, &*host);
-            }
+        let outcome = tiers.step(fiber, code, host, profile, slice_end, observed);
+        if let Some(outcome) = outcome {
+            return outcome;
         }
         has_entered = observed == 0 && fiber.depth() > depth;
-        if observed > 1
-            && let Some(jit) = tiers.jit.as_deref_mut()
-        {
-            let suspect = jit.take_suspect();
-            for place in [Some((program, function)), suspect].into_iter().flatten() {
-                jit.consider(code, profile, place);
-            }
-        }
     }
 }

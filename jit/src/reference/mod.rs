@@ -154,6 +154,7 @@ pub(crate) fn step(
 }
 
 /// Leaves the newest frame with a value, as its `return` would; tells when that ends the program.
+#[inline(never)]
 pub(crate) fn leave(
     fiber: &mut Fiber,
     code: &CodeSpace,

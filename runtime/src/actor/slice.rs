@@ -93,20 +93,22 @@ pub(crate) fn run_slice(
         actor.body.status = Status::Ready;
         due = Some(Due::Message);
     };
-    let fiber = &actor.fiber;
-    let reason = match outcome {
-        Outcome::Preempted | Outcome::Waiting => None,
-        Outcome::Done(value) => {
-            let value = Parcel::pack(fiber.heap(common.code), value);
-            Some(EndReason::Done(value))
+    match outcome {
+        Outcome::Preempted | Outcome::Waiting => {
+            settle(actor, slice_end, before, common.settings);
         }
-        Outcome::Failed(failure) => Some(EndReason::Failed(failure)),
-    };
-    if let Some(reason) = reason {
-        actor.body.status = Status::Ended(reason);
-        return;
+        Outcome::Done(value) => end_with(actor, common.code, value),
+        Outcome::Failed(failure) => {
+            actor.body.status = Status::Ended(EndReason::Failed(failure));
+        }
     }
-    settle(actor, slice_end, before, common.settings);
+}
+
+/// An actor has come to its end, with a value.
+#[inline(never)]
+fn end_with(actor: &mut Actor, code: &CodeSpace, value: Value) {
+    let value = Parcel::pack(actor.fiber.heap(code), value);
+    actor.body.status = Status::Ended(EndReason::Done(value));
 }
 
 /// Gives an actor the answer that it waits for, if it waits, and runs it to the end of its slice.
@@ -168,6 +170,7 @@ fn run_inspected(
 }
 
 /// Gives an actor what it waits for. Nothing is to be given to one that has been started anew meanwhile.
+#[inline(never)]
 fn answer(
     fiber: &mut Fiber,
     surroundings: &mut Surroundings<'_>,
