@@ -24,7 +24,7 @@ use crate::capability::Holdings;
 pub(crate) struct Out<'a> {
     /// The programs that it refers to.
     pub(crate) code: &'a CodeSpace,
-    pub(crate) to: Writer,
+    pub(crate) to: &'a mut Writer,
 }
 
 /// Where state is read.
@@ -90,12 +90,14 @@ pub(crate) trait Portable: Sized {
 
 /// The bytes of something.
 pub(crate) fn bytes_of(code: &CodeSpace, of: &impl Portable) -> Vec<u8> {
-    let mut out = Out {
-        code,
-        to: Writer::default(),
-    };
-    of.put(&mut out);
-    out.to.bytes
+    written(code, |out| of.put(out))
+}
+
+/// The bytes of what is written.
+pub(crate) fn written(code: &CodeSpace, put: impl FnOnce(&mut Out<'_>)) -> Vec<u8> {
+    let mut to = Writer::default();
+    put(&mut Out { code, to: &mut to });
+    to.bytes
 }
 
 /// Reads something from bytes that hold nothing else.
@@ -416,7 +418,7 @@ impl<T: Portable> Portable for Arc<Vec<T>> {
 
 impl Portable for Parcel {
     fn put(&self, out: &mut Out<'_>) {
-        self.write(out.code, &mut out.to);
+        self.write(out.code, out.to);
     }
 
     fn get(input: &mut In<'_>) -> Decoded<Parcel> {
@@ -429,7 +431,7 @@ impl Portable for Parcel {
 
 impl Portable for CapabilityName {
     fn put(&self, out: &mut Out<'_>) {
-        self.write(out.code, &mut out.to);
+        self.write(out.code, out.to);
     }
 
     fn get(input: &mut In<'_>) -> Decoded<CapabilityName> {
@@ -439,7 +441,7 @@ impl Portable for CapabilityName {
 
 impl Portable for Start {
     fn put(&self, out: &mut Out<'_>) {
-        self.write(out.code, &mut out.to);
+        self.write(out.code, out.to);
     }
 
     fn get(input: &mut In<'_>) -> Decoded<Start> {
@@ -450,7 +452,7 @@ impl Portable for Start {
 
 impl Portable for Fiber {
     fn put(&self, out: &mut Out<'_>) {
-        self.write(out.code, &mut out.to);
+        self.write(out.code, out.to);
     }
 
     fn get(input: &mut In<'_>) -> Decoded<Fiber> {

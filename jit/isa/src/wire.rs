@@ -46,7 +46,17 @@ impl Writer {
     }
 
     /// A varint.
-    pub fn varint(&mut self, mut value: u64) {
+    #[inline]
+    pub fn varint(&mut self, value: u64) {
+        if value < 0x80 {
+            self.bytes.push(value as u8);
+        } else {
+            self.long_varint(value);
+        }
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.bytes.push(value as u8 | 0x80);
             value >>= 7;
@@ -63,6 +73,32 @@ impl Writer {
     pub fn blob(&mut self, bytes: &[u8]) {
         self.varint(bytes.len() as u64);
         self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Begins a blob whose bytes are written next, and which [`Writer::end_blob`] ends: where it begins.
+    #[inline]
+    pub fn begin_blob(&mut self) -> usize {
+        self.bytes.push(0);
+        self.bytes.len() - 1
+    }
+
+    /// Ends a blob that begins here: it is as if it had been written at once.
+    #[inline]
+    pub fn end_blob(&mut self, start: usize) {
+        let length = self.bytes.len() - start - 1;
+        if length < 0x80 {
+            self.bytes[start] = length as u8;
+        } else {
+            self.make_room_for_length(start, length);
+        }
+    }
+
+    /// The length of a blob takes more than the byte that was left for it.
+    #[inline(never)]
+    fn make_room_for_length(&mut self, start: usize, length: usize) {
+        let mut prefix = Writer::default();
+        prefix.varint(length as u64);
+        self.bytes.splice(start..=start, prefix.bytes);
     }
 
     /// How many bytes a blob of so many bytes takes.

@@ -8,7 +8,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use pw_isa::wire::Writer;
 use pw_jit::CodeSpace;
 use pw_jit::fiber::allocator;
 
@@ -17,7 +16,7 @@ use super::{Actor, ActorId, ActorTable, Body, Status, Wait};
 use crate::hibernation::{
     Batch, HibernationError, HibernationSettings, HibernationStatistics, Log, Place,
 };
-use crate::portable::{Out, Portable, Shared, read_with};
+use crate::portable::{Portable, Shared, bytes_of, read_with};
 
 /// Bytes that are moved within the file after a tick.
 const MOVED_BYTES: usize = 64 << 10;
@@ -536,12 +535,7 @@ struct Look {
 }
 
 fn add(batch: &mut Batch, actor: &Actor, code: &CodeSpace) {
-    let mut out = Out {
-        code,
-        to: Writer::default(),
-    };
-    actor.put(&mut out);
-    batch.add(actor.id, &out.to.bytes);
+    batch.add(actor.id, &bytes_of(code, actor));
 }
 
 /// What the hand has found.

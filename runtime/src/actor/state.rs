@@ -23,19 +23,14 @@ portable!(enum Wait {
 impl Actor {
     /// Writes its state in canonical form.
     pub(crate) fn write(&self, code: &CodeSpace, to: &mut Writer) {
-        let mut out = Out {
-            code,
-            to: std::mem::take(to),
-        };
-        self.put(&mut out);
-        *to = out.to;
+        self.put(&mut Out { code, to });
     }
 
     /// Writes all but its objects, of which pages were taken.
     pub(crate) fn put_rest(&self, out: &mut Out<'_>) {
         let Actor { id, fiber, body } = self;
         id.put(out);
-        fiber.write_rest(out.code, &mut out.to);
+        fiber.write_rest(out.code, out.to);
         body.put(out);
     }
 

@@ -134,48 +134,98 @@ pub(super) struct BatchHead {
     pub(super) count: u32,
 }
 
-/// Records on their way into a batch.
-#[derive(Debug, Default)]
+/// Records on their way into a batch, with room for its head before them.
+#[derive(Debug)]
 pub(super) struct Records {
-    pub(super) count: u32,
-    pub(super) bytes: Writer,
+    count: u32,
+    bytes: Writer,
+    /// Where the last one ends. What is behind it was being written when its writer panicked.
+    end: usize,
 }
 
-impl Records {
-    /// None, with room for so many bytes.
-    pub(super) fn with_room(bytes: usize) -> Records {
-        let bytes = Vec::with_capacity(bytes);
+impl Default for Records {
+    fn default() -> Records {
+        let bytes = vec![0; BATCH_HEAD];
         Records {
             count: 0,
             bytes: Writer { bytes },
+            end: BATCH_HEAD,
         }
-    }
-
-    pub(super) fn add(&mut self, record: &[u8]) {
-        self.count += 1;
-        self.bytes.blob(record);
-    }
-
-    pub(super) fn add_all(&mut self, others: &Records) {
-        self.count += others.count;
-        self.bytes.bytes.extend_from_slice(&others.bytes.bytes);
     }
 }
 
-/// A batch as bytes.
-pub(super) fn batch(head: BatchHead, records: &[u8]) -> Vec<u8> {
-    let mut out = Writer::default();
-    out.bytes.reserve(BATCH_HEAD + records.len());
-    out.bytes.extend_from_slice(&BATCH_MAGIC);
-    out.u64(head.first);
-    out.u64(head.durable);
-    out.u64(head.released);
-    out.u32(head.count);
-    out.u32(records.len() as u32);
-    let hash = short_hash(&[&out.bytes, records]);
-    out.bytes.extend_from_slice(&hash);
-    out.bytes.extend_from_slice(records);
-    out.bytes
+impl Records {
+    /// How many there are.
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Bytes of them.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.end - BATCH_HEAD
+    }
+
+    /// Adds a record, which is written where it is to be.
+    ///
+    /// # Errors
+    /// Its length, when it has more than so many bytes: it is not added.
+    #[inline]
+    pub(super) fn add(
+        &mut self,
+        bytes_max: usize,
+        write: impl FnOnce(&mut Writer),
+    ) -> Result<(), usize> {
+        self.bytes.bytes.truncate(self.end);
+        let start = self.bytes.begin_blob();
+        write(&mut self.bytes);
+        let length = self.bytes.bytes.len() - start - 1;
+        if length > bytes_max {
+            return Err(length);
+        }
+        self.bytes.end_blob(start);
+        self.end = self.bytes.bytes.len();
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Adds all of others, which are none then.
+    pub(super) fn append(&mut self, others: &mut Records) {
+        self.bytes.bytes.truncate(self.end);
+        let more = &others.bytes.bytes[BATCH_HEAD..others.end];
+        self.bytes.bytes.extend_from_slice(more);
+        self.end += more.len();
+        self.count += others.count;
+        others.clear();
+    }
+
+    /// There are none any more; their memory is used again.
+    pub(super) fn clear(&mut self) {
+        self.count = 0;
+        self.end = BATCH_HEAD;
+    }
+
+    /// Bytes that there is memory for.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.bytes.capacity()
+    }
+
+    /// The batch that they are, with this head.
+    pub(super) fn batch(&mut self, head: BatchHead) -> &[u8] {
+        let bytes = &mut self.bytes.bytes[..self.end];
+        let (room, records) = bytes.split_at_mut(BATCH_HEAD);
+        let mut out = Writer::default();
+        out.bytes.extend_from_slice(&BATCH_MAGIC);
+        out.u64(head.first);
+        out.u64(head.durable);
+        out.u64(head.released);
+        out.u32(head.count);
+        out.u32(records.len() as u32);
+        let hash = short_hash(&[&out.bytes, records]);
+        out.bytes.extend_from_slice(&hash);
+        room.copy_from_slice(&out.bytes);
+        bytes
+    }
 }
 
 /// The length that a batch at the beginning of these bytes claims to have, as far as they reach.

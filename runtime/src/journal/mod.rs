@@ -7,10 +7,12 @@
 //! |---|---|
 //! | `batch` | the format of batches and segments |
 //! | `reading` | reading segments: where the journal ends, and whether it is damaged |
+//! | `queue` | what is handed over |
 //! | `writer` | the thread that writes |
 //! | `releases` | the thread that lets outputs leave |
 
 mod batch;
+mod queue;
 mod reading;
 mod releases;
 mod writer;
@@ -21,9 +23,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::portable::{Out, Portable, Shared, portable, read_with};
 use crate::world::{Input, Numbers, Rolled};
+pub(crate) use queue::Leaves;
 pub use reading::{JournalError, JournalTail};
 pub(crate) use reading::{Position, Records, Survey, survey};
-pub(crate) use writer::{Journal, JournalSettings, Leaves, RECORD_BYTES_MAX};
+pub(crate) use writer::{Journal, JournalSettings, RECORD_BYTES_MAX};
 
 /// When what is written counts as written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -87,11 +90,12 @@ pub(crate) struct Rollback {
 }
 
 impl Record {
-    /// Writes the record of an input, which need not be moved into one.
-    pub(crate) fn put_input(out: &mut Out<'_>, ticks: u64, input: &Input) {
+    /// Writes the record of an input, which is written by this.
+    #[inline]
+    pub(crate) fn put_input(out: &mut Out<'_>, ticks: u64, put: impl FnOnce(&mut Out<'_>)) {
         out.to.u8(INPUT);
         ticks.put(out);
-        input.put(out);
+        put(out);
     }
 
     /// Whether these are the bytes of an input.

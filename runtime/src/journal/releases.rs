@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use super::writer::{Item, Shared};
+use super::queue::{Item, Shared};
 
 /// Something that happens when all records before it are durable.
 pub(super) type Then = Box<dyn FnOnce() + Send>;

@@ -7,15 +7,18 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use pw_isa::wire;
+
 use super::batch::{
-    BATCH_BYTES_MAX, BatchHead, Records, batch, segment_first, segment_head, segment_name,
+    BATCH_BYTES_MAX, BatchHead, Records, segment_first, segment_head, segment_name,
 };
-use super::releases::{self, Releases, Then};
+use super::queue::{Item, Leaves, Queue, Shared};
+use super::releases;
 use super::{Durability, Position};
 use crate::disk::{Disk, DiskFile};
 
@@ -29,7 +32,7 @@ const KEPT_BYTES: usize = 64 << 10;
 const LOOK: Duration = Duration::from_millis(1);
 const LOOKS: u32 = 20;
 /// Bytes of records beyond which a batch ends, unless segments have fewer.
-const BATCH_BYTES: usize = 4 << 20;
+pub(super) const BATCH_BYTES: usize = 4 << 20;
 
 /// The most bytes that a record may have: a batch has room for it and what came before it.
 pub(crate) const RECORD_BYTES_MAX: usize = BATCH_BYTES_MAX - 2 * BATCH_BYTES;
@@ -43,76 +46,19 @@ pub(crate) struct JournalSettings {
     pub(crate) segment_bytes: u64,
 }
 
+impl JournalSettings {
+    /// Bytes of records beyond which a batch ends.
+    fn batch_bytes(&self) -> usize {
+        self.segment_bytes.min(BATCH_BYTES as u64) as usize
+    }
+}
+
 impl Default for JournalSettings {
     fn default() -> JournalSettings {
         JournalSettings {
             durability: Durability::default(),
             segment_bytes: 64 << 20,
         }
-    }
-}
-
-/// When something happens for which records have to be durable.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Leaves {
-    /// As soon as they are.
-    AtOnce,
-    /// It is the output with this number, and leaves behind all before it.
-    Output(u64),
-    /// When all outputs before it have left.
-    BehindOutputs,
-}
-
-/// What the world hands over.
-pub(super) enum Item {
-    Records(Records),
-    /// What happens, and when.
-    Then(Then, Leaves),
-    /// Outputs have left.
-    Left,
-    /// Segments that hold only records before this one are not needed any more.
-    Trim(u64),
-}
-
-/// What is shared with the thread.
-#[derive(Default)]
-pub(super) struct Queue {
-    pub(super) items: VecDeque<Item>,
-    /// Bytes of the records in it.
-    bytes: usize,
-    /// Whether nothing more will come.
-    is_closed: bool,
-    /// Whether the thread sleeps until it is woken.
-    is_asleep: bool,
-    /// Whether there is something that the thread has not done.
-    pub(super) is_busy: bool,
-    /// What is on its way out.
-    pub(super) releases: Releases,
-    /// The number of the first record that is not written.
-    written: u64,
-    /// Why the thread has given up.
-    pub(super) error: Option<String>,
-}
-
-#[derive(Default)]
-pub(super) struct Shared {
-    queue: Mutex<Queue>,
-    /// Something has come.
-    pub(super) came: Condvar,
-    /// A thread has taken or done something.
-    pub(super) went: Condvar,
-    /// Something is to leave.
-    pub(super) leaves: Condvar,
-    /// Outputs that have left the world.
-    pub(super) released: AtomicU64,
-    /// Whether the thread has given up: looked at without the lock.
-    has_failed: AtomicBool,
-}
-
-impl Shared {
-    pub(super) fn lock(&self) -> MutexGuard<'_, Queue> {
-        // With the lock held only parts of the queue are moved.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -126,6 +72,7 @@ impl Drop for Farewell {
             let reason = || "its thread has ended".to_owned();
             queue.error.get_or_insert_with(reason);
             self.0.has_failed.store(true, Ordering::Relaxed);
+            queue.records.clear();
             queue.items.clear();
         }
         drop(queue);
@@ -142,6 +89,7 @@ pub(crate) struct Journal {
     next: u64,
     /// Records that the thread does not have yet: handing over costs more than a record.
     kept: Records,
+    batch_bytes: usize,
 }
 
 impl fmt::Debug for Journal {
@@ -209,6 +157,7 @@ impl Journal {
             threads: Some([writer?, outputs]),
             next: end.next,
             kept: Records::default(),
+            batch_bytes: settings.batch_bytes(),
         })
     }
 
@@ -220,33 +169,43 @@ impl Journal {
     /// Adds a record. It is written when it is handed over, or when there are many. One that no batch can hold is the end of the
     /// journal.
     pub(crate) fn add(&mut self, record: &[u8]) {
-        if record.len() > RECORD_BYTES_MAX {
-            let length = record.len();
+        self.put(|to| to.bytes.extend_from_slice(record));
+    }
+
+    /// Adds a record, as [`Journal::add`] does, that is written where it is kept.
+    #[inline]
+    pub(crate) fn put(&mut self, write: impl FnOnce(&mut wire::Writer)) {
+        if let Err(length) = self.kept.add(RECORD_BYTES_MAX, write) {
             return self.fail(&format!(
                 "an input of {length} bytes, where {RECORD_BYTES_MAX} are the most"
             ));
         }
         self.next += 1;
-        self.kept.add(record);
-        if self.kept.bytes.bytes.len() >= KEPT_BYTES {
+        if self.kept.len() >= KEPT_BYTES {
             self.hand_over();
         }
     }
 
     /// Has what was added written.
     pub(crate) fn hand_over(&mut self) {
-        if self.kept.count == 0 {
+        if self.kept.count() == 0 {
             return;
         }
-        let next = Records::with_room(self.kept.bytes.bytes.len());
-        let records = std::mem::replace(&mut self.kept, next);
         let mut queue = self.shared.lock();
         while queue.bytes > WAITING_MAX && queue.error.is_none() {
             let waited = self.shared.went.wait(queue);
             queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        queue.bytes += records.bytes.bytes.len();
-        self.put(queue, Item::Records(records));
+        if queue.error.is_some() {
+            return self.kept.clear();
+        }
+        queue.add(&mut self.kept, self.batch_bytes);
+        // Nobody waits for mere records: a thread that looks again soon is not woken, which costs more than to write them.
+        let is_asleep = queue.is_asleep;
+        drop(queue);
+        if is_asleep {
+            self.shared.came.notify_one();
+        }
     }
 
     /// Has something happen when all records so far are durable; never, if the disk fails.
@@ -257,26 +216,22 @@ impl Journal {
             let waited = self.shared.went.wait(queue);
             queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        self.put(queue, Item::Then(Box::new(what), when));
+        self.ask(queue, Item::Then(Box::new(what), when));
     }
 
     /// Records before this one are not needed any more.
     pub(crate) fn trim(&self, before: u64) {
-        self.put(self.shared.lock(), Item::Trim(before));
+        self.ask(self.shared.lock(), Item::Trim(before));
     }
 
-    fn put(&self, mut queue: MutexGuard<'_, Queue>, item: Item) {
+    fn ask(&self, mut queue: MutexGuard<'_, Queue>, item: Item) {
         if queue.error.is_some() {
             return;
         }
-        // Nobody waits for mere records: a thread that looks again soon is not woken, which costs more than to write them.
-        let is_urgent = queue.is_asleep || !matches!(item, Item::Records(_));
         queue.items.push_back(item);
         queue.is_busy = true;
         drop(queue);
-        if is_urgent {
-            self.shared.came.notify_one();
-        }
+        self.shared.came.notify_one();
     }
 
     /// Whether nothing is written any more.
@@ -379,18 +334,19 @@ struct Writer {
 
 impl Writer {
     fn run(&mut self) {
-        while let Some(items) = self.wait() {
-            let done = self.write(items);
+        while let Some((mut records, items)) = self.wait() {
+            let done = self.write(&mut records, items);
             let mut queue = self.shared.lock();
+            queue.keep_memory(records);
             if let Err(error) = done {
                 queue.error = Some(error.to_string());
             }
             // What was to happen never will: who waits for it learns of that when it is dropped, without the lock.
-            let lost = queue
-                .error
-                .is_some()
-                .then(|| std::mem::take(&mut queue.items));
-            queue.is_busy = !queue.items.is_empty();
+            let lost = queue.error.is_some().then(|| {
+                queue.records.clear();
+                std::mem::take(&mut queue.items)
+            });
+            queue.is_busy = !queue.is_empty();
             let has_failed = queue.error.is_some();
             self.shared.has_failed.store(has_failed, Ordering::Relaxed);
             drop(queue);
@@ -403,10 +359,10 @@ impl Writer {
     }
 
     /// What has come; nothing when nothing more will.
-    fn wait(&mut self) -> Option<VecDeque<Item>> {
+    fn wait(&mut self) -> Option<(VecDeque<Records>, VecDeque<Item>)> {
         let mut queue = self.shared.lock();
         let mut looks = 0;
-        while queue.items.is_empty() {
+        while queue.is_empty() {
             if queue.is_closed && queue.releases.is_idle() {
                 return None;
             }
@@ -422,31 +378,17 @@ impl Writer {
             queue.is_asleep = false;
         }
         queue.bytes = 0;
+        let records = std::mem::take(&mut queue.records);
         let items = std::mem::take(&mut queue.items);
         drop(queue);
         self.shared.went.notify_all();
-        Some(items)
+        Some((records, items))
     }
 
     /// Writes the records, and lets happen what waits for them.
-    fn write(&mut self, items: VecDeque<Item>) -> io::Result<()> {
-        let batch_bytes = (BATCH_BYTES as u64).min(self.settings.segment_bytes) as usize;
-        let mut records = Records::default();
-        let mut rest = Vec::new();
-        for item in items {
-            match item {
-                Item::Records(more) => {
-                    records.add_all(&more);
-                    if records.bytes.bytes.len() > batch_bytes {
-                        self.batch(std::mem::take(&mut records))?;
-                    }
-                }
-                Item::Left => {}
-                other => rest.push(other),
-            }
-        }
-        if records.count > 0 {
-            self.batch(records)?;
+    fn write(&mut self, records: &mut VecDeque<Records>, items: VecDeque<Item>) -> io::Result<()> {
+        for batch in records {
+            self.batch(batch)?;
         }
         self.shared.lock().written = self.next;
         self.shared.went.notify_all();
@@ -459,7 +401,7 @@ impl Writer {
             self.durable = self.next;
         }
         let mut trim = None;
-        for item in rest {
+        for item in items {
             match item {
                 Item::Then(then, Leaves::AtOnce) => then(),
                 Item::Then(then, when) => {
@@ -471,16 +413,16 @@ impl Writer {
                     self.shared.leaves.notify_one();
                 }
                 Item::Trim(before) => trim = Some(before),
-                Item::Left | Item::Records(_) => unreachable!("records are written"),
+                Item::Left => {}
             }
         }
         let queue = self.shared.lock();
         // When all has left the thread hears of it.
-        let is_idle = queue.items.is_empty() && queue.releases.is_idle();
+        let is_idle = queue.is_empty() && queue.releases.is_idle();
         drop(queue);
         if is_idle && self.file.is_some() && self.told != (self.durable, self.released()) {
             // So that damage of the last records can be told from a torn tail, and outputs leave once.
-            self.batch(Records::default())?;
+            self.batch(&mut Records::default())?;
         }
         match trim {
             Some(before) => self.trim(before),
@@ -493,7 +435,7 @@ impl Writer {
         self.shared.released.load(Ordering::Relaxed)
     }
 
-    fn batch(&mut self, records: Records) -> io::Result<()> {
+    fn batch(&mut self, records: &mut Records) -> io::Result<()> {
         let released = self.released();
         if self.file.is_none() || self.offset > self.settings.segment_bytes {
             self.begin_segment()?;
@@ -506,15 +448,16 @@ impl Writer {
                 Durability::Memory | Durability::Async => 0,
             },
             released,
-            count: records.count,
+            count: records.count(),
         };
-        let bytes = batch(head, &records.bytes.bytes);
+        let count = u64::from(head.count);
+        let bytes = records.batch(head);
         let Some(file) = &mut self.file else {
             unreachable!("a segment has begun")
         };
-        file.write_at(self.offset, &bytes)?;
+        file.write_at(self.offset, bytes)?;
         self.offset += bytes.len() as u64;
-        self.next += u64::from(records.count);
+        self.next += count;
         self.told = (self.durable, released);
         Ok(())
     }
@@ -557,8 +500,22 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::super::reading::{self, survey};
     use super::*;
     use crate::disk::MemoryDisk;
+
+    fn records_of(disk: Arc<MemoryDisk>) -> Vec<Vec<u8>> {
+        let survey = survey(&*disk, 0).expect("a journal");
+        let mut records = reading::Records::new(disk, &survey, 0);
+        let mut all = Vec::new();
+        while let Some((_, record)) = records.peek().expect("a journal") {
+            all.push(record.to_vec());
+            records.skip();
+        }
+        all
+    }
 
     #[test]
     fn a_record_that_no_batch_can_hold_ends_the_journal_and_says_so() {
@@ -570,5 +527,22 @@ mod tests {
         let error = journal.error().expect("it is too long");
         assert!(error.contains("are the most"), "{error}");
         assert!(journal.has_failed() && journal.next() == 1);
+    }
+
+    #[test]
+    fn a_record_whose_writer_panics_is_not_there_and_the_others_are() {
+        let disk = Arc::new(MemoryDisk::default());
+        let mut journal = Journal::begin(Arc::clone(&disk) as Arc<dyn Disk>, 0).expect("memory");
+        journal.add(&[1; 3]);
+        let panics = catch_unwind(AssertUnwindSafe(|| {
+            journal.put(|to| {
+                to.u8(7);
+                panic!("it cannot be written");
+            });
+        }));
+        assert!(panics.is_err() && journal.next() == 1);
+        journal.add(&[2; 200]);
+        journal.finish().expect("memory");
+        assert_eq!(records_of(disk), [vec![1; 3], vec![2; 200]]);
     }
 }

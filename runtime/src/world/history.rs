@@ -8,7 +8,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pw_isa::wire::Writer;
 use pw_jit::CodeSpace;
 use serde::{Deserialize, Serialize};
 
@@ -125,8 +124,6 @@ pub(super) struct Kept {
     base: Option<u64>,
     /// The first record of the journal behind it.
     behind: u64,
-    /// Where records are written: there are many of them.
-    scratch: Writer,
     /// What the keeper had done when a checkpoint was begun.
     begun: u64,
 }
@@ -208,7 +205,6 @@ impl Kept {
             increments: 0,
             base: None,
             behind: end.next,
-            scratch: Writer::default(),
             begun: 0,
         })
     }
@@ -218,30 +214,28 @@ impl Kept {
         (Arc::clone(&self.disk), self.settings)
     }
 
+    #[inline]
     fn add(&mut self, code: &CodeSpace, ticks: u64, put: impl FnOnce(&mut Out<'_>)) {
         self.told = ticks;
-        let mut out = Out {
-            code,
-            to: std::mem::take(&mut self.scratch),
-        };
-        put(&mut out);
-        self.journal.add(&out.to.bytes);
-        self.scratch = out.to;
-        self.scratch.bytes.clear();
+        self.journal.put(|to| put(&mut Out { code, to }));
     }
 }
 
 impl World {
     /// An input takes effect now.
     pub(crate) fn note(&mut self, input: impl FnOnce() -> Input) {
+        self.note_as(|out| input().put(out));
+    }
+
+    /// An input takes effect now that this writes.
+    #[inline]
+    pub(super) fn note_as(&mut self, put: impl FnOnce(&mut Out<'_>)) {
         if self.has_lost_actors() {
             return;
         }
         if let History::Kept(kept) = &mut self.history {
-            let (ticks, input) = (self.tick, input());
-            kept.add(&self.code, ticks, |out| {
-                Record::put_input(out, ticks, &input)
-            });
+            let ticks = self.tick;
+            kept.add(&self.code, ticks, |out| Record::put_input(out, ticks, put));
         }
     }
 

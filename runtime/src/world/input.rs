@@ -12,7 +12,7 @@ use crate::host::{Datum, HostError, HostResult};
 use crate::inspect::Intervention;
 use crate::journal::{Leaves, RECORD_BYTES_MAX};
 use crate::message::AdvancedMessagePattern;
-use crate::portable::portable;
+use crate::portable::{Out, Portable, portable};
 use crate::quota::Quota;
 use crate::schedule::SchedulingPolicy;
 
@@ -172,7 +172,19 @@ portable!(enum Input {
     20 => Upgrade { from, to, declared },
 });
 
+/// The first byte of a message as an input.
+const SEND: u8 = 2;
+
 impl Input {
+    /// Writes the input that a message is, without having its content copied into one: there are many of them.
+    #[inline]
+    pub(super) fn put_send(out: &mut Out<'_>, to: ActorId, content: &Datum, priority: u8) {
+        out.to.u8(SEND);
+        to.put(out);
+        content.put(out);
+        priority.put(out);
+    }
+
     /// About how many bytes what it says has, where that may be many.
     fn content_bytes(&self) -> usize {
         match self {
@@ -346,5 +358,28 @@ impl World {
             result: result.clone(),
         });
         self.give_host_answer(actor, wait, result);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pw_jit::CodeSpace;
+
+    use super::*;
+    use crate::portable::{bytes_of, written};
+
+    #[test]
+    fn a_message_is_written_like_the_input_that_it_is() {
+        let code = CodeSpace::default();
+        let (to, priority) = (ActorId(300), 3);
+        for content in [Datum::Int(-7), Datum::from("text"), Datum::Nil] {
+            let alone = written(&code, |out| Input::put_send(out, to, &content, priority));
+            let input = Input::Send {
+                to,
+                content,
+                priority,
+            };
+            assert_eq!(alone, bytes_of(&code, &input));
+        }
     }
 }

@@ -22,11 +22,7 @@ impl World {
     }
 
     pub(super) fn note_and_send(&mut self, to: ActorId, content: &Datum, priority: u8) -> bool {
-        self.note(|| Input::Send {
-            to,
-            content: content.clone(),
-            priority,
-        });
+        self.note_as(|out| Input::put_send(out, to, content, priority));
         self.send_now(to, content, priority)
     }
 

@@ -19,7 +19,7 @@ use super::World;
 use super::capture::{BLOCKS_MAX, Capture, Stage};
 use crate::actor::{Actor, ActorId};
 use crate::checkpoint::BlockKind;
-use crate::portable::Out;
+use crate::portable::written;
 use crate::schedule::Turn;
 
 /// Taking pages costs a part of what it costs to walk through objects: so many times as many bytes are taken in the same time.
@@ -244,11 +244,6 @@ impl Actor {
 
     /// All but its objects.
     fn rest(&self, code: &CodeSpace) -> Vec<u8> {
-        let mut out = Out {
-            code,
-            to: Writer::default(),
-        };
-        self.put_rest(&mut out);
-        out.to.bytes
+        written(code, |out| self.put_rest(out))
     }
 }

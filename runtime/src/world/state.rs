@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use pw_isa::wire::{DecodeError, Decoded, Writer};
+use pw_isa::wire::{DecodeError, Decoded};
 use pw_jit::CodeSpace;
 
 use super::check::check;
@@ -25,7 +25,7 @@ use crate::checkpoint::{
 };
 use crate::host::HostSignature;
 use crate::message::BroadcastSystem;
-use crate::portable::{In, Out, Portable, Shared, read_with};
+use crate::portable::{In, Out, Portable, Shared, read_with, written};
 use crate::quota::Pools;
 use crate::schedule::ReadyQueue;
 
@@ -100,14 +100,7 @@ impl World {
 
     /// The parts of the state that belong to no actor.
     pub(super) fn sections(&self) -> Sections {
-        let written = |put: fn(&World, &mut Out<'_>)| {
-            let mut out = Out {
-                code: &self.code,
-                to: Writer::default(),
-            };
-            put(self, &mut out);
-            out.to.bytes
-        };
+        let written = |put: fn(&World, &mut Out<'_>)| written(&self.code, |out| put(self, out));
         let programs = (0..self.code.len())
             .map(|program| pw_isa::codec::encode(self.code.program(program).program()));
         Sections {

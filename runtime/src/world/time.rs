@@ -106,7 +106,7 @@ impl Clock {
         self.now_ms.put(out);
         self.pace.put(out);
         self.set.put(out);
-        self.sum.unwrap_or_default().write(&mut out.to);
+        self.sum.unwrap_or_default().write(out.to);
     }
 
     pub(super) fn timer_count(&self) -> usize {

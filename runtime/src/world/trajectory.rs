@@ -11,7 +11,7 @@ use pw_isa::wire::Writer;
 
 use super::World;
 use crate::actor::ActorId;
-use crate::portable::{Out, Portable};
+use crate::portable::{Portable, written};
 
 /// The hash of all states of a world so far.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -126,14 +126,12 @@ impl World {
             let now = self.actors.bytes_of(&self.code, id);
             trajectory.set(id, now.as_deref().map(Sum::of));
         }
-        let mut out = Out {
-            code: &self.code,
-            to: Writer::default(),
-        };
-        trajectory.hash.0.put(&mut out);
-        self.put_hashed(&mut out);
-        trajectory.sum.write(&mut out.to);
-        trajectory.hash = TrajectoryHash(*blake3::hash(&out.to.bytes).as_bytes());
+        let hashed = written(&self.code, |out| {
+            trajectory.hash.0.put(out);
+            self.put_hashed(out);
+            trajectory.sum.write(out.to);
+        });
+        trajectory.hash = TrajectoryHash(*blake3::hash(&hashed).as_bytes());
         self.trajectory = Some(trajectory);
     }
 }

@@ -1,0 +1,110 @@
+//! What a world and the threads of its journal hand over to each other.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::batch::Records;
+use super::releases::{Releases, Then};
+use super::writer::BATCH_BYTES;
+
+/// Batches whose memory is used again: the thread writes one while the world fills another.
+const SPARE_MAX: usize = 2;
+
+/// When something happens for which records have to be durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Leaves {
+    /// As soon as they are.
+    AtOnce,
+    /// It is the output with this number, and leaves behind all before it.
+    Output(u64),
+    /// When all outputs before it have left.
+    BehindOutputs,
+}
+
+/// What is to be done when all records that have come are written.
+pub(super) enum Item {
+    /// What happens, and when.
+    Then(Then, Leaves),
+    /// Outputs have left.
+    Left,
+    /// Segments that hold only records before this one are not needed any more.
+    Trim(u64),
+}
+
+/// What is shared with the thread.
+#[derive(Default)]
+pub(super) struct Queue {
+    /// Records that are to be written, as batches.
+    pub(super) records: VecDeque<Records>,
+    /// Bytes of them.
+    pub(super) bytes: usize,
+    /// Memory of batches that were written.
+    spare: Vec<Records>,
+    pub(super) items: VecDeque<Item>,
+    /// Whether nothing more will come.
+    pub(super) is_closed: bool,
+    /// Whether the thread sleeps until it is woken.
+    pub(super) is_asleep: bool,
+    /// Whether there is something that the thread has not done.
+    pub(super) is_busy: bool,
+    /// What is on its way out.
+    pub(super) releases: Releases,
+    /// The number of the first record that is not written.
+    pub(super) written: u64,
+    /// Why the thread has given up.
+    pub(super) error: Option<String>,
+}
+
+impl Queue {
+    /// Whether nothing has come.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.items.is_empty()
+    }
+
+    /// Adds records, which are none then, to the last batch, or begins one with them when that would have more bytes than so many.
+    pub(super) fn add(&mut self, records: &mut Records, batch_bytes: usize) {
+        self.bytes += records.len();
+        match self.records.back_mut() {
+            Some(last) if last.len() + records.len() <= batch_bytes => last.append(records),
+            _ => {
+                let next = self.spare.pop().unwrap_or_default();
+                self.records.push_back(std::mem::replace(records, next));
+            }
+        }
+        self.is_busy = true;
+    }
+
+    /// Keeps the memory of batches that were written, unless it is too much.
+    pub(super) fn keep_memory(&mut self, written: VecDeque<Records>) {
+        let usual = written
+            .into_iter()
+            .filter(|batch| batch.capacity() <= 2 * BATCH_BYTES);
+        for mut batch in usual.take(SPARE_MAX - self.spare.len()) {
+            batch.clear();
+            self.spare.push(batch);
+        }
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Shared {
+    queue: Mutex<Queue>,
+    /// Something has come.
+    pub(super) came: Condvar,
+    /// A thread has taken or done something.
+    pub(super) went: Condvar,
+    /// Something is to leave.
+    pub(super) leaves: Condvar,
+    /// Outputs that have left the world.
+    pub(super) released: AtomicU64,
+    /// Whether the thread has given up: looked at without the lock.
+    pub(super) has_failed: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Queue> {
+        // With the lock held only parts of the queue are moved.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
