@@ -437,6 +437,26 @@ fn a_checkpoint_at_the_tick_of_the_last_one_does_not_stand_on_itself() {
 }
 
 #[test]
+fn an_actor_that_nobody_else_changes_beside_is_in_each_checkpoint_as_it_is() {
+    let disk = MemoryDisk::default();
+    let (mut world, _) = keep(&disk);
+    let program = load(
+        &mut world,
+        "(define (adder sum) (adder (+ sum (receive)))) (define (main) (adder 0))",
+    );
+    let adder = world.spawn(program, &[]).unwrap();
+    for number in 1..6 {
+        // Its change was also the last one before the checkpoint.
+        assert!(world.send(adder, &Datum::Int(number)));
+        world.run_to_idle();
+        world.checkpoint().unwrap();
+        let (again, recovery) = keep(&disk.copy());
+        assert_eq!(recovery.inputs, 0);
+        assert_eq!(again.to_checkpoint(), world.to_checkpoint());
+    }
+}
+
+#[test]
 fn what_comes_while_a_world_is_recovered_comes_after_that() {
     let (disk, states) = busy(20);
     let mut world = builder().build().unwrap();

@@ -28,6 +28,8 @@ pub(super) const BLOCKS_MAX: usize = 16;
 pub(super) struct Marks {
     /// The number of the last mark.
     pub(super) mark: u32,
+    /// The actor whose change was noted last, if that was after the last mark: there is nothing to be noted if it changes again.
+    last: Option<ActorId>,
     changed: Vec<ActorId>,
     gone: Vec<ActorId>,
     pub(super) capture: Option<Capture>,
@@ -153,6 +155,12 @@ impl Capture {
 }
 
 impl Marks {
+    /// Whether it is known without a look at an actor that it has changed since the last mark.
+    #[inline]
+    fn has_just_noted(&self, id: ActorId) -> bool {
+        self.last == Some(id)
+    }
+
     /// Whether an actor with such a mark is wanted and not captured.
     fn wants(&self, mark: u32) -> bool {
         match &self.capture {
@@ -185,8 +193,11 @@ impl World {
     /// An actor is about to change, or to end.
     #[inline]
     pub(super) fn touch(&mut self, id: ActorId) {
-        if self.notes_changes() {
-            self.note_change(id);
+        match (&self.trajectory, &self.marks) {
+            (None, None) => {}
+            // What comes from outside often goes to one actor.
+            (None, Some(marks)) if marks.has_just_noted(id) => {}
+            _ => self.note_change(id),
         }
     }
 
@@ -205,6 +216,7 @@ impl World {
         let Some(actor) = self.actors.get_mut(id) else {
             return;
         };
+        marks.last = Some(id);
         let now = 2 * marks.mark;
         if actor.body.mark == now {
             return;
@@ -296,6 +308,7 @@ impl World {
             capture.block(BlockKind::Gone, out.bytes);
         }
         marks.mark += 1;
+        marks.last = None;
         marks.is_broken = false;
         self.capture_large(&mut capture);
         let wanted = if capture.everything {
