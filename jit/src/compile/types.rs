@@ -385,7 +385,7 @@ impl<'a> Evidence<'a> {
                 continue;
             }
             let inside = if number == 0 {
-                (0..self.place.blocks.all.len()).collect()
+                self.always_entered(types)
             } else if block.is_header {
                 self.place.blocks.of_loop(number)
             } else {
@@ -405,6 +405,21 @@ impl<'a> Evidence<'a> {
             }
         }
         assumed
+    }
+
+    /// The blocks that control comes to whenever the function is entered. What is guessed on one of several ways may
+    /// never hold on the others: `(if (null? tree) 0 (vector-ref tree 3))`.
+    fn always_entered(&self, types: &Types) -> Vec<usize> {
+        let mut blocks = vec![0];
+        loop {
+            let last = blocks[blocks.len() - 1];
+            let next = self.place.blocks.all[last].next.iter();
+            let mut next = next.filter(|next| types.at_start[**next].is_some());
+            match (next.next(), next.next()) {
+                (Some(only), None) if !blocks.contains(only) => blocks.push(*only),
+                _ => return blocks,
+            }
+        }
     }
 
     /// By register: the type that guards in these blocks want, `Some(None)` when they want several or the

@@ -1,8 +1,8 @@
 //! Numbers in loops: what is kept where, and what is checked how often.
 
-use pw_jit::tier::Optimizations;
+use pw_jit::tier::{ExitReason, Optimizations};
 
-use super::{Form, WORK, calling, each};
+use super::{Form, WORK, calling, each, exits};
 
 #[test]
 fn ints_in_loops_are_neither_boxed_nor_in_memory() {
@@ -314,4 +314,43 @@ fn code_that_changes_its_kinds_is_compiled_for_the_new_ones() {
     // Where both come all the time, both are expected.
     let always = "    mod r7 round r8\n    lt r7 r7 one";
     assert!(Form::of(&adding_either(always), WORK).count("fcvt") > 0);
+}
+
+#[test]
+fn a_guess_that_holds_on_one_of_several_ways_is_made_there() {
+    // Every other call has no vector.
+    let source = "
+.entry @main
+func main()
+    .locals round rounds one two v t
+    int round 0
+    int rounds 4000
+    int one 1
+    int two 2
+    const t \"text\"
+    make-vector v two t
+L:
+    loop
+    nil r7
+    mod t round two
+    num-eq t t one
+    branch-if t LCall
+    move r7 v
+LCall:
+    call r6 args=1 @work
+    add round round one
+    lt t round rounds
+    branch-if t L
+    return r6
+
+func work(v)
+    is r1 v nil
+    branch-if r1 LNone
+    vector-length r2 v
+    return r2
+LNone:
+    return v
+";
+    let exits = exits(source);
+    assert_eq!(exits.get(&ExitReason::Kind), None, "{exits:?}");
 }

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pw_jit::interp::profile::Profile;
 use pw_jit::reference::{self, Outcome};
-use pw_jit::tier::{Explanation, JitSettings, Optimizations};
+use pw_jit::tier::{ExitReason, Explanation, JitSettings, Optimizations};
 use pw_jit::{CodeSpace, Fiber, Limits, interp};
 use testkit::fibers::{Surroundings, load};
 
@@ -31,8 +31,9 @@ struct Form {
     plans: Vec<String>,
 }
 
-/// How a function is compiled once the program has run; in native code it ends like in the reference.
-fn explained(optimizations: Optimizations, source: &str, function: u32) -> Explanation {
+/// Runs a program, of which something becomes hot: its number, and what is known about it then. In native code it ends
+/// like in the reference.
+fn run(optimizations: Optimizations, source: &str) -> (CodeSpace, u32, Profile) {
     let mut code = CodeSpace::default();
     let number = load(&mut code, source);
     let settings = JitSettings {
@@ -50,8 +51,26 @@ fn explained(optimizations: Optimizations, source: &str, function: u32) -> Expla
     assert_eq!(fast.gas_used(), slow.gas_used());
     let jit = profile.native().expect("it has one");
     assert!(jit.statistics().entries > 0, "nothing is hot");
+    (code, number, profile)
+}
+
+/// How a function is compiled once the program has run.
+fn explained(optimizations: Optimizations, source: &str, function: u32) -> Explanation {
+    let (code, number, profile) = run(optimizations, source);
+    let jit = profile.native().expect("it has one");
     let explanation = jit.compiler().explain(&code, &profile, number, function);
     explanation.expect("code")
+}
+
+/// How often native code is left by a program whose calls are calls.
+fn exits(source: &str) -> BTreeMap<ExitReason, u64> {
+    let called = Optimizations {
+        inline: false,
+        ..Optimizations::default()
+    };
+    let (_, _, profile) = run(called, source);
+    let jit = profile.native().expect("it has one");
+    jit.statistics().exits
 }
 
 impl Form {
