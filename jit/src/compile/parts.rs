@@ -28,8 +28,11 @@ const INSTRUCTIONS_MAX: [usize; 4] = [100, 60, 40, 20];
 const INSTRUCTIONS_UNROLLED: usize = 40;
 /// The most registers of an inlined function.
 const REGISTERS_MAX: u16 = 60;
-/// The most instructions that are inlined into one body, tries with less known types included.
-const INSTRUCTIONS_ALL: usize = 3_000;
+/// The most instructions that are inlined into one body, tries with less known types included: what compiling takes grows
+/// faster than the body, and a thousand take longer than many programs run for.
+const INSTRUCTIONS_ALL: usize = 300;
+/// Of those that are left a function may take this part, so that small functions find room behind large ones.
+const PART_OF_REST: usize = 3;
 
 /// The parts that stand at the end of one chain of functions.
 #[derive(Default)]
@@ -264,7 +267,7 @@ impl Evidence<'_> {
             && !feedback.is_some_and(FunctionFeedback::is_apart)
             && function.params == args
             && !function.rest
-            && function.code.len() <= (*most).min(left)
+            && function.code.len() <= (*most).min(left / PART_OF_REST)
             && function.registers <= REGISTERS_MAX
             && (!self.place.chain.contains(&callee) || self.is_unrolled(function));
         if inlined {

@@ -136,3 +136,32 @@ LEnd:
     assert_eq!(moves("    cons x i one"), 0);
     assert!(moves("    number-to-string x i") > 0);
 }
+
+/// Functions of which each calls the next one eight times.
+fn in_each_other(depth: usize) -> String {
+    let calls = |next: usize| {
+        format!("    move r3 n\n    call r2 args=1 @f{next}\n    add r1 r1 r2\n").repeat(8)
+    };
+    let functions = (1..depth).map(|at| {
+        let calls = calls(at + 1);
+        format!("\nfunc f{at}(n)\n    int r1 0\n{calls}    return r1\n")
+    });
+    functions.collect::<String>() + &format!("\nfunc f{depth}(n)\n    return n\n")
+}
+
+#[test]
+fn a_body_stays_small_however_much_could_be_inlined() {
+    let call = each("    move r8 i\n    call r7 args=1 @f1\n    add sum sum r7");
+    let instructions = |depth| {
+        let source = calling(10, "1", &call) + &in_each_other(depth);
+        explained(Optimizations::default(), &source, WORK)
+            .code
+            .instructions
+    };
+    // All there is: a function of 26 instructions, and the eight calls in it.
+    let few = instructions(2);
+    assert!(few >= 26 + 8, "{few}");
+    // There are 8, 64 and 512 calls.
+    let many = instructions(4);
+    assert!((100..=2000).contains(&many), "{many}");
+}
