@@ -162,6 +162,32 @@ impl<'a> Hot<'a> {
         self.set_aside(i.a, result)
     }
 
+    /// An operation aside on one value.
+    #[inline(always)]
+    pub(super) fn aside_on_one(
+        &mut self,
+        i: &Instruction,
+        operation: impl FnOnce(&mut Aside<'_>, Value) -> Option<Value>,
+    ) -> bool {
+        self.aside(i, |aside, value, _| operation(aside, value))
+    }
+
+    /// An operation aside that changes the object in `a` by the value in `b`.
+    #[inline(always)]
+    pub(super) fn change_aside(
+        &mut self,
+        i: &Instruction,
+        operation: impl FnOnce(&mut Aside<'_>, Value, Value) -> Option<Value>,
+    ) -> bool {
+        let (object, value) = (self.get(i.a), self.get(i.b));
+        let done = of_two(self.stay_with_gas(), object, value, operation);
+        if done.tag == NOTHING.tag {
+            return false;
+        }
+        self.gas = self.at().gas;
+        true
+    }
+
     /// A test aside of two values; `None` when it cannot be done, and then nothing has happened.
     #[inline(always)]
     pub(super) fn ask_aside(

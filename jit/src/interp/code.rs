@@ -271,8 +271,18 @@ pub(crate) enum Code {
     VectorLength,
     VectorPush,
     VectorPop,
+    /// Of `c` values from `b` on.
+    Vector,
+    MakeVector,
+    VectorFill,
+    MakeBytes,
     BytesRef,
     BytesSet,
+    BytesLength,
+    MakeError,
+    ErrorKind,
+    ErrorMessage,
+    ErrorValues,
     MakeMap,
     /// The lower half of `imm` is the default's slot; the upper half is the entry of the program's values
     /// that the key probably is, or 0.
@@ -288,6 +298,7 @@ pub(crate) enum Code {
     MapHas,
     MapDelete,
     MapCount,
+    MapKeys,
     Call,
     /// A move, or the sum of a register and a number, into the last argument, and a call.
     CallMove,
@@ -297,6 +308,9 @@ pub(crate) enum Code {
     CallClosureMove,
     TailCall,
     TailCallClosure,
+    /// Of the function in `a`, with the elements of the list behind it.
+    Apply,
+    TailApply,
     Closure,
     Capture,
     /// Two captured values in a row.

@@ -1,7 +1,9 @@
 //! Pairs, vectors and bytes, where nothing has to grow.
 
+use super::aside::Aside;
 use super::form::Instruction;
-use super::hot::Hot;
+use super::hot::{Hot, Stay};
+use super::routines;
 use crate::value::Value;
 use pw_isa::{Kind, cost};
 
@@ -194,6 +196,22 @@ impl Hot<'_> {
     }
 
     #[inline(always)]
+    pub(super) fn vector(&mut self, i: &Instruction) -> bool {
+        let first = self.register(i.b);
+        let made = vector_of_row(self.stay_with_gas(), first, i.c);
+        self.set_aside(i.a, made)
+    }
+
+    #[inline(always)]
+    pub(super) fn bytes_length(&mut self, i: &Instruction) -> bool {
+        let Some(bytes) = self.get_if(i.b, Kind::Bytes) else {
+            return false;
+        };
+        let length = self.arena().bytes(bytes).len();
+        self.set(i.a, Value::int(length as i64))
+    }
+
+    #[inline(always)]
     pub(super) fn bytes_ref(&mut self, i: &Instruction) -> bool {
         let (Some(bytes), Some(index)) = (self.get_if(i.b, Kind::Bytes), self.int(i.c)) else {
             return false;
@@ -221,4 +239,12 @@ impl Hot<'_> {
                 .set_byte(bytes.bits, index.bits, value.bits as u8)
         }
     }
+}
+
+/// A vector of as many values as stand in a row of registers.
+#[inline(never)]
+fn vector_of_row(stay: &mut Stay<'_>, first: *const Value, count: u16) -> Value {
+    // SAFETY: they are registers of the newest frame, which nothing writes meanwhile.
+    let values = unsafe { std::slice::from_raw_parts(first, count.into()) };
+    Aside::run(stay, |aside| routines::vector(aside, values))
 }

@@ -13,7 +13,7 @@ use super::arith::{Add, Div, Max, Min, Mod, Mul, Quot, Rem, Sub, positive_mod, s
 use super::compare::{Ge, Gt, Le, Lt, NumEq, NumNe};
 use super::form::{Code, Instruction};
 use super::hot::{Hot, Stay};
-use super::{message, text};
+use super::{message, routines, text};
 use crate::value::Value;
 use pw_isa::Kind;
 
@@ -481,10 +481,19 @@ handlers! {
     AddElementStep: as => |hot, _i| hot.add_element(hot.ahead(2));
     VectorSetValue: next 2 => |hot, i| hot.vector_set_value(i);
     VectorLength: next 1 => |hot, i| hot.vector_length(i);
-    VectorPush: next 1 => |hot, i| hot.vector_push(i);
+    VectorPush: next 1 => |hot, i| hot.vector_push(i), or hot.change_aside(i, routines::vector_push);
     VectorPop: next 1 => |hot, i| hot.vector_pop(i);
+    Vector: next 1 => |hot, i| hot.vector(i);
+    MakeVector: next 1 => |hot, i| hot.aside(i, routines::make_vector);
+    VectorFill: next 1 => |hot, i| hot.change_aside(i, routines::vector_fill);
+    MakeBytes: next 1 => |hot, i| hot.aside(i, routines::make_bytes);
     BytesRef: next 1 => |hot, i| hot.bytes_ref(i);
     BytesSet: next 1 => |hot, i| hot.bytes_set(i);
+    BytesLength: next 1 => |hot, i| hot.bytes_length(i);
+    MakeError: next 1 => |hot, i| hot.aside(i, routines::make_error);
+    ErrorKind: next 1 => |hot, i| hot.aside_on_one(i, routines::error_kind);
+    ErrorMessage: next 1 => |hot, i| hot.aside_on_one(i, routines::error_message);
+    ErrorValues: next 1 => |hot, i| hot.aside_on_one(i, routines::error_values);
     MakeMap: next 1 => |hot, i| hot.make_map(i);
     MapGet: next 1 => |hot, i| hot.map_get(i), or hot.look_up_or_register(i);
     MapGetOr: next 2 => |hot, i| hot.map_get(i), or hot.look_up_or_value(i);
@@ -494,6 +503,7 @@ handlers! {
     MapHas: next 1 => |hot, i| hot.map_has(i);
     MapDelete: next 1 => |hot, i| hot.map_delete(i);
     MapCount: next 1 => |hot, i| hot.map_count(i);
+    MapKeys: next 1 => |hot, i| hot.aside_on_one(i, routines::map_keys);
     Call: enter => |hot, i| hot.call(i);
     CallMove: enter => |hot, i| hot.call_move(i);
     CallAddImm: enter => |hot, i| hot.call_add_imm(i);
@@ -501,6 +511,8 @@ handlers! {
     CallClosureMove: enter => |hot, i| hot.call_closure_move(i);
     TailCall: enter => |hot, i| hot.tail_call(i), or hot.tail_call_any(i);
     TailCallClosure: enter => |hot, i| hot.tail_call_closure(i), or hot.tail_call_any_closure(i);
+    Apply: enter => |hot, i| hot.apply(i);
+    TailApply: enter => |hot, i| hot.tail_apply(i);
     Closure: next 1 => |hot, i| hot.closure(i);
     Capture: next 1 => |hot, i| hot.capture(i);
     CaptureTwo: next 2 => |hot, i| hot.capture_two(i);

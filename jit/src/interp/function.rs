@@ -1,8 +1,10 @@
 //! Calls within a program, closures, cells and globals.
 
 use super::arith::{Add, apply, apply_number};
+use super::aside::{Aside, NOTHING};
 use super::form::{Instruction, InternalFunction, NO_CLOSURE, SLOT_SHIFT};
-use super::hot::Hot;
+use super::hot::{Hot, Stay};
+use super::routines;
 use crate::fiber::UNSET;
 use crate::value::{CONSTANT, Value};
 use pw_isa::{Kind, cost};
@@ -234,6 +236,43 @@ impl<'a> Hot<'a> {
         }
     }
 
+    /// Calls the function at the window's base `a` with the elements of the list behind it.
+    #[inline(always)]
+    pub(super) fn apply(&mut self, i: &Instruction) -> bool {
+        let header = self.register(i.a);
+        if self.at().frames_left <= 0 {
+            return false;
+        }
+        // The slot that `push` keeps free is that of the header.
+        let end = self.at().header_end;
+        let number = spread(self.stay_with_gas(), header, header.wrapping_add(1), end);
+        match self.spread_callee(number) {
+            Some(callee) => self.push(callee, false, i.a, 0),
+            None => false,
+        }
+    }
+
+    /// The same in place of this frame.
+    #[inline(always)]
+    pub(super) fn tail_apply(&mut self, i: &Instruction) -> bool {
+        let (window, to, end) = (self.register(i.a), self.regs, self.at().stack_end);
+        let number = spread(self.stay_with_gas(), window, to, end);
+        match self.spread_callee(number) {
+            Some(callee) => self.start(callee),
+            None => false,
+        }
+    }
+
+    /// The function whose arguments have been spread, with the gas that is left.
+    #[inline(always)]
+    fn spread_callee(&mut self, number: Value) -> Option<&'a InternalFunction> {
+        if number.tag == NOTHING.tag {
+            return None;
+        }
+        self.gas = self.at().gas;
+        Some(self.callee(number.bits as u32))
+    }
+
     #[inline(always)]
     pub(super) fn closure(&mut self, i: &Instruction) -> bool {
         if !self.can_allocate(cost::closure_bytes(u64::from(i.c))) {
@@ -374,4 +413,20 @@ impl<'a> Hot<'a> {
         }
         are_made
     }
+}
+
+/// Spreads the arguments of an `apply`, whose function stands at `window` and whose list behind it, to where the
+/// frame of the function begins. The number of the function, or [`NOTHING`] when that is left to others.
+#[inline(never)]
+fn spread(stay: &mut Stay<'_>, window: *const Value, to: *mut Value, end: *mut Value) -> Value {
+    // SAFETY: the window's base is a register of the newest frame.
+    let closure = unsafe { *window };
+    // SAFETY: so is the one behind it.
+    let list = unsafe { *window.wrapping_add(1) };
+    let program = stay.program_number;
+    Aside::run(stay, |aside| {
+        // SAFETY: the frame that begins there takes the place of registers that are not needed any more, the window's or
+        // all, and both are in the stack.
+        unsafe { routines::spread(aside, program, (to, end), closure, list) }
+    })
 }

@@ -228,6 +228,27 @@ impl Rewriter<'_> {
                 instruction(Code::VectorPush, slot(vector.0), slot(value.0), 0, 0)
             }
             Data::VectorPop { dst, vector } => two(Code::VectorPop, dst, vector),
+            Data::Vector { dst, values } => instruction(
+                Code::Vector,
+                slot(dst.0),
+                slot(values.first),
+                values.count,
+                0,
+            ),
+            Data::MakeVector { dst, length, value } => three(Code::MakeVector, dst, length, value),
+            Data::VectorFill { vector, value } => {
+                instruction(Code::VectorFill, slot(vector.0), slot(value.0), 0, 0)
+            }
+            Data::MakeBytes { dst, length, fill } => three(Code::MakeBytes, dst, length, fill),
+            Data::BytesLength { dst, bytes } => two(Code::BytesLength, dst, bytes),
+            Data::MakeError {
+                dst,
+                message,
+                values,
+            } => three(Code::MakeError, dst, message, values),
+            Data::ErrorKind { dst, error } => two(Code::ErrorKind, dst, error),
+            Data::ErrorMessage { dst, error } => two(Code::ErrorMessage, dst, error),
+            Data::ErrorValues { dst, error } => two(Code::ErrorValues, dst, error),
             Data::BytesRef { dst, bytes, index } => three(Code::BytesRef, dst, bytes, index),
             Data::BytesSet {
                 bytes,
@@ -259,7 +280,7 @@ impl Rewriter<'_> {
             Data::MapSet { map, key, value } => {
                 instruction(Code::MapSet, slot(map.0), slot(key.0), slot(value.0), 0)
             }
-            _ => Instruction::STEP,
+            Data::MapKeys { dst, map } => two(Code::MapKeys, dst, map),
         }
     }
 
@@ -330,9 +351,9 @@ impl Rewriter<'_> {
             Call::GlobalSet { global, value } => {
                 instruction(Code::GlobalSet, slot(value.0), 0, 0, self.linked(global.0))
             }
-            Call::Apply { .. } | Call::TailApply { .. } | Call::CaptureSet { .. } => {
-                Instruction::STEP
-            }
+            Call::Apply { window } => instruction(Code::Apply, slot(window.base), 0, 0, 0),
+            Call::TailApply { window } => instruction(Code::TailApply, slot(window.base), 0, 0, 0),
+            Call::CaptureSet { .. } => Instruction::STEP,
         }
     }
 

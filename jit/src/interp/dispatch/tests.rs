@@ -4,6 +4,7 @@
 mod endless;
 
 use endless::endless;
+use pw_isa::op::{Op, Text};
 use pw_isa::verify::verify;
 
 use super::*;
@@ -62,5 +63,67 @@ fn handlers_return_after_a_turn_however_long_the_loop_or_its_body_is() {
         turns(20_000)[1..],
         [0; 4],
         "left to the reference interpreter"
+    );
+}
+
+/// The last instruction has no handler.
+const MAKING: &str = "
+.entry @main
+func main()
+    int r0 2
+    const r1 \"text\"
+    vector r2 r0 count=2
+    vector-push r2 r0
+    vector-push r2 r1
+    make-vector r3 r0 r1
+    vector-fill r3 r0
+    make-bytes r3 r0 r0
+    bytes-length r4 r3
+    make-map r5
+    map-set r5 r1 r4
+    map-keys r6 r5
+    make-error r7 r1 r6
+    error-kind r8 r7
+    error-message r8 r7
+    error-values r8 r7
+    const r9 @first
+    move r10 r6
+    apply r9 args=1
+    bytes-to-string r3 r3
+    return r9
+
+func first(text)
+    const r1 @same
+    nil r2
+    cons r2 text r2
+    tail-apply r1 args=1
+
+func same(text)
+    return text
+";
+
+#[test]
+fn instructions_that_make_objects_or_apply_functions_do_not_stop_the_loop() {
+    let program = pw_isa::text::parse(MAKING).expect("assembly text");
+    let mut code = CodeSpace::default();
+    let number = code.load(verify(program).unwrap());
+    let mut fiber = Fiber::new(&code, number, Limits::default());
+    let (mut profile, mut host) = (Profile::default(), Nobody);
+    let mut stay = Stay::enter(
+        &mut fiber,
+        &code,
+        &mut host,
+        &mut profile,
+        1 << 40,
+        usize::MAX,
+    )
+    .unwrap();
+    execute(&mut stay);
+    stay.leave();
+    let (_, function, pc) = fiber.position();
+    let stopped_at = &code.program(number).function(function).code[pc as usize];
+    assert!(
+        matches!(stopped_at, Op::Text(Text::BytesToString { .. })),
+        "{stopped_at:?}"
     );
 }
