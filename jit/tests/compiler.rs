@@ -46,6 +46,56 @@ L4:
     jump L4
 ";
 
+/// Sums a vector in each round, of Ints and then of Floats: the sum of the sums becomes a Float where nobody looks.
+const SUMS: &str = ".entry @main
+func main()
+    int r1 100
+    int r2 1
+    make-vector r0 r1 r2
+    float r3 0.5
+    make-vector r1 r1 r3
+    int r2 0
+    int r3 0
+L8:
+    loop
+    int r5 6000
+    num-eq r4 r2 r5
+    branch-unless r4 L14
+    return r3
+L14:
+    int r5 1
+    add r4 r2 r5
+    int r8 3000
+    lt r7 r2 r8
+    branch-unless r7 L21
+    move r6 r0
+    jump L22
+L21:
+    move r6 r1
+L22:
+    call r5 args=1 @sum
+    add r3 r3 r5
+    move r2 r4
+    jump L8
+
+func sum(v)
+    int r1 0
+    int r2 0
+L2:
+    loop
+    vector-length r4 v
+    num-eq r3 r1 r4
+    branch-unless r3 L7
+    return r2
+L7:
+    int r4 1
+    add r3 r1 r4
+    vector-ref r4 v r1
+    add r2 r2 r4
+    move r1 r3
+    jump L2
+";
+
 fn load(source: &str) -> (CodeSpace, u32) {
     let mut code = CodeSpace::default();
     let program = pw_isa::text::parse(source).expect("assembly text");
@@ -277,6 +327,38 @@ fn the_thread_ends_with_its_compiler() {
     assert!(!*ended.lock().expect("no panic"));
     drop(profile);
     eventually("the thread ends", || *ended.lock().expect("no panic"));
+}
+
+/// Keeps the machine code of the function that is compiled, in the order in which it was made.
+struct Codes(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl Watch for Codes {
+    fn event(&self, event: &JitEvent<'_>) {
+        if let JitEvent::Compiled { function, .. } = event
+            && function.function() == 0
+        {
+            let mut codes = self.0.lock().expect("no panic");
+            codes.push(function.machine_code().to_vec());
+        }
+    }
+}
+
+#[test]
+fn a_guess_is_given_up_when_the_same_code_comes_of_it_again() {
+    let codes = Arc::new(Mutex::new(Vec::new()));
+    let settings = JitSettings {
+        background: false,
+        ..JitSettings::default()
+    };
+    let compiler = JitCompiler::new(settings).expect("a machine with native code");
+    let compiler = compiler.watched_by(Box::new(Codes(Arc::clone(&codes))));
+    let mut profile = Profile::with_compiler(Arc::new(compiler));
+    let (code, number) = load(SUMS);
+    run(&code, number, &mut profile, Limits::default());
+    let codes = codes.lock().expect("no panic");
+    let is_repeated = |three: &[Vec<u8>]| three[0] == three[1] && three[1] == three[2];
+    assert!(codes.len() > 2, "nothing was learnt");
+    assert!(!codes.windows(3).any(is_repeated), "{}", codes.len());
 }
 
 #[test]

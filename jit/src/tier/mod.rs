@@ -453,11 +453,11 @@ impl Jit {
         of_function.is_pending = false;
         of_function.rests = false;
         let old = of_function.native.replace(Arc::clone(&native));
-        if old.as_ref().is_some_and(|old| Arc::ptr_eq(old, &native)) {
-            // The same code again: nothing new is known about the guesses that have failed.
-            state.give_up_guesses(function);
-        } else {
-            of_function.installed(self.gas);
+        let is_same = |old: &Arc<CompiledFunction>| old.machine_code() == native.machine_code();
+        // The same code again: nothing new is known about the guesses that have failed.
+        let gives_up = old.as_ref().is_some_and(is_same) && state.give_up_guesses(function);
+        if !gives_up {
+            state.functions[function as usize].installed(self.gas);
         }
         self.set_pace(space, profile, (program, function));
         if let Some(old) = old.filter(|old| !Arc::ptr_eq(old, &native)) {

@@ -78,11 +78,13 @@ impl FunctionState {
         }
     }
 
-    /// Nothing is guessed about an instruction any more.
-    fn make_generic(&mut self, pc: u32) {
-        if let Err(place) = self.generic.binary_search(&pc) {
+    /// Nothing is guessed about an instruction any more; whether something was until now.
+    fn make_generic(&mut self, pc: u32) -> bool {
+        let place = self.generic.binary_search(&pc);
+        if let Err(place) = place {
             self.generic.insert(place, pc);
         }
+        place.is_err()
     }
 
     /// Its code is left before an instruction that has been seen to fail so often. Whether it has failed since it was left
@@ -175,11 +177,12 @@ impl Entries for ProgramState {
 }
 
 impl ProgramState {
-    /// Guesses in the body of a function that have failed are made no more.
-    pub(super) fn give_up_guesses(&mut self, function: u32) {
-        for (function, pc, ..) in self.functions[function as usize].wrong_guesses() {
-            self.functions[function as usize].make_generic(pc);
-        }
+    /// Guesses in the body of a function that have failed are made no more; whether some were until now.
+    pub(super) fn give_up_guesses(&mut self, function: u32) -> bool {
+        let failed = self.functions[function as usize].wrong_guesses();
+        failed.into_iter().fold(false, |any, (function, pc, ..)| {
+            self.functions[function as usize].make_generic(pc) | any
+        })
     }
 
     pub(super) fn new(space: &CodeSpace, program: u32) -> ProgramState {
