@@ -18,10 +18,10 @@ use crate::interp::NOTHING;
 impl Lowering<'_, '_> {
     /// Calls the function in a register with the list in the next one.
     pub(super) fn apply(&mut self, base: u16) {
-        let offset = i64::from(base + 1) * i64::from(SLOT);
-        let window = self.b.ins().iadd_imm_s(self.scope.fp, offset);
+        let window = self.window(base);
         let callee = self.spread(base, window);
-        self.enter_code(callee, base, BY_TAIL_CALL);
+        let way = self.way(callee, BY_TAIL_CALL);
+        self.enter_code(callee, base, way);
     }
 
     /// The same in place of this frame.
@@ -45,7 +45,54 @@ impl Lowering<'_, '_> {
         let gas = self.b.use_var(self.gas);
         self.store_state(offset_of!(NativeState<'_>, gas), gas);
         let callee = self.b.ins().iconst(I64, i64::from(callee));
-        self.enter_code(callee, base, BY_TAIL_CALL);
+        let way = self.way(callee, BY_TAIL_CALL);
+        self.enter_code(callee, base, way);
+    }
+
+    /// The same in place of this frame.
+    pub(super) fn tail_call_with_rest(
+        &mut self,
+        callee: u32,
+        base: u16,
+        args: u16,
+        is_closure: bool,
+    ) {
+        let function = self.planner.program.function(callee);
+        self.has_room(callee);
+        let slot = base + 1 + function.params;
+        (slot..=base + args).for_each(|register| self.write_back(register));
+        let params = base + 1..slot;
+        let mut values: Vec<_> = params.map(|register| self.value(register)).collect();
+        let closure = (is_closure && function.captures > 0).then(|| self.value(base));
+        values.push(self.list(slot, args - function.params));
+        values.extend(closure);
+        let callee = self.b.ins().iconst(I64, i64::from(callee));
+        self.start_over(callee, values);
+    }
+
+    /// Lets a routine give the function of a closure its arguments, which do not fit as they stand in the window, where its
+    /// frame begins. The number of the function.
+    pub(super) fn gather(
+        &mut self,
+        closure: (ir::Value, ir::Value),
+        base: u16,
+        args: u16,
+        window: ir::Value,
+    ) -> ir::Value {
+        let gas = self.b.use_var(self.gas);
+        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        let first = self.window(base);
+        let count = self.b.ins().iconst(I64, i64::from(args));
+        let arguments = [self.state, window, closure.0, closure.1, first, count];
+        let (tag, callee) = self.call_of_routine(Routine::GATHER, &arguments);
+        self.go_on_with(tag);
+        callee
+    }
+
+    /// Where the arguments in a window begin.
+    pub(super) fn window(&mut self, base: u16) -> ir::Value {
+        let offset = i64::from(base + 1) * i64::from(SLOT);
+        self.b.ins().iadd_imm_s(self.scope.fp, offset)
     }
 
     /// A list of values that stand in a row in this frame.

@@ -29,8 +29,8 @@ impl<'a> Lowering<'a, '_> {
                 self.call_known(callee, window.base, window.args)
             }
             (Call::CallClosure { window }, Plan::AnyClosure) => {
-                let callee = self.closure_callee(window.base, window.args);
-                self.call_code(callee, window.base, window.args)
+                self.call_any(window.base, window.args);
+                true
             }
             (Call::TailCall { window, function }, _) => {
                 let callee = self.scope.evidence.linked(function.0);
@@ -313,32 +313,68 @@ impl<'a> Lowering<'a, '_> {
         callee
     }
 
-    /// The number of the function that a closure is of, whatever it is; the closure stands where that
-    /// function wants it. Exits unless the function takes these arguments as they stand.
-    fn closure_callee(&mut self, base: u16, args: u16) -> ir::Value {
-        let callee = self.function_of_closure(base);
-        let (tag, bits) = self.value(base);
+    /// The place of what the code table says about a function's shape.
+    fn shape(&mut self, callee: ir::Value) -> ir::Value {
         let shapes = self.load_state(offset_of!(NativeState<'_>, shapes));
         let place = self.b.ins().ishl_imm_u(callee, 3);
-        let shape = self.b.ins().iadd(shapes, place);
+        self.b.ins().iadd(shapes, place)
+    }
+
+    /// Goes to one of two new blocks by whether a function of this shape takes these arguments as they stand; the other one is cold.
+    fn branch_on_fit(&mut self, shape: ir::Value, args: u16) -> [ir::Block; 2] {
+        let [fit, other] = [self.b.create_block(), self.b.create_block()];
+        self.b.set_cold_block(other);
         let params = self.b.ins().load(I32, MEMORY, shape, 0);
-        let fits = self
-            .b
-            .ins()
-            .icmp_imm_s(IntCC::Equal, params, i64::from(args));
-        self.exit_unless(fits, ExitReason::Callee);
+        let args = i64::from(args);
+        let fits = self.b.ins().icmp_imm_s(IntCC::Equal, params, args);
+        self.b.ins().brif(fits, fit, &NONE, other, &NONE);
+        [fit, other]
+    }
+
+    /// Calls whatever function a closure is of.
+    fn call_any(&mut self, base: u16, args: u16) {
+        let callee = self.function_of_closure(base);
+        let closure = self.value(base);
+        (base + 1..=base + args).for_each(|register| self.write_back(register));
+        let shape = self.shape(callee);
+        let [fit, other] = self.branch_on_fit(shape, args);
+        let enter = self.b.create_block();
+        let entered = self.b.append_block_param(enter, I64);
+        let way = self.b.append_block_param(enter, I64);
+        self.switch_to_sealed(other);
+        let window = self.window(base);
+        let gathered = self.gather(closure, base, args, window);
+        let as_tail = self.way(gathered, BY_TAIL_CALL);
+        let arguments = [gathered.into(), as_tail.into()];
+        self.b.ins().jump(enter, &arguments);
+        self.switch_to_sealed(fit);
+        self.give_any_closure(shape, closure, base + 1 + args);
+        let gas = self.b.use_var(self.gas);
+        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        let as_call = self.way(callee, BY_CALL);
+        self.b.ins().jump(enter, &[callee.into(), as_call.into()]);
+        self.switch_to_sealed(enter);
+        self.enter_code(entered, base, way);
+    }
+
+    /// Writes a closure to a register of the callee, if a function of this shape wants it there.
+    fn give_any_closure(
+        &mut self,
+        shape: ir::Value,
+        (tag, bits): (ir::Value, ir::Value),
+        register: u16,
+    ) {
         let captures = self.b.ins().load(I16, MEMORY, shape, 6);
         let has_captures = self.b.ins().icmp_imm_s(IntCC::NotEqual, captures, 0);
         let (give, go_on) = (self.b.create_block(), self.b.create_block());
         self.b.ins().brif(has_captures, give, &NONE, go_on, &NONE);
         self.switch_to_sealed(give);
-        self.has_slot(base + 1 + args);
-        let slot = i32::from(base + 1 + args) * SLOT;
+        self.has_slot(register);
+        let slot = i32::from(register) * SLOT;
         self.b.ins().store(MEMORY, tag, self.scope.fp, slot);
         self.b.ins().store(MEMORY, bits, self.scope.fp, slot + 8);
         self.b.ins().jump(go_on, &NONE);
         self.switch_to_sealed(go_on);
-        callee
     }
 
     fn code_of(&mut self, callee: ir::Value) -> ir::Value {
@@ -349,7 +385,7 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// What a body is told about how it is entered.
-    fn way(&mut self, callee: ir::Value, entry: u32) -> ir::Value {
+    pub(super) fn way(&mut self, callee: ir::Value, entry: u32) -> ir::Value {
         let way = self.b.ins().ishl_imm_u(callee, 32);
         self.b.ins().bor_imm_s(way, i64::from(entry))
     }
@@ -383,18 +419,15 @@ impl<'a> Lowering<'a, '_> {
         }
         let gas = self.b.use_var(self.gas);
         self.store_state(offset_of!(NativeState<'_>, gas), gas);
-        self.enter_code(callee, base, BY_CALL);
+        let way = self.way(callee, BY_CALL);
+        self.enter_code(callee, base, way);
         true
     }
 
-    /// Enters a function whose arguments stand in a window.
-    pub(super) fn enter_code(&mut self, callee: ir::Value, base: u16, entry: u32) {
+    /// Enters a function whose arguments stand in a window; it is told which function it is and how it is entered.
+    pub(super) fn enter_code(&mut self, callee: ir::Value, base: u16, way: ir::Value) {
         let code = self.code_of(callee);
-        let window = self
-            .b
-            .ins()
-            .iadd_imm_s(self.scope.fp, i64::from(base + 1) * i64::from(SLOT));
-        let way = self.way(callee, entry);
+        let window = self.window(base);
         let arguments = [self.state, window, way];
         let call = self.b.ins().call_indirect(self.body, code, &arguments);
         let (tag, bits) = self.value_of(call, |lowering, tag| {
@@ -438,56 +471,74 @@ impl<'a> Lowering<'a, '_> {
 
     fn tail_call(&mut self, callee: u32, base: u16, args: u16, is_closure: bool) -> bool {
         let target = self.planner.program.function(callee);
+        if target.rest && args >= target.params {
+            self.tail_call_with_rest(callee, base, args, is_closure);
+            return false;
+        }
         if !self.is_plain(callee, args) {
             let exit = self.exit(ExitReason::Uncompiled);
             self.b.ins().jump(exit, &NONE);
             return false;
         }
-        let frame = i64::from(target.registers) * i64::from(SLOT);
-        let end = self.b.ins().iadd_imm_s(self.scope.fp, frame);
+        self.has_room(callee);
         let gives_closure = is_closure && target.captures > 0;
+        let values = self.arguments(base, args, gives_closure);
         let callee = self.b.ins().iconst(I64, i64::from(callee));
-        self.replace(callee, end, base, args, gives_closure);
+        self.start_over(callee, values);
         false
+    }
+
+    /// Exits unless a function's frame has room in place of this one, than which it may be larger: limits trip at the call.
+    pub(super) fn has_room(&mut self, callee: u32) {
+        let function = self.planner.program.function(callee);
+        let frame = i64::from(function.registers) * i64::from(SLOT);
+        let end = self.b.ins().iadd_imm_s(self.scope.fp, frame);
+        self.ends_within_stack(end);
+    }
+
+    fn ends_within_stack(&mut self, end: ir::Value) {
+        let stack_end = self.load_state(offset_of!(NativeState<'_>, stack_end));
+        let order = IntCC::UnsignedGreaterThan;
+        let beyond = self.b.ins().icmp(order, end, stack_end);
+        self.exit_if(beyond, ExitReason::NotEntered);
+    }
+
+    /// The arguments in a window, and the closure behind them.
+    fn arguments(
+        &mut self,
+        base: u16,
+        args: u16,
+        gives_closure: bool,
+    ) -> Vec<(ir::Value, ir::Value)> {
+        let arguments = base + 1..=base + args;
+        let registers = arguments.chain(gives_closure.then_some(base));
+        registers.map(|register| self.value(register)).collect()
     }
 
     /// A tail call of whatever function a closure is of.
     fn tail_call_any(&mut self, base: u16, args: u16) {
-        let callee = self.closure_callee(base, args);
-        let shapes = self.load_state(offset_of!(NativeState<'_>, shapes));
-        let place = self.b.ins().ishl_imm_u(callee, 3);
-        let shape = self.b.ins().iadd(shapes, place);
+        let callee = self.function_of_closure(base);
+        let values = self.arguments(base, args, true);
+        let shape = self.shape(callee);
+        let [fit, other] = self.branch_on_fit(shape, args);
+        self.switch_to_sealed(other);
+        (base + 1..=base + args).for_each(|register| self.write_back(register));
+        let closure = self.value(base);
+        let gathered = self.gather(closure, base, args, self.scope.fp);
+        self.go_on_in(gathered);
+        self.switch_to_sealed(fit);
         let registers = self.b.ins().load(I16, MEMORY, shape, 4);
         let registers = self.b.ins().uextend(I64, registers);
         // One slot more, for the closure, which a function without captures does not look at.
         let slots = self.b.ins().iadd_imm_s(registers, 1);
         let bytes = self.b.ins().imul_imm_s(slots, i64::from(SLOT));
         let end = self.b.ins().iadd(self.scope.fp, bytes);
-        self.replace(callee, end, base, args, true);
+        self.ends_within_stack(end);
+        self.start_over(callee, values);
     }
 
-    /// Moves the arguments to the front of this frame and goes on in another function, whose frame ends at
-    /// `end`. It may be larger than this one, and limits trip at the call.
-    fn replace(
-        &mut self,
-        callee: ir::Value,
-        end: ir::Value,
-        base: u16,
-        args: u16,
-        gives_closure: bool,
-    ) {
-        let stack_end = self.load_state(offset_of!(NativeState<'_>, stack_end));
-        let beyond = self
-            .b
-            .ins()
-            .icmp(IntCC::UnsignedGreaterThan, end, stack_end);
-        self.exit_if(beyond, ExitReason::NotEntered);
-        let mut values: Vec<_> = (base + 1..=base + args)
-            .map(|register| self.value(register))
-            .collect();
-        if gives_closure {
-            values.push(self.value(base));
-        }
+    /// Goes on in another function, for which there is room, with values at the front of this frame.
+    pub(super) fn start_over(&mut self, callee: ir::Value, values: Vec<(ir::Value, ir::Value)>) {
         for (place, (tag, bits)) in values.into_iter().enumerate() {
             let slot = place as i32 * SLOT;
             self.b.ins().store(MEMORY, tag, self.scope.fp, slot);

@@ -6,7 +6,7 @@ use pw_isa::op::{
     Message, Op, Text,
 };
 use pw_isa::operand::Use;
-use pw_isa::{Kind, KindSet};
+use pw_isa::{Function, Kind, KindSet};
 use smallvec::SmallVec;
 
 use super::routines::Routine;
@@ -234,12 +234,15 @@ impl Evidence<'_> {
         }
     }
 
-    /// Whether a call has entered few functions, and each can be called with the arguments as they stand.
+    /// Whether a call has entered few functions, and each takes as many arguments.
     fn has_cases(&self, pc: u32, args: u16) -> bool {
         let callees = self.site(pc).target.functions(self.planner.number);
         let program = self.planner.program;
         let mut functions = callees.iter().map(|callee| program.function(*callee));
-        callees.len() > 1 && functions.all(|function| function.params == args && !function.rest)
+        let takes = |function: &Function| {
+            function.params == args || function.rest && function.params < args
+        };
+        callees.len() > 1 && functions.all(takes)
     }
 
     fn call_plan(&self, pc: u32, op: &Call, generic: bool, types: &[Type]) -> Plan {

@@ -39,6 +39,12 @@ impl Routine {
         moves: false,
     };
 
+    /// Gives a function arguments that do not fit as they stand.
+    pub(super) const GATHER: Routine = Routine {
+        place: offset_of!(Routines, gather),
+        moves: true,
+    };
+
     /// Makes a list of values in a row.
     pub(super) const LIST: Routine = Routine {
         place: offset_of!(Routines, list),

@@ -308,6 +308,9 @@ pub(crate) enum Code {
     CallClosureMove,
     TailCall,
     TailCallClosure,
+    /// Of a function that takes the arguments beyond its parameters as a list.
+    CallRest,
+    TailCallRest,
     /// Of the function in `a`, with the elements of the list behind it.
     Apply,
     TailApply,

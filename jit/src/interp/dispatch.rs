@@ -507,10 +507,12 @@ handlers! {
     Call: enter => |hot, i| hot.call(i);
     CallMove: enter => |hot, i| hot.call_move(i);
     CallAddImm: enter => |hot, i| hot.call_add_imm(i);
-    CallClosure: enter => |hot, i| hot.call_closure(i);
+    CallClosure: enter => |hot, i| hot.call_closure(i), or hot.call_closure_any(i);
     CallClosureMove: enter => |hot, i| hot.call_closure_move(i);
     TailCall: enter => |hot, i| hot.tail_call(i), or hot.tail_call_any(i);
     TailCallClosure: enter => |hot, i| hot.tail_call_closure(i), or hot.tail_call_any_closure(i);
+    CallRest: enter => |hot, i| hot.call_rest(i);
+    TailCallRest: enter => |hot, i| hot.tail_call_rest(i);
     Apply: enter => |hot, i| hot.apply(i);
     TailApply: enter => |hot, i| hot.tail_apply(i);
     Closure: next 1 => |hot, i| hot.closure(i);

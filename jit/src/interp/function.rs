@@ -4,7 +4,7 @@ use super::arith::{Add, apply, apply_number};
 use super::aside::{Aside, NOTHING};
 use super::form::{Instruction, InternalFunction, NO_CLOSURE, SLOT_SHIFT};
 use super::hot::{Hot, Stay};
-use super::routines;
+use super::routines::{self, Room};
 use crate::fiber::UNSET;
 use crate::value::{CONSTANT, Value};
 use pw_isa::{Kind, cost};
@@ -228,25 +228,52 @@ impl<'a> Hot<'a> {
         }
     }
 
-    /// The same for any number of arguments.
+    /// The same for any number of arguments, and for what takes the rest of them as a list.
     pub(super) fn tail_call_any_closure(&mut self, i: &Instruction) -> bool {
         match self.closure_callee(i) {
             Some(callee) => self.replace(callee, Some(self.get(i.a)), i, Self::move_all),
-            None => false,
+            None => self.tail_call_with(i, gather_for_closure),
         }
+    }
+
+    /// A call of a closure that takes the rest of its arguments as a list.
+    pub(super) fn call_closure_any(&mut self, i: &Instruction) -> bool {
+        self.call_with(i, gather_for_closure)
+    }
+
+    #[inline(always)]
+    pub(super) fn call_rest(&mut self, i: &Instruction) -> bool {
+        self.call_with(i, gather)
+    }
+
+    #[inline(always)]
+    pub(super) fn tail_call_rest(&mut self, i: &Instruction) -> bool {
+        self.tail_call_with(i, gather)
     }
 
     /// Calls the function at the window's base `a` with the elements of the list behind it.
     #[inline(always)]
     pub(super) fn apply(&mut self, i: &Instruction) -> bool {
-        let header = self.register(i.a);
+        self.call_with(i, spread)
+    }
+
+    /// The same in place of this frame.
+    #[inline(always)]
+    pub(super) fn tail_apply(&mut self, i: &Instruction) -> bool {
+        self.tail_call_with(i, spread)
+    }
+
+    /// Calls the function to whose frame its arguments are given, from the window at `a`.
+    #[inline(always)]
+    fn call_with(&mut self, i: &Instruction, give: Give) -> bool {
         if self.at().frames_left <= 0 {
             return false;
         }
-        // The slot that `push` keeps free is that of the header.
-        let end = self.at().header_end;
-        let number = spread(self.stay_with_gas(), header, header.wrapping_add(1), end);
-        match self.spread_callee(number) {
+        let window = self.register(i.a);
+        // One slot more is kept free than `push` wants.
+        let room = (window.wrapping_add(1), self.at().header_end);
+        let number = give(self.stay_with_gas(), window, i, room);
+        match self.given_callee(number) {
             Some(callee) => self.push(callee, false, i.a, 0),
             None => false,
         }
@@ -254,18 +281,18 @@ impl<'a> Hot<'a> {
 
     /// The same in place of this frame.
     #[inline(always)]
-    pub(super) fn tail_apply(&mut self, i: &Instruction) -> bool {
-        let (window, to, end) = (self.register(i.a), self.regs, self.at().stack_end);
-        let number = spread(self.stay_with_gas(), window, to, end);
-        match self.spread_callee(number) {
+    fn tail_call_with(&mut self, i: &Instruction, give: Give) -> bool {
+        let (window, room) = (self.register(i.a), (self.regs, self.at().stack_end));
+        let number = give(self.stay_with_gas(), window, i, room);
+        match self.given_callee(number) {
             Some(callee) => self.start(callee),
             None => false,
         }
     }
 
-    /// The function whose arguments have been spread, with the gas that is left.
+    /// The function whose arguments have been given, with the gas that is left.
     #[inline(always)]
-    fn spread_callee(&mut self, number: Value) -> Option<&'a InternalFunction> {
+    fn given_callee(&mut self, number: Value) -> Option<&'a InternalFunction> {
         if number.tag == NOTHING.tag {
             return None;
         }
@@ -415,18 +442,62 @@ impl<'a> Hot<'a> {
     }
 }
 
-/// Spreads the arguments of an `apply`, whose function stands at `window` and whose list behind it, to where the
-/// frame of the function begins. The number of the function, or [`NOTHING`] when that is left to others.
+/// Gives a function its arguments, from a window to where its frame begins: its number, or [`NOTHING`] when that is left
+/// to others, and then nothing has happened. The window is in the newest frame, and what is in the room is not needed
+/// otherwise: it is the window's, or all of a frame that another takes the place of.
+type Give = fn(&mut Stay<'_>, *const Value, &Instruction, Room) -> Value;
+
+/// The elements of the list behind the function.
 #[inline(never)]
-fn spread(stay: &mut Stay<'_>, window: *const Value, to: *mut Value, end: *mut Value) -> Value {
+fn spread(stay: &mut Stay<'_>, window: *const Value, _: &Instruction, room: Room) -> Value {
+    let program = stay.program_number;
     // SAFETY: the window's base is a register of the newest frame.
     let closure = unsafe { *window };
     // SAFETY: so is the one behind it.
     let list = unsafe { *window.wrapping_add(1) };
-    let program = stay.program_number;
     Aside::run(stay, |aside| {
-        // SAFETY: the frame that begins there takes the place of registers that are not needed any more, the window's or
-        // all, and both are in the stack.
-        unsafe { routines::spread(aside, program, (to, end), closure, list) }
+        // SAFETY: see `Give`.
+        unsafe { routines::spread(aside, program, room, closure, list) }
+    })
+}
+
+/// The arguments behind the window's base, as many as `b` says.
+///
+/// # Safety
+/// They are registers of the newest frame, and nothing writes to them meanwhile.
+unsafe fn arguments<'a>(window: *const Value, i: &Instruction) -> &'a [Value] {
+    let count = usize::from(i.b >> SLOT_SHIFT);
+    // SAFETY: as for this function.
+    unsafe { std::slice::from_raw_parts(window.wrapping_add(1), count) }
+}
+
+/// The arguments of the function that `imm` names.
+#[inline(never)]
+fn gather(stay: &mut Stay<'_>, window: *const Value, i: &Instruction, room: Room) -> Value {
+    let callee = (stay.program_number, i.imm as u32);
+    // SAFETY: they are written to when they have been read.
+    let values = unsafe { arguments(window, i) };
+    Aside::run(stay, |aside| {
+        // SAFETY: see `Give`.
+        unsafe { routines::gather(aside, callee, room, Value::NIL, values) }
+    })
+}
+
+/// The arguments of the closure at the window's base.
+#[inline(never)]
+fn gather_for_closure(
+    stay: &mut Stay<'_>,
+    window: *const Value,
+    i: &Instruction,
+    room: Room,
+) -> Value {
+    let program = stay.program_number;
+    // SAFETY: the window's base is a register of the newest frame.
+    let closure = unsafe { *window };
+    // SAFETY: they are written to when they have been read.
+    let values = unsafe { arguments(window, i) };
+    Aside::run(stay, |aside| {
+        // SAFETY: see `Give`.
+        unsafe { routines::gather_for_closure(aside, program, room, closure, values) }
     })
 }

@@ -290,20 +290,26 @@ impl Rewriter<'_> {
         }
     }
 
-    /// A call of a function of this program, if that has as many parameters as arguments are given.
-    fn direct(&self, code: Code, window: Frame, link: FuncLink) -> Instruction {
+    /// A call of a function of this program, if that takes as many arguments; `plain` where all are parameters.
+    fn direct(&self, plain: Code, with_rest: Code, window: Frame, link: FuncLink) -> Instruction {
         let number = self.linked(link.0);
         let callee = self.program.function(number as u32);
-        if callee.rest || callee.params != window.args {
-            return Instruction::STEP;
-        }
+        let code = match callee.rest {
+            true if window.args >= callee.params => with_rest,
+            false if window.args == callee.params => plain,
+            _ => return Instruction::STEP,
+        };
         instruction(code, slot(window.base), slot(window.args), 0, number)
     }
 
     fn call(&self, op: Call) -> Instruction {
         match op {
-            Call::Call { window, function } => self.direct(Code::Call, window, function),
-            Call::TailCall { window, function } => self.direct(Code::TailCall, window, function),
+            Call::Call { window, function } => {
+                self.direct(Code::Call, Code::CallRest, window, function)
+            }
+            Call::TailCall { window, function } => {
+                self.direct(Code::TailCall, Code::TailCallRest, window, function)
+            }
             Call::CallClosure { window } => instruction(
                 Code::CallClosure,
                 slot(window.base),

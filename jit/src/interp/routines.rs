@@ -10,7 +10,7 @@ use crate::heap::Heap;
 use crate::reference;
 use crate::value::Value;
 use pw_isa::op::{Float, Work};
-use pw_isa::{ErrorKind, Kind, cost};
+use pw_isa::{ErrorKind, Function, Kind, cost};
 use smallvec::SmallVec;
 
 /// The place of a float function in the library, if it is there.
@@ -327,48 +327,117 @@ pub(crate) fn map_keys(aside: &mut Aside<'_>, map: Value) -> Option<Value> {
     Some(list)
 }
 
-/// Spreads a list of arguments from `to` on, with what else the function finds in its frame, for which there must
-/// be room before `end`. The number of the function, which is one of this program.
+/// Where the frame of a function begins, and what it must not reach.
+pub(crate) type Room = (*mut Value, *mut Value);
+
+/// The number of the function that a value is, if it is one of this program.
+fn callee(aside: &Aside<'_>, program: u32, closure: Value) -> Option<u32> {
+    let of = aside.heap().closure(closure)?;
+    (of.0 == program).then_some(of.1)
+}
+
+/// Whether a function takes so many arguments, and has room for its frame and one slot more, for the closure.
+fn can_enter(function: &Function, arguments: usize, (to, end): Room) -> bool {
+    let params = usize::from(function.params);
+    let fits = arguments == params || arguments > params && function.rest;
+    let slots = usize::from(function.registers) + 1;
+    fits && to.wrapping_add(slots) <= end
+}
+
+/// Writes what a function finds in its frame to where that begins: arguments, the rest of them where it takes that, and
+/// the closure where it has captured values. The number of the function.
 ///
 /// # Safety
-/// `to` and `end` are in the stack, and nothing between them is needed.
+/// The function can be entered there, and nothing there is needed.
+unsafe fn give(
+    (number, function): (u32, &Function),
+    mut arguments: SmallVec<[Value; 8]>,
+    rest: Value,
+    closure: Value,
+    to: *mut Value,
+) -> Value {
+    arguments.extend(function.rest.then_some(rest));
+    arguments.extend((function.captures > 0).then_some(closure));
+    for (place, argument) in arguments.into_iter().enumerate() {
+        // SAFETY: these are fewer than the slots that the function has there.
+        unsafe { *to.wrapping_add(place) = argument };
+    }
+    Value::int(number.into())
+}
+
+/// Spreads a list of arguments to where the frame of a function begins. The number of the function, which is one of this
+/// program.
+///
+/// # Safety
+/// The room is in the stack, and nothing in it is needed.
 pub(crate) unsafe fn spread(
     aside: &mut Aside<'_>,
     program: u32,
-    (to, end): (*mut Value, *mut Value),
+    room: Room,
     closure: Value,
     list: Value,
 ) -> Option<Value> {
-    let heap = aside.heap();
-    let (_, number) = heap.closure(closure).filter(|of| of.0 == program)?;
-    let function = aside.code.program(program).function(number);
+    let number = callee(aside, program, closure)?;
+    let (code, heap) = (aside.code, aside.heap());
+    let function = code.program(program).function(number);
     let mut length = 0;
     for element in heap.list(list) {
         element?;
         length += 1;
     }
-    let params = usize::from(function.params);
-    let fits = length == params || length > params && function.rest;
-    // One slot more, for the closure.
-    let slots = usize::from(function.registers) + 1;
-    if !fits || to.wrapping_add(slots) > end {
+    if !can_enter(function, length, room) {
         return None;
     }
-    let mut arguments = SmallVec::<[Value; 8]>::new();
+    let mut arguments = SmallVec::new();
     let mut rest = list;
-    for _ in 0..params {
+    for _ in 0..function.params {
         let (car, cdr) = heap.pair(rest)?;
         arguments.push(car);
         rest = cdr;
     }
-    arguments.extend(function.rest.then_some(rest));
-    arguments.extend((function.captures > 0).then_some(closure));
     aside.pay(cost::work_gas(Work::Elements, length as u64))?;
-    for (place, argument) in arguments.into_iter().enumerate() {
-        // SAFETY: the arguments are fewer than these slots, which are in the stack.
-        unsafe { *to.wrapping_add(place) = argument };
+    // SAFETY: as for this function; it can be entered.
+    Some(unsafe { give((number, function), arguments, rest, closure, room.0) })
+}
+
+/// Gives a function of this program its arguments, which stand in a row: those beyond its parameters as a list. The number
+/// of the function.
+///
+/// # Safety
+/// The room is in the stack, and nothing in it is needed but the arguments.
+pub(crate) unsafe fn gather(
+    aside: &mut Aside<'_>,
+    (program, number): (u32, u32),
+    room: Room,
+    closure: Value,
+    values: &[Value],
+) -> Option<Value> {
+    let code = aside.code;
+    let function = code.program(program).function(number);
+    if !can_enter(function, values.len(), room) {
+        return None;
     }
-    Some(Value::int(number.into()))
+    let (arguments, rest) = values.split_at(function.params.into());
+    let rest = list(aside, rest)?;
+    let arguments = SmallVec::from_slice(arguments);
+    // SAFETY: as for this function; it can be entered.
+    Some(unsafe { give((number, function), arguments, rest, closure, room.0) })
+}
+
+/// The same for the function that a closure is of.
+///
+/// # Safety
+/// As for [`gather`].
+pub(crate) unsafe fn gather_for_closure(
+    aside: &mut Aside<'_>,
+    program: u32,
+    room: Room,
+    closure: Value,
+    values: &[Value],
+) -> Option<Value> {
+    let number = callee(aside, program, closure)?;
+    // SAFETY: as for this function.
+    unsafe { gather(aside, (program, number), room, closure, values) }
 }
 
 pub(crate) fn make_error(aside: &mut Aside<'_>, message: Value, values: Value) -> Option<Value> {

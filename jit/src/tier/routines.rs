@@ -27,6 +27,10 @@ pub(crate) type OfFrame = unsafe extern "C" fn(*mut NativeState<'_>, u64, *mut V
 pub(crate) type Spread =
     unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, Value, Value) -> Value;
 
+/// The same of a function and arguments in a row: where they are, and how many.
+pub(crate) type Gather =
+    unsafe extern "C" fn(*mut NativeState<'_>, *mut Value, Value, *const Value, u64) -> Value;
+
 /// Defines routines by name and type: whether one `makes` objects or only `reads` and writes those that
 /// there are, and the operation, done aside or as a handler does it.
 macro_rules! routines {
@@ -40,6 +44,7 @@ macro_rules! routines {
             pub(crate) list: OfMany,
             pub(crate) error: OfFrame,
             pub(crate) spread: Spread,
+            pub(crate) gather: Gather,
         }
 
         /// The routines of this process.
@@ -59,6 +64,7 @@ macro_rules! routines {
             list,
             error,
             spread,
+            gather,
         };
     };
 }
@@ -159,6 +165,27 @@ unsafe extern "C" fn spread(
         stay.operate(gas, |aside| {
             // SAFETY: a frame of native code begins there, or is to begin; its registers are elsewhere.
             unsafe { operations::spread(aside, program, (to, end), closure, list) }
+        })
+    })
+}
+
+/// Gives a function arguments that do not fit as they stand, where its frame is to be; its number.
+unsafe extern "C" fn gather(
+    state: *mut NativeState<'_>,
+    to: *mut Value,
+    closure: Value,
+    first: *const Value,
+    count: u64,
+) -> Value {
+    // SAFETY: native code has written that many values there, in the frame.
+    let values = unsafe { std::slice::from_raw_parts(first, count as usize) };
+    // SAFETY: native code passes on what it was given.
+    let state = unsafe { &mut *state };
+    let (end, program) = (state.stack_end, (state.program_bits >> 32) as u32);
+    state.makes(|stay, gas| {
+        stay.operate(gas, |aside| {
+            // SAFETY: a frame of native code begins there, or is to begin; its registers are elsewhere or among the values.
+            unsafe { operations::gather_for_closure(aside, program, (to, end), closure, values) }
         })
     })
 }
