@@ -77,6 +77,8 @@ pub(super) struct PartPlace {
     /// The functions from the root to this one, and the number of this chain.
     pub(super) chain: Vec<u32>,
     chain_number: usize,
+    /// How often it may stand in the body, where one part serves several calls of the same function.
+    copies: usize,
     /// The types of the registers that hold values when it is entered.
     pub(super) entry: Vec<Type>,
     pub(super) blocks: Blocks,
@@ -115,7 +117,7 @@ impl<'a> Planner<'a> {
 
     /// The part that a body is for.
     pub(super) fn root(&self, function: u32) -> Rc<Part> {
-        self.make(vec![function], 0, Vec::new(), true)
+        self.make(vec![function], (0, 1), Vec::new(), true)
     }
 
     /// What is known about a part.
@@ -145,8 +147,9 @@ impl<'a> Planner<'a> {
         if let Some(part) = self.chains.borrow()[number].parts.iter().find(is_entered) {
             return Rc::clone(part);
         }
-        let chain = outer.chain.iter().copied().chain([callee]);
-        self.make(chain.collect(), number, entry.concat(), returns_escape)
+        let copies = outer.copies * self.calls_of(outer.number(), callee);
+        let chain = outer.chain.iter().copied().chain([callee]).collect();
+        self.make(chain, (number, copies), entry.concat(), returns_escape)
     }
 
     /// The number of the chain that is longer by a function.
@@ -162,11 +165,23 @@ impl<'a> Planner<'a> {
         number
     }
 
+    /// The calls of a function in another one, at least the one that was asked for: that may be of a closure.
+    fn calls_of(&self, outer: u32, callee: u32) -> usize {
+        let is_call = |op: &&Op| match op {
+            Op::Function(Call::Call { function, .. } | Call::TailCall { function, .. }) => {
+                matches!(self.program.link(outer, function.0), Link::Function(number) if number == callee)
+            }
+            _ => false,
+        };
+        let code = self.program.function(outer).code.iter();
+        code.filter(is_call).count().max(1)
+    }
+
     /// The last function of a chain, entered with registers of these types.
     fn make(
         &self,
         chain: Vec<u32>,
-        chain_number: usize,
+        (chain_number, copies): (usize, usize),
         entry: Vec<Type>,
         returns_escape: bool,
     ) -> Rc<Part> {
@@ -174,6 +189,7 @@ impl<'a> Planner<'a> {
         let place = Rc::new(PartPlace {
             chain,
             chain_number,
+            copies,
             entry,
             blocks: Blocks::of(function),
             decided: RefCell::default(),
@@ -262,17 +278,18 @@ impl Evidence<'_> {
         let entered = feedback.and_then(|feedback| feedback.site(0));
         let has_run = self.site(pc).count > 0 && entered.is_some_and(|site| site.count > 0);
         let left = self.planner.instructions_left.get();
+        let added = function.code.len() * self.place.copies;
         let inlined = self.planner.optimizations.inline
             && has_run
             && !feedback.is_some_and(FunctionFeedback::is_apart)
             && function.params == args
             && !function.rest
-            && function.code.len() <= (*most).min(left / PART_OF_REST)
+            && function.code.len() <= *most
+            && added <= left / PART_OF_REST
             && function.registers <= REGISTERS_MAX
             && (!self.place.chain.contains(&callee) || self.is_unrolled(function));
         if inlined {
-            let left = left - function.code.len();
-            self.planner.instructions_left.set(left);
+            self.planner.instructions_left.set(left - added);
         }
         inlined
     }
