@@ -456,6 +456,33 @@ fn a_value_that_is_a_function_without_a_counterpart_keeps_its_actor_in_old_code(
 }
 
 #[test]
+fn functions_that_an_actor_in_old_code_sends_are_new_ones_where_they_arrive() {
+    let old = "(defn made [x] (list 'old x))
+               (defn listen [] (let ((f (receive))) (print (f 1)) (listen)))
+               (defn gone [to n] (if (= n 0) (main) (begin (send! to made) (yield) (gone to (- n 1)))))
+               (defn main [] (gone (spawn listen) 30))";
+    let new = "(defn made [x] (list 'new x))
+               (defn listen [] (let ((f (receive))) (print (f 1)) (listen)))
+               (defn main [] (receive))";
+    let shown = in_every_mode(|run| {
+        let from = load(&mut run.world, old);
+        run.world.spawn(from, &[]).unwrap();
+        run.ticks(8);
+        let to = load(&mut run.world, new);
+        let upgraded = run.world.upgrade(from, to, &DeclaredMap::default());
+        assert!(upgraded.unwrap().pending[0].1.contains("stands for `gone`"));
+        let before = run.lines().len();
+        run.ticks(12);
+        (before, run.lines())
+    });
+    for (before, lines) in shown {
+        assert!(before > 0 && lines.len() > before, "{lines:?}");
+        assert!(lines[..before].iter().all(|line| line == "(old 1)"));
+        assert!(lines[before..].iter().all(|line| line == "(new 1)"));
+    }
+}
+
+#[test]
 fn declared_points_are_verified() {
     let old = "(defn spin [n] (yield) (spin (+ n 1))) (defn main [] (spin 0))";
     let new = "(defn turn [m] (yield) (yield) (turn (+ m 2))) (defn main [] (turn 0))";

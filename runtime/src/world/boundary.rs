@@ -140,11 +140,9 @@ impl World {
     /// Brings an ordinary message to its receiver: nearly always there is nothing to be done but to put it there.
     fn bring(&mut self, from: ActorId, to: ActorId, content: Parcel, priority: u8) {
         let usual = self.settings.mailbox_rules();
-        let is_observed = self.is_observed();
+        let is_usual = !self.is_observed() && self.upgrades.is_empty();
         let receiver = self.body_and_places(to);
-        if let Some((body, mut places)) =
-            receiver.filter(|(body, _)| !is_observed && body.is_open())
-        {
+        if let Some((body, mut places)) = receiver.filter(|(body, _)| is_usual && body.is_open()) {
             let rules = body.rules(usual);
             if body.mailbox.room(content.size_bytes(), rules).is_ok() {
                 let request = None;

@@ -74,7 +74,7 @@ impl Upgrades {
     }
 
     /// Whether nothing is upgraded.
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.active.is_empty()
     }
 

@@ -116,8 +116,7 @@ fn instructions_that_make_objects_or_apply_functions_do_not_stop_the_loop() {
         &mut profile,
         1 << 40,
         usize::MAX,
-    )
-    .unwrap();
+    );
     execute(&mut stay);
     stay.leave();
     let (_, function, pc) = fiber.position();
