@@ -12,6 +12,77 @@ use pw_jit::tier::{
 use pw_jit::{CodeSpace, Fiber, Limits, interp};
 use testkit::fibers::Surroundings;
 
+/// A register is an Int, or a Float that a routine makes and that goes through joins: code for it leaves with either.
+const EITHER: &str = ".global g0
+.entry @main
+
+func main()
+    .link $g0
+    .link @f2
+    .const 'io-network
+    int r0 0
+    nil r1
+    int r2 0
+    int r4 4
+    int r5 0
+    make-bytes r3 r4 r5
+    int r6 0
+    int r7 0
+    int r8 0
+    int r9 0
+    vector r5 r6 count=4
+    int r10 0
+    vector-set r5 r10 r0
+    float r5 0.0
+L14:
+    loop
+    int r6 30
+    num-eq r7 r5 r6
+    branch-if r7 L38
+    bytes-ref r2 r3 r8
+    branch-unless r0 L35
+    move r11 r1
+    move r12 r10
+    closure r9 @f2 r11 count=2
+    int r13 1
+    int r16 0
+    int r17 0
+    int r18 0
+    int r19 0
+    vector r15 r16 count=4
+    move r21 r13
+    move r22 r0
+    move r23 r15
+    move r20 r9
+    call-closure r20 args=3
+    atan2 r2 r2 r0
+L35:
+    int r7 1
+    add r5 r5 r7
+    jump L14
+L38:
+    move r7 r2
+    return r5
+
+func f1(1) captures=2 registers=4
+    int r2 1
+    return r2
+
+func f2(3) captures=2
+    .const \"four\"
+    int r7 0
+L1:
+    loop
+    int r8 12
+    num-eq r9 r7 r8
+    branch-if r9 L8
+    int r9 1
+    add r7 r7 r9
+    jump L1
+L8:
+    return r1
+";
+
 /// Counts to a number given in gas: long enough for code to arrive.
 const COUNT: &str = ".entry @main
 func main()
@@ -503,4 +574,27 @@ fn what_is_never_compiled_does_not_make_its_function_be_compiled_again() {
     run(&code, number, &mut profile, Limits::default());
     let entries = profile.native().expect("it has one").statistics().entries;
     assert!(entries < 200, "{entries} entries");
+}
+
+/// The check of exits, which is made in this build, knows what joins on the way to an exit are given.
+#[test]
+fn a_number_of_either_kind_leaves_through_joins() {
+    let mut code = CodeSpace::default();
+    let program = pw_isa::text::parse(EITHER).expect("assembly text");
+    let number = code.load(pw_isa::verify::verify(program).expect("a program"));
+    let settings = JitSettings {
+        threshold: 0,
+        background: false,
+        ..JitSettings::default()
+    };
+    let compiler = Arc::new(JitCompiler::new(settings).expect("this machine has native code"));
+    let mut profile = Profile::with_compiler(Arc::clone(&compiler));
+    for _ in 0..2 {
+        let mut fiber = Fiber::new(&code, number, Limits::default());
+        let mut host = Surroundings;
+        let outcome = interp::run(&mut fiber, &code, &mut host, &mut profile, 1 << 40);
+        assert!(matches!(outcome, Outcome::Done(_)));
+    }
+    let statistics = compiler.statistics();
+    assert!(statistics.compiled > 0 && statistics.failed == 0);
 }

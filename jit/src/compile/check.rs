@@ -68,6 +68,15 @@ struct Way {
     written: BTreeMap<Address, Value>,
     /// Frames that it has added.
     frames: i64,
+    /// What parameters of the blocks on it stand for.
+    passed: BTreeMap<Value, Value>,
+}
+
+impl Way {
+    /// What a value is on it.
+    fn given(&self, value: Value) -> Value {
+        self.passed.get(&value).copied().unwrap_or(value)
+    }
 }
 
 struct Checker<'a> {
@@ -158,9 +167,8 @@ impl<'a> Checker<'a> {
             first,
             written: BTreeMap::new(),
             frames: 0,
+            passed: BTreeMap::new(),
         };
-        // What parameters of the blocks on the way stand for.
-        let mut passed: BTreeMap<Value, Value> = BTreeMap::new();
         let mut next = Some(first);
         while let Some(block) = next.take() {
             for inst in self.body.layout.block_insts(block) {
@@ -171,12 +179,11 @@ impl<'a> Checker<'a> {
                         ..
                     } => {
                         let value = dfg.resolve_aliases(*value);
-                        let value = passed.get(&value).copied().unwrap_or(value);
+                        let value = way.given(value);
                         let to = self.address(*to, i64::from(i32::from(*offset)));
                         let to = to.map(|to| match to {
                             Address::Object(object, offset) => {
-                                let object = passed.get(&object).copied().unwrap_or(object);
-                                Address::Object(object, offset)
+                                Address::Object(way.given(object), offset)
                             }
                             to => to,
                         });
@@ -193,7 +200,7 @@ impl<'a> Checker<'a> {
                         for (param, argument) in dfg.block_params(to).iter().zip(arguments) {
                             if let BlockArg::Value(value) = argument {
                                 let value = dfg.resolve_aliases(value);
-                                passed.insert(*param, passed.get(&value).copied().unwrap_or(value));
+                                way.passed.insert(*param, way.given(value));
                             }
                         }
                         next = Some(to);
@@ -451,7 +458,7 @@ impl<'a> Checker<'a> {
 
     /// Checks a value that is written: its tag, if that is a constant, its bits, and what they name.
     fn check_value(&self, way: &Way, (tag, bits): (Option<i64>, Value)) -> Result<(), String> {
-        let bits = tag.map_or(bits, |tag| self.of_number(tag, bits));
+        let bits = tag.map_or(bits, |tag| self.of_number(way, tag, bits));
         let is_float = self.body.dfg.value_type(bits) == F64
             || matches!(
                 self.definition(bits),
@@ -471,7 +478,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The bits of a value with this tag that are chosen by whether it is a Float: those of a number of either kind.
-    fn of_number(&self, tag: i64, bits: Value) -> Value {
+    fn of_number(&self, way: &Way, tag: i64, bits: Value) -> Value {
         let Some(InstructionData::Ternary {
             opcode: Opcode::Select,
             args: [test, float, int],
@@ -487,14 +494,11 @@ impl<'a> Checker<'a> {
         else {
             return bits;
         };
+        let given = |value| way.given(self.body.dfg.resolve_aliases(value));
         let float_tag = Kind::Float as i64;
-        match (self.constant(*left), self.constant(*right)) {
+        match (self.constant(given(*left)), self.constant(*right)) {
             (Some(left), Some(right)) if left == tag && right == float_tag => {
-                if tag == float_tag {
-                    *float
-                } else {
-                    *int
-                }
+                given(if tag == float_tag { *float } else { *int })
             }
             _ => bits,
         }

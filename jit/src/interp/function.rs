@@ -462,23 +462,18 @@ fn spread(stay: &mut Stay<'_>, window: *const Value, _: &Instruction, room: Room
 }
 
 /// The arguments behind the window's base, as many as `b` says.
-///
-/// # Safety
-/// They are registers of the newest frame, and nothing writes to them meanwhile.
-unsafe fn arguments<'a>(window: *const Value, i: &Instruction) -> &'a [Value] {
+fn arguments(window: *const Value, i: &Instruction) -> *const [Value] {
     let count = usize::from(i.b >> SLOT_SHIFT);
-    // SAFETY: as for this function.
-    unsafe { std::slice::from_raw_parts(window.wrapping_add(1), count) }
+    std::ptr::slice_from_raw_parts(window.wrapping_add(1), count)
 }
 
 /// The arguments of the function that `imm` names.
 #[inline(never)]
 fn gather(stay: &mut Stay<'_>, window: *const Value, i: &Instruction, room: Room) -> Value {
     let callee = (stay.program_number, i.imm as u32);
-    // SAFETY: they are written to when they have been read.
-    let values = unsafe { arguments(window, i) };
+    let values = arguments(window, i);
     Aside::run(stay, |aside| {
-        // SAFETY: see `Give`.
+        // SAFETY: see `Give`; they are registers of the newest frame.
         unsafe { routines::gather(aside, callee, room, Value::NIL, values) }
     })
 }
@@ -494,10 +489,9 @@ fn gather_for_closure(
     let program = stay.program_number;
     // SAFETY: the window's base is a register of the newest frame.
     let closure = unsafe { *window };
-    // SAFETY: they are written to when they have been read.
-    let values = unsafe { arguments(window, i) };
+    let values = arguments(window, i);
     Aside::run(stay, |aside| {
-        // SAFETY: see `Give`.
+        // SAFETY: see `Give`; they are registers of the newest frame.
         unsafe { routines::gather_for_closure(aside, program, room, closure, values) }
     })
 }

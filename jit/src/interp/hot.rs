@@ -333,7 +333,9 @@ impl<'a> Stay<'a> {
         let hot = self.hot();
         let (function, pc) = (hot.function().number, hot.pc_index());
         let left = hot.gas + i64::from(hot.fetch().rest);
-        let (is_short, regs) = (hot.gas < 0, self.regs);
+        // An entry that is still to be counted is looked at first.
+        let is_short = hot.gas < 0 && (pc > 0 || self.is_counted);
+        let regs = self.regs;
         let (pc, left) = match is_short {
             // SAFETY: the loop has stopped there, and the live registers stand in the frame.
             true => unsafe { self.spend((function, pc), regs, left) },

@@ -296,8 +296,11 @@ fn run_with(
                     stay.execute();
                     let is_counted = stay.is_counted;
                     stay.leave();
-                    // Most actors wait soon, and there is nothing else to be done then.
-                    if let Some(outcome) = slice_end::pause(fiber, code, host, slice_end) {
+                    // Most actors wait soon, and there is nothing else to be done then. An entry that is still to be counted is
+                    // looked at first.
+                    if (is_counted || fiber.pc > 0)
+                        && let Some(outcome) = slice_end::pause(fiber, code, host, slice_end)
+                    {
                         return outcome;
                     }
                     if may_enter && tiers.have_entry(fiber) {
@@ -323,6 +326,12 @@ fn run_with(
         let depth = fiber.depth();
         let outcome = tiers.step(fiber, code, host, profile, slice_end, observed);
         if let Some(outcome) = outcome {
+            return outcome;
+        }
+        // What went beyond the slice is no gas for what comes next, even where that costs nothing.
+        if fiber.gas_used() > slice_end
+            && let Some(outcome) = slice_end::pause(fiber, code, host, slice_end)
+        {
             return outcome;
         }
         has_entered = observed == 0 && fiber.depth() > depth;

@@ -404,22 +404,23 @@ pub(crate) unsafe fn spread(
 /// of the function.
 ///
 /// # Safety
-/// The room is in the stack, and nothing in it is needed but the arguments.
+/// The room is in the stack, and nothing in it is needed but the arguments, which may stand there.
 pub(crate) unsafe fn gather(
     aside: &mut Aside<'_>,
     (program, number): (u32, u32),
     room: Room,
     closure: Value,
-    values: &[Value],
+    values: *const [Value],
 ) -> Option<Value> {
     let code = aside.code;
     let function = code.program(program).function(number);
     if !can_enter(function, values.len(), room) {
         return None;
     }
-    let (arguments, rest) = values.split_at(function.params.into());
-    let rest = list(aside, rest)?;
-    let arguments = SmallVec::from_slice(arguments);
+    // SAFETY: the caller says that they are there. They are read before anything is written.
+    let mut arguments = SmallVec::from_slice(unsafe { &*values });
+    let rest = list(aside, &arguments[function.params.into()..])?;
+    arguments.truncate(function.params.into());
     // SAFETY: as for this function; it can be entered.
     Some(unsafe { give((number, function), arguments, rest, closure, room.0) })
 }
@@ -433,7 +434,7 @@ pub(crate) unsafe fn gather_for_closure(
     program: u32,
     room: Room,
     closure: Value,
-    values: &[Value],
+    values: *const [Value],
 ) -> Option<Value> {
     let number = callee(aside, program, closure)?;
     // SAFETY: as for this function.

@@ -26,14 +26,16 @@ impl Stay<'_> {
         mut gas: i64,
     ) -> (u32, i64) {
         let loaded = self.code.program(self.program_number);
-        let internal = &self.program.functions[function as usize].code;
+        let program = self.program;
+        let internal = &program.functions[function as usize].code;
         loop {
             let i = &internal[pc as usize];
             let after = gas - i64::from(loaded.step_facts(function, pc).gas);
             if after < 0 || gas >= i64::from(i.rest) {
                 return (pc, gas);
             }
-            if i.code.is_loop() {
+            // A loop where a block is cut is no loop in the internal form, but has its counter.
+            if program.plain[function as usize][pc as usize].code.is_loop() {
                 self.hot().pass_loop(i);
             // SAFETY: as for this function. What costs more than its fixed gas stops, since there is none left for it.
             } else if unsafe { self.single(function, pc, regs, 0) }.is_none() {

@@ -177,14 +177,14 @@ unsafe extern "C" fn gather(
     first: *const Value,
     count: u64,
 ) -> Value {
-    // SAFETY: native code has written that many values there, in the frame.
-    let values = unsafe { std::slice::from_raw_parts(first, count as usize) };
+    let values = std::ptr::slice_from_raw_parts(first, count as usize);
     // SAFETY: native code passes on what it was given.
     let state = unsafe { &mut *state };
     let (end, program) = (state.stack_end, (state.program_bits >> 32) as u32);
     state.makes(|stay, gas| {
         stay.operate(gas, |aside| {
-            // SAFETY: a frame of native code begins there, or is to begin; its registers are elsewhere or among the values.
+            // SAFETY: a frame of native code begins there, or is to begin; its registers are elsewhere or among the values,
+            // which native code has written.
             unsafe { operations::gather_for_closure(aside, program, (to, end), closure, values) }
         })
     })

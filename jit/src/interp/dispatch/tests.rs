@@ -108,6 +108,7 @@ fn instructions_that_make_objects_or_apply_functions_do_not_stop_the_loop() {
     let mut code = CodeSpace::default();
     let number = code.load(verify(program).unwrap());
     let mut fiber = Fiber::new(&code, number, Limits::default());
+    fiber.make_room(64);
     let (mut profile, mut host) = (Profile::default(), Nobody);
     let mut stay = Stay::enter(
         &mut fiber,
