@@ -1,4 +1,4 @@
-//! Pairs, vectors and bytes, where nothing has to grow.
+//! Pairs, vectors and bytes. What has to grow or has a size of its own is done aside.
 
 use super::aside::Aside;
 use super::form::Instruction;

@@ -7,7 +7,7 @@
 //! return to a loop after each handler.
 //!
 //! A handler that answers false has changed nothing that counts: the loop is left before its
-//! instruction.
+//! instruction, or behind the first of two that are fused.
 
 use super::arith::{Add, Div, Max, Min, Mod, Mul, Quot, Rem, Sub, positive_mod, shift_right_zero};
 use super::compare::{Ge, Gt, Le, Lt, NumEq, NumNe};

@@ -20,7 +20,7 @@
 //! | `aside` | operations too large for the loop |
 //! | `slice_end` | what is done where the gas does not suffice for a block |
 //! | `nested` | the loop called from native code |
-//! | `routines` | operations that native code calls by themselves |
+//! | `routines` | operations that native code and handlers call by themselves |
 //! | `profile` | counters and kinds that later tiers and people read |
 
 mod arith;

@@ -1,4 +1,5 @@
-//! What native code lets routines do: operations on values, without an instruction and without registers.
+//! What native code lets routines do, and handlers of the loop do aside: operations on values, without an instruction and
+//! without registers.
 //! Each does what the instruction does of which it has the name or, where that would fail, collect or
 //! reach a limit, nothing: then it has no value.
 
