@@ -508,7 +508,7 @@ handlers! {
     CallMove: enter => |hot, i| hot.call_move(i);
     CallAddImm: enter => |hot, i| hot.call_add_imm(i);
     CallClosure: enter => |hot, i| hot.call_closure(i), or hot.call_closure_any(i);
-    CallClosureMove: enter => |hot, i| hot.call_closure_move(i);
+    CallClosureMove: enter => |hot, i| hot.call_closure_move(i), or hot.call_closure_any_move(i);
     TailCall: enter => |hot, i| hot.tail_call(i), or hot.tail_call_any(i);
     TailCallClosure: enter => |hot, i| hot.tail_call_closure(i), or hot.tail_call_any_closure(i);
     CallRest: enter => |hot, i| hot.call_rest(i);

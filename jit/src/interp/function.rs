@@ -238,12 +238,17 @@ impl<'a> Hot<'a> {
 
     /// A call of a closure that takes the rest of its arguments as a list.
     pub(super) fn call_closure_any(&mut self, i: &Instruction) -> bool {
-        self.call_with(i, gather_for_closure)
+        self.call_with(i, 0, gather_for_closure)
+    }
+
+    /// The same with a copy into what stands last in the window.
+    pub(super) fn call_closure_any_move(&mut self, i: &Instruction) -> bool {
+        self.set_last(i) && self.call_with(i, 1, gather_for_closure)
     }
 
     #[inline(always)]
     pub(super) fn call_rest(&mut self, i: &Instruction) -> bool {
-        self.call_with(i, gather)
+        self.call_with(i, 0, gather)
     }
 
     #[inline(always)]
@@ -254,7 +259,7 @@ impl<'a> Hot<'a> {
     /// Calls the function at the window's base `a` with the elements of the list behind it.
     #[inline(always)]
     pub(super) fn apply(&mut self, i: &Instruction) -> bool {
-        self.call_with(i, spread)
+        self.call_with(i, 0, spread)
     }
 
     /// The same in place of this frame.
@@ -263,9 +268,10 @@ impl<'a> Hot<'a> {
         self.tail_call_with(i, spread)
     }
 
-    /// Calls the function to whose frame its arguments are given, from the window at `a`.
+    /// Calls the function to whose frame its arguments are given, from the window at `a`; the call is `parts` behind the
+    /// current instruction.
     #[inline(always)]
-    fn call_with(&mut self, i: &Instruction, give: Give) -> bool {
+    fn call_with(&mut self, i: &Instruction, parts: usize, give: Give) -> bool {
         if self.at().frames_left <= 0 {
             return false;
         }
@@ -274,7 +280,7 @@ impl<'a> Hot<'a> {
         let room = (window.wrapping_add(1), self.at().header_end);
         let number = give(self.stay_with_gas(), window, i, room);
         match self.given_callee(number) {
-            Some(callee) => self.push(callee, false, i.a, 0),
+            Some(callee) => self.push(callee, false, i.a, parts),
             None => false,
         }
     }

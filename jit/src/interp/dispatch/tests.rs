@@ -13,6 +13,16 @@ use crate::fiber::{Fiber, Limits};
 use crate::interp::profile::Profile;
 use crate::reference::Nobody;
 
+/// A fiber, taken over with all the gas that it may want.
+fn taken_over<'a>(
+    fiber: &'a mut Fiber,
+    code: &'a CodeSpace,
+    host: &'a mut Nobody,
+    profile: &'a mut Profile,
+) -> Stay<'a> {
+    Stay::enter(fiber, code, host, profile, 1 << 40, usize::MAX)
+}
+
 /// The gas of one turn after another of an endless loop with this many sums in it.
 fn turns(sums: usize) -> Vec<u64> {
     let mut code = CodeSpace::default();
@@ -20,14 +30,7 @@ fn turns(sums: usize) -> Vec<u64> {
     let mut fiber = Fiber::new(&code, number, Limits::default());
     let mut profile = Profile::default();
     let mut host = Nobody;
-    let mut stay = Stay::enter(
-        &mut fiber,
-        &code,
-        &mut host,
-        &mut profile,
-        1 << 40,
-        usize::MAX,
-    );
+    let mut stay = taken_over(&mut fiber, &code, &mut host, &mut profile);
     // Nothing is to be looked at for a while.
     // SAFETY: there is a counter for the loop.
     unsafe { *stay.counters = 1 << 20 };
@@ -89,6 +92,9 @@ func main()
     const r9 @first
     move r10 r6
     apply r9 args=1
+    const r11 @many
+    move r12 r6
+    call-closure r11 args=1
     bytes-to-string r3 r3
     return r9
 
@@ -100,6 +106,9 @@ func first(text)
 
 func same(text)
     return text
+
+func many(rest...)
+    return rest
 ";
 
 #[test]
@@ -110,14 +119,7 @@ fn instructions_that_make_objects_or_apply_functions_do_not_stop_the_loop() {
     let mut fiber = Fiber::new(&code, number, Limits::default());
     fiber.make_room(64);
     let (mut profile, mut host) = (Profile::default(), Nobody);
-    let mut stay = Stay::enter(
-        &mut fiber,
-        &code,
-        &mut host,
-        &mut profile,
-        1 << 40,
-        usize::MAX,
-    );
+    let mut stay = taken_over(&mut fiber, &code, &mut host, &mut profile);
     execute(&mut stay);
     stay.leave();
     let (_, function, pc) = fiber.position();
