@@ -22,6 +22,7 @@
 //! | `reference_doc` | `docs/ISA.md` |
 #![forbid(unsafe_code)]
 
+mod access;
 pub mod builder;
 pub mod codec;
 pub mod cost;

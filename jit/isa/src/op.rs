@@ -4,9 +4,10 @@
 //! instruction. Layers that execute match on the outer enum once and have one file a module with an
 //! exhaustive match on the inner one.
 
+pub use crate::access::{Access, Accesses};
 use crate::kind::{Kind, KindSet};
 pub use crate::opcode_table::*;
-use crate::operand::{Operand, OperandKind};
+use crate::operand::OperandKind;
 
 /// The number of an instruction in program files: module number in the high byte, position of the
 /// row within its module in the low byte. Rows are only ever appended, so it never changes.
@@ -169,22 +170,6 @@ impl RawOperands {
     }
 }
 
-/// How an instruction touches a range of registers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Access {
-    /// Reads `first .. first + count`.
-    Read {
-        /// The lowest register.
-        first: u16,
-        /// How many.
-        count: u16,
-    },
-    /// Writes one register.
-    Write(u16),
-    /// Leaves every register from this one up dead.
-    Clobber(u16),
-}
-
 impl Op {
     /// The row of the opcode table.
     #[inline]
@@ -204,49 +189,8 @@ impl Op {
 
     /// Calls `visit` for every way in which the instruction touches registers: reads first, then
     /// clobbers, then writes, which is also the order in which they happen.
-    pub fn accesses(&self, mut visit: impl FnMut(Access)) {
-        use crate::operand::{ClosureFrame, Frame, Span};
-        let ends = self.info().effects.has(Effects::END);
-        for (kind, raw) in self.operands() {
-            match kind {
-                OperandKind::Use => visit(Access::Read {
-                    first: raw as u16,
-                    count: 1,
-                }),
-                OperandKind::Span => {
-                    if let Some(Span { first, count }) = Span::from_raw(raw) {
-                        visit(Access::Read { first, count });
-                    }
-                }
-                OperandKind::Frame => {
-                    if let Some(Frame { base, args }) = Frame::from_raw(raw) {
-                        visit(Access::Read {
-                            first: base.saturating_add(1),
-                            count: args,
-                        });
-                    }
-                }
-                OperandKind::ClosureFrame => {
-                    if let Some(ClosureFrame { base, args }) = ClosureFrame::from_raw(raw) {
-                        visit(Access::Read {
-                            first: base,
-                            count: args.saturating_add(1),
-                        });
-                    }
-                }
-                _ => {}
-            }
-        }
-        for (kind, raw) in self.operands() {
-            match kind {
-                OperandKind::Def => visit(Access::Write(raw as u16)),
-                OperandKind::Frame | OperandKind::ClosureFrame if !ends => {
-                    visit(Access::Clobber(raw as u16));
-                    visit(Access::Write(raw as u16));
-                }
-                _ => {}
-            }
-        }
+    pub fn accesses(&self, visit: impl FnMut(Access)) {
+        self.registers().as_slice().iter().copied().for_each(visit);
     }
 
     /// How many registers a frame must have for every register that the instruction touches.
@@ -260,13 +204,6 @@ impl Op {
             });
         });
         needed
-    }
-
-    /// The position to which the instruction may jump.
-    pub fn label(&self) -> Option<u32> {
-        self.operands()
-            .find(|(kind, _)| *kind == OperandKind::Label)
-            .map(|(_, raw)| raw as u32)
     }
 }
 
@@ -336,6 +273,26 @@ macro_rules! declare_opcodes {
                 )*}
             }
 
+            #[allow(unused, reason = "some rows have no operands")]
+            fn registers(&self) -> Accesses {
+                let mut all = Accesses::default();
+                match *self {$(
+                    $Module::$Name { $($field),* } => {
+                        const ENDS: bool = Effects(0 $(| Effects::$effect.0)*).has(Effects::END);
+                        $($field.reads(&mut all);)*
+                        $($field.writes(ENDS, &mut all);)*
+                    }
+                )*}
+                all
+            }
+
+            #[allow(unused_variables, reason = "some rows have no operands")]
+            fn label(&self) -> Option<u32> {
+                match *self {$(
+                    $Module::$Name { $($field),* } => None $(.or($field.label()))*,
+                )*}
+            }
+
             #[allow(
                 unused_mut,
                 unused_variables,
@@ -376,6 +333,16 @@ macro_rules! declare_opcodes {
             /// The operands in raw form.
             pub fn raw_operands(&self) -> RawOperands {
                 match self { $(Op::$Module(op) => op.raw_operands(),)* }
+            }
+
+            /// How it touches registers.
+            pub fn registers(&self) -> Accesses {
+                match self { $(Op::$Module(op) => op.registers(),)* }
+            }
+
+            /// The position to which the instruction may jump.
+            pub fn label(&self) -> Option<u32> {
+                match self { $(Op::$Module(op) => op.label(),)* }
             }
 
             /// The instruction with this number and these operands; `None` when there is no such

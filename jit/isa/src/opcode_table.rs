@@ -10,7 +10,9 @@
 //! appended: their positions are the numbers in program files.
 
 use crate::kind::{Kind, KindSet};
-use crate::op::{Effects, ModuleInfo, Opcode, OpcodeInfo, RawOperands, Work, declare_opcodes};
+use crate::op::{
+    Accesses, Effects, ModuleInfo, Opcode, OpcodeInfo, RawOperands, Work, declare_opcodes,
+};
 use crate::operand::{
     ClosureFrame, Const, Def, Flag, FloatBits, Frame, FuncLink, GlobalLink, Imm, Index, Kinds,
     Label, Operand, Span, Use,

@@ -4,6 +4,7 @@
 //! text, verifier — works on pairs of [`OperandKind`] and raw form, so that a new instruction needs
 //! no code there, and a new kind of operand needs one arm in each.
 
+use crate::access::{Access, Accesses};
 use crate::kind::KindSet;
 
 /// What an operand means.
@@ -47,10 +48,21 @@ pub trait Operand: Copy {
     fn to_raw(self) -> u64;
     /// The operand with this raw form; `None` when the number is out of its range.
     fn from_raw(raw: u64) -> Option<Self>;
+    /// Adds the registers that it has the instruction read.
+    #[inline]
+    fn reads(self, _to: &mut Accesses) {}
+    /// Adds those that the instruction leaves dead or writes; `ends` says that control does not go on behind it.
+    #[inline]
+    fn writes(self, _ends: bool, _to: &mut Accesses) {}
+    /// The position in the code that it names.
+    #[inline]
+    fn label(self) -> Option<u32> {
+        None
+    }
 }
 
 macro_rules! plain_operands {
-    ($($(#[doc = $doc:literal])* $name:ident($inner:ty)),* $(,)?) => {$(
+    ($($(#[doc = $doc:literal])* $name:ident($inner:ty) $({ $($methods:tt)* })?),* $(,)?) => {$(
         $(#[doc = $doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
         pub struct $name(pub $inner);
@@ -62,15 +74,26 @@ macro_rules! plain_operands {
             fn from_raw(raw: u64) -> Option<Self> {
                 <$inner>::try_from(raw).ok().map(Self)
             }
+            $($($methods)*)?
         }
     )*};
 }
 
 plain_operands! {
     /// A register that is written.
-    Def(u16),
+    Def(u16) {
+        #[inline]
+        fn writes(self, _ends: bool, to: &mut Accesses) {
+            to.add(Access::Write(self.0));
+        }
+    },
     /// A register that is read.
-    Use(u16),
+    Use(u16) {
+        #[inline]
+        fn reads(self, to: &mut Accesses) {
+            to.add(Access::Read { first: self.0, count: 1 });
+        }
+    },
     /// An index into the function's constants.
     Const(u32),
     /// An index into the function's link table that names a function.
@@ -78,7 +101,12 @@ plain_operands! {
     /// An index into the function's link table that names a global.
     GlobalLink(u32),
     /// A position in the function's code.
-    Label(u32),
+    Label(u32) {
+        #[inline]
+        fn label(self) -> Option<u32> {
+            Some(self.0)
+        }
+    },
     /// A plain small number.
     Index(u32),
     /// The bits of a float.
@@ -128,7 +156,7 @@ impl Operand for Kinds {
 }
 
 macro_rules! range_operands {
-    ($($(#[doc = $doc:literal])* $name:ident { $first:ident, $count:ident }),* $(,)?) => {$(
+    ($($(#[doc = $doc:literal])* $name:ident { $first:ident, $count:ident } { $($methods:tt)* }),* $(,)?) => {$(
         $(#[doc = $doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
         pub struct $name {
@@ -145,16 +173,49 @@ macro_rules! range_operands {
             fn from_raw(raw: u64) -> Option<Self> {
                 (raw >> 32 == 0).then_some($name { $first: raw as u16, $count: (raw >> 16) as u16 })
             }
+            $($methods)*
         }
     )*};
 }
 
 range_operands! {
     /// Registers `first .. first + count`, read.
-    Span { first, count },
+    Span { first, count } {
+        #[inline]
+        fn reads(self, to: &mut Accesses) {
+            to.add(Access::Read { first: self.first, count: self.count });
+        }
+    },
     /// A call window: arguments in `base + 1 ..= base + args`; the result lands in `base`; every
     /// register above `base` is dead afterwards.
-    Frame { base, args },
+    Frame { base, args } {
+        #[inline]
+        fn reads(self, to: &mut Accesses) {
+            to.add(Access::Read { first: self.base.saturating_add(1), count: self.args });
+        }
+        #[inline]
+        fn writes(self, ends: bool, to: &mut Accesses) {
+            receives_result(self.base, ends, to);
+        }
+    },
     /// A call window like [`Frame`] whose `base` holds the function to call.
-    ClosureFrame { base, args },
+    ClosureFrame { base, args } {
+        #[inline]
+        fn reads(self, to: &mut Accesses) {
+            to.add(Access::Read { first: self.base, count: self.args.saturating_add(1) });
+        }
+        #[inline]
+        fn writes(self, ends: bool, to: &mut Accesses) {
+            receives_result(self.base, ends, to);
+        }
+    },
+}
+
+/// What a call does to registers from its window on, unless it is the last thing that its function does.
+#[inline]
+fn receives_result(base: u16, ends: bool, to: &mut Accesses) {
+    if !ends {
+        to.add(Access::Clobber(base));
+        to.add(Access::Write(base));
+    }
 }

@@ -78,8 +78,8 @@ struct ProgramProfile {
     held: BTreeMap<usize, u32>,
     /// For every value of the program the entry of a map where it was last found as a key.
     hints: Vec<u32>,
-    /// What was seen, by function and pc.
-    seen: BTreeMap<u32, Box<[Site]>>,
+    /// What was seen, by function and pc; nothing for a function of which nothing was.
+    seen: Vec<Box<[Site]>>,
 }
 
 impl ProgramProfile {
@@ -92,7 +92,7 @@ impl ProgramProfile {
             paces: vec![Pace::Sampled; sites],
             held: BTreeMap::new(),
             hints: vec![0; program.values.len()],
-            seen: BTreeMap::new(),
+            seen: vec![Box::default(); program.functions.len()],
         }
     }
 
@@ -280,9 +280,9 @@ impl Profile {
     /// What was observed at instructions: program, function and pc.
     pub fn sites(&self) -> impl Iterator<Item = ((u32, u32, u32), Site)> + '_ {
         self.programs.iter().flat_map(|(program, profile)| {
-            profile.seen.iter().flat_map(move |(function, sites)| {
+            (0..).zip(&profile.seen).flat_map(move |(function, sites)| {
                 let observed = sites.iter().enumerate().filter(|(_, site)| site.count > 0);
-                observed.map(move |(pc, site)| ((program, *function, pc as u32), *site))
+                observed.map(move |(pc, site)| ((program, function, pc as u32), *site))
             })
         })
     }
@@ -291,7 +291,7 @@ impl Profile {
     pub fn function(&self, program: u32, function: u32) -> &[Site] {
         let profile = self.programs.get(program);
         profile
-            .and_then(|profile| profile.seen.get(&function))
+            .and_then(|profile| profile.seen.get(function as usize))
             .map_or(&[], |sites| sites)
     }
 
@@ -299,7 +299,7 @@ impl Profile {
     /// the next time.
     pub(crate) fn start_afresh(&mut self, program: u32, function: u32) {
         let profile = self.programs.get_mut(program);
-        let sites = profile.and_then(|profile| profile.seen.get_mut(&function));
+        let sites = profile.and_then(|profile| profile.seen.get_mut(function as usize));
         for site in sites.into_iter().flatten() {
             site.is_stale = true;
         }
@@ -431,15 +431,14 @@ impl Profile {
         self.programs.get_or_insert_with(number, new)
     }
 
-    fn site(&mut self, fiber: &Fiber, code: &CodeSpace) -> &mut Site {
-        let (program, function, pc) = fiber.position();
-        let length = code.program(program).function(function).code.len();
-        let sites = self
-            .program(program, code)
-            .seen
-            .entry(function)
-            .or_insert_with(|| vec![Site::default(); length].into_boxed_slice());
-        &mut sites[pc as usize]
+    /// What was seen in a function that an instruction is about to be observed in.
+    fn sites_of(&mut self, (program, function): (u32, u32), code: &CodeSpace) -> &mut [Site] {
+        let sites = &mut self.program(program, code).seen[function as usize];
+        if sites.is_empty() {
+            let length = code.program(program).function(function).code.len();
+            *sites = vec![Site::default(); length].into_boxed_slice();
+        }
+        sites
     }
 
     /// Lets `step` run one instruction, and looks at what it reads, does and writes.
@@ -451,30 +450,27 @@ impl Profile {
     ) -> T {
         let (program, function, pc) = fiber.position();
         let op = code.program(program).function(function).code[pc as usize];
+        let touched = op.registers();
         let depth = fiber.depth();
-        let site = self.site(fiber, code);
+        let mut site = self.sites_of((program, function), code)[pc as usize];
         if site.is_stale {
             site.start_afresh();
         }
         site.count += 1;
-        read(site, fiber, code, &op);
-        let mut before = *site;
+        read(&mut site, fiber, code, &op, &touched);
         let done = self.count(fiber, code, step);
         let (_, function_after, pc_after) = fiber.position();
         let after = (fiber.depth(), function_after, pc_after);
         let is_done = after == (depth, function, pc + 1);
         let is_raised = !is_done && after != (depth, function, pc);
-        before.raised += u64::from(is_raised && reference::can_try(&op));
+        site.raised += u64::from(is_raised && reference::can_try(&op));
         if fiber.depth() == depth && function_after == function {
-            before.taken += u64::from(op.label() == Some(pc_after));
+            site.taken += u64::from(op.label() == Some(pc_after));
             if is_done {
-                wrote(&mut before, fiber, &op);
+                wrote(&mut site, fiber, &touched);
             }
         }
-        let sites = self.programs.get_mut(program);
-        if let Some(sites) = sites.and_then(|profile| profile.seen.get_mut(&function)) {
-            sites[pc as usize] = before;
-        }
+        self.sites_of((program, function), code)[pc as usize] = site;
         done
     }
 }

@@ -181,11 +181,7 @@ pub(crate) fn vector(aside: &mut Aside<'_>, values: &[Value]) -> Option<Value> {
     let elements = Arena::common_elements(values.iter().copied());
     let gas = cost::work_gas(Work::Elements, count.into());
     aside.afford(gas, Arena::vector_logical(elements, count.into()))?;
-    let vector = aside.arena.new_vector(elements, count, count);
-    for (place, value) in values.iter().enumerate() {
-        aside.arena.vector_set(vector.bits, place as u32, *value);
-    }
-    Some(vector)
+    Some(aside.arena.vector_of(elements, values))
 }
 
 /// A list of values that stand in a row.

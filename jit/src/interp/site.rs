@@ -1,7 +1,7 @@
 //! What was seen at one instruction: kinds of the values that it read and wrote, the functions that its call
 //! entered, and where its branch went.
 
-use pw_isa::op::{Access, Function as Call, Op};
+use pw_isa::op::{Access, Accesses, Function as Call, Op};
 use pw_isa::{Kind, KindSet};
 
 use crate::code_space::CodeSpace;
@@ -115,30 +115,31 @@ fn add(set: &mut KindSet, value: Value) {
 }
 
 /// Notes what an instruction is about to read.
-pub(super) fn read(site: &mut Site, fiber: &Fiber, code: &CodeSpace, op: &Op) {
+pub(super) fn read(site: &mut Site, fiber: &Fiber, code: &CodeSpace, op: &Op, touched: &Accesses) {
     let Some(frame) = fiber.frames().next() else {
         return;
     };
     let mut operand = 0;
-    op.accesses(|access| {
-        if let Access::Read { first, count } = access {
-            for register in first..first + count {
-                let value = fiber.register(&frame, register);
-                add(&mut site.kinds, value);
-                if let Some(kinds) = site.operands.get_mut(operand) {
-                    add(kinds, value);
-                }
-                operand += 1;
-                if value.tag == Kind::Vector as u64 {
-                    site.elements |= match fiber.arena().vector_elements(value.bits) {
-                        Elements::Any => 1,
-                        Elements::Int => 2,
-                        Elements::Float => 4,
-                    };
-                }
+    for access in touched.as_slice() {
+        let Access::Read { first, count } = *access else {
+            break;
+        };
+        for register in first..first + count {
+            let value = fiber.register(&frame, register);
+            add(&mut site.kinds, value);
+            if let Some(kinds) = site.operands.get_mut(operand) {
+                add(kinds, value);
+            }
+            operand += 1;
+            if value.tag == Kind::Vector as u64 {
+                site.elements |= match fiber.arena().vector_elements(value.bits) {
+                    Elements::Any => 1,
+                    Elements::Int => 2,
+                    Elements::Float => 4,
+                };
             }
         }
-    });
+    }
     if let Op::Function(
         Call::CallClosure { window }
         | Call::TailCallClosure { window }
@@ -153,13 +154,13 @@ pub(super) fn read(site: &mut Site, fiber: &Fiber, code: &CodeSpace, op: &Op) {
 }
 
 /// Notes what an instruction has written.
-pub(super) fn wrote(site: &mut Site, fiber: &Fiber, op: &Op) {
+pub(super) fn wrote(site: &mut Site, fiber: &Fiber, touched: &Accesses) {
     let Some(frame) = fiber.frames().next() else {
         return;
     };
-    op.accesses(|access| {
+    for access in touched.as_slice() {
         if let Access::Write(register) = access {
-            add(&mut site.result, fiber.register(&frame, register));
+            add(&mut site.result, fiber.register(&frame, *register));
         }
-    });
+    }
 }

@@ -268,11 +268,7 @@ impl Machine<'_> {
     /// Makes the local variables and the frame.
     fn v2_enter(&mut self, callee: &Callee, arguments: &[Value], closure: Value) -> Step {
         let elements = Arena::common_elements(arguments.iter().copied());
-        let length = arguments.len() as u32;
-        let locals = self.fiber.arena.new_vector(elements, length, length);
-        for (place, value) in (0..length).zip(arguments) {
-            self.fiber.arena.vector_set(locals.bits, place, *value);
-        }
+        let locals = self.fiber.arena.vector_of(elements, arguments);
         let body = self.code.program(callee.program).function(callee.function);
         let mut registers = vec![locals];
         registers.extend((body.captures > 0).then_some(closure));
@@ -292,10 +288,7 @@ impl Machine<'_> {
         let elements = Arena::common_elements(values(self)?);
         self.reserve(Arena::vector_logical(elements, u64::from(count)))?;
         let values = values(self)?;
-        let vector = self.fiber.arena.new_vector(elements, count, count);
-        for (place, value) in (0..count).zip(values) {
-            self.fiber.arena.vector_set(vector.bits, place, value);
-        }
+        let vector = self.fiber.arena.vector_of(elements, &values);
         let offset = self.vector_offset(stack)?;
         for _ in 0..count {
             self.fiber.arena.vector_pop(offset);

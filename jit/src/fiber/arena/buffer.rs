@@ -12,6 +12,8 @@ use pw_isa::cost;
 
 /// Marks the buffer of a text, which counts for itself; other buffers count with their owners.
 pub(super) const TEXT_BUFFER: u16 = 1;
+/// Words of a buffer in the arena before its content.
+pub(super) const BUFFER_HEAD: usize = 2;
 /// The bytes of a card.
 pub(super) const CARD_BYTES: usize = CARD_WORDS * 8;
 /// A buffer outside grows by one of so many parts of it.
@@ -119,11 +121,12 @@ impl Arena {
             return 0;
         }
         if words < OUTSIDE_WORDS_MIN {
-            let index = self.allocate(2 + words, logical);
+            let size = BUFFER_HEAD + words;
+            let index = self.allocate(size, logical);
             let extra = if text.is_some() { TEXT_BUFFER } else { 0 };
-            self.init(index, header(ObjectKind::Buffer, extra, 2 + words));
+            self.init(index, header(ObjectKind::Buffer, extra, size));
             self.init(index + 1, join(used, capacity));
-            self.words[index + 2..index + 2 + words].fill(0);
+            self.words[index + BUFFER_HEAD..index + size].fill(0);
             return index as u64 * 8;
         }
         self.put_outside(Outside::of(vec![0; words], text))

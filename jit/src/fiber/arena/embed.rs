@@ -11,12 +11,7 @@ impl Arena {
     /// A new Vector of these values.
     pub fn new_vector_of(&mut self, values: &[Value]) -> Value {
         let elements = Arena::common_elements(values.iter().copied());
-        let length = values.len() as u32;
-        let vector = self.new_vector(elements, length, length);
-        for (place, value) in (0..length).zip(values) {
-            self.vector_set(vector.bits, place, *value);
-        }
-        vector
+        self.vector_of(elements, values)
     }
 
     /// New Bytes with these contents.

@@ -7,9 +7,13 @@
 use pw_isa::{Kind, cost};
 
 use super::Arena;
+use super::buffer::BUFFER_HEAD;
 use super::data::index_of;
-use super::object::{Elements, ObjectKind, extra, halves, header, join};
+use super::object::{Elements, OUTSIDE_WORDS_MIN, ObjectKind, extra, halves, header, join};
 use crate::value::Value;
+
+/// Words of a vector: its header, its length and capacity, its buffer.
+const VECTOR_WORDS: usize = 3;
 
 /// What storing or appending an element takes, decided before anything changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,15 +30,35 @@ pub(crate) struct StorePlan {
 
 #[inline(always)]
 fn elements_for(value: Value) -> Elements {
-    match value.kind() {
-        Kind::Int => Elements::Int,
-        Kind::Float => Elements::Float,
+    // By its tag: its kind takes longer to tell.
+    const INT: u64 = Kind::Int as u64;
+    const FLOAT: u64 = Kind::Float as u64;
+    match value.tag {
+        INT => Elements::Int,
+        FLOAT => Elements::Float,
         _ => Elements::Any,
     }
 }
 
 fn buffer_words(elements: Elements, count: u32) -> usize {
     elements.words() * count as usize
+}
+
+/// Writes values as the elements of a vector.
+fn write_elements(elements: Elements, values: &[Value], words: &mut [u64]) {
+    match elements {
+        Elements::Any => {
+            for (words, value) in words.chunks_exact_mut(2).zip(values) {
+                words[0] = value.tag;
+                words[1] = value.bits;
+            }
+        }
+        Elements::Int | Elements::Float => {
+            for (word, value) in words.iter_mut().zip(values) {
+                *word = value.bits;
+            }
+        }
+    }
 }
 
 /// Elements to make room for. A capacity that came from an image is only a number: room doubles up to it.
@@ -74,11 +98,41 @@ impl Arena {
     /// A new vector of `length` elements, all zero bits, to be filled by the caller.
     pub(crate) fn new_vector(&mut self, elements: Elements, length: u32, capacity: u32) -> Value {
         let buffer = self.new_buffer(buffer_words(elements, length));
-        let index = self.allocate(3, Self::vector_logical(elements, u64::from(capacity)));
-        self.init(index, header(ObjectKind::Vector, elements as u16, 3));
+        let logical = Self::vector_logical(elements, u64::from(capacity));
+        let index = self.allocate(VECTOR_WORDS, logical);
+        self.init(
+            index,
+            header(ObjectKind::Vector, elements as u16, VECTOR_WORDS),
+        );
         self.init(index + 1, join(length, capacity));
         self.init(index + 2, buffer);
         Value::object(Kind::Vector, index as u64 * 8)
+    }
+
+    /// A new vector of these values, which have these elements in common. A short one is made in one go, as programs
+    /// make many: records.
+    pub(crate) fn vector_of(&mut self, elements: Elements, values: &[Value]) -> Value {
+        let length = values.len() as u32;
+        let count = buffer_words(elements, length);
+        let size = BUFFER_HEAD + count + VECTOR_WORDS;
+        if count == 0 || count >= OUTSIDE_WORDS_MIN || self.top + size > self.end {
+            let vector = self.new_vector(elements, length, length);
+            let words = self.buffer_mut(self.vector_buffer(vector.bits), 0, count);
+            write_elements(elements, values, words);
+            return vector;
+        }
+        self.count(Self::vector_logical(elements, u64::from(length)));
+        self.statistics.allocations += 2;
+        let first = self.top;
+        self.top += size;
+        let (buffer, vector) = self.words[first..first + size].split_at_mut(BUFFER_HEAD + count);
+        buffer[0] = header(ObjectKind::Buffer, 0, BUFFER_HEAD + count);
+        buffer[1] = 0;
+        write_elements(elements, values, &mut buffer[BUFFER_HEAD..]);
+        vector[0] = header(ObjectKind::Vector, elements as u16, VECTOR_WORDS);
+        vector[1] = join(length, length);
+        vector[2] = first as u64 * 8;
+        Value::object(Kind::Vector, (first + BUFFER_HEAD + count) as u64 * 8)
     }
 
     /// A new vector of `length` times `value`.
@@ -222,7 +276,10 @@ impl Arena {
             buffer
         };
         let index = index_of(offset);
-        self.store(index, header(ObjectKind::Vector, elements as u16, 3));
+        self.store(
+            index,
+            header(ObjectKind::Vector, elements as u16, VECTOR_WORDS),
+        );
         self.store(index + 2, buffer);
     }
 
