@@ -13,9 +13,9 @@ use pw_isa::Kind;
 use pw_isa::op::{Actor, Capability, Control, Data, Function as Call, Op};
 
 use super::Request;
-use super::blocks::Block;
 use super::exits::Exit;
 use super::facts::{Fact, Term};
+use super::gas::Charges;
 use super::parts::Planner;
 use super::plans::guarded;
 use super::raises::{Catch, Failure, Raised};
@@ -74,6 +74,8 @@ pub(super) struct Lowering<'a, 'b> {
     pub(super) catch: Option<Rc<Catch<'a>>>,
     /// Where instructions of the block have failed: still to be written.
     pub(super) failures: Vec<Failure<'a>>,
+    /// What the gas left was before blocks were paid for.
+    pub(super) charges: Charges,
 }
 
 /// What comes of lowering.
@@ -146,6 +148,7 @@ pub(super) fn lower(
         is_way_in: false,
         catch: None,
         failures: Vec::new(),
+        charges: Charges::default(),
     };
     let loops = lowering.entries(way);
     lowering.part();
@@ -361,24 +364,6 @@ impl<'a> Lowering<'a, '_> {
         self.refund = 0;
         self.here.clear();
         self.go_to(number);
-    }
-
-    /// Checks and charges the gas of a block.
-    fn charge(&mut self, block: &Block) {
-        self.pc = block.start;
-        self.before.clone_from(&self.now);
-        self.refund = 0;
-        self.here.clear();
-        let gas = self.b.use_var(self.gas);
-        if block.checks_gas() {
-            let poor = self
-                .b
-                .ins()
-                .icmp_imm_s(IntCC::SignedLessThan, gas, block.need as i64);
-            self.exit_if(poor, ExitReason::Gas);
-        }
-        let left = self.b.ins().iadd_imm_s(gas, -(block.gas as i64));
-        self.b.def_var(self.gas, left);
     }
 
     /// Lowers one instruction; false when the block does not go on behind it.

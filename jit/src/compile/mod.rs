@@ -43,6 +43,7 @@ mod escapes;
 mod exits;
 mod facts;
 pub(crate) mod feedback;
+mod gas;
 mod globals;
 mod induction;
 mod intervals;

@@ -2,7 +2,7 @@
 
 use pw_jit::tier::{ExitReason, Optimizations};
 
-use super::{Form, WORK, calling, each, exits};
+use super::{Form, WORK, calling, each, exits, explained};
 
 #[test]
 fn ints_in_loops_are_neither_boxed_nor_in_memory() {
@@ -353,4 +353,26 @@ LNone:
 ";
     let exits = exits(source);
     assert_eq!(exits.get(&ExitReason::Kind), None, "{exits:?}");
+}
+
+#[test]
+fn blocks_in_a_row_are_paid_for_from_the_gas_before_the_first() {
+    let test = "    lt t n one\n    branch-if t LEnd\n";
+    let source = calling(100, "1", &each(&test.repeat(4)));
+    let ir = explained(Optimizations::default(), &source, WORK).ir;
+    // What is taken is a constant below 0, named behind the instruction.
+    let taken = ir.lines().filter_map(|line| {
+        let (left, sum) = line.trim().split_once(" = iadd")?;
+        let (operands, constant) = sum.split_once(';')?;
+        let from = operands
+            .split([' ', ','])
+            .find(|word| word.starts_with('v'))?;
+        constant.contains("= -").then_some((left, from))
+    });
+    let taken: Vec<(&str, &str)> = taken.collect();
+    assert!(taken.len() >= 5, "{ir}");
+    let mut chained = taken
+        .iter()
+        .filter(|(_, from)| taken.iter().any(|(left, _)| left == from));
+    assert_eq!(chained.next(), None, "{ir}");
 }
