@@ -97,6 +97,21 @@ impl Lowering<'_, '_> {
 
     /// A new object with these words.
     fn allocate(&mut self, dst: Def, known: Type, words: &[ir::Value]) {
+        let bytes = 8 * words.len() as u64;
+        self.in_room(dst, known, bytes, |lowering, place, top| {
+            lowering.make(place, top, words);
+            place
+        });
+    }
+
+    /// A new object in room for so many bytes: `make` is told where that begins and ends, and gives the object's place.
+    pub(super) fn in_room(
+        &mut self,
+        dst: Def,
+        known: Type,
+        bytes: u64,
+        make: impl FnOnce(&mut Self, ir::Value, ir::Value) -> ir::Value,
+    ) {
         let (full, room, made) = (
             self.b.create_block(),
             self.b.create_block(),
@@ -106,12 +121,12 @@ impl Lowering<'_, '_> {
         let offset = self.b.append_block_param(made, I64);
         let place = self.load_state(offset_of!(NativeState<'_>, top));
         let max = self.load_state(offset_of!(NativeState<'_>, top_max));
-        let top = self.b.ins().iadd_imm_s(place, 8 * words.len() as i64);
+        let top = self.b.ins().iadd_imm_s(place, bytes as i64);
         let is_full = self.b.ins().icmp(IntCC::UnsignedGreaterThan, top, max);
         self.b.ins().brif(is_full, full, &NONE, room, &NONE);
         self.switch_to_sealed(room);
-        self.make(place, top, words);
-        self.b.ins().jump(made, &[place.into()]);
+        let object = make(self, place, top);
+        self.b.ins().jump(made, &[object.into()]);
         self.switch_to_sealed(full);
         self.do_aside();
         let made_aside = self.bits(dst.0);
@@ -123,10 +138,21 @@ impl Lowering<'_, '_> {
     /// Makes an object of these words at an offset, where there is room up to `top`.
     pub(super) fn make(&mut self, place: ir::Value, top: ir::Value, words: &[ir::Value]) {
         self.store_state(offset_of!(NativeState<'_>, top), top);
-        let made_so_far = self.load_state(offset_of!(NativeState<'_>, allocations));
-        let count = self.b.ins().iadd_imm_s(made_so_far, 1);
-        self.store_state(offset_of!(NativeState<'_>, allocations), count);
+        self.count_objects(1);
         self.write_object(place, words);
+    }
+
+    /// Counts objects as made.
+    pub(super) fn count_objects(&mut self, objects: i64) {
+        let made_so_far = self.load_state(offset_of!(NativeState<'_>, allocations));
+        let count = self.b.ins().iadd_imm_s(made_so_far, objects);
+        self.store_state(offset_of!(NativeState<'_>, allocations), count);
+    }
+
+    /// Notes that room was taken in which no object stands.
+    pub(super) fn leave_gap(&mut self) {
+        let yes = self.b.ins().iconst(I64, 1);
+        self.store_state(offset_of!(NativeState<'_>, has_gaps), yes);
     }
 
     /// Writes the words of an object to its place.

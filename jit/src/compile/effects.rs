@@ -121,7 +121,8 @@ impl Evidence<'_> {
 fn only_allocates(op: &Op) -> bool {
     matches!(
         op,
-        Op::Data(Data::Cons { .. }) | Op::Function(Call::Cell { .. } | Call::Closure { .. })
+        Op::Data(Data::Cons { .. } | Data::Vector { .. })
+            | Op::Function(Call::Cell { .. } | Call::Closure { .. })
     )
 }
 

@@ -59,6 +59,7 @@ mod raises;
 mod ranges;
 mod registers;
 mod routines;
+mod rows;
 mod scope;
 mod shapes;
 pub(crate) mod state;

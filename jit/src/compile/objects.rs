@@ -30,10 +30,18 @@ impl Lowering<'_, '_> {
             Data::Const { dst, constant } => {
                 let function = self.scope.part.place.number();
                 let value = self.planner.program.constant(function, constant.0);
-                let tag = self.b.ins().iconst(I64, value.tag as i64);
-                let bits = self.constant_bits(value);
-                let known = self.scope.evidence.constant_type(&Op::Data(op));
-                self.set_known(dst.0, known, tag, bits);
+                match self.scope.evidence.constant_type(&Op::Data(op)) {
+                    Type::Int => self.constant(dst, Type::Int, value.bits as i64),
+                    Type::Float => {
+                        let float = self.b.ins().f64const(f64::from_bits(value.bits));
+                        self.set_float(dst.0, float);
+                    }
+                    known => {
+                        let tag = self.b.ins().iconst(I64, value.tag as i64);
+                        let bits = self.constant_bits(value);
+                        self.set_known(dst.0, known, tag, bits);
+                    }
+                }
             }
             Data::Car { dst, .. } | Data::Cdr { dst, .. }
                 if self.read_field(&Op::Data(op), dst.0) => {}
@@ -53,6 +61,7 @@ impl Lowering<'_, '_> {
                 };
                 self.set_bits(dst.0, Type::Int, length);
             }
+            Data::Vector { dst, values } => self.vector(dst, values),
             Data::VectorRef { dst, vector, index } => self.vector_ref(dst, vector, index, plan),
             Data::VectorSet {
                 vector,

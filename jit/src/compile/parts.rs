@@ -20,7 +20,6 @@ use super::shapes::Shapes;
 use super::types::{Evidence, Made, Outcome, Plan, Type, Types};
 use crate::code_space::LoadedProgram;
 use crate::tier::Optimizations;
-use crate::value::CONSTANT;
 
 /// The most instructions of an inlined function, by how many calls deep it stands.
 const INSTRUCTIONS_MAX: [usize; 4] = [100, 60, 40, 20];
@@ -372,18 +371,22 @@ impl Evidence<'_> {
         }
     }
 
-    /// The type of a constant: a function of the program, or nothing known.
+    /// The type of a constant: a number, a function of the program, or nothing known.
     pub(super) fn constant_type(&self, op: &Op) -> Type {
         let Op::Data(Data::Const { constant, .. }) = op else {
             return Type::Any;
         };
         let program = self.planner.program;
         let value = program.constant(self.place.number(), constant.0);
-        if value.tag != Kind::Closure as u64 | CONSTANT {
-            return Type::Any;
+        match value.kind() {
+            Kind::Int => Type::Int,
+            Kind::Float => Type::Float,
+            Kind::Closure => {
+                let (_, function) = program.constants.closure_function(value.bits & 0xffff_ffff);
+                Type::Function(function)
+            }
+            _ => Type::Any,
         }
-        let (_, function) = program.constants.closure_function(value.bits & 0xffff_ffff);
-        Type::Function(function)
     }
 }
 

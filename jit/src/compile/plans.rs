@@ -10,6 +10,7 @@ use pw_isa::{Function, Kind, KindSet};
 use smallvec::SmallVec;
 
 use super::routines::Routine;
+use super::rows::Row;
 use super::types::{Evidence, Made, Plan, Type};
 use crate::fiber::arena::Elements;
 use crate::interp::SAME_FREE_BYTES;
@@ -291,7 +292,7 @@ impl Evidence<'_> {
 pub(super) fn moves(op: &Op, plan: Plan) -> bool {
     let allocates = matches!(
         op,
-        Op::Data(Data::Cons { .. } | Data::MapSet { .. })
+        Op::Data(Data::Cons { .. } | Data::Vector { .. } | Data::MapSet { .. })
             | Op::Function(Call::Cell { .. } | Call::Closure { .. })
             | Op::Text(Text::StringRef { .. })
     );
@@ -412,6 +413,10 @@ fn data_plan(op: &Op, site: &Site, types: &[Type]) -> Plan {
         | Data::Const { .. }
         | Data::Cons { .. } => Plan::Plain,
         Data::Car { pair, .. } | Data::Cdr { pair, .. } => object(pair.0, Kind::Pair),
+        Data::Vector { values, .. } => match Row::of(*values, site, types) {
+            Some(_) => Plan::Row,
+            None => Plan::Aside,
+        },
         Data::VectorLength { vector, .. } => object(vector.0, Kind::Vector),
         Data::MapCount { map, .. } => object(map.0, Kind::Map),
         Data::BytesLength { bytes, .. }
@@ -539,6 +544,13 @@ pub(super) fn guarded(op: &Op, plan: Plan, types: &[Type], site: &Site) -> Few<(
         Plan::Text => {
             if let Op::Text(Text::StringRef { index, .. }) = op {
                 wanted.push(int(&index.0));
+            }
+        }
+        Plan::Row => {
+            if let Op::Data(Data::Vector { values, .. }) = op
+                && let Some(row) = Row::of(*values, site, types)
+            {
+                return row.guesses;
             }
         }
         Plan::Object(kind) => {

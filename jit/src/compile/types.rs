@@ -185,6 +185,7 @@ impl Type {
             (Kind::Cell, Type::Object(Kind::Cell)),
             (Kind::Closure, Type::Object(Kind::Closure)),
             (Kind::Map, Type::Object(Kind::Map)),
+            (Kind::Vector, Type::Object(Kind::Vector)),
         ]
         .into_iter()
         .find(|(kind, _)| kinds == KindSet::of(&[*kind]))
@@ -211,6 +212,8 @@ pub(super) enum Plan {
     Object(Kind),
     /// For a vector in the arena with these elements.
     Elements(Elements),
+    /// A short vector of values that stand in a row of registers, made in place.
+    Row,
     /// A call of the one function that was seen, if it is a closure in the arena or a function value.
     Known(u32),
     /// A call of one of the few functions that were seen, each by a case of its own.

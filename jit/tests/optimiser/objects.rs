@@ -150,3 +150,45 @@ fn a_closure_that_is_passed_to_what_is_inlined_is_not_made() {
         assert!(!closing(all, &format!("    {changed}")).has_virtual_objects());
     }
 }
+
+#[test]
+fn short_vectors_are_made_in_place() {
+    let made = |element: &str, body: &str| Form::of(&calling(100, element, &each(body)), WORK);
+    let plans =
+        |form: &Form, wanted: &str| form.plans.iter().filter(|plan| *plan == wanted).count();
+    // Of Ints, of Floats, of both, of what is no number: a buffer of two words and the elements, and three words.
+    let of_ints = made("1", "    move x i\n    vector x x count=1");
+    assert_eq!((plans(&of_ints, "Row"), of_ints.in_loops("call")), (1, 1));
+    let written = |form: &Form| form.in_loops("store") - (ROOM.1 + 1);
+    let least = written(&of_ints);
+    let of_floats = made("0.5", "    vector-ref x v i\n    vector x x count=1");
+    assert_eq!((plans(&of_floats, "Row"), written(&of_floats)), (1, least));
+    // Elements of any kind have their tags with them.
+    let of_any = made("\"text\"", "    vector-ref x v i\n    vector x x count=1");
+    assert_eq!((plans(&of_any, "Row"), written(&of_any)), (1, least + 1));
+    // It is known to be a vector: of what is read from it only the index is looked at.
+    let read = made(
+        "1",
+        "    move x i\n    vector x x count=1\n    int t 0\n    vector-ref t x t\n    add sum sum t",
+    );
+    assert_eq!((plans(&read, "Row"), plans(&read, "Elements(Int)")), (1, 1));
+    // Where it is either, in turns, and where it is long, a routine makes it.
+    let either = "    vector-ref x v i
+    vector t x count=1
+    is t x int
+    branch-if t LText
+    vector-set v i one
+    jump LDone
+LText:
+    const x \"text\"
+    vector-set v i x
+LDone:
+    add sum i one";
+    let either = made("\"text\"", either);
+    assert_eq!((plans(&either, "Row"), plans(&either, "Routine")), (0, 1));
+    let long = made(
+        "1",
+        "    move x i\n    move t i\n    move r7 i\n    vector t r0 count=8",
+    );
+    assert_eq!((plans(&long, "Row"), plans(&long, "Routine")), (0, 1));
+}
