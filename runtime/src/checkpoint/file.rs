@@ -198,8 +198,9 @@ impl<'a> Blocks<'a> {
         Ok((head, blocks))
     }
 
-    /// The next block, which is not damaged; nothing behind the last.
-    pub(super) fn next(&mut self) -> io::Result<Option<(BlockKind, &[u8])>> {
+    /// The next block, which is not damaged; nothing behind the last. Whoever keeps its content takes it: otherwise its memory is used
+    /// again.
+    pub(super) fn next(&mut self) -> io::Result<Option<(BlockKind, &mut Vec<u8>)>> {
         let place = self.offset;
         let mut head = [0; BLOCK_HEAD_BYTES];
         if self.file.read_at(place, &mut head)? < BLOCK_HEAD_BYTES {
@@ -227,7 +228,7 @@ impl<'a> Blocks<'a> {
             return Ok(None);
         }
         self.counts.0 += 1;
-        Ok(Some((kind, &self.content)))
+        Ok(Some((kind, &mut self.content)))
     }
 
     /// So many actors were in the last block.

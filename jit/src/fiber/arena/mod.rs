@@ -289,6 +289,11 @@ impl Arena {
         number
     }
 
+    /// Its first words, at most so many.
+    pub(crate) fn first_words(&self, count: usize) -> &[u64] {
+        &self.words[..count.min(self.words.len())]
+    }
+
     /// The word at an index.
     #[inline(always)]
     fn word(&self, index: usize) -> u64 {
