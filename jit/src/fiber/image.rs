@@ -6,6 +6,8 @@
 
 mod sandboxes;
 
+use std::cell::Cell;
+
 use pw_isa::cost;
 use pw_isa::op::{Effects, Op};
 use pw_isa::operand::{ClosureFrame, Frame, Operand, OperandKind};
@@ -235,6 +237,12 @@ pub(super) enum Objects<'a> {
     InPlace(Pages),
 }
 
+thread_local! {
+    /// Where objects are made that are read, until it is known how much memory they take: most fibers are small, and many are read one
+    /// after the other.
+    static ARENA: Cell<Vec<u64>> = const { Cell::new(Vec::new()) };
+}
+
 /// Reads the body of an image.
 pub(super) fn read_body(
     code: &CodeSpace,
@@ -254,7 +262,7 @@ pub(super) fn read_body(
         upgrade,
         texts: &[],
     };
-    let mut arena = Arena::new();
+    let mut arena = Arena::within(ARENA.take());
     let mut stack = StackRoom {
         slots: Vec::new(),
         slots_max: stack_bytes_max / cost::SLOT_BYTES,
@@ -292,6 +300,9 @@ pub(super) fn read_body(
     }
     arena.counters = counters;
     arena.statistics = Default::default();
+    if let Some(words) = arena.settle() {
+        ARENA.set(words);
+    }
     let mut fiber = Fiber {
         space: code.id,
         stack: stack.slots,

@@ -137,20 +137,17 @@ impl Loaded {
             gone: 0,
             bytes: file.len()? as usize,
         };
-        while let Some((kind, content)) = blocks.next()? {
-            if kind == BlockKind::Sections {
-                self.sections = std::mem::take(content);
-                continue;
-            }
-            let count = self.actors.add(kind, content);
+        while let Some((kind, place, content)) = blocks.next()? {
+            let count = self.actors.add(kind, (head.ticks, place), content);
             let count = count.map_err(io::Error::other)?;
             match kind {
+                BlockKind::Sections => self.sections = content.to_vec(),
                 BlockKind::Gone => info.gone += count as usize,
                 BlockKind::Actors | BlockKind::Paged => {
                     blocks.count(count);
                     info.actors += count as usize;
                 }
-                BlockKind::Sections | BlockKind::Pages | BlockKind::End => {}
+                BlockKind::Pages | BlockKind::End => {}
             }
         }
         self.files.push(info);

@@ -1,14 +1,16 @@
 //! Actors as checkpoints have them, not read yet.
 //!
-//! An actor stays among the bytes of the block that it came in: where it lies there is all that is known of it. So of a million actors
-//! none is copied, or has memory of its own, before it is read, and a block goes when all of its actors are.
+//! Where an actor lies in a block of a file is all that is known of it: when it is to be read, the block is read once more, by whoever reads
+//! its actors. So a state that is read never takes the memory of its bytes, too, and of a million actors none is copied.
 
 use std::collections::BTreeMap;
 
-use pw_isa::wire::{Decoded, Reader};
+use pw_isa::wire::{DecodeError, Decoded, Reader};
 use pw_jit::fiber::arena::Pages;
 
-use super::file::BlockKind;
+use super::file::{BlockKind, read_block};
+use super::{RecoveryError, name_of};
+use crate::disk::Disk;
 
 /// What a block says of an actor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,7 +38,9 @@ struct Place {
 /// A block of actors, or of numbers of those that are gone.
 #[derive(Debug)]
 struct SavedBlock {
-    bytes: Vec<u8>,
+    /// The ticks of the checkpoint that it is in, and where it is in the file.
+    ticks: u64,
+    at: u64,
     places: Vec<Place>,
 }
 
@@ -60,15 +64,16 @@ pub(crate) struct SavedActor<'a> {
 /// Actors that are read together.
 #[derive(Debug)]
 pub(crate) enum Portion<'a> {
-    /// Those of a block, whose bytes go with it.
-    Block(PortionOfBlock),
+    /// Those of a block of a file.
+    Block(PortionOfBlock<'a>),
     /// Those of a checkpoint in memory.
     Lent(Vec<(u64, &'a [u8])>),
 }
 
 /// Actors of a block.
 #[derive(Debug)]
-pub(crate) struct PortionOfBlock {
+pub(crate) struct PortionOfBlock<'a> {
+    disk: &'a dyn Disk,
     block: SavedBlock,
     /// The objects of those that are not whole, in their order.
     pages: Vec<Pages>,
@@ -78,8 +83,13 @@ pub(crate) struct PortionOfBlock {
 const LENT: usize = 1_024;
 
 impl SavedActors {
-    /// Adds what a block of this kind has; how many actors these are.
-    pub(super) fn add(&mut self, kind: BlockKind, content: &mut Vec<u8>) -> Decoded<u64> {
+    /// Adds what a block of this kind has, which is in the checkpoint of so many ticks at this place; how many actors these are.
+    pub(super) fn add(
+        &mut self,
+        kind: BlockKind,
+        (ticks, at): (u64, u64),
+        content: &[u8],
+    ) -> Decoded<u64> {
         let mut input = Reader::new(content);
         let said = match kind {
             BlockKind::Sections | BlockKind::End => return Ok(0),
@@ -110,13 +120,13 @@ impl SavedActors {
             }
         }
         let count = places.len() as u64;
-        let bytes = std::mem::take(content);
-        self.blocks.push(SavedBlock { bytes, places });
+        places.shrink_to_fit();
+        self.blocks.push(SavedBlock { ticks, at, places });
         Ok(count)
     }
 
     /// All of them, each as the last block with it says.
-    pub(crate) fn into_portions(mut self) -> Vec<Portion<'static>> {
+    pub(crate) fn into_portions(mut self, disk: &dyn Disk) -> Vec<Portion<'_>> {
         self.forget_what_was_said_before();
         let mut pages = self.pages;
         let blocks = self.blocks.into_iter().filter_map(|mut block| {
@@ -127,7 +137,7 @@ impl SavedActors {
             let rests = rests.filter(|place| place.said == Said::Rest);
             let pages = rests.map(|place| pages.remove(&place.id).unwrap_or_default());
             let pages = pages.collect();
-            let portion = Portion::Block(PortionOfBlock { block, pages });
+            let portion = Portion::Block(PortionOfBlock { disk, block, pages });
             (portion.len() > 0).then_some(portion)
         });
         blocks.collect()
@@ -156,6 +166,35 @@ impl SavedActors {
     }
 }
 
+impl SavedBlock {
+    /// Reads it again, as it was when it was read first: it has the same hash, or is refused.
+    fn read(&self, disk: &dyn Disk, content: &mut Vec<u8>) -> Result<(), RecoveryError> {
+        let name = name_of(self.ticks);
+        let again = disk.open(&name).and_then(|file| {
+            let length = file.len()?;
+            read_block(&*file, length, self.at, content)
+        });
+        let ends = self
+            .places
+            .iter()
+            .map(|place| u64::from(place.start) + u64::from(place.length));
+        let is_there = ends.max().unwrap_or(0) <= content.len() as u64;
+        let what = match again {
+            Ok(_) if is_there => return Ok(()),
+            Ok(_) => "another block than before".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        // The one before may be sound.
+        Err(RecoveryError::State {
+            part: name,
+            error: DecodeError {
+                offset: self.at as usize,
+                what,
+            },
+        })
+    }
+}
+
 impl<'a> Portion<'a> {
     /// Portions of the actors of a checkpoint in memory.
     pub(crate) fn lent(actors: impl Iterator<Item = (u64, &'a [u8])>) -> Vec<Portion<'a>> {
@@ -175,24 +214,26 @@ impl<'a> Portion<'a> {
         }
     }
 
-    /// Has each of them read.
+    /// Has each of them read, with memory for a block.
     ///
     /// # Errors
-    /// The first; those behind it are not read.
-    pub(crate) fn read<E>(
+    /// The first; those behind it are not read. That the block cannot be read any more.
+    pub(crate) fn read(
         self,
-        mut read: impl FnMut(SavedActor<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        content: &mut Vec<u8>,
+        mut read: impl FnMut(SavedActor<'_>) -> Result<(), RecoveryError>,
+    ) -> Result<(), RecoveryError> {
         match self {
             Portion::Lent(mut actors) => actors.drain(..).try_for_each(|(id, bytes)| {
                 let pages = None;
                 read(SavedActor { id, bytes, pages })
             }),
-            Portion::Block(PortionOfBlock { block, pages }) => {
+            Portion::Block(PortionOfBlock { disk, block, pages }) => {
+                block.read(disk, content)?;
                 let mut pages = pages.into_iter();
                 block.places.iter().try_for_each(|place| {
                     let start = place.start as usize;
-                    let bytes = &block.bytes[start..start + place.length as usize];
+                    let bytes = &content[start..start + place.length as usize];
                     let is_rest = place.said == Said::Rest;
                     read(SavedActor {
                         id: place.id,
@@ -209,7 +250,9 @@ impl<'a> Portion<'a> {
 mod tests {
     use pw_isa::wire::Writer;
 
+    use super::super::file::{Block, block_head};
     use super::*;
+    use crate::disk::MemoryDisk;
 
     /// A block with these actors, each of one byte.
     fn block(actors: &[(u64, u8)]) -> Vec<u8> {
@@ -229,15 +272,21 @@ mod tests {
 
     /// What is left of blocks, by number: the bytes, and whether there are pages to them.
     fn left(blocks: Vec<(BlockKind, Vec<u8>)>) -> Vec<(u64, Vec<u8>, bool)> {
-        let mut saved = SavedActors::default();
-        for (kind, mut bytes) in blocks {
-            saved.add(kind, &mut bytes).expect("it is sound");
+        let (disk, mut saved) = (MemoryDisk::default(), SavedActors::default());
+        let mut file = disk.create(&name_of(7)).expect("memory");
+        for (kind, bytes) in blocks {
+            let at = file.len().expect("memory");
+            saved.add(kind, (7, at), &bytes).expect("it is sound");
+            let block = Block { kind, bytes };
+            let head = block_head(&block, at).expect("it is short");
+            let whole = [head, block.bytes].concat();
+            file.write_at(at, &whole).expect("memory");
         }
         let mut all = Vec::new();
-        for portion in saved.into_portions() {
-            let read = portion.read(|actor| {
+        for portion in saved.into_portions(&disk) {
+            let read = portion.read(&mut Vec::new(), |actor| {
                 all.push((actor.id, actor.bytes.to_vec(), actor.pages.is_some()));
-                Ok::<(), ()>(())
+                Ok(())
             });
             read.expect("nothing is refused");
         }
@@ -275,7 +324,32 @@ mod tests {
     fn a_block_that_ends_within_an_actor_is_refused() {
         let mut bytes = block(&[(4, 1)]);
         bytes.pop();
-        let added = SavedActors::default().add(BlockKind::Actors, &mut bytes);
+        let added = SavedActors::default().add(BlockKind::Actors, (7, 0), &bytes);
         assert!(added.is_err());
+    }
+
+    #[test]
+    fn a_block_that_is_damaged_when_it_is_read_again_is_refused() {
+        let bytes = block(&[(4, 1)]);
+        let sound = Block {
+            kind: BlockKind::Actors,
+            bytes,
+        };
+        let head = block_head(&sound, 0).expect("it is short");
+        let whole = [head, sound.bytes.clone()].concat();
+        for at in 0..whole.len() {
+            let (disk, mut saved) = (MemoryDisk::default(), SavedActors::default());
+            let added = saved.add(BlockKind::Actors, (7, 0), &sound.bytes);
+            assert_eq!(added, Ok(1));
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            let mut file = disk.create(&name_of(7)).expect("memory");
+            file.write_at(0, &damaged).expect("memory");
+            let mut portions = saved.into_portions(&disk);
+            let portion = portions.pop().expect("there is an actor");
+            let read = portion.read(&mut Vec::new(), |_| Ok(()));
+            let error = read.expect_err("it is not what it was").to_string();
+            assert!(error.starts_with("checkpoint-"), "{error}");
+        }
     }
 }

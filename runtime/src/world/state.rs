@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use pw_isa::wire::{DecodeError, Decoded};
 use pw_jit::CodeSpace;
+use pw_jit::fiber::allocator;
 
 use super::check::{Census, check, check_actor, check_system};
 use super::family::Ancestors;
@@ -183,8 +184,8 @@ impl World {
         let read = try_map(
             self.pool.threads(),
             actors,
-            || shared.clone(),
-            |shared, portion| read_portion((&code, shared), &system, portion),
+            || (shared.clone(), Vec::new()),
+            |(shared, block), portion| read_portion((&code, shared, block), &system, portion),
         )?;
         let mut table = ActorTable::default();
         for (actors, counted) in read {
@@ -257,15 +258,21 @@ impl World {
     }
 }
 
+/// Small actors for which memory is made ready at once.
+const ROOM_ACTORS: usize = 64;
+
 /// Reads actors, each of which by itself fits to what belongs to no actor.
 fn read_portion(
-    (code, shared): (&CodeSpace, &mut Shared),
+    (code, shared, block): (&CodeSpace, &mut Shared, &mut Vec<u8>),
     system: &System,
     portion: Portion<'_>,
 ) -> Result<(Vec<Box<Actor>>, Census), RecoveryError> {
     let mut actors = Vec::with_capacity(portion.len());
     let mut census = Census::with_capacity(portion.len());
-    portion.read(|SavedActor { id, bytes, pages }| {
+    portion.read(block, |SavedActor { id, bytes, pages }| {
+        if actors.len() % ROOM_ACTORS == 0 {
+            allocator::make_room();
+        }
         let read = |input: &mut In<'_>| match pages {
             Some(pages) => Actor::get_rest(input, pages),
             None => Actor::get(input),

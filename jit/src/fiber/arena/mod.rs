@@ -151,6 +151,25 @@ impl Arena {
         }
     }
 
+    /// An empty arena in memory that was used for something else.
+    pub(crate) fn within(mut words: Vec<u64>) -> Arena {
+        words.clear();
+        Arena {
+            words,
+            ..Arena::new()
+        }
+    }
+
+    /// Moves a small arena into memory of just its size; that which it was in.
+    pub(crate) fn settle(&mut self) -> Option<Vec<u64>> {
+        self.is_small().then(|| {
+            let used = self.top.min(self.words.len());
+            let own = self.words[..used].to_vec();
+            self.end = used;
+            std::mem::replace(&mut self.words, own)
+        })
+    }
+
     /// The logical counters.
     pub fn counters(&self) -> Counters {
         self.counters
