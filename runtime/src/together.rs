@@ -85,7 +85,7 @@ mod tests {
     fn halves(threads: usize, numbers: Vec<u64>) -> Result<Vec<u64>, u64> {
         let half = |done: &mut u64, number: u64| {
             *done += 1;
-            (number % 2 == 0).then_some(number / 2).ok_or(number)
+            number.is_multiple_of(2).then_some(number / 2).ok_or(number)
         };
         try_map(threads, numbers, || 0, half)
     }

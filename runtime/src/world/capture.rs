@@ -88,10 +88,10 @@ impl Wanted {
     /// Those that are looked at now, because the next is one of them and the one before was not.
     fn ahead(&self) -> impl Iterator<Item = ActorId> + Clone + '_ {
         let (numbers, list) = match self {
-            Wanted::All { place, end } if place % AHEAD == 0 => {
+            Wanted::All { place, end } if place.is_multiple_of(AHEAD) => {
                 (*place..(*end).min(*place + AHEAD), [].as_slice())
             }
-            Wanted::Changed { place, list } if *place as u64 % AHEAD == 0 => {
+            Wanted::Changed { place, list } if (*place as u64).is_multiple_of(AHEAD) => {
                 let list = list.get(*place..).unwrap_or_default();
                 (0..0, &list[..list.len().min(AHEAD as usize)])
             }

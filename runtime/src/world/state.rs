@@ -262,6 +262,7 @@ impl World {
 const ROOM_ACTORS: usize = 64;
 
 /// Reads actors, each of which by itself fits to what belongs to no actor.
+#[expect(clippy::vec_box, reason = "the table of actors takes boxes")]
 fn read_portion(
     (code, shared, block): (&CodeSpace, &mut Shared, &mut Vec<u8>),
     system: &System,
@@ -270,7 +271,7 @@ fn read_portion(
     let mut actors = Vec::with_capacity(portion.len());
     let mut census = Census::with_capacity(portion.len());
     portion.read(block, |SavedActor { id, bytes, pages }| {
-        if actors.len() % ROOM_ACTORS == 0 {
+        if actors.len().is_multiple_of(ROOM_ACTORS) {
             allocator::make_room();
         }
         let read = |input: &mut In<'_>| match pages {
