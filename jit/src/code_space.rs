@@ -145,6 +145,9 @@ impl LoadedProgram {
     }
 }
 
+/// Up to so many programs, looking at the signature of each costs less than its hash.
+const FEW_PROGRAMS: usize = 4;
+
 /// All programs that were loaded, by number. A clone is the same space, which may then have more programs.
 #[derive(Clone, Debug)]
 pub struct CodeSpace {
@@ -198,6 +201,11 @@ impl CodeSpace {
 
     /// The number of a program that is loaded.
     pub fn find(&self, signature: ProgramSignature) -> Option<u32> {
+        if self.programs.len() <= FEW_PROGRAMS {
+            let mut programs = (0..).zip(&self.programs);
+            let found = programs.find(|(_, program)| program.signature() == signature);
+            return found.map(|(number, _)| number);
+        }
         self.by_signature.get(&signature).copied()
     }
 

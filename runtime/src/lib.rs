@@ -20,6 +20,7 @@
 //! | `options` | options as programs give them |
 //! | `settings` | every number that can be chosen |
 //! | `sync` | what threads share data by |
+//! | `together` | work on many things, shared by threads |
 #![forbid(unsafe_code)]
 
 pub mod actor;
@@ -38,6 +39,7 @@ pub mod quota;
 pub mod schedule;
 pub mod settings;
 mod sync;
+mod together;
 pub mod world;
 
 pub use actor::ActorId;

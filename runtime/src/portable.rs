@@ -39,7 +39,7 @@ pub(crate) struct In<'a> {
 }
 
 /// What is the same for all that is read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Shared {
     /// The most that the stack of a fiber may take.
     pub(crate) stack_bytes_max: u64,
@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     nesting: u32,
     /// Lists of capabilities that were read, by their bytes: many actors hold the same.
     pub(crate) holdings: BTreeMap<Vec<u8>, Holdings>,
+    /// The one that was read last: the next actor often holds the same.
+    pub(crate) last_holdings: Option<(Vec<u8>, Holdings)>,
 }
 
 /// Levels of boxes and lists within each other beyond which bytes are refused: the stack of the thread that reads is not theirs.
@@ -75,6 +77,7 @@ impl Shared {
             tenants: 0,
             nesting: 0,
             holdings: BTreeMap::new(),
+            last_holdings: None,
         }
     }
 }

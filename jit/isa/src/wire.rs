@@ -50,18 +50,29 @@ impl Writer {
     pub fn varint(&mut self, value: u64) {
         if value < 0x80 {
             self.bytes.push(value as u8);
+        } else if value < 0x4000 {
+            let two = [value as u8 | 0x80, (value >> 7) as u8];
+            self.bytes.extend_from_slice(&two);
         } else {
             self.long_varint(value);
         }
     }
 
+    /// All at once: room is looked for once.
     #[inline(never)]
     fn long_varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.bytes.push(value as u8 | 0x80);
+        let mut bytes = [0; 10];
+        let mut count = 1;
+        for byte in &mut bytes {
+            *byte = value as u8 | 0x80;
             value >>= 7;
+            if value == 0 {
+                *byte &= 0x7f;
+                break;
+            }
+            count += 1;
         }
-        self.bytes.push(value as u8);
+        self.bytes.extend_from_slice(&bytes[..count]);
     }
 
     /// A signed varint (zigzag).
@@ -136,7 +147,13 @@ impl<'a> Reader<'a> {
         self.bytes.len() - self.offset
     }
 
+    /// The bytes that are left.
+    pub fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.offset..]
+    }
+
     /// An error at the current position.
+    #[cold]
     pub fn error(&self, what: impl Into<String>) -> DecodeError {
         DecodeError {
             offset: self.offset,
@@ -144,25 +161,40 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Fewer bytes are left than these.
+    #[cold]
+    #[inline(never)]
+    fn too_few(&self, count: usize) -> DecodeError {
+        self.error(format!("{count} bytes expected, {} left", self.remaining()))
+    }
+
     /// The next `count` bytes.
+    #[inline]
     pub fn take(&mut self, count: usize) -> Decoded<&'a [u8]> {
-        if count > self.remaining() {
-            return Err(self.error(format!("{count} bytes expected, {} left", self.remaining())));
-        }
-        let taken = &self.bytes[self.offset..self.offset + count];
+        let Some(taken) = self.rest().get(..count) else {
+            return Err(self.too_few(count));
+        };
         self.offset += count;
         Ok(taken)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Decoded<[u8; N]> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N)?);
-        Ok(array)
+        let Some(array) = self.rest().first_chunk() else {
+            return Err(self.too_few(N));
+        };
+        self.offset += N;
+        Ok(*array)
     }
 
     /// One byte.
+    #[inline]
     pub fn u8(&mut self) -> Decoded<u8> {
-        Ok(self.take(1)?[0])
+        let Some(byte) = self.bytes.get(self.offset) else {
+            return Err(self.too_few(1));
+        };
+        self.offset += 1;
+        Ok(*byte)
     }
 
     /// Two bytes.
@@ -176,6 +208,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Eight bytes.
+    #[inline]
     pub fn u64(&mut self) -> Decoded<u64> {
         Ok(u64::from_le_bytes(self.array()?))
     }
@@ -186,6 +219,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A byte that is 0 or 1.
+    #[inline]
     pub fn flag(&mut self) -> Decoded<bool> {
         match self.u8()? {
             0 => Ok(false),
@@ -195,7 +229,20 @@ impl<'a> Reader<'a> {
     }
 
     /// A varint in its shortest form.
+    #[inline]
     pub fn varint(&mut self) -> Decoded<u64> {
+        match self.bytes.get(self.offset) {
+            // Most have one byte.
+            Some(byte) if *byte < 0x80 => {
+                self.offset += 1;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    #[inline(never)]
+    fn long_varint(&mut self) -> Decoded<u64> {
         let mut value = 0u64;
         for shift in (0..70).step_by(7) {
             let byte = self.u8()?;
@@ -221,6 +268,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A varint of at most 32 bits.
+    #[inline]
     pub fn varint32(&mut self) -> Decoded<u32> {
         let value = self.varint()?;
         u32::try_from(value).map_err(|_| self.error(format!("{value} is beyond 32 bits")))
@@ -233,6 +281,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A count of things that take at least `bytes_each` bytes, which must be there.
+    #[inline]
     pub fn count(&mut self, bytes_each: usize) -> Decoded<usize> {
         let value = self.varint()?;
         let room = self.remaining() / bytes_each.max(1);
@@ -243,6 +292,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A blob.
+    #[inline]
     pub fn blob(&mut self) -> Decoded<&'a [u8]> {
         let count = self.count(1)?;
         self.take(count)

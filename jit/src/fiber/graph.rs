@@ -14,14 +14,19 @@ pub(crate) use decode::{Decoder, Reading};
 pub(crate) use encode::Encoder;
 pub(crate) use shared::{SharedText, write_whole};
 
+use smallvec::SmallVec;
+
 /// Set in the tag of an encoded value that is a constant.
 const CONSTANT_TAG: u8 = 0x80;
 
 /// Which programs the encoded values refer to, in the order in which they are first mentioned.
 #[derive(Default, Debug)]
 pub(crate) struct ProgramTable {
-    pub(crate) programs: Vec<u32>,
+    pub(crate) programs: Programs,
 }
+
+/// Numbers of programs: most values refer to few.
+pub(crate) type Programs = SmallVec<[u32; 4]>;
 
 impl ProgramTable {
     fn position(&mut self, program: u32) -> u64 {

@@ -6,6 +6,8 @@
 
 mod sandboxes;
 
+use std::cell::Cell;
+
 use pw_isa::cost;
 use pw_isa::op::{Effects, Op};
 use pw_isa::operand::{ClosureFrame, Frame, Operand, OperandKind};
@@ -47,6 +49,9 @@ impl std::fmt::Debug for StateHash {
     }
 }
 
+/// Lines of an arena that are looked at ahead: a processor notices itself that more are wanted.
+const AHEAD_LINES: usize = 4;
+
 /// The bytes in front of the body: magic, version, hash of the body.
 pub const HEAD_BYTES: usize = 4 + 2 + 32;
 
@@ -69,6 +74,17 @@ impl Fiber {
     /// The state as an image.
     pub fn to_image(&self, code: &CodeSpace) -> Vec<u8> {
         image_of(&self.body(code))
+    }
+
+    /// Reads a word of each part of the memory that [`Fiber::write`] reads first, and does nothing with them. Whoever writes many small
+    /// fibers calls it for some of them before it writes these: their memory then comes at the same time, and not one after the other.
+    pub fn look_ahead(&self) {
+        const LINE_WORDS: usize = 8;
+        let words = self.arena.first_words(AHEAD_LINES * LINE_WORDS);
+        let of_arena = words.iter().step_by(LINE_WORDS);
+        let of_arena = of_arena.fold(0, |all, word| all ^ word);
+        let of_stack = self.stack.first().map_or(0, |value| value.bits);
+        std::hint::black_box(of_arena ^ of_stack);
     }
 
     /// Writes the state without the head of an image: for who keeps a checksum of more than one fiber.
@@ -221,6 +237,12 @@ pub(super) enum Objects<'a> {
     InPlace(Pages),
 }
 
+thread_local! {
+    /// Where objects are made that are read, until it is known how much memory they take: most fibers are small, and many are read one
+    /// after the other.
+    static ARENA: Cell<Vec<u64>> = const { Cell::new(Vec::new()) };
+}
+
 /// Reads the body of an image.
 pub(super) fn read_body(
     code: &CodeSpace,
@@ -240,7 +262,7 @@ pub(super) fn read_body(
         upgrade,
         texts: &[],
     };
-    let mut arena = Arena::new();
+    let mut arena = Arena::within(ARENA.take());
     let mut stack = StackRoom {
         slots: Vec::new(),
         slots_max: stack_bytes_max / cost::SLOT_BYTES,
@@ -278,6 +300,9 @@ pub(super) fn read_body(
     }
     arena.counters = counters;
     arena.statistics = Default::default();
+    if let Some(words) = arena.settle() {
+        ARENA.set(words);
+    }
     let mut fiber = Fiber {
         space: code.id,
         stack: stack.slots,
@@ -389,7 +414,10 @@ fn read_frames(
 }
 
 /// Where a frame stands, and what its live registers hold.
-type PlacedFrame = ((u32, u32, u32), Vec<(u16, Value)>);
+type PlacedFrame = ((u32, u32, u32), Registers);
+
+/// Registers and what they hold: most frames have few that are live.
+type Registers = SmallVec<[(u16, Value); 8]>;
 
 /// Reads where a frame stands, or goes on, and what its live registers hold. What holds for the newest is told by the state.
 fn read_frame(
@@ -411,7 +439,7 @@ fn read_frame(
     let registers = live
         .take_while(|register| *register < window && !done)
         .map(|register| Ok((register, decoder.value(input)?)))
-        .collect::<Decoded<Vec<_>>>()?;
+        .collect::<Decoded<Registers>>()?;
     let role = match state {
         _ if !is_newest => Role::Calls,
         State::Ready => Role::Next,
@@ -426,7 +454,7 @@ fn read_frame(
         None => ((program, function, pc), registers),
         Some(landing) => (
             (upgrade.to(), landing.function, landing.pc),
-            landing.registers(registers),
+            landing.registers(registers.into_vec()).into(),
         ),
     })
 }

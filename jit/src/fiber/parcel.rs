@@ -6,7 +6,7 @@ use pw_isa::wire::{Decoded, Reader, Writer};
 use pw_isa::{Kind, ProgramSignature};
 
 use super::arena::Arena;
-use super::graph::{Decoder, Encoder, ProgramTable, Reading, SharedText, write_whole};
+use super::graph::{Decoder, Encoder, ProgramTable, Programs, Reading, SharedText, write_whole};
 use super::upgrade::Upgrade;
 use crate::code_space::CodeSpace;
 use crate::heap::Heap;
@@ -25,7 +25,7 @@ pub enum Parcel {
 /// not depend on what else a process has loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Graph {
-    programs: Vec<u32>,
+    programs: Programs,
     /// Objects, then the value, without the large texts.
     bytes: Vec<u8>,
     /// The large texts, in the order of their places in the bytes.
@@ -244,7 +244,7 @@ impl Parcel {
 /// Reads a table of programs by their signatures; each must be loaded, and be in it once.
 pub(super) fn read_programs(code: &CodeSpace, input: &mut Reader<'_>) -> Decoded<ProgramTable> {
     let count = input.count(32)?;
-    let mut programs = Vec::with_capacity(count);
+    let mut programs = Programs::with_capacity(count);
     for _ in 0..count {
         let signature = ProgramSignature(input.hash()?);
         let Some(program) = code.find(signature) else {

@@ -119,6 +119,9 @@ impl Fiber {
 
     /// The same of every frame that a sandbox belongs to.
     pub(super) fn mark_all_sandboxed(&mut self) {
+        if self.sandboxes().is_empty() {
+            return;
+        }
         let depths = (1..=self.depth).rev();
         let open = self.sandboxes();
         let frames: Vec<usize> = self

@@ -83,7 +83,7 @@ impl Portable for Body {
         // What most actors do not have counts as having nothing in it.
         match rare {
             Some(rare) => rare.put(out),
-            None => Rare::default().put(out),
+            None => out.to.u8(NOTHING),
         }
     }
 

@@ -1,12 +1,12 @@
 //! What one actor holds. Children share the list of their parent as long as it is the same.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use pw_isa::wire::Decoded;
 use pw_jit::host::{CapabilityName, Kept, fresh_number};
 
 use super::grants::GrantId;
-use crate::portable::{In, Out, Portable, portable};
+use crate::portable::{In, Out, Portable, bytes_of, portable};
 
 /// A capability that an actor holds, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,8 @@ struct List {
     holdings: Vec<Holding>,
     /// Another one whenever there may be other capabilities that can be used; none where time alone changes that.
     number: Option<u64>,
+    /// How it is written, once it was while many actors had it: it is written with each of them.
+    written: OnceLock<Box<[u8]>>,
 }
 
 impl List {
@@ -50,13 +52,15 @@ impl List {
         let mut list = List {
             holdings,
             number: None,
+            written: OnceLock::new(),
         };
         list.renew();
         list
     }
 
-    /// What can be used may have changed.
+    /// Something of it has changed.
     fn renew(&mut self) {
+        self.written = OnceLock::new();
         let changes = |holding: &Holding| holding.expires_ms.is_some();
         self.number = (!self.holdings.iter().any(changes)).then(fresh_number);
     }
@@ -202,21 +206,38 @@ portable!(struct Holding { capability, grant, budget, expires_ms, is_inherited }
 impl Portable for Holdings {
     fn put(&self, out: &mut Out<'_>) {
         match &self.list {
+            Some(list) if Arc::strong_count(list) > 1 => {
+                let write = || bytes_of(out.code, &list.holdings).into();
+                out.to
+                    .bytes
+                    .extend_from_slice(list.written.get_or_init(write));
+            }
             Some(list) => list.holdings.put(out),
-            None => Vec::<Holding>::new().put(out),
+            None => out.to.varint(0),
         }
     }
 
     fn get(input: &mut In<'_>) -> Decoded<Holdings> {
+        // Where a list ends depends on nothing behind it: the same bytes are the same list, and need not be read again.
+        if let Some((bytes, holdings)) = &input.shared.last_holdings
+            && input.from.rest().starts_with(bytes)
+        {
+            input.from.take(bytes.len())?;
+            return Ok(holdings.clone());
+        }
         let mut ahead = input.from.clone();
         let list = Vec::<Holding>::get(input)?;
         let bytes = ahead.take(input.from.offset() - ahead.offset())?;
-        if let Some(shared) = input.shared.holdings.get(bytes) {
-            return Ok(shared.clone());
-        }
-        let holdings = Holdings::new(list);
-        let shared = holdings.clone();
-        input.shared.holdings.insert(bytes.to_vec(), shared);
+        let known = &mut input.shared.holdings;
+        let holdings = match known.get(bytes) {
+            Some(known) => known.clone(),
+            None => {
+                let holdings = Holdings::new(list);
+                known.insert(bytes.to_vec(), holdings.clone());
+                holdings
+            }
+        };
+        input.shared.last_holdings = Some((bytes.to_vec(), holdings.clone()));
         Ok(holdings)
     }
 }

@@ -170,6 +170,37 @@ pub(super) fn block_head(block: &Block, place: u64) -> io::Result<Vec<u8>> {
 /// Bytes before the content of a block.
 const BLOCK_HEAD_BYTES: usize = 1 + 4 + 32;
 
+/// Reads the block at a place of a file of so many bytes, in place of what is there of another one. It is not damaged.
+///
+/// # Errors
+/// Those of the disk, and what is wrong with the block.
+pub(super) fn read_block(
+    file: &dyn DiskFile,
+    length: u64,
+    place: u64,
+    content: &mut Vec<u8>,
+) -> io::Result<BlockKind> {
+    let mut head = [0; BLOCK_HEAD_BYTES];
+    if file.read_at(place, &mut head)? < BLOCK_HEAD_BYTES {
+        return Err(wrong(place, "the checkpoint was not finished"));
+    }
+    let mut input = Reader::new(&head);
+    let number = input.u8().map_err(io::Error::other)?;
+    let bytes = u64::from(input.u32().map_err(io::Error::other)?);
+    let hash = input.hash().map_err(io::Error::other)?;
+    let start = place + BLOCK_HEAD_BYTES as u64;
+    if bytes > length.saturating_sub(start) {
+        return Err(wrong(place, "the checkpoint was not finished"));
+    }
+    content.resize(bytes as usize, 0);
+    let read = file.read_at(start, content)?;
+    if (read as u64) < bytes || hash != block_hash(number, place, content) {
+        return Err(wrong(place, "a block is damaged"));
+    }
+    let kind = BlockKind::from_number(number);
+    kind.ok_or_else(|| wrong(place, format!("no block has the kind {number}")))
+}
+
 /// A checkpoint file that is read block by block: it may be larger than what there is of memory.
 pub(super) struct Blocks<'a> {
     file: &'a dyn DiskFile,
@@ -198,36 +229,17 @@ impl<'a> Blocks<'a> {
         Ok((head, blocks))
     }
 
-    /// The next block, which is not damaged; nothing behind the last.
-    pub(super) fn next(&mut self) -> io::Result<Option<(BlockKind, &[u8])>> {
+    /// The next block, which is not damaged, and where it is; nothing behind the last.
+    pub(super) fn next(&mut self) -> io::Result<Option<(BlockKind, u64, &[u8])>> {
         let place = self.offset;
-        let mut head = [0; BLOCK_HEAD_BYTES];
-        if self.file.read_at(place, &mut head)? < BLOCK_HEAD_BYTES {
-            return Err(wrong(place, "the checkpoint was not finished"));
-        }
-        let mut input = Reader::new(&head);
-        let number = input.u8().map_err(io::Error::other)?;
-        let length = u64::from(input.u32().map_err(io::Error::other)?);
-        let hash = input.hash().map_err(io::Error::other)?;
-        self.offset = place + BLOCK_HEAD_BYTES as u64;
-        if length > self.length.saturating_sub(self.offset) {
-            return Err(wrong(place, "the checkpoint was not finished"));
-        }
-        self.content.resize(length as usize, 0);
-        let read = self.file.read_at(self.offset, &mut self.content)?;
-        self.offset += length;
-        if (read as u64) < length || hash != block_hash(number, place, &self.content) {
-            return Err(wrong(place, "a block is damaged"));
-        }
-        let Some(kind) = BlockKind::from_number(number) else {
-            return Err(wrong(place, format!("no block has the kind {number}")));
-        };
+        let kind = read_block(self.file, self.length, place, &mut self.content)?;
+        self.offset += (BLOCK_HEAD_BYTES + self.content.len()) as u64;
         if kind == BlockKind::End {
             self.check_end(place)?;
             return Ok(None);
         }
         self.counts.0 += 1;
-        Ok(Some((kind, &self.content)))
+        Ok(Some((kind, place, &self.content)))
     }
 
     /// So many actors were in the last block.

@@ -1,15 +1,10 @@
 //! The newest state that the checkpoints of a directory give: a full one, and the increments behind it.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 
-use pw_isa::wire::{Decoded, Reader};
-use pw_jit::fiber::arena::Pages;
-
-use super::RecoveryError;
 use super::file::{BlockKind, Blocks, Head};
+use super::{RecoveryError, SavedActors};
 use crate::disk::Disk;
 
 /// The name of the checkpoint of a tick.
@@ -64,86 +59,6 @@ pub struct CheckpointInfo {
     pub gone: usize,
     /// Bytes of it.
     pub bytes: usize,
-}
-
-/// An actor as it was written.
-#[derive(Debug)]
-pub(crate) struct SavedActor<'a> {
-    pub(crate) bytes: Cow<'a, [u8]>,
-    /// Its objects, if they are not among its bytes.
-    pub(crate) pages: Option<Pages>,
-}
-
-/// Actors that were written, some of them page by page.
-#[derive(Debug, Default)]
-pub(crate) struct SavedActors {
-    /// Those that are whole, and the rests of those that are not.
-    whole: BTreeMap<u64, Vec<u8>>,
-    rests: BTreeMap<u64, Vec<u8>>,
-    pages: BTreeMap<u64, Pages>,
-}
-
-impl SavedActors {
-    /// Adds what a block has; how many actors these are.
-    fn add(&mut self, kind: BlockKind, content: &[u8]) -> Decoded<u64> {
-        let mut input = Reader::new(content);
-        let mut count = 0;
-        match kind {
-            BlockKind::Sections | BlockKind::End => {}
-            BlockKind::Pages => {
-                let known = self.pages.entry(input.varint()?).or_default();
-                known.add(&mut input)?;
-            }
-            BlockKind::Gone => {
-                while input.remaining() > 0 {
-                    let id = input.varint()?;
-                    self.whole.remove(&id);
-                    self.rests.remove(&id);
-                    self.pages.remove(&id);
-                    count += 1;
-                }
-            }
-            BlockKind::Actors => {
-                while input.remaining() > 0 {
-                    let id = input.varint()?;
-                    self.whole.insert(id, input.blob()?.to_vec());
-                    self.rests.remove(&id);
-                    self.pages.remove(&id);
-                    count += 1;
-                }
-            }
-            BlockKind::Paged => {
-                while input.remaining() > 0 {
-                    let id = input.varint()?;
-                    self.rests.insert(id, input.blob()?.to_vec());
-                    self.whole.remove(&id);
-                    count += 1;
-                }
-            }
-        }
-        Ok(count)
-    }
-
-    /// All of them: those that are whole first.
-    pub(crate) fn into_iter(self) -> impl Iterator<Item = (u64, SavedActor<'static>)> {
-        let SavedActors {
-            whole,
-            rests,
-            mut pages,
-            ..
-        } = self;
-        let saved = |bytes, pages| SavedActor {
-            bytes: Cow::Owned(bytes),
-            pages,
-        };
-        let whole = whole.into_iter();
-        let whole = whole.map(move |(id, bytes)| (id, saved(bytes, None)));
-        let paged = rests.into_iter().map(move |(id, bytes)| {
-            let pages = pages.remove(&id).unwrap_or_default();
-            (id, saved(bytes, Some(pages)))
-        });
-        whole.chain(paged)
-    }
 }
 
 /// A state that was read from one checkpoint or more.
@@ -222,8 +137,8 @@ impl Loaded {
             gone: 0,
             bytes: file.len()? as usize,
         };
-        while let Some((kind, content)) = blocks.next()? {
-            let count = self.actors.add(kind, content);
+        while let Some((kind, place, content)) = blocks.next()? {
+            let count = self.actors.add(kind, (head.ticks, place), content);
             let count = count.map_err(io::Error::other)?;
             match kind {
                 BlockKind::Sections => self.sections = content.to_vec(),

@@ -6,18 +6,21 @@
 //! | `file` | the format of checkpoint files |
 //! | `keeper` | the thread that writes them, and which are kept |
 //! | `load` | the newest state that can be read |
+//! | `saved` | the actors of a state, before they are read |
 //! | `system` | checkpoints in memory, and going back to them |
 
 mod file;
 mod keeper;
 mod load;
+mod saved;
 mod sections;
 mod system;
 
 pub(crate) use file::{Block, BlockKind, Head, Part};
 pub(crate) use keeper::{Keeper, KeeperSettings, write_whole};
-pub(crate) use load::{CHAIN_MAX, Loaded, SavedActor, heads_of, infos, load, name_of, names_of};
+pub(crate) use load::{CHAIN_MAX, Loaded, heads_of, infos, load, name_of, names_of};
 pub use load::{CheckpointFlaw, CheckpointInfo};
+pub(crate) use saved::{Portion, SavedActor, SavedActors};
 pub(crate) use sections::Sections;
 pub use sections::{
     SerializedActorState, SerializedCapabilityState, SerializedSystemState, SystemCheckpoint,

@@ -55,6 +55,9 @@ pub enum Datum {
 }
 
 impl Datum {
+    /// The first byte of an integer that is written.
+    pub(crate) const INT: u8 = 2;
+
     /// About how many bytes it takes when it is written.
     pub(crate) fn size_bytes(&self) -> usize {
         let pair = |(a, b): &(Datum, Datum)| a.size_bytes() + b.size_bytes();

@@ -20,6 +20,7 @@ use std::ops::Range;
 
 use pw_isa::wire::{Decoded, Reader, Writer};
 
+use super::short::ShortRecord;
 use crate::checkpoint::SEMANTICS;
 
 const SEGMENT_MAGIC: [u8; 4] = *b"PWJ1";
@@ -139,7 +140,7 @@ pub(super) struct BatchHead {
 pub(super) struct Records {
     count: u32,
     bytes: Writer,
-    /// Where the last one ends. What is behind it was being written when its writer panicked.
+    /// Where the last one ends. What is behind it means nothing: more was added than there was, or its writer panicked.
     end: usize,
 }
 
@@ -187,6 +188,17 @@ impl Records {
         self.end = self.bytes.bytes.len();
         self.count += 1;
         Ok(())
+    }
+
+    /// Adds a record of few bytes.
+    #[inline]
+    pub(super) fn add_short(&mut self, record: ShortRecord) {
+        let (bytes, count) = record.finish();
+        self.bytes.bytes.truncate(self.end);
+        // So many bytes that the compiler knows how many: what is too much is behind the end.
+        self.bytes.bytes.extend_from_slice(&bytes);
+        self.end += count;
+        self.count += 1;
     }
 
     /// Adds all of others, which are none then.

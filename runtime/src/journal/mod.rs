@@ -6,6 +6,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `batch` | the format of batches and segments |
+//! | `short` | records of few bytes |
 //! | `reading` | reading segments: where the journal ends, and whether it is damaged |
 //! | `queue` | what is handed over |
 //! | `writer` | the thread that writes |
@@ -15,6 +16,7 @@ mod batch;
 mod queue;
 mod reading;
 mod releases;
+mod short;
 mod writer;
 
 use pw_isa::wire::Decoded;
@@ -26,6 +28,7 @@ use crate::world::{Input, Numbers, Rolled};
 pub(crate) use queue::Leaves;
 pub use reading::{JournalError, JournalTail};
 pub(crate) use reading::{Position, Records, Survey, survey};
+pub(crate) use short::ShortRecord;
 pub(crate) use writer::{Journal, JournalSettings, RECORD_BYTES_MAX};
 
 /// When what is written counts as written.
@@ -96,6 +99,14 @@ impl Record {
         out.to.u8(INPUT);
         ticks.put(out);
         put(out);
+    }
+
+    /// The beginning of the record of an input that has few bytes.
+    #[inline(always)]
+    pub(crate) fn short_input(ticks: u64) -> ShortRecord {
+        let mut record = ShortRecord::new(INPUT);
+        record.varint(ticks);
+        record
     }
 
     /// Whether these are the bytes of an input.

@@ -19,7 +19,7 @@ use super::batch::{
 };
 use super::queue::{Item, Leaves, Queue, Shared};
 use super::releases;
-use super::{Durability, Position};
+use super::{Durability, Position, ShortRecord};
 use crate::disk::{Disk, DiskFile};
 
 /// Bytes of records that may wait to be written: beyond them the world waits.
@@ -180,6 +180,19 @@ impl Journal {
                 "an input of {length} bytes, where {RECORD_BYTES_MAX} are the most"
             ));
         }
+        self.count_added();
+    }
+
+    /// Adds a record of few bytes.
+    #[inline]
+    pub(crate) fn put_short(&mut self, record: ShortRecord) {
+        self.kept.add_short(record);
+        self.count_added();
+    }
+
+    /// A record was added.
+    #[inline]
+    fn count_added(&mut self) {
         self.next += 1;
         if self.kept.len() >= KEPT_BYTES {
             self.hand_over();

@@ -150,7 +150,7 @@ impl Portable for Mailbox {
         // One that never had a message is as one that is empty.
         match &self.queue {
             Some(queue) => queue.put(out),
-            None => PriorityMessageQueue::new().put(out),
+            None => PriorityMessageQueue::put_new(out),
         }
     }
 

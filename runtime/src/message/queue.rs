@@ -185,6 +185,12 @@ impl PriorityMessageQueue {
         }
     }
 
+    /// Writes an empty queue that was never used.
+    pub(super) fn put_new(out: &mut Out<'_>) {
+        // What levels were served, and how many messages there are.
+        out.to.bytes.extend_from_slice(&[0; PRIORITIES + 1]);
+    }
+
     fn take(
         &mut self,
         place: usize,

@@ -46,7 +46,7 @@ impl Trial {
     ) -> Result<Trial, RecoveryError> {
         let (mut loaded, journal, course) = load_course(&**disk, ticks_max, before.number)?;
         world.history = History::repeated(u64::MAX, Vec::new());
-        world.take_loaded(&mut loaded)?;
+        world.take_loaded(&mut loaded, &**disk)?;
         let mut past = Past {
             disk: Arc::clone(disk),
             journal,

@@ -81,7 +81,25 @@ pub(super) enum Wanted {
     Changed { place: usize, list: Vec<ActorId> },
 }
 
+/// Actors that are looked at together before they are captured.
+const AHEAD: u64 = 16;
+
 impl Wanted {
+    /// Those that are looked at now, because the next is one of them and the one before was not.
+    fn ahead(&self) -> impl Iterator<Item = ActorId> + Clone + '_ {
+        let (numbers, list) = match self {
+            Wanted::All { place, end } if place.is_multiple_of(AHEAD) => {
+                (*place..(*end).min(*place + AHEAD), [].as_slice())
+            }
+            Wanted::Changed { place, list } if (*place as u64).is_multiple_of(AHEAD) => {
+                let list = list.get(*place..).unwrap_or_default();
+                (0..0, &list[..list.len().min(AHEAD as usize)])
+            }
+            _ => (0..0, [].as_slice()),
+        };
+        numbers.map(ActorId).chain(list.iter().copied())
+    }
+
     /// The next actor that it may want; nothing when there is none.
     fn next(&mut self) -> Option<ActorId> {
         match self {
@@ -364,6 +382,7 @@ impl World {
             let Stage::Actors(wanted, head) = &mut capture.stage else {
                 return true;
             };
+            self.actors.look_ahead(wanted.ahead());
             let Some(id) = wanted.next() else {
                 capture.stage = Stage::Over(*head);
                 let last = std::mem::take(&mut capture.open.bytes);

@@ -19,7 +19,7 @@ use super::{TrajectoryHash, World};
 use crate::checkpoint::{CHAIN_MAX, Head, Keeper, KeeperSettings};
 use crate::disk::Disk;
 use crate::host::{HostCallView, Output};
-use crate::journal::{Durability, Journal, JournalSettings, Leaves, Position, Record};
+use crate::journal::{Durability, Journal, JournalSettings, Leaves, Position, Record, ShortRecord};
 use crate::portable::{Out, Portable};
 
 /// How a history is kept.
@@ -236,6 +236,18 @@ impl World {
         if let History::Kept(kept) = &mut self.history {
             let ticks = self.tick;
             kept.add(&self.code, ticks, |out| Record::put_input(out, ticks, put));
+        }
+    }
+
+    /// An input takes effect now whose record, for so many ticks, has few bytes.
+    #[inline]
+    pub(super) fn note_short(&mut self, record: impl FnOnce(u64) -> ShortRecord) {
+        if self.has_lost_actors() {
+            return;
+        }
+        if let History::Kept(kept) = &mut self.history {
+            kept.told = self.tick;
+            kept.journal.put_short(record(self.tick));
         }
     }
 

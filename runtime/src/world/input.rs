@@ -10,7 +10,7 @@ use super::{Pace, ProgramId, World};
 use crate::actor::ActorId;
 use crate::host::{Datum, HostError, HostResult};
 use crate::inspect::Intervention;
-use crate::journal::{Leaves, RECORD_BYTES_MAX};
+use crate::journal::{Leaves, RECORD_BYTES_MAX, Record, ShortRecord};
 use crate::message::AdvancedMessagePattern;
 use crate::portable::{Out, Portable, portable};
 use crate::quota::Quota;
@@ -183,6 +183,18 @@ impl Input {
         to.put(out);
         content.put(out);
         priority.put(out);
+    }
+
+    /// The record of the input that a message with an integer is: the most frequent ones.
+    #[inline(always)]
+    pub(super) fn short_send(ticks: u64, to: ActorId, content: i64, priority: u8) -> ShortRecord {
+        let mut record = Record::short_input(ticks);
+        record.u8(SEND);
+        record.varint(to.0);
+        record.u8(Datum::INT);
+        record.signed(content);
+        record.varint(priority.into());
+        record
     }
 
     /// About how many bytes what it says has, where that may be many.
@@ -363,9 +375,13 @@ impl World {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use pw_jit::CodeSpace;
 
     use super::*;
+    use crate::disk::{Disk, MemoryDisk};
+    use crate::journal::{Journal, Records, survey};
     use crate::portable::{bytes_of, written};
 
     #[test]
@@ -381,5 +397,42 @@ mod tests {
             };
             assert_eq!(alone, bytes_of(&code, &input));
         }
+    }
+
+    #[test]
+    fn a_short_record_of_a_message_is_the_record_of_it() {
+        let disk = Arc::new(MemoryDisk::default());
+        let mut journal = Journal::begin(Arc::clone(&disk) as Arc<dyn Disk>, 0).expect("memory");
+        let (ends, mut expected) = ([0, 1, 127, 128, 16_384, u64::MAX], Vec::new());
+        for (number, ticks) in (0..).zip(ends) {
+            for to in ends {
+                for content in [0, -1, 63, 64, -65, i64::MIN, i64::MAX] {
+                    let (to, priority) = (ActorId(to), number * 50);
+                    journal.put_short(Input::short_send(ticks, to, content, priority));
+                    // The bytes behind a short record are those of the next.
+                    journal.add(&[priority; 3]);
+                    let content = Datum::Int(content);
+                    let input = Input::Send {
+                        to,
+                        content,
+                        priority,
+                    };
+                    expected.push(bytes_of(
+                        &CodeSpace::default(),
+                        &Record::Input { ticks, input },
+                    ));
+                    expected.push(vec![priority; 3]);
+                }
+            }
+        }
+        journal.finish().expect("memory");
+        let survey = survey(&*disk, 0).expect("a journal");
+        let mut records = Records::new(disk, &survey, 0);
+        for expected in expected {
+            let (_, record) = records.peek().expect("a journal").expect("a record");
+            assert_eq!(record, expected);
+            records.skip();
+        }
+        assert!(records.peek().expect("a journal").is_none());
     }
 }

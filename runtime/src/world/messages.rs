@@ -22,7 +22,12 @@ impl World {
     }
 
     pub(super) fn note_and_send(&mut self, to: ActorId, content: &Datum, priority: u8) -> bool {
-        self.note_as(|out| Input::put_send(out, to, content, priority));
+        match content {
+            Datum::Int(number) => {
+                self.note_short(|ticks| Input::short_send(ticks, to, *number, priority));
+            }
+            _ => self.note_as(|out| Input::put_send(out, to, content, priority)),
+        }
         self.send_now(to, content, priority)
     }
 

@@ -269,7 +269,7 @@ impl World {
     /// Takes the newest state of a history that can be taken.
     fn take_newest(&mut self, disk: &dyn Disk) -> Result<(Loaded, Survey, Course), RecoveryError> {
         let (mut loaded, mut journal, mut course) = load_course(disk, u64::MAX, u64::MAX)?;
-        while let Err(error) = self.take_loaded(&mut loaded) {
+        while let Err(error) = self.take_loaded(&mut loaded, disk) {
             // What is refused for what it holds may have been written by a defect: the one before it comes to the same state.
             let refused = matches!(
                 error,
@@ -293,8 +293,12 @@ impl World {
         Ok((loaded, journal, course))
     }
 
-    /// Takes a state that was read, of which its actors are gone then.
-    pub(super) fn take_loaded(&mut self, loaded: &mut Loaded) -> Result<(), RecoveryError> {
+    /// Takes a state that was found in a directory, of which its actors are gone then.
+    pub(super) fn take_loaded(
+        &mut self,
+        loaded: &mut Loaded,
+        disk: &dyn Disk,
+    ) -> Result<(), RecoveryError> {
         let actors = std::mem::take(&mut loaded.actors);
         let mut shared = Shared::new(0);
         let sections = read_with(&self.code, &loaded.sections, &mut shared, Sections::get);
@@ -302,7 +306,7 @@ impl World {
             part: "what belongs to no actor".to_owned(),
             error,
         })?;
-        self.take_state(&sections, actors.into_iter())?;
+        self.take_state(&sections, actors.into_portions(disk))?;
         if self.ticks() != loaded.head.ticks {
             let (is, of) = (self.ticks(), loaded.head.ticks);
             let text = format!("a state of tick {is} in that of {of}");

@@ -124,7 +124,7 @@ impl Replay {
     /// Takes the newest checkpoint of at most so many ticks.
     fn begin_at(&mut self, ticks: u64) -> Result<(), RecoveryError> {
         let mut loaded = load(&*self.disk, ticks, |record| self.course.has(record))?;
-        self.world.take_loaded(&mut loaded)?;
+        self.world.take_loaded(&mut loaded, &*self.disk)?;
         self.course.witness_again();
         let head = loaded.head;
         if head.journal < self.journal.from {

@@ -179,7 +179,7 @@ impl World {
         let released = journal.released.max(loaded.head.outputs);
         self.history = History::repeated(released, Vec::new());
         let checkpoint = loaded.head.ticks;
-        self.take_loaded(&mut loaded)?;
+        self.take_loaded(&mut loaded, &*disk)?;
         let mut past = Past {
             disk: Arc::clone(&disk),
             journal,

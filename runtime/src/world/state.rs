@@ -3,14 +3,14 @@
 //! What belongs to no actor has two parts: powers, and the rest; of both, what decides what happens next is apart from what is only
 //! remembered, because the first is hashed after each tick of a world that knows its trajectory.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use pw_isa::wire::{DecodeError, Decoded};
 use pw_jit::CodeSpace;
+use pw_jit::fiber::allocator;
 
-use super::check::check;
+use super::check::{Census, check, check_actor, check_system};
 use super::family::Ancestors;
 use super::sessions::Sessions;
 use super::time::Clock;
@@ -20,7 +20,7 @@ use crate::WorldSettings;
 use crate::actor::{Actor, ActorId, ActorTable, End, Quarantined};
 use crate::capability::{AuditLog, Ballots, CapabilityRules, Grants, Holdings};
 use crate::checkpoint::{
-    RecoveryError, SavedActor, Sections, SerializedActorState, SerializedCapabilityState,
+    Portion, RecoveryError, SavedActor, Sections, SerializedActorState, SerializedCapabilityState,
     SerializedSystemState, SystemCheckpoint,
 };
 use crate::host::HostSignature;
@@ -28,6 +28,7 @@ use crate::message::BroadcastSystem;
 use crate::portable::{In, Out, Portable, Shared, read_with, written};
 use crate::quota::Pools;
 use crate::schedule::ReadyQueue;
+use crate::together::try_map;
 
 /// Says which part of a state is wrong.
 fn wrong(part: &str) -> impl FnOnce(DecodeError) -> RecoveryError {
@@ -162,18 +163,15 @@ impl World {
             capabilities: checkpoint.capability_state.bytes.clone(),
         };
         let actors = checkpoint.actor_states.iter();
-        let actors = actors.map(|(id, state)| {
-            let bytes = Cow::Borrowed(state.bytes.as_slice());
-            (id.0, SavedActor { bytes, pages: None })
-        });
-        self.take_state(&sections, actors)
+        let actors = actors.map(|(id, state)| (id.0, state.bytes.as_slice()));
+        self.take_state(&sections, Portion::lent(actors))
     }
 
-    /// Takes a state in place of its own.
-    pub(super) fn take_state<'a>(
+    /// Takes a state in place of its own. Its actors are read on as many threads as run them.
+    pub(super) fn take_state(
         &mut self,
         sections: &Sections,
-        actors: impl Iterator<Item = (u64, SavedActor<'a>)>,
+        actors: Vec<Portion<'_>>,
     ) -> Result<(), RecoveryError> {
         let code = self.code_with(&sections.programs)?;
         let mut shared = Shared::new(self.settings.memory_bytes);
@@ -181,23 +179,20 @@ impl World {
         let system = system.map_err(wrong("the system"))?;
         let powers = read_with(&code, &sections.capabilities, &mut shared, Powers::get);
         let powers = powers.map_err(wrong("capabilities"))?;
+        check_system(&system)?;
+        let mut census = Census::with_capacity(actors.iter().map(Portion::len).sum());
+        let read = try_map(
+            self.pool.threads(),
+            actors,
+            || (shared.clone(), Vec::new()),
+            |(shared, block), portion| read_portion((&code, shared, block), &system, portion),
+        )?;
         let mut table = ActorTable::default();
-        for (id, SavedActor { bytes, pages }) in actors {
-            let read = |input: &mut In<'_>| match pages {
-                Some(pages) => Actor::get_rest(input, pages),
-                None => Actor::get(input),
-            };
-            let actor = read_with(&code, &bytes, &mut shared, read);
-            let actor = actor.map_err(wrong(&format!("actor {id}")))?;
-            if actor.id != ActorId(id) || id == 0 || id >= system.next_id {
-                return Err(RecoveryError::Contradiction(format!(
-                    "actor {} is filed under {id}; numbers go to {}",
-                    actor.id, system.next_id
-                )));
-            }
-            table.insert(Box::new(actor));
+        for (actors, counted) in read {
+            actors.into_iter().for_each(|actor| table.insert(actor));
+            census.append(counted);
         }
-        check(&system, &powers, &mut table)?;
+        check(&system, &powers, census, &mut table)?;
         self.hosts
             .differs(&system.functions)
             .map_or(Ok(()), |name| Err(RecoveryError::NoFunction(name)))?;
@@ -261,6 +256,42 @@ impl World {
         }
         Ok(code)
     }
+}
+
+/// Small actors for which memory is made ready at once.
+const ROOM_ACTORS: usize = 64;
+
+/// Reads actors, each of which by itself fits to what belongs to no actor.
+#[expect(clippy::vec_box, reason = "the table of actors takes boxes")]
+fn read_portion(
+    (code, shared, block): (&CodeSpace, &mut Shared, &mut Vec<u8>),
+    system: &System,
+    portion: Portion<'_>,
+) -> Result<(Vec<Box<Actor>>, Census), RecoveryError> {
+    let mut actors = Vec::with_capacity(portion.len());
+    let mut census = Census::with_capacity(portion.len());
+    portion.read(block, |SavedActor { id, bytes, pages }| {
+        if actors.len().is_multiple_of(ROOM_ACTORS) {
+            allocator::make_room();
+        }
+        let read = |input: &mut In<'_>| match pages {
+            Some(pages) => Actor::get_rest(input, pages),
+            None => Actor::get(input),
+        };
+        let actor = read_with(code, bytes, shared, read).map(Box::new);
+        let actor = actor.map_err(|error| wrong(&format!("actor {id}"))(error))?;
+        if actor.id != ActorId(id) || id == 0 || id >= system.next_id {
+            return Err(RecoveryError::Contradiction(format!(
+                "actor {} is filed under {id}; numbers go to {}",
+                actor.id, system.next_id
+            )));
+        }
+        check_actor(&actor, system)?;
+        census.count(&actor);
+        actors.push(actor);
+        Ok(())
+    })?;
+    Ok((actors, census))
 }
 
 /// What belongs to no actor, but for powers, as it was read.

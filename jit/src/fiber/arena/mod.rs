@@ -151,6 +151,25 @@ impl Arena {
         }
     }
 
+    /// An empty arena in memory that was used for something else.
+    pub(crate) fn within(mut words: Vec<u64>) -> Arena {
+        words.clear();
+        Arena {
+            words,
+            ..Arena::new()
+        }
+    }
+
+    /// Moves a small arena into memory of just its size; that which it was in.
+    pub(crate) fn settle(&mut self) -> Option<Vec<u64>> {
+        self.is_small().then(|| {
+            let used = self.top.min(self.words.len());
+            let own = self.words[..used].to_vec();
+            self.end = used;
+            std::mem::replace(&mut self.words, own)
+        })
+    }
+
     /// The logical counters.
     pub fn counters(&self) -> Counters {
         self.counters
@@ -287,6 +306,11 @@ impl Arena {
         let first = number * SEGMENT_WORDS / CARD_WORDS;
         self.cards[first..first + SEGMENT_WORDS / CARD_WORDS].fill(1);
         number
+    }
+
+    /// Its first words, at most so many.
+    pub(crate) fn first_words(&self, count: usize) -> &[u64] {
+        &self.words[..count.min(self.words.len())]
     }
 
     /// The word at an index.

@@ -338,6 +338,16 @@ impl Arena {
         }
     }
 
+    /// Gives a flat vector its elements, as images have them: eight bytes each.
+    pub(crate) fn fill_flat(&mut self, offset: u64, written: &[u8]) {
+        let (elements, _) = written.as_chunks();
+        let buffer = self.vector_buffer(offset);
+        let words = self.buffer_mut(buffer, 0, elements.len());
+        for (word, element) in words.iter_mut().zip(elements) {
+            *word = u64::from_le_bytes(*element);
+        }
+    }
+
     /// The words of a flat vector's elements.
     pub(crate) fn flat_words(&self, offset: u64) -> &[u64] {
         &self.buffer(self.vector_buffer(offset))[..self.vector_length(offset) as usize]

@@ -26,6 +26,9 @@ impl Decoder<'_> {
         const NEW: u8 = 0;
         const OPEN: u8 = 1;
         const DONE: u8 = 2;
+        if !self.may_be_cyclic {
+            return Ok(());
+        }
         let by_place: HashMap<u64, usize> = self
             .made
             .iter()
@@ -33,9 +36,6 @@ impl Decoder<'_> {
             .filter(|(_, made)| is_immutable(made.kind))
             .map(|(number, made)| (made.place, number))
             .collect();
-        if by_place.is_empty() {
-            return Ok(());
-        }
         let mut states = vec![NEW; self.made.len()];
         for start in 0..self.made.len() {
             let mut path = vec![start];
@@ -94,6 +94,9 @@ impl Decoder<'_> {
 
     /// Checks the keys of all maps and makes their indexes.
     pub(super) fn index_maps(&mut self) -> Decoded<()> {
+        if !self.has_maps {
+            return Ok(());
+        }
         let mut known = KnownHashes::default();
         for number in 0..self.made.len() {
             let made = self.made[number];

@@ -8,6 +8,8 @@
 use pw_isa::wire::{DecodeError, Decoded, Reader};
 use pw_isa::{ErrorKind, Kind, cost};
 
+use smallvec::SmallVec;
+
 use super::{CONSTANT_TAG, ProgramTable, SharedText};
 use crate::code_space::CodeSpace;
 use crate::fiber::arena::object::{Elements, ObjectKind, fits};
@@ -26,6 +28,9 @@ pub(super) struct Made {
     /// Where the parts that need a second look start in the input.
     pub(super) fields: usize,
 }
+
+/// All that were made: those of a small state take no memory of the heap.
+pub(super) type Objects = SmallVec<[Made; 8]>;
 
 /// What names in the input mean.
 #[derive(Clone, Copy)]
@@ -47,11 +52,14 @@ pub(crate) struct Decoder<'a> {
     /// Those of the texts that were kept apart whose places are still ahead.
     texts: &'a [SharedText],
     input: &'a [u8],
-    pub(super) made: Vec<Made>,
+    pub(super) made: Objects,
     /// The objects of an arena that is there as it was, instead of those that were made.
     admitted: Option<Admitted>,
     /// Long texts to make once their buffers exist: number, length, buffer, place in the input.
     long_texts: Vec<(usize, u32, u32, usize)>,
+    /// Whether an immutable object may contain itself: one refers to an object that does not lie behind it.
+    pub(super) may_be_cyclic: bool,
+    pub(super) has_maps: bool,
 }
 
 impl<'a> Decoder<'a> {
@@ -84,9 +92,11 @@ impl<'a> Decoder<'a> {
             upgrade: reading.upgrade,
             texts: reading.texts,
             input,
-            made: Vec::new(),
+            made: Objects::new(),
             admitted: None,
             long_texts: Vec::new(),
+            may_be_cyclic: false,
+            has_maps: false,
         }
     }
 
@@ -124,6 +134,7 @@ impl<'a> Decoder<'a> {
                 fields: start,
             })
             .collect();
+        decoder.has_maps = !decoder.made.is_empty();
         decoder.index_maps()?;
         decoder.admitted = Some(admitted);
         Ok(decoder)
@@ -346,19 +357,14 @@ impl<'a> Decoder<'a> {
             return Err(input.error("a flat vector that never had an element"));
         }
         let vector = self.arena.new_vector(elements, length as u32, capacity);
-        for place in 0..length {
-            match elements {
-                Elements::Any => {
-                    self.skip_values(input, 1)?;
-                    self.arena.vector_set(vector.bits, place as u32, Value::NIL);
-                }
-                Elements::Int | Elements::Float => {
-                    self.arena.vector_set(
-                        vector.bits,
-                        place as u32,
-                        Value::int(input.u64()? as i64),
-                    );
-                }
+        match elements {
+            Elements::Any => {
+                self.skip_values(input, length)?;
+                self.arena.fill_vector(vector.bits, Value::NIL);
+            }
+            Elements::Int | Elements::Float => {
+                let written = input.take(8 * length)?;
+                self.arena.fill_flat(vector.bits, written);
             }
         }
         Ok(vector)
@@ -375,6 +381,7 @@ impl<'a> Decoder<'a> {
                 self.skip_values(input, 2)?;
             }
         }
+        self.has_maps = true;
         Ok(self.arena.new_map())
     }
 
@@ -425,6 +432,7 @@ impl<'a> Decoder<'a> {
             match made.kind {
                 ObjectKind::Pair => {
                     let (car, cdr) = (self.value(&mut input)?, self.value(&mut input)?);
+                    self.look_behind(made.place, [car, cdr]);
                     self.arena.fill_pair(made.place, car, cdr);
                 }
                 ObjectKind::Cell => {
@@ -445,17 +453,25 @@ impl<'a> Decoder<'a> {
                     input.u8()?;
                     let message = self.value_of(&mut input, Kind::String)?;
                     let values = self.value(&mut input)?;
+                    self.look_behind(made.place, [message, values]);
                     self.arena.fill_two_values(made.place, message, values);
                 }
                 ObjectKind::Capability => {
                     let name = self.value_of(&mut input, Kind::Symbol)?;
                     let parameter = self.value(&mut input)?;
+                    self.look_behind(made.place, [name, parameter]);
                     self.arena.fill_two_values(made.place, name, parameter);
                 }
                 _ => {}
             }
         }
         Ok(())
+    }
+
+    /// Objects that only refer to what lies behind them cannot contain themselves: most states have no others.
+    fn look_behind(&mut self, place: u64, parts: [Value; 2]) {
+        let before = |part: Value| part.is_in_arena() && part.bits <= place;
+        self.may_be_cyclic |= parts.into_iter().any(before);
     }
 
     fn fill_map(&mut self, place: u64, input: &mut Reader<'_>) -> Decoded<()> {

@@ -23,8 +23,24 @@ enum Numbered {
     ListFrom(usize),
 }
 
+impl Numbered {
+    /// What no other one has.
+    fn place(self) -> u64 {
+        match self {
+            Numbered::Object(offset) => offset,
+            Numbered::TextBuffer(buffer) => buffer,
+            // No object and no buffer lies at the end of the address space.
+            Numbered::ListFrom(first) => u64::MAX - first as u64,
+        }
+    }
+}
+
+/// Up to so many, what has a number is found in the order of the numbers: most states are small.
+const FEW: usize = 8;
+
 /// What an encoder uses, and the next one of the thread uses again: many small states are written one after the other.
 struct Memory {
+    /// The numbers of places, once there are more than few.
     numbers: HashMap<u64, u64, Places>,
     queue: Vec<Numbered>,
     records: Writer,
@@ -220,7 +236,7 @@ impl<'a> Encoder<'a> {
             Kind::Float => out.u64(canonical_bits(value.bits)),
             Kind::ActorId => out.varint(value.bits),
             _ => {
-                let number = self.number(value.bits, Numbered::Object(value.bits));
+                let number = self.number(Numbered::Object(value.bits));
                 out.varint(number);
             }
         }
@@ -237,15 +253,23 @@ impl<'a> Encoder<'a> {
             return self.value(out, Value::NIL);
         }
         out.u8(Kind::Pair as u8);
-        // No object and no buffer lies at the end of the address space.
-        let number = self.number(u64::MAX - first as u64, Numbered::ListFrom(first));
+        let number = self.number(Numbered::ListFrom(first));
         out.varint(number);
     }
 
-    fn number(&mut self, place: u64, what: Numbered) -> u64 {
+    fn number(&mut self, what: Numbered) -> u64 {
         let memory = &mut *self.memory;
-        let next = memory.queue.len() as u64;
-        let number = *memory.numbers.entry(place).or_insert(next);
+        let (next, place) = (memory.queue.len() as u64, what.place());
+        let number = if memory.queue.len() <= FEW {
+            let known = memory.queue.iter().position(|of| of.place() == place);
+            if known.is_none() && memory.queue.len() == FEW {
+                let places = memory.queue.iter().map(|of| of.place()).chain([place]);
+                memory.numbers.extend(places.zip(0..));
+            }
+            known.map_or(next, |known| known as u64)
+        } else {
+            *memory.numbers.entry(place).or_insert(next)
+        };
         if number == next {
             memory.queue.push(what);
         }
@@ -352,7 +376,7 @@ impl<'a> Encoder<'a> {
             ObjectKind::LongText => {
                 out.varint(u64::from(arena.text_length(offset)));
                 if let Some((buffer, _, _)) = arena.text_buffer(offset) {
-                    let number = self.number(buffer, Numbered::TextBuffer(buffer));
+                    let number = self.number(Numbered::TextBuffer(buffer));
                     out.varint(number);
                 }
             }

@@ -1,0 +1,56 @@
+//! Records of few bytes, which a world that takes many has to write fast: put together in registers and on the stack, and added to the
+//! others at once, where most of the time would go into finding out for each byte whether there is room for it.
+
+/// The most bytes of one with its length: three numbers of any size, and some that are small.
+pub(super) const SHORT_BYTES: usize = 40;
+
+// Its length takes one byte.
+const _: () = assert!(SHORT_BYTES <= 0x80);
+
+/// A record of few numbers, as a batch has it: its length, and its bytes.
+#[derive(Debug)]
+pub(crate) struct ShortRecord {
+    bytes: [u8; SHORT_BYTES],
+    /// Bytes so far, the length included.
+    count: usize,
+}
+
+impl ShortRecord {
+    /// A record that begins so.
+    #[inline(always)]
+    pub(super) fn new(first: u8) -> ShortRecord {
+        let mut bytes = [0; SHORT_BYTES];
+        bytes[1] = first;
+        ShortRecord { bytes, count: 2 }
+    }
+
+    /// One byte.
+    #[inline(always)]
+    pub(crate) fn u8(&mut self, byte: u8) {
+        self.bytes[self.count] = byte;
+        self.count += 1;
+    }
+
+    /// A varint, as [`pw_isa::wire::Writer::varint`] writes it.
+    #[inline(always)]
+    pub(crate) fn varint(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.u8(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.u8(number as u8);
+    }
+
+    /// A signed varint, as [`pw_isa::wire::Writer::signed`] writes it.
+    #[inline(always)]
+    pub(crate) fn signed(&mut self, number: i64) {
+        self.varint((number << 1 ^ number >> 63) as u64);
+    }
+
+    /// It with its length, how many bytes that are, and whatever behind them.
+    #[inline(always)]
+    pub(super) fn finish(mut self) -> ([u8; SHORT_BYTES], usize) {
+        self.bytes[0] = self.count as u8 - 1;
+        (self.bytes, self.count)
+    }
+}
