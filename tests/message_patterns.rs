@@ -69,7 +69,7 @@ fn a_full_queue_forgets_the_oldest_of_the_lowest_level() {
     assert_eq!(queue.drop_oldest().map(|message| number(&message)), Some(1));
     let left: Vec<(u8, i64)> = queue
         .iter()
-        .map(|(level, message)| (level, number(message)))
+        .map(|(level, message)| (level, number(&message)))
         .collect();
     assert_eq!(left, [(0, 2), (5, 3)]);
 }

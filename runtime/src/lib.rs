@@ -34,6 +34,7 @@ pub mod message;
 pub mod monitor;
 mod options;
 mod portable;
+mod queue;
 pub mod quota;
 pub mod schedule;
 pub mod settings;

@@ -267,14 +267,13 @@ fn run_with(
         let native = match tiers.jit.as_deref_mut() {
             Some(jit) => {
                 jit.catch_up(code, profile);
-                jit.go_on(
-                    fiber,
-                    code,
-                    host,
-                    profile,
-                    tiers.memo.as_deref_mut(),
-                    slice_end,
-                )
+                match jit.entry(fiber.position()) {
+                    None => Native::None,
+                    Some(entry) => {
+                        let memo = tiers.memo.as_deref_mut();
+                        jit.go_on(fiber, code, host, profile, memo, (slice_end, entry))
+                    }
+                }
             }
             None => Native::None,
         };
@@ -294,10 +293,12 @@ fn run_with(
                     let mark = tiers.memo.as_deref().map_or(usize::MAX, Memo::mark);
                     let mut stay = Stay::enter(fiber, code, &mut *host, profile, slice_end, mark);
                     stay.execute();
+                    if stay.wait() {
+                        return Outcome::Waiting;
+                    }
                     let is_counted = stay.is_counted;
                     stay.leave();
-                    // Most actors wait soon, and there is nothing else to be done then. An entry that is still to be counted is
-                    // looked at first.
+                    // An entry that is still to be counted is looked at first.
                     if (is_counted || fiber.pc > 0)
                         && let Some(outcome) = slice_end::pause(fiber, code, host, slice_end)
                     {
