@@ -235,6 +235,40 @@ impl Tiers<'_> {
     }
 }
 
+/// How a stay in the fast loop has ended.
+enum Stayed {
+    /// The fiber waits for a message.
+    Waits,
+    /// It stands before what the loop does not do.
+    Stopped,
+    /// The same, at the entry of a function that has been counted already.
+    StoppedCounted,
+}
+
+/// Lets a fiber stay in the fast loop as long as it can. A function of its own, as what most slices consist of: what else there may be to do in one
+/// would take its machine registers.
+#[inline(never)]
+fn stay(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    host: &mut dyn Host,
+    profile: &mut Profile,
+    slice_end: u64,
+    mark: usize,
+) -> Stayed {
+    let mut stay = Stay::enter(fiber, code, host, profile, slice_end, mark);
+    stay.execute();
+    if stay.wait() {
+        return Stayed::Waits;
+    }
+    let is_counted = stay.is_counted;
+    stay.leave();
+    match is_counted {
+        true => Stayed::StoppedCounted,
+        false => Stayed::Stopped,
+    }
+}
+
 #[inline(always)]
 fn run_with(
     fiber: &mut Fiber,
@@ -291,13 +325,11 @@ fn run_with(
                 }
                 if observed == 0 {
                     let mark = tiers.memo.as_deref().map_or(usize::MAX, Memo::mark);
-                    let mut stay = Stay::enter(fiber, code, &mut *host, profile, slice_end, mark);
-                    stay.execute();
-                    if stay.wait() {
-                        return Outcome::Waiting;
-                    }
-                    let is_counted = stay.is_counted;
-                    stay.leave();
+                    let is_counted = match stay(fiber, code, host, profile, slice_end, mark) {
+                        Stayed::Waits => return Outcome::Waiting,
+                        Stayed::Stopped => false,
+                        Stayed::StoppedCounted => true,
+                    };
                     // An entry that is still to be counted is looked at first.
                     if (is_counted || fiber.pc > 0)
                         && let Some(outcome) = slice_end::pause(fiber, code, host, slice_end)

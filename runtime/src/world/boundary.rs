@@ -3,7 +3,7 @@
 //! The order is that of the run list, which begins one actor further on in each tick, so that nobody is first for ever; for
 //! each actor in the order of its deeds, its end last. It does not depend on threads, tiers or time.
 
-use pw_isa::ErrorKind;
+use pw_isa::{ErrorKind, Kind};
 use pw_jit::Value;
 use pw_jit::fiber::parcel::Parcel;
 
@@ -23,8 +23,9 @@ impl World {
         if has_leases || self.marks.is_some() {
             self.settle_turns();
         }
-        // Where nobody sees them and nobody is in old code, ordinary messages are just put where they belong.
-        let is_usual = !self.is_observed() && !self.upgrades.has_pending();
+        // Where nobody sees them, ordinary messages are just put where they belong, unless there may be old functions in them.
+        let is_seen = self.is_observed();
+        let has_old = !self.upgrades.is_empty();
         let mut start = 0;
         for turn in 0..self.scratch.list.len() {
             let Turn {
@@ -39,8 +40,11 @@ impl World {
                         to,
                         value,
                         priority,
-                    } => self.bring_plain((id, to), value, priority, is_usual),
-                    Act::Whole => self.take_effect(id, is_usual),
+                    } => {
+                        let is_old = has_old && value.kind() == Kind::Closure;
+                        self.bring_plain((id, to), value, priority, !is_seen && !is_old);
+                    }
+                    Act::Whole => self.take_effect(id, !is_seen && !has_old),
                 }
             }
             start = deeds_end;
