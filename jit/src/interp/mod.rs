@@ -245,8 +245,8 @@ enum Stayed {
     StoppedCounted,
 }
 
-/// Lets a fiber stay in the fast loop as long as it can. A function of its own, as what most slices consist of: what else there may be to do in one
-/// would take its machine registers.
+/// Lets a fiber stay in the fast loop as long as it can. It is what most slices consist of, and stands apart from all else that there may be
+/// to do in one.
 #[inline(never)]
 fn stay(
     fiber: &mut Fiber,
