@@ -4,6 +4,7 @@ use physics_world::jit::Value;
 use physics_world::jit::fiber::parcel::Parcel;
 use physics_world::runtime::message::{
     AdvancedMessagePattern, BroadcastEvent, BroadcastSystem, Message, PriorityMessageQueue,
+    RequestId,
 };
 use physics_world::source::load_jue;
 use physics_world::{ActorId, Datum, World};
@@ -69,9 +70,51 @@ fn a_full_queue_forgets_the_oldest_of_the_lowest_level() {
     assert_eq!(queue.drop_oldest().map(|message| number(&message)), Some(1));
     let left: Vec<(u8, i64)> = queue
         .iter()
-        .map(|(level, message)| (level, number(message)))
+        .map(|(level, message)| (level, number(&message)))
         .collect();
     assert_eq!(left, [(0, 2), (5, 3)]);
+}
+
+#[test]
+fn requests_and_plain_messages_of_a_level_keep_their_order() {
+    let asked = |number: i64| Message {
+        request: Some(RequestId(number.unsigned_abs())),
+        ..message(number)
+    };
+    let mut queue = PriorityMessageQueue::new();
+    let mut expected = std::collections::VecDeque::new();
+    let mut next = 0;
+    // Never empty for long, with every mixture of the two.
+    for round in 0..500 {
+        for _ in 0..round % 4 {
+            next += 1;
+            let is_asked = next % 3 == 0 || next % 7 < 2;
+            let sent = if is_asked { asked(next) } else { message(next) };
+            queue.enqueue_message(sent.clone(), 4);
+            expected.push_back(sent);
+        }
+        assert_eq!(
+            queue.dequeue_message(),
+            expected.pop_front(),
+            "in round {round}"
+        );
+    }
+    let copy = queue.clone();
+    assert!(copy.iter().all(|(level, _)| level == 4));
+    assert!(
+        copy.iter()
+            .map(|(_, message)| message)
+            .eq(expected.iter().cloned())
+    );
+    assert_eq!(copy, queue, "what is gone makes no difference");
+    assert_eq!(queue.drop_oldest(), expected.pop_front());
+    assert_ne!(copy, queue);
+    assert_eq!(queue.len(), expected.len() as u64);
+    assert_eq!(queue.bytes(), queue.len() * 16);
+    while let Some(message) = expected.pop_front() {
+        assert_eq!(queue.dequeue_message(), Some(message));
+    }
+    assert_eq!((queue.len(), queue.bytes()), (0, 0));
 }
 
 #[test]

@@ -27,10 +27,21 @@ impl<T> ByProgram<T> {
     #[inline]
     pub(crate) fn get_or_insert_with(&mut self, program: u32, new: impl FnOnce() -> T) -> &mut T {
         let place = program as usize;
+        if !matches!(self.0.get(place), Some(Some(_))) {
+            self.insert(place, new());
+        }
+        match &mut self.0[place] {
+            Some(known) => known,
+            None => unreachable!("it was made where it was missing"),
+        }
+    }
+
+    #[inline(never)]
+    fn insert(&mut self, place: usize, known: T) {
         if place >= self.0.len() {
             self.0.resize_with(place + 1, || None);
         }
-        self.0[place].get_or_insert_with(new)
+        self.0[place] = Some(known);
     }
 
     /// All that is known, by rising number.

@@ -18,6 +18,7 @@
 //! | `inspect` | looking at actors, and stopping them |
 //! | `monitor` | what goes wrong, and metrics |
 //! | `options` | options as programs give them |
+//! | `queue` | what the lines of actors and the rows of mailboxes are made of |
 //! | `settings` | every number that can be chosen |
 //! | `sync` | what threads share data by |
 //! | `together` | work on many things, shared by threads |
@@ -35,6 +36,7 @@ pub mod message;
 pub mod monitor;
 mod options;
 mod portable;
+mod queue;
 pub mod quota;
 pub mod schedule;
 pub mod settings;

@@ -88,6 +88,7 @@ pub(crate) struct Stay<'a> {
 impl<'a> Stay<'a> {
     /// Takes a fiber over. The gas is below 0 when not even its current block can be paid for. No frame passes the slot
     /// `mark`.
+    #[inline(always)]
     pub(super) fn enter(
         fiber: &'a mut Fiber,
         code: &'a CodeSpace,

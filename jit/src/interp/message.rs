@@ -118,10 +118,12 @@ fn gas_of_plain_start(heap: Heap<'_>, values: &[Value]) -> Option<u64> {
 
 /// Gives a fiber that waits for a message the next one, if it is a plain value; false, and nothing has happened, if it
 /// is not, or there is a limit to be found.
-pub fn answer_by_message(fiber: &mut Fiber, code: &CodeSpace, host: &mut dyn Host) -> bool {
+#[inline]
+pub fn answer_by_message(fiber: &mut Fiber, code: &CodeSpace, host: &mut impl Host) -> bool {
     let loaded = code.program(fiber.program);
     let facts = loaded.step_facts(fiber.function, fiber.pc);
-    let is_free = cost::work_gas(facts.work, Parcel::PLAIN_BYTES) == 0;
+    // A plain value costs nothing beyond the instruction.
+    let is_free = matches!(facts.work, Work::Bytes);
     if fiber.state != State::Waiting || !is_free || fiber.gas_after(0).is_none() {
         return false;
     }

@@ -235,6 +235,40 @@ impl Tiers<'_> {
     }
 }
 
+/// How a stay in the fast loop has ended.
+enum Stayed {
+    /// The fiber waits for a message.
+    Waits,
+    /// It stands before what the loop does not do.
+    Stopped,
+    /// The same, at the entry of a function that has been counted already.
+    StoppedCounted,
+}
+
+/// Lets a fiber stay in the fast loop as long as it can. It is what most slices consist of, and stands apart from all else that there may be
+/// to do in one.
+#[inline(never)]
+fn stay(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    host: &mut dyn Host,
+    profile: &mut Profile,
+    slice_end: u64,
+    mark: usize,
+) -> Stayed {
+    let mut stay = Stay::enter(fiber, code, host, profile, slice_end, mark);
+    stay.execute();
+    if stay.wait() {
+        return Stayed::Waits;
+    }
+    let is_counted = stay.is_counted;
+    stay.leave();
+    match is_counted {
+        true => Stayed::StoppedCounted,
+        false => Stayed::Stopped,
+    }
+}
+
 #[inline(always)]
 fn run_with(
     fiber: &mut Fiber,
@@ -267,14 +301,13 @@ fn run_with(
         let native = match tiers.jit.as_deref_mut() {
             Some(jit) => {
                 jit.catch_up(code, profile);
-                jit.go_on(
-                    fiber,
-                    code,
-                    host,
-                    profile,
-                    tiers.memo.as_deref_mut(),
-                    slice_end,
-                )
+                match jit.entry(fiber.position()) {
+                    None => Native::None,
+                    Some(entry) => {
+                        let memo = tiers.memo.as_deref_mut();
+                        jit.go_on(fiber, code, host, profile, memo, (slice_end, entry))
+                    }
+                }
             }
             None => Native::None,
         };
@@ -292,12 +325,12 @@ fn run_with(
                 }
                 if observed == 0 {
                     let mark = tiers.memo.as_deref().map_or(usize::MAX, Memo::mark);
-                    let mut stay = Stay::enter(fiber, code, &mut *host, profile, slice_end, mark);
-                    stay.execute();
-                    let is_counted = stay.is_counted;
-                    stay.leave();
-                    // Most actors wait soon, and there is nothing else to be done then. An entry that is still to be counted is
-                    // looked at first.
+                    let is_counted = match stay(fiber, code, host, profile, slice_end, mark) {
+                        Stayed::Waits => return Outcome::Waiting,
+                        Stayed::Stopped => false,
+                        Stayed::StoppedCounted => true,
+                    };
+                    // An entry that is still to be counted is looked at first.
                     if (is_counted || fiber.pc > 0)
                         && let Some(outcome) = slice_end::pause(fiber, code, host, slice_end)
                     {

@@ -253,6 +253,7 @@ impl Profile {
 
     /// What the fast loop writes to: the counters of a program that it counts down, one a loop and one
     /// a function, and where it last found keys, one place for each of the program's values.
+    #[inline(always)]
     pub(super) fn counters_and_hints(
         &mut self,
         number: u32,

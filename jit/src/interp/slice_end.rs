@@ -4,6 +4,7 @@
 //! whole. What can is done here by the loop's handlers, one at a time: a step of the reference interpreter takes ten times
 //! as long, and slices may be short.
 
+use super::form::Code;
 use super::hot::Stay;
 use crate::code_space::{CodeSpace, Pause};
 use crate::fiber::{Fiber, State};
@@ -43,6 +44,31 @@ impl Stay<'_> {
             }
             (pc, gas) = (pc + 1, after);
         }
+    }
+
+    /// Has the fiber wait, and gives it back, where the loop has stopped before a `receive` that is paid for and finds no
+    /// message: so do most actors soon, and there is nothing else to be done then. False, and nothing has happened, elsewhere.
+    #[inline]
+    pub(super) fn wait(&mut self) -> bool {
+        let hot = self.hot();
+        let i = hot.fetch();
+        if i.code != Code::Receive || self.gas < 0 {
+            return false;
+        }
+        let (function, pc) = (hot.function().number, hot.pc_index());
+        // An entry that is still to be counted is looked at first.
+        if pc == 0 && !self.is_counted || !self.host.wait_for_message() {
+            return false;
+        }
+        let loaded = self.code.program(self.program_number);
+        let gas = loaded.step_facts(function, pc).gas;
+        let left = self.gas + i64::from(i.rest) - i64::from(gas);
+        let (regs, depth) = (self.regs, self.depth());
+        // SAFETY: `regs` points into the stack, which did not move.
+        let fiber = unsafe { self.stand_at(function, pc, regs, left) };
+        fiber.depth = depth;
+        fiber.state = State::Waiting;
+        true
     }
 }
 

@@ -181,7 +181,11 @@ impl Jit {
     }
 
     /// The native code for a place, and the number of the entry.
-    fn entry(&self, (program, function, pc): (u32, u32, u32)) -> Option<(*const u8, u32)> {
+    #[inline]
+    pub(crate) fn entry(
+        &self,
+        (program, function, pc): (u32, u32, u32),
+    ) -> Option<(*const u8, u32)> {
         self.programs.get(program)?.entry(function, pc)
     }
 
@@ -210,7 +214,7 @@ impl Jit {
         }
     }
 
-    /// Goes on in native code, if there is some for the place where the fiber stands.
+    /// Goes on in native code at the entry for the place where the fiber stands.
     #[inline(never)]
     pub(crate) fn go_on(
         &mut self,
@@ -219,12 +223,10 @@ impl Jit {
         host: &mut dyn Host,
         profile: &mut Profile,
         mut memo: Option<&mut Memo>,
-        slice_end: u64,
+        (slice_end, (start, entry)): (u64, (*const u8, u32)),
     ) -> Native {
         let place = fiber.position();
-        let state = self.programs.get(place.0);
-        let entry = state.and_then(|state| Some((state, state.entry(place.1, place.2)?)));
-        let (Some((state, (start, entry))), Some(ways)) = (entry, self.compiler.ways()) else {
+        let (Some(state), Some(ways)) = (self.programs.get(place.0), self.compiler.ways()) else {
             return Native::None;
         };
         let Some(native) = &state.functions[place.1 as usize].native else {

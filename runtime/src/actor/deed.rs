@@ -1,5 +1,8 @@
 //! What an actor did to others in its slice: it takes effect at the boundary.
 
+use std::collections::VecDeque;
+
+use pw_jit::Value;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::host::{CapabilityName, Kept};
 
@@ -73,7 +76,87 @@ pub(crate) enum Deed {
 }
 
 // A tick may hold hundreds of thousands: what is rare and large stands in a box.
-const _: () = assert!(std::mem::size_of::<Deed>() <= 48);
+const _: () = assert!(std::mem::size_of::<Deed>() <= 48 && std::mem::size_of::<Act>() <= 32);
+
+/// What actors did, in order. Nearly everything is a plain value for somebody: that stands in the row itself and owns nothing, so that it is written and
+/// read in place, and leaves nothing to be dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Deeds {
+    row: Vec<Act>,
+    /// Those of which the row says that they are more, in its order.
+    whole: VecDeque<Deed>,
+}
+
+/// A place in the row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Act {
+    /// A plain value is sent.
+    Send {
+        to: ActorId,
+        value: Value,
+        priority: u8,
+    },
+    /// The next of the deeds that are more.
+    Whole,
+}
+
+impl Deeds {
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.row.len()
+    }
+
+    /// A plain value is sent.
+    #[inline]
+    pub(crate) fn send_plain(&mut self, to: ActorId, value: Value, priority: u8) {
+        self.row.push(Act::Send {
+            to,
+            value,
+            priority,
+        });
+    }
+
+    /// Anything is done.
+    pub(crate) fn push(&mut self, deed: Deed) {
+        match deed {
+            Deed::Send {
+                to,
+                content: Parcel::Plain(value),
+                priority,
+            } => self.send_plain(to, value, priority),
+            deed => {
+                self.row.push(Act::Whole);
+                self.whole.push_back(deed);
+            }
+        }
+    }
+
+    /// Adds all that another has.
+    pub(crate) fn append(&mut self, other: &mut Deeds) {
+        self.row.append(&mut other.row);
+        self.whole.append(&mut other.whole);
+    }
+
+    /// What stands at a place.
+    #[inline]
+    pub(crate) fn at(&self, place: usize) -> Act {
+        self.row[place]
+    }
+
+    /// Takes the next of those that are more.
+    pub(crate) fn take_whole(&mut self) -> Deed {
+        let Some(deed) = self.whole.pop_front() else {
+            unreachable!("the row has said that it is there")
+        };
+        deed
+    }
+
+    /// All have taken effect.
+    #[inline]
+    pub(crate) fn clear(&mut self) {
+        self.row.clear();
+    }
+}
 
 /// What an actor wants to do with capabilities.
 #[derive(Debug)]

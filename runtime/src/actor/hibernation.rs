@@ -220,6 +220,11 @@ impl ActorTable {
         self.dormitory.as_ref()?.failed.get()
     }
 
+    /// Whether actors hibernate.
+    pub(crate) fn can_hibernate(&self) -> bool {
+        self.dormitory.is_some()
+    }
+
     /// What hibernates, in a world where actors do.
     pub(crate) fn hibernation(&self) -> Option<HibernationStatistics> {
         let dormitory = self.dormitory.as_ref()?;

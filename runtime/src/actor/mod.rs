@@ -22,7 +22,7 @@ use crate::host::HostRequest;
 use crate::inspect::{Inspection, Suspension};
 use crate::message::{Mailbox, MailboxRules, Message, RequestId};
 use crate::quota::{Lease, MEMORY_LEASED, PoolId};
-pub(crate) use deed::{CapabilityDeed, Deed, Gift};
+pub(crate) use deed::{Act, CapabilityDeed, Deed, Deeds, Gift};
 pub use end::{End, EndReason, Quarantined};
 pub(crate) use end::{notice, symbol};
 pub(crate) use hibernation::Dormitory;
@@ -307,6 +307,13 @@ impl Body {
         rare.is_none_or(|rare| rare.timer.is_none() && rare.waiting_senders.is_empty())
     }
 
+    /// Whether a message of this size fits in its mailbox.
+    #[inline]
+    pub(crate) fn has_room(&self, message_bytes: u64, usual: MailboxRules) -> bool {
+        let rules = self.rules(usual);
+        self.mailbox.room(message_bytes, rules).is_ok()
+    }
+
     /// Why it is suspended, if it is.
     pub(crate) fn suspension(&self) -> Option<&Suspension> {
         self.rare.as_ref()?.inspection.as_ref()?.suspension()
@@ -365,6 +372,16 @@ impl Body {
         self.waits += 1;
         self.status = Status::Waits(wait);
         self.waits
+    }
+
+    /// The same of the wait for a message of an actor that runs.
+    #[inline]
+    fn wait_for_message(&mut self) {
+        self.waits += 1;
+        let before = std::mem::replace(&mut self.status, Status::Waits(Wait::Message));
+        debug_assert!(matches!(before, Status::Ready), "it runs");
+        // It owns nothing, and nobody needs to look whether it does.
+        std::mem::forget(before);
     }
 
     /// Takes note of a message that the program gets now.

@@ -8,7 +8,7 @@ use pw_jit::reference::{self, Outcome};
 use pw_jit::{CodeSpace, Fiber, Value};
 
 use super::surroundings::Surroundings;
-use super::{Actor, Answered, Body, Deed, Due, EndReason, Saved, Status, Wait};
+use super::{Actor, Answered, Body, Deeds, Due, EndReason, Saved, Status, Wait};
 use crate::WorldSettings;
 use crate::host::HostFunctions;
 use crate::inspect::Inspection;
@@ -54,19 +54,20 @@ pub(crate) type Spare = Vec<Box<Actor>>;
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     /// What they did to others.
-    pub(crate) deeds: Vec<Deed>,
+    pub(crate) deeds: Deeds,
     /// Actors that have ended, whose memory new ones take over.
     pub(crate) spare: Spare,
 }
 
-/// Runs an actor for so much gas; what it does to others goes to the end of the deeds.
+/// Runs an actor for so much gas; what it does to others goes to the end of the deeds. Whether nothing is to be done about the actor
+/// itself when these have taken effect: it waits, and has nothing that most do not have.
 pub(crate) fn run_slice(
     actor: &mut Actor,
     common: &Common<'_>,
     profile: &mut Profile,
     out: &mut Outbox,
     gas: u64,
-) {
+) -> bool {
     let Actor { fiber, body, .. } = &mut *actor;
     body.begin_turn();
     let before = fiber.gas_used();
@@ -77,22 +78,19 @@ pub(crate) fn run_slice(
     let paid = body.debt.min(allowance);
     body.debt -= paid;
     let slice_end = before.saturating_add(allowance - paid);
-    let mut due = match std::mem::replace(&mut body.status, Status::Ready) {
+    let due = match std::mem::replace(&mut body.status, Status::Ready) {
         Status::Due(due) => Some(due),
         Status::Ready => None,
         other => unreachable!("an actor has a turn that is {other:?}"),
     };
-    let outcome = loop {
-        let outcome = go_on(actor, common, profile, out, due, slice_end);
-        let goes_on = matches!(outcome, Outcome::Waiting)
-            && actor.body.has_message_for_rewinding()
-            && actor.fiber.gas_used() < slice_end;
-        if !goes_on {
-            break outcome;
-        }
-        actor.body.status = Status::Ready;
-        due = Some(Due::Message);
-    };
+    let mut outcome = go_on(actor, common, profile, out, due, slice_end);
+    while matches!(outcome, Outcome::Waiting)
+        && actor.body.rare.is_some()
+        && actor.body.has_message_for_rewinding()
+        && actor.fiber.gas_used() < slice_end
+    {
+        outcome = go_on_with_message(actor, common, profile, out, slice_end);
+    }
     match outcome {
         Outcome::Preempted | Outcome::Waiting => {
             settle(actor, slice_end, before, common.settings);
@@ -102,6 +100,20 @@ pub(crate) fn run_slice(
             actor.body.status = Status::Ended(EndReason::Failed(failure));
         }
     }
+    matches!(actor.body.status, Status::Waits(_)) && actor.body.rare.is_none()
+}
+
+/// Gives an actor that rewinds the message that it waits for, now that it could be copied, and runs it on.
+#[inline(never)]
+fn go_on_with_message(
+    actor: &mut Actor,
+    common: &Common<'_>,
+    profile: &mut Profile,
+    out: &mut Outbox,
+    slice_end: u64,
+) -> Outcome {
+    actor.body.status = Status::Ready;
+    go_on(actor, common, profile, out, Some(Due::Message), slice_end)
 }
 
 /// An actor has come to its end, with a value.
@@ -131,25 +143,26 @@ fn go_on(
         kept: None,
         taken: None,
     };
-    if let Some(due) = due {
-        let is_waiting = fiber.state() == State::Waiting;
-        let is_plain = matches!(due, Due::Message) && is_waiting && common.way == Way::Fast;
-        let is_done = is_plain && interp::answer_by_message(fiber, common.code, &mut surroundings);
-        if !is_done && let Err(failure) = answer(fiber, &mut surroundings, due) {
-            return Outcome::Failed(failure);
+    match due {
+        None => {}
+        // Most messages are plain values.
+        Some(Due::Message)
+            if common.way == Way::Fast
+                && interp::answer_by_message(fiber, common.code, &mut surroundings) => {}
+        Some(due) => {
+            if let Err(failure) = answer(fiber, &mut surroundings, due) {
+                return Outcome::Failed(failure);
+            }
         }
     }
-    let rare = surroundings.body.rare.as_mut();
-    match rare.and_then(|rare| rare.inspection.take()) {
-        None => {
-            let left = slice_end.saturating_sub(fiber.gas_used());
-            common.run(fiber, &mut surroundings, profile, left)
-        }
-        Some(inspection) => {
-            let of_actor = (&mut *fiber, surroundings);
-            run_inspected(of_actor, common, profile, inspection, slice_end)
-        }
+    if let Some(rare) = &mut surroundings.body.rare
+        && let Some(inspection) = rare.inspection.take()
+    {
+        let of_actor = (&mut *fiber, surroundings);
+        return run_inspected(of_actor, common, profile, inspection, slice_end);
     }
+    let left = slice_end.saturating_sub(fiber.gas_used());
+    common.run(fiber, &mut surroundings, profile, left)
 }
 
 /// Runs an actor that somebody looks at.

@@ -11,8 +11,8 @@ use pw_jit::{CodeSpace, Fiber, Value};
 
 use super::slice::{Common, Spare};
 use super::{
-    Actor, ActorId, Body, CapabilityDeed, Deed, Due, Family, Gift, QuotaKind, QuotaLease, Status,
-    Supervision, Wait,
+    Actor, ActorId, Body, CapabilityDeed, Deed, Deeds, Due, Family, Gift, QuotaKind, QuotaLease,
+    Status, Supervision, Wait,
 };
 use crate::capability::{Holdings, SYS_CREATE_ACTOR, SYS_TERMINATE_ACTOR};
 use crate::host::Called;
@@ -23,7 +23,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) id: ActorId,
     pub(super) body: &'a mut Body,
     pub(super) common: &'a Common<'a>,
-    pub(super) deeds: &'a mut Vec<Deed>,
+    pub(super) deeds: &'a mut Deeds,
     /// Actors that have ended, whose memory new ones take over.
     pub(super) spare: &'a mut Spare,
     /// What the sandbox keeps in which the program asks.
@@ -399,13 +399,7 @@ impl Host for Surroundings<'_> {
         if to == self.id.0 || self.lease().is_some() {
             return false;
         }
-        // So that pushing has nothing to do but to write, in place.
-        self.deeds.reserve(1);
-        self.deeds.push(Deed::Send {
-            to: ActorId(to),
-            content: Parcel::Plain(value),
-            priority,
-        });
+        self.deeds.send_plain(ActorId(to), value, priority);
         true
     }
 
@@ -434,7 +428,7 @@ impl Host for Surroundings<'_> {
     fn wait_for_message(&mut self) -> bool {
         let is_empty = self.body.mailbox.is_empty();
         if is_empty {
-            self.body.wait(Wait::Message);
+            self.body.wait_for_message();
         }
         is_empty
     }

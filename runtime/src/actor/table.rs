@@ -130,6 +130,13 @@ impl ActorTable {
         page.actors[place].as_deref()
     }
 
+    /// The gas that the next slice of an actor in memory may use. A function of its own: who asks for many keeps what it has in machine
+    /// registers.
+    #[inline(never)]
+    pub(crate) fn allowance(&self, id: ActorId) -> Option<u32> {
+        self.here(id).map(|actor| actor.body.allowance)
+    }
+
     /// An actor in memory, to be changed.
     #[inline]
     pub(crate) fn here_mut(&mut self, id: ActorId) -> Option<&mut Actor> {

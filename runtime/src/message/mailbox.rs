@@ -108,8 +108,15 @@ impl Mailbox {
         }
     }
 
+    /// Adds a plain value for which there is room.
+    #[inline(always)]
+    pub(crate) fn put_plain(&mut self, from: ActorId, value: Value, priority: u8) {
+        self.queue
+            .get_or_insert_default()
+            .enqueue_plain(from, value, priority);
+    }
+
     /// Adds a message for which there is room.
-    #[inline]
     pub(crate) fn put(&mut self, message: Message, priority: u8) {
         self.queue
             .get_or_insert_default()

@@ -2,6 +2,7 @@
 
 mod broadcast;
 mod letter;
+mod level;
 mod mailbox;
 mod pattern;
 mod queue;

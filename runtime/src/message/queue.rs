@@ -5,25 +5,17 @@
 //! of the service that is wanted, level 1 half of the rest, and level 7 is served at least once in
 //! 255 messages. Within a level, order is kept.
 
-use std::collections::VecDeque;
-
 use pw_isa::wire::Decoded;
 use pw_jit::Value;
 use pw_jit::fiber::parcel::Parcel;
 
 use super::letter::{Message, PRIORITIES};
+use super::level::Level;
 use crate::actor::ActorId;
 use crate::portable::{In, Out, Portable};
 
 /// Services of a level in one round.
 const WEIGHTS: [u8; PRIORITIES] = [128, 64, 32, 16, 8, 4, 2, 1];
-
-/// Messages of one level.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Level {
-    priority: u8,
-    messages: VecDeque<Message>,
-}
 
 /// Messages by priority. Levels that were never used take no memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,27 +56,37 @@ impl PriorityMessageQueue {
     }
 
     /// Adds a message at the end of a level; levels beyond 7 count as 7.
-    #[inline(always)]
     pub fn enqueue_message(&mut self, message: Message, priority: u8) {
-        let priority = priority.min(PRIORITIES as u8 - 1);
+        let bytes = message.size_bytes();
+        self.count_in(priority, bytes).push(message);
+    }
+
+    /// The same of a message that is a plain value and no request.
+    #[inline(always)]
+    pub(crate) fn enqueue_plain(&mut self, from: ActorId, value: Value, priority: u8) {
+        let level = self.count_in(priority, Parcel::Plain(value).size_bytes());
+        level.push_plain(from, value);
+    }
+
+    /// Counts a message, and the level where it belongs.
+    #[inline(always)]
+    fn count_in(&mut self, priority: u8, bytes: u64) -> &mut Level {
         self.count += 1;
-        self.bytes += message.size_bytes();
-        let place = match &*self.levels {
-            // Most mailboxes have seen one level only.
-            [level] if level.priority == priority => 0,
-            _ => self.place_of(priority),
-        };
-        self.levels[place].messages.push_back(message);
+        self.bytes += bytes;
+        // Most mailboxes have seen one level only.
+        let is_only = matches!(&*self.levels, [level] if level.priority == priority);
+        let place = if is_only { 0 } else { self.place_of(priority) };
+        &mut self.levels[place]
     }
 
     /// The place of a level, which is made if it was never used.
     #[inline(never)]
     fn place_of(&mut self, priority: u8) -> usize {
+        let priority = priority.min(PRIORITIES as u8 - 1);
         let levels = &mut self.levels;
         let found = levels.binary_search_by_key(&priority, |level| level.priority);
         found.unwrap_or_else(|place| {
-            let messages = VecDeque::new();
-            levels.insert(place, Level { priority, messages });
+            levels.insert(place, Level::new(priority));
             place
         })
     }
@@ -93,24 +95,16 @@ impl PriorityMessageQueue {
     pub fn dequeue_message(&mut self) -> Option<Message> {
         let (place, begins) = self.next_level()?;
         self.serve(place, begins);
-        self.take(place, VecDeque::pop_front)
+        self.take(place)
     }
 
-    /// The message whose turn it is, if it is a value without objects and no request, which is not copied as a whole: who sent it,
-    /// and the value.
+    /// The message whose turn it is, if it is a plain value and no request: who sent it, and the value.
     #[inline]
     pub(crate) fn dequeue_plain(&mut self) -> Option<(ActorId, Value)> {
         let (place, begins) = self.next_level()?;
-        let messages = &mut self.levels[place].messages;
-        let message = messages.front()?;
-        let (Parcel::Plain(value), None) = (&message.content, message.request) else {
-            return None;
-        };
-        let (from, value) = (message.from, *value);
+        let (from, value) = self.levels[place].pop_plain()?;
         self.count -= 1;
-        self.bytes -= message.size_bytes();
-        // It owns nothing, and nobody needs to look whether it does.
-        std::mem::forget(messages.pop_front());
+        self.bytes -= Parcel::Plain(value).size_bytes();
         self.serve(place, begins);
         Some((from, value))
     }
@@ -126,34 +120,22 @@ impl PriorityMessageQueue {
 
     /// Forgets the oldest message of the lowest level.
     pub fn drop_oldest(&mut self) -> Option<Message> {
-        let place = self
-            .levels
-            .iter()
-            .rposition(|level| !level.messages.is_empty())?;
-        self.take(place, VecDeque::pop_front)
+        let place = self.levels.iter().rposition(|level| !level.is_empty())?;
+        self.take(place)
     }
 
     /// The messages with their levels, the highest level first, each level from the oldest on.
-    pub fn iter(&self) -> impl Iterator<Item = (u8, &Message)> {
+    pub fn iter(&self) -> impl Iterator<Item = (u8, Message)> {
         self.levels.iter().flat_map(|level| {
             let priority = level.priority;
-            level
-                .messages
-                .iter()
-                .map(move |message| (priority, message))
+            level.iter().map(move |message| (priority, message))
         })
     }
 
     /// Puts a message back in front of its level that was taken out last.
     pub(crate) fn put_back(&mut self, message: Message, priority: u8) {
-        self.enqueue_message(message, priority);
-        let place = self
-            .levels
-            .iter()
-            .position(|level| level.priority == priority);
-        if let Some(place) = place {
-            self.levels[place].messages.rotate_right(1);
-        }
+        let bytes = message.size_bytes();
+        self.count_in(priority, bytes).push_front(message);
         let served = &mut self.served[usize::from(priority)];
         *served = served.saturating_sub(1);
     }
@@ -165,14 +147,14 @@ impl PriorityMessageQueue {
         if let [level] = &*self.levels {
             let begins =
                 self.served[usize::from(level.priority)] >= WEIGHTS[usize::from(level.priority)];
-            return (!level.messages.is_empty()).then_some((0, begins));
+            return (!level.is_empty()).then_some((0, begins));
         }
         self.next_of_many()
     }
 
     #[inline(never)]
     fn next_of_many(&self) -> Option<(usize, bool)> {
-        let waiting = |level: &&Level| !level.messages.is_empty();
+        let waiting = |level: &&Level| !level.is_empty();
         let left = |level: &Level| {
             let priority = usize::from(level.priority);
             self.served[priority] < WEIGHTS[priority]
@@ -191,12 +173,8 @@ impl PriorityMessageQueue {
         out.to.bytes.extend_from_slice(&[0; PRIORITIES + 1]);
     }
 
-    fn take(
-        &mut self,
-        place: usize,
-        pop: impl FnOnce(&mut VecDeque<Message>) -> Option<Message>,
-    ) -> Option<Message> {
-        let message = pop(&mut self.levels[place].messages)?;
+    fn take(&mut self, place: usize) -> Option<Message> {
+        let message = self.levels[place].pop()?;
         self.count -= 1;
         self.bytes -= message.size_bytes();
         Some(message)

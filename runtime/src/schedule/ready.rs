@@ -9,7 +9,7 @@
 //! What a tick may use in all is bounded, so no number of busy actors makes a tick long; who finds no place waits at
 //! the front of its queue.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use pw_isa::wire::Decoded;
@@ -18,6 +18,7 @@ use super::line::Line;
 use crate::WorldSettings;
 use crate::actor::{ActorId, ActorTable};
 use crate::portable::{In, Out, Portable};
+use crate::queue::Queue;
 
 /// Actors of one tenant that can run.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +69,7 @@ pub(crate) struct ReadyQueue {
     /// The place that was looked for last: nearly always it is wanted again.
     last: usize,
     /// Tenants with actors that can run, by their places, the one whose turn it is first.
-    turns: VecDeque<usize>,
+    turns: Queue<usize>,
     count: usize,
 }
 
@@ -80,6 +81,8 @@ pub(crate) struct Turn {
     pub(crate) gas: u64,
     /// Where its deeds end, when it has had its turn.
     pub(crate) deeds_end: usize,
+    /// Whether nothing is to be done about the actor itself when its deeds have taken effect.
+    pub(crate) is_over: bool,
 }
 
 /// Shares out what turns leave of a share; what that is more.
@@ -112,7 +115,7 @@ impl ReadyQueue {
     }
 
     /// An actor can run; its rank, if it has one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, id: ActorId, tenant: u32, rank: Option<u64>) {
         let place = self.place_of(tenant);
         let of = &mut self.tenants[place];
@@ -120,7 +123,7 @@ impl ReadyQueue {
         let is_listed = std::mem::replace(&mut of.is_listed, true);
         self.count += 1;
         if !is_listed {
-            self.turns.push_back(place);
+            self.turns.push(place);
         }
     }
 
@@ -154,15 +157,14 @@ impl ReadyQueue {
         })
     }
 
-    /// Forgets a tenant without actors that can run, if there are many.
+    /// Forgets a tenant without actors that can run.
+    #[inline(never)]
     fn forget(&mut self, place: usize) {
-        if self.places.len() > TENANTS_KEPT {
-            self.places.remove(&self.tenants[place].number);
-            self.tenants[place] = Tenant::default();
-            self.free.push(place);
-            // Nobody is found there by the number that now stands there.
-            self.last = usize::MAX;
-        }
+        self.places.remove(&self.tenants[place].number);
+        self.tenants[place] = Tenant::default();
+        self.free.push(place);
+        // Nobody is found there by the number that now stands there.
+        self.last = usize::MAX;
     }
 
     /// An actor loses its place, if it has one: the rank that it had, if it had one.
@@ -188,91 +190,155 @@ impl ReadyQueue {
 
     /// The run list of a tick: the longest beginning of all that can run, in the order of turns, whose allowances
     /// fit the gas of a tick. The gas that they have together.
-    #[inline(never)]
     pub(crate) fn pick(
         &mut self,
         actors: &ActorTable,
         settings: &WorldSettings,
         list: &mut Vec<Turn>,
     ) -> u64 {
-        let tenants = self.turns.len() as u64;
+        let mut tenants = self.turns.len();
         // Dividing takes longer than all else here where there is but one.
         let even = match tenants {
             0 | 1 => settings.tick_gas,
-            _ => settings.tick_gas / tenants,
+            _ => settings.tick_gas / tenants as u64,
         };
-        let share = even.max(settings.quantum);
-        let mut reserved = 0;
-        for _ in 0..tenants {
-            let Some(place) = self.turns.front().copied() else {
-                break;
-            };
-            let left = settings.tick_gas.saturating_sub(reserved);
-            if left == 0 {
-                break;
-            }
-            let first = list.len();
-            let (taken, is_over) = self.take_turn(place, share, left, actors, list);
-            reserved += taken;
-            if !is_over {
-                break;
-            }
-            self.turns.pop_front();
-            let of = &mut self.tenants[place];
-            of.is_in_turn = false;
-            if of.line.is_empty() {
-                of.credit = 0;
-                of.is_listed = false;
-                self.forget(place);
-                reserved += stretch(&mut list[first..], taken, share.min(left));
-            } else {
-                self.turns.push_back(place);
-            }
+        let mut budget = Budget {
+            tick_gas: settings.tick_gas,
+            share: even.max(settings.quantum),
+            reserved: 0,
+        };
+        while tenants > 0 && self.take_turn(&mut budget, actors, list) {
+            tenants -= 1;
         }
-        reserved
+        budget.reserved
     }
 
-    /// Takes actors of a tenant for their turns, within its credit and what is left of the tick: the gas of their allowances,
-    /// and whether the tenant's turn is over.
+    /// Gives actors of the tenant whose turn it is theirs; whether there may be more for others.
+    #[inline(never)]
     fn take_turn(
         &mut self,
-        place: usize,
-        share: u64,
-        left: u64,
+        budget: &mut Budget,
         actors: &ActorTable,
         list: &mut Vec<Turn>,
-    ) -> (u64, bool) {
+    ) -> bool {
+        let left = budget.tick_gas.saturating_sub(budget.reserved);
+        let Some(place) = self.turns.first().filter(|_| left > 0) else {
+            return false;
+        };
+        let first = list.len();
         let of = &mut self.tenants[place];
         if !std::mem::replace(&mut of.is_in_turn, true) {
-            of.credit += share;
+            of.credit += budget.share;
         }
-        let mut taken = 0;
-        while let Some(id) = of.line.first() {
-            // An actor may have ended since it could run.
-            let Some(actor) = actors.here(id) else {
-                of.line.pop();
-                self.count -= 1;
-                continue;
-            };
-            let allowance = u64::from(actor.body.allowance);
+        let mut taken = Taken {
+            gas: 0,
+            gas_max: of.credit,
+            left,
+            places: 0,
+        };
+        let mut waiting = of.line.in_turn().iter();
+        let mut refused = waiting.find_map(|id| taken.add(*id, actors, list));
+        of.line.skip(taken.places);
+        if refused.is_none() && of.line.is_ranked() {
+            refused = of.take_ranked(&mut taken, actors, list);
+        }
+        self.count -= taken.places;
+        of.credit -= taken.gas;
+        budget.reserved += taken.gas;
+        if refused == Some(Refused::TickIsFull) {
+            return false;
+        }
+        of.is_in_turn = false;
+        self.turns.pop();
+        if refused.is_some() {
+            self.turns.push(place);
+            return true;
+        }
+        of.credit = 0;
+        of.is_listed = false;
+        budget.reserved += stretch(&mut list[first..], taken.gas, budget.share.min(left));
+        if self.places.len() > TENANTS_KEPT {
+            self.forget(place);
+        }
+        true
+    }
+}
+
+/// What a tick has for the tenants.
+struct Budget {
+    tick_gas: u64,
+    /// What a turn adds to the credit of a tenant.
+    share: u64,
+    /// Gas that turns have got.
+    reserved: u64,
+}
+
+/// What a tenant has got in its turn.
+struct Taken {
+    /// The gas of the allowances of its actors.
+    gas: u64,
+    /// Gas that it may use.
+    gas_max: u64,
+    /// Gas that the tick has left for it.
+    left: u64,
+    /// Actors that have lost their places, those that have ended since they could run included.
+    places: usize,
+}
+
+/// Why an actor gets no turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    /// Its tenant may not use more before others have had theirs.
+    TurnIsOver,
+    /// The tick has no more gas.
+    TickIsFull,
+}
+
+impl Taken {
+    /// Gives an actor a turn, if it fits.
+    #[inline(always)]
+    fn add(&mut self, id: ActorId, actors: &ActorTable, list: &mut Vec<Turn>) -> Option<Refused> {
+        // An actor may have ended since it could run.
+        if let Some(gas) = actors.allowance(id) {
+            let gas = u64::from(gas);
+            let together = self.gas + gas;
             // Asked first, so that a turn that is over does not take the next tick's beginning for nothing.
-            if allowance > of.credit {
-                break;
+            if together > self.gas_max {
+                return Some(Refused::TurnIsOver);
             }
-            if taken + allowance > left && !list.is_empty() {
-                return (taken, false);
+            if together > self.left && !list.is_empty() {
+                return Some(Refused::TickIsFull);
             }
-            of.credit -= allowance;
-            taken += allowance;
-            of.line.pop();
-            self.count -= 1;
+            self.gas = together;
             list.push(Turn {
                 id,
-                gas: allowance,
+                gas,
                 deeds_end: 0,
+                is_over: false,
             });
         }
-        (taken, true)
+        self.places += 1;
+        None
+    }
+}
+
+impl Tenant {
+    /// Gives actors with ranks their turns, when there are no others.
+    #[inline(never)]
+    fn take_ranked(
+        &mut self,
+        taken: &mut Taken,
+        actors: &ActorTable,
+        list: &mut Vec<Turn>,
+    ) -> Option<Refused> {
+        while let Some(id) = self.line.first_ranked() {
+            let refused = taken.add(id, actors, list);
+            if refused.is_some() {
+                return refused;
+            }
+            self.line.pop_ranked();
+        }
+        None
     }
 }
 
@@ -310,7 +376,7 @@ impl Portable for ReadyQueue {
                 is_listed: true,
             };
             ready.count += count;
-            ready.turns.push_back(place);
+            ready.turns.push(place);
         }
         Ok(ready)
     }

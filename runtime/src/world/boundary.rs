@@ -3,44 +3,76 @@
 //! The order is that of the run list, which begins one actor further on in each tick, so that nobody is first for ever; for
 //! each actor in the order of its deeds, its end last. It does not depend on threads, tiers or time.
 
-use pw_isa::ErrorKind;
+use pw_isa::{ErrorKind, Kind};
+use pw_jit::Value;
 use pw_jit::fiber::parcel::Parcel;
 
 use super::time::Timer;
 use super::{World, WorldEvent};
-use crate::actor::{Actor, ActorId, Deed, Due, QuotaKind, Status, Wait, notice};
-use crate::message::{BroadcastEvent, Message, Overflow, PRIORITY_DEFAULT, RequestId};
+use crate::actor::{Act, Actor, ActorId, Deed, Due, QuotaKind, Status, Wait, notice};
+use crate::message::{BroadcastEvent, Mailbox, Message, Overflow, PRIORITY_DEFAULT, RequestId};
 use crate::schedule::Turn;
 
 impl World {
     /// Lets the deeds of the actors that had their turns take effect.
     #[inline(never)]
-    pub(super) fn boundary(&mut self, ran: &[Turn]) {
-        let mut deeds = std::mem::take(&mut self.scratch.out.deeds);
-        self.note_sizes(ran);
+    pub(super) fn boundary(&mut self) {
+        let has_leases = !self.pools.is_empty()
+            || !self.short_of_memory.is_empty()
+            || !self.waiting_for_pool.is_empty();
+        if has_leases || self.marks.is_some() {
+            self.settle_turns();
+        }
+        // Where nobody sees them, ordinary messages are just put where they belong, unless there may be old functions in them.
+        let is_seen = self.is_observed();
+        let has_old = !self.upgrades.is_empty();
+        let mut start = 0;
+        for turn in 0..self.scratch.list.len() {
+            let Turn {
+                id,
+                deeds_end,
+                is_over,
+                ..
+            } = self.scratch.list[turn];
+            for place in start..deeds_end {
+                match self.scratch.out.deeds.at(place) {
+                    Act::Send {
+                        to,
+                        value,
+                        priority,
+                    } => {
+                        let is_old = has_old && value.kind() == Kind::Closure;
+                        self.bring_plain((id, to), value, priority, !is_seen && !is_old);
+                    }
+                    Act::Whole => self.take_effect(id, !is_seen && !has_old),
+                }
+            }
+            start = deeds_end;
+            if !is_over {
+                self.after_turn(id);
+            }
+        }
+        self.scratch.out.deeds.clear();
+        if !self.late_ends.is_empty() {
+            self.finish_late_ends();
+        }
+    }
+
+    /// What the turns have used of what was leased for them is settled, and who has grown large is noted.
+    #[inline(never)]
+    fn settle_turns(&mut self) {
+        let ran = std::mem::take(&mut self.scratch.list);
+        self.note_sizes(&ran);
         if !self.pools.is_empty() {
             ran.iter().for_each(|turn| self.settle_lease(turn.id));
         }
+        self.scratch.list = ran;
         if !self.short_of_memory.is_empty() {
             self.lend_more_memory();
         }
-        if !self.waiting_for_pool.is_empty() {
-            for id in std::mem::take(&mut self.waiting_for_pool) {
-                self.enqueue(id);
-            }
+        for id in std::mem::take(&mut self.waiting_for_pool) {
+            self.enqueue(id);
         }
-        let mut start = 0;
-        let mut all = deeds.drain(..);
-        for Turn { id, deeds_end, .. } in ran.iter().copied() {
-            for deed in all.by_ref().take(deeds_end - start) {
-                self.take_effect(id, deed);
-            }
-            start = deeds_end;
-            self.after_turn(id);
-        }
-        drop(all);
-        self.finish_late_ends();
-        self.scratch.out.deeds = deeds;
     }
 
     /// A message finds no room: its sender is told, or waits.
@@ -74,23 +106,31 @@ impl World {
         }
     }
 
-    #[inline]
-    fn take_effect(&mut self, from: ActorId, deed: Deed) {
-        match deed {
+    /// Lets a deed that is more than a plain value for somebody take effect.
+    #[inline(never)]
+    fn take_effect(&mut self, from: ActorId, is_usual: bool) {
+        match self.scratch.out.deeds.take_whole() {
             Deed::Send {
                 to,
                 content,
                 priority,
-            } => self.bring(from, to, content, priority),
-            other => self.take_rare_effect(from, other),
-        }
-    }
-
-    /// The same of what is not an ordinary message, as nearly everything is.
-    #[inline(never)]
-    fn take_rare_effect(&mut self, from: ActorId, deed: Deed) {
-        match deed {
-            Deed::Send { .. } => unreachable!("a message has been brought"),
+            } => {
+                let bytes = content.size_bytes();
+                let message = Message {
+                    from,
+                    content,
+                    request: None,
+                };
+                let mut message = Some(message);
+                self.bring(to, bytes, is_usual, |mailbox| {
+                    if let Some(message) = message.take() {
+                        mailbox.put(message, priority);
+                    }
+                });
+                if let Some(message) = message {
+                    self.deliver(to, message, priority);
+                }
+            }
             Deed::Request {
                 to,
                 content,
@@ -137,39 +177,59 @@ impl World {
         }
     }
 
-    /// Brings an ordinary message to its receiver: nearly always there is nothing to be done but to put it there.
-    fn bring(&mut self, from: ActorId, to: ActorId, content: Parcel, priority: u8) {
-        let usual = self.settings.mailbox_rules();
-        let is_usual = !self.is_observed() && self.upgrades.is_empty();
-        let receiver = self.body_and_places(to);
-        if let Some((body, mut places)) = receiver.filter(|(body, _)| is_usual && body.is_open()) {
-            let rules = body.rules(usual);
-            if body.mailbox.room(content.size_bytes(), rules).is_ok() {
-                let request = None;
-                let message = Message {
-                    from,
-                    content,
-                    request,
-                };
-                body.mailbox.put(message, priority);
-                if matches!(body.status, Status::Waits(Wait::Message)) {
-                    body.status = Status::Due(Due::Message);
-                    places.enqueue(to, body);
-                }
-                self.statistics.delivered += 1;
-                return;
-            }
-        }
-        let request = None;
-        self.deliver(
-            to,
-            Message {
+    /// Brings a plain value to its receiver.
+    #[inline(always)]
+    fn bring_plain(
+        &mut self,
+        (from, to): (ActorId, ActorId),
+        value: Value,
+        priority: u8,
+        is_usual: bool,
+    ) {
+        let content = Parcel::Plain(value);
+        let bytes = content.size_bytes();
+        let is_there = self.bring(to, bytes, is_usual, |mailbox| {
+            mailbox.put_plain(from, value, priority);
+        });
+        if !is_there {
+            let message = Message {
                 from,
                 content,
-                request,
-            },
-            priority,
-        );
+                request: None,
+            };
+            self.deliver(to, message, priority);
+        }
+    }
+
+    /// Brings an ordinary message to its receiver where there is nothing to be done but to put it there, as is nearly always so: whether
+    /// it is there now.
+    #[inline(always)]
+    fn bring(
+        &mut self,
+        to: ActorId,
+        bytes: u64,
+        is_usual: bool,
+        put: impl FnOnce(&mut Mailbox),
+    ) -> bool {
+        let usual = self.settings.mailbox_rules();
+        if is_usual
+            && let Some((body, mut places)) = self.body_and_places(to)
+            && body.is_open()
+            && body.has_room(bytes, usual)
+        {
+            put(&mut body.mailbox);
+            if matches!(body.status, Status::Waits(Wait::Message)) {
+                // It owns nothing, and nobody needs to look whether it does.
+                std::mem::forget(std::mem::replace(
+                    &mut body.status,
+                    Status::Due(Due::Message),
+                ));
+                places.enqueue(to, body);
+            }
+            self.statistics.delivered += 1;
+            return true;
+        }
+        false
     }
 
     /// Brings a message to its receiver. One that finds no room, or nobody, is a dead letter.

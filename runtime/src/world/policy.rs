@@ -130,6 +130,11 @@ impl World {
         reason.map(str::to_owned)
     }
 
+    /// Whether it goes back when the tick is over, if it can.
+    pub(super) fn wants_back(&self) -> bool {
+        self.going_back.wanted.is_some()
+    }
+
     /// The world goes back about an anomaly when the tick is over, if it keeps its history or tries what has come of it.
     pub(crate) fn want_back(&mut self, anomaly: &DetectedAnomaly) {
         if self.keeps_history() || self.is_replay() {

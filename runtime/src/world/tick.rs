@@ -29,12 +29,73 @@ pub enum Stopped {
 impl World {
     /// One tick. Whether anybody had a turn. A world that has halted or lost an actor does none.
     pub fn tick(&mut self) -> bool {
-        let _entered = tracing::enabled!(tracing::Level::TRACE)
-            .then(|| tracing::trace_span!("tick", number = self.tick).entered());
+        if tracing::enabled!(tracing::Level::TRACE) {
+            return self.tick_in_span();
+        }
+        self.do_tick()
+    }
+
+    #[inline(never)]
+    fn tick_in_span(&mut self) -> bool {
+        let _entered = tracing::trace_span!("tick", number = self.tick).entered();
+        self.do_tick()
+    }
+
+    /// One tick, in three parts of which most worlds need but what is done here: what comes before the turns, the turns and their
+    /// deeds, and what comes behind them.
+    #[inline(always)]
+    fn do_tick(&mut self) -> bool {
+        let way = self.way;
+        if self.has_work_before_turns() && !self.prepare_tick() {
+            return false;
+        }
+        let list = &mut self.scratch.list;
+        let reserved = self.ready.pick(&self.actors, &self.settings, list);
+        if self.notes_turns() {
+            self.note_turns();
+        }
+        let turns = self.scratch.list.len();
+        // Nobody is first for ever. So deeds are in the order in which they take effect from the beginning.
+        if turns > 1 {
+            let first = (self.tick % turns as u64) as usize;
+            self.scratch.list.rotate_left(first);
+        }
+        self.statistics.slices += turns as u64;
+        if self.pool.threads() > 1 && turns > 1 && reserved > self.settings.alone_gas {
+            self.run_together();
+        } else {
+            self.run_here();
+        }
+        self.boundary();
+        if self.upgrades.has_pending() {
+            self.go_on_upgrading();
+        }
+        self.scratch.list.clear();
+        self.tick += 1;
+        if self.has_work_behind_turns() {
+            return self.finish_tick(way, turns);
+        }
+        turns > 0
+    }
+
+    /// Whether anything is to be done before the turns of a tick: [`World::prepare_tick`] knows what.
+    #[inline(always)]
+    fn has_work_before_turns(&self) -> bool {
+        self.outside.has_news()
+            || !self.debtors.is_empty()
+            || self.monitoring.is_some()
+            || self.marker.is_some()
+            || self.halted().is_some()
+            || self.has_lost_actors()
+    }
+
+    /// What comes before the turns; false where there are to be none.
+    #[inline(never)]
+    fn prepare_tick(&mut self) -> bool {
         if self.has_lost_actors() || self.halted().is_some() {
             return false;
         }
-        let way = self.enter_tick();
+        self.enter_tick();
         if self.outside.has_news() {
             self.take_inputs();
         }
@@ -44,8 +105,18 @@ impl World {
         if !self.debtors.is_empty() {
             self.let_debtors_run();
         }
+        true
+    }
+
+    /// Whether anything is to be done about the turns that were given: [`World::note_turns`] knows what.
+    #[inline(always)]
+    fn notes_turns(&self) -> bool {
+        self.notes_changes() || self.keeps_history() || !self.pools.is_empty()
+    }
+
+    #[inline(never)]
+    fn note_turns(&mut self) {
         let mut list = std::mem::take(&mut self.scratch.list);
-        let reserved = self.ready.pick(&self.actors, &self.settings, &mut list);
         if self.notes_changes() {
             list.iter().for_each(|turn| self.touch(turn.id));
         }
@@ -53,28 +124,29 @@ impl World {
         if !self.pools.is_empty() {
             self.take_leases(&mut list);
         }
-        let turns = list.len();
-        // Nobody is first for ever. So deeds are in the order in which they take effect from the beginning.
-        if turns > 1 {
-            list.rotate_left((self.tick % turns as u64) as usize);
-        }
-        self.statistics.slices += turns as u64;
-        if self.pool.threads() > 1 && list.len() > 1 && reserved > self.settings.alone_gas {
-            self.run_together(&mut list);
-        } else {
-            self.run_here(&mut list);
-        }
-        self.boundary(&list);
-        if self.upgrades.has_pending() {
-            self.go_on_upgrading(&list);
-        }
-        list.clear();
         self.scratch.list = list;
+    }
+
+    /// Whether anything is to be done behind the turns of a tick: [`World::finish_tick`] knows what.
+    #[inline(always)]
+    fn has_work_behind_turns(&self) -> bool {
+        self.trajectory.is_some()
+            || self.keeps_history()
+            || self.is_observed()
+            || self.has_lost_actors()
+            || self.actors.can_hibernate()
+            || self.marker.is_some()
+            || self.wants_back()
+            || !self.gauges.is_empty()
+    }
+
+    /// What comes behind the turns of a tick, of which there were so many. Whether anybody had one.
+    #[inline(never)]
+    fn finish_tick(&mut self, way: Way, turns: usize) -> bool {
         if self.is_observed() {
-            let number = self.tick;
+            let number = self.tick - 1;
             self.tell_event(&WorldEvent::Tick { number, turns });
         }
-        self.tick += 1;
         if self.has_lost_actors() {
             // What has become of the state means nothing.
             return false;
@@ -92,16 +164,14 @@ impl World {
         turns > 0
     }
 
-    /// A tick begins; what executes programs in others.
-    fn enter_tick(&mut self) -> Way {
-        let way = self.way;
+    /// A tick begins.
+    fn enter_tick(&mut self) {
         if let Some(marker) = &mut self.marker {
             marker.enter(self.tick);
             if marker.wants_reference(self.tick) {
                 self.way = Way::Reference;
             }
         }
-        way
     }
 
     /// The tick is over, and others are executed like this.
@@ -115,9 +185,9 @@ impl World {
         }
     }
 
-    /// Runs the actors of a list on this thread.
-    #[inline(never)]
-    fn run_here(&mut self, list: &mut [Turn]) {
+    /// Runs the actors of the run list on this thread.
+    #[inline(always)]
+    fn run_here(&mut self) {
         let World {
             actors,
             profile,
@@ -133,19 +203,20 @@ impl World {
             tick: self.tick,
             now_ms: self.clock.now_ms(),
         };
-        for turn in list {
+        for turn in &mut scratch.list {
             let Some(actor) = actors.get_mut(turn.id) else {
                 unreachable!("an actor of the run list is there")
             };
-            run_slice(actor, &common, profile, &mut scratch.out, turn.gas);
+            turn.is_over = run_slice(actor, &common, profile, &mut scratch.out, turn.gas);
             turn.deeds_end = scratch.out.deeds.len();
         }
     }
 
-    /// Runs the actors of a list on all threads, each of which owns what it changes: their boxes are outside of the table
+    /// Runs the actors of the run list on all threads, each of which owns what it changes: their boxes are outside of the table
     /// meanwhile.
     #[inline(never)]
-    fn run_together(&mut self, list: &mut [Turn]) {
+    fn run_together(&mut self) {
+        let list = &mut self.scratch.list;
         let size = list
             .len()
             .div_ceil(self.pool.threads() * CHUNKS_EACH)
@@ -182,8 +253,9 @@ impl World {
         for chunk in &slices.chunks {
             let mut chunk = lock(chunk);
             let before = out.deeds.len();
-            for ((actor, deeds_end), turn) in chunk.ran.drain(..).zip(&mut turns) {
+            for ((actor, deeds_end, is_over), turn) in chunk.ran.drain(..).zip(&mut turns) {
                 turn.deeds_end = before + deeds_end;
+                turn.is_over = is_over;
                 self.actors.put_back(actor);
             }
             out.deeds.append(&mut chunk.out.deeds);
@@ -230,7 +302,9 @@ impl World {
     /// Runs until an actor ends that was started from outside; nothing when the world becomes idle before.
     pub fn run_until_end(&mut self, actor: ActorId) -> Option<End> {
         loop {
-            if let Some(end) = self.take_end(actor) {
+            if !self.ends.is_empty()
+                && let Some(end) = self.take_end(actor)
+            {
                 return Some(end);
             }
             if !self.advance() {
@@ -246,24 +320,32 @@ impl World {
 
     /// One tick if there is anything to do in it, now or when a timer ends or an answer arrives; false when the
     /// world is idle.
+    #[inline(always)]
     pub(super) fn advance(&mut self) -> bool {
         if self.history_has_failed() {
             // Nothing would leave it any more.
             return false;
         }
-        if !self.can_tick() {
-            self.hand_history_over();
-            if self.outside.calls.is_open() {
-                self.outside.sleep(None);
-            } else if self.has_open_requests() {
-                return false;
-            } else if let (Pace::Jumps, Some(at)) = (self.clock.pace, self.clock.next_ms()) {
-                self.tell_time(at);
-            } else {
-                return false;
-            }
+        if !self.can_tick() && !self.wait_for_work() {
+            return false;
         }
         self.tick();
+        true
+    }
+
+    /// Waits for something to do, or goes to the time when there is; false when there will be nothing.
+    #[inline(never)]
+    fn wait_for_work(&mut self) -> bool {
+        self.hand_history_over();
+        if self.outside.calls.is_open() {
+            self.outside.sleep(None);
+        } else if self.has_open_requests() {
+            return false;
+        } else if let (Pace::Jumps, Some(at)) = (self.clock.pace, self.clock.next_ms()) {
+            self.tell_time(at);
+        } else {
+            return false;
+        }
         true
     }
 
@@ -316,8 +398,8 @@ impl World {
 struct Chunk {
     /// With the gas that they may use.
     waiting: Vec<(Box<Actor>, u64)>,
-    /// Those that had their turns, and where their deeds end.
-    ran: Vec<(Box<Actor>, usize)>,
+    /// Those that had their turns, where their deeds end, and whether nothing is to be done about them then.
+    ran: Vec<(Box<Actor>, usize, bool)>,
     out: Outbox,
 }
 
@@ -357,8 +439,8 @@ impl Work<Profile> for Arc<Slices> {
             now_ms: self.now_ms,
         };
         for (mut actor, gas) in waiting.drain(..) {
-            run_slice(&mut actor, &common, profile, out, gas);
-            ran.push((actor, out.deeds.len()));
+            let is_over = run_slice(&mut actor, &common, profile, out, gas);
+            ran.push((actor, out.deeds.len(), is_over));
         }
     }
 }

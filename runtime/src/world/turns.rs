@@ -24,7 +24,7 @@ fn ranks(settings: &WorldSettings) -> Ranks {
 
 impl Places<'_> {
     /// An actor that can run gets its place among those, unless it has to pay first, or has it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn enqueue(&mut self, id: ActorId, body: &mut Body) {
         if body.debt >= self.settings.quantum {
             self.have_it_pay(id, body);

@@ -22,7 +22,6 @@ use pw_jit::{CodeSpace, Fiber, State};
 use super::{Input, ProgramId, World};
 use crate::actor::{Actor, ActorId};
 use crate::portable::{In, Out, Portable, Shared, bytes_of, portable, read_upgraded};
-use crate::schedule::Turn;
 
 /// What an upgrade has done.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -278,11 +277,12 @@ impl World {
         }
     }
 
-    /// A tick with these turns is over: actors that had theirs up to where they can be upgraded are.
+    /// The turns of a tick are over: actors that had theirs up to where they can be upgraded are.
     #[inline(never)]
-    pub(super) fn go_on_upgrading(&mut self, turns: &[Turn]) {
+    pub(super) fn go_on_upgrading(&mut self) {
         let mut shared = self.shared_for_upgrades();
-        for id in turns.iter().map(|turn| turn.id) {
+        for turn in 0..self.scratch.list.len() {
+            let id = self.scratch.list[turn].id;
             if !self.is_to_be_tried(id) {
                 continue;
             }
