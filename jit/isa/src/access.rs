@@ -51,3 +51,23 @@ impl Accesses {
         &self.all[..usize::from(self.len)]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::{Effects, Opcode};
+    use crate::operand::OperandKind::{ClosureFrame, Def, Frame, Span, Use};
+
+    #[test]
+    fn no_instruction_touches_registers_in_more_ways() {
+        for (_, info) in Opcode::all() {
+            let of_window = if info.effects.has(Effects::END) { 1 } else { 3 };
+            let ways = info.operands.iter().map(|(_, kind)| match kind {
+                Use | Span | Def => 1,
+                Frame | ClosureFrame => of_window,
+                _ => 0,
+            });
+            assert!(ways.sum::<usize>() <= ACCESSES_MAX, "{}", info.name);
+        }
+    }
+}

@@ -1,5 +1,5 @@
-//! New pairs, cells and closures. They take up exactly their logical size, so that one comparison finds
-//! out whether there is room for an object and whether a collection or limit is due. Where there is not,
+//! New pairs, cells and closures, and room for other objects. Room is taken by logical size, which is the size that these take up, so
+//! that one comparison finds out whether there is room for an object and whether a collection or limit is due. Where there is not,
 //! the runtime makes the object.
 
 use std::mem::offset_of;
@@ -99,7 +99,7 @@ impl Lowering<'_, '_> {
     fn allocate(&mut self, dst: Def, known: Type, words: &[ir::Value]) {
         let bytes = 8 * words.len() as u64;
         self.in_room(dst, known, bytes, |lowering, place, top| {
-            lowering.make(place, top, words);
+            lowering.make(place, top, words, 1);
             place
         });
     }
@@ -135,24 +135,19 @@ impl Lowering<'_, '_> {
         self.set_bits(dst.0, known, offset);
     }
 
-    /// Makes an object of these words at an offset, where there is room up to `top`.
-    pub(super) fn make(&mut self, place: ir::Value, top: ir::Value, words: &[ir::Value]) {
+    /// Makes so many objects of these words at an offset, where there is room up to `top`.
+    pub(super) fn make(
+        &mut self,
+        place: ir::Value,
+        top: ir::Value,
+        words: &[ir::Value],
+        objects: i64,
+    ) {
         self.store_state(offset_of!(NativeState<'_>, top), top);
-        self.count_objects(1);
-        self.write_object(place, words);
-    }
-
-    /// Counts objects as made.
-    pub(super) fn count_objects(&mut self, objects: i64) {
         let made_so_far = self.load_state(offset_of!(NativeState<'_>, allocations));
         let count = self.b.ins().iadd_imm_s(made_so_far, objects);
         self.store_state(offset_of!(NativeState<'_>, allocations), count);
-    }
-
-    /// Notes that room was taken in which no object stands.
-    pub(super) fn leave_gap(&mut self) {
-        let yes = self.b.ins().iconst(I64, 1);
-        self.store_state(offset_of!(NativeState<'_>, has_gaps), yes);
+        self.write_object(place, words);
     }
 
     /// Writes the words of an object to its place.

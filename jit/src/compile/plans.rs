@@ -536,8 +536,9 @@ pub(super) fn guarded(op: &Op, plan: Plan, types: &[Type], site: &Site) -> Few<(
         Plan::Floats => {
             for (place, register) in reads(op).into_iter().enumerate() {
                 let ints = KindSet::of(&[Kind::Int]);
-                let is_int = types[usize::from(register)] == Type::Int
-                    || site.operands.get(place) == Some(&ints);
+                let known = types[usize::from(register)];
+                let is_int = known == Type::Int
+                    || known.is_open() && site.operands.get(place) == Some(&ints);
                 wanted.push((register, if is_int { Type::Int } else { Type::Float }));
             }
         }

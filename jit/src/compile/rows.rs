@@ -1,7 +1,7 @@
 //! Short vectors of values that stand in a row of registers, which many programs have for records: made in place,
 //! where it is known or guessed what elements they have.
 //!
-//! A vector and its buffer take up less than their logical size, of which room is taken: the last word of it stays a gap.
+//! A vector and its buffer take up a word less than their logical size, of which room is taken: the last word belongs to no object.
 
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -15,21 +15,17 @@ use super::plans::Few;
 use super::state::ExitReason;
 use super::tails::Tag;
 use super::types::Type;
-use crate::fiber::arena::Elements;
-use crate::fiber::arena::object::{ObjectKind, header, join};
+use crate::fiber::arena::object::{FILLER, ObjectKind, header, join};
+use crate::fiber::arena::{BUFFER_HEAD, Elements, VECTOR_WORDS};
 use crate::interp::profile::Site;
 
 /// The most elements of a vector that is made in place: they cost no gas.
 const ELEMENTS_MAX: u16 = 7;
-/// Words of a buffer before its elements, and of a vector.
-const BUFFER_HEAD: usize = 2;
-/// See [`BUFFER_HEAD`].
-const VECTOR_WORDS: usize = 3;
 
 const _: () = {
     let least = cost::VECTOR_BYTES + cost::BUFFER_BYTES;
     assert!(cost::work_gas(Work::Elements, ELEMENTS_MAX as u64) == 0);
-    assert!(least >= 8 * (BUFFER_HEAD + VECTOR_WORDS) as u64);
+    assert!(least == 8 * (BUFFER_HEAD + VECTOR_WORDS + 1) as u64);
     assert!(Kind::Float as u64 == Kind::Int as u64 + 1);
 };
 
@@ -44,7 +40,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// The row of some registers; `None` when too little is known about them.
+    /// The row of some registers; `None` when too little is known about them. What was seen is known of the first three.
     pub(super) fn of(values: Span, site: &Site, types: &[Type]) -> Option<Row> {
         if !(1..=ELEMENTS_MAX).contains(&values.count) {
             return None;
@@ -130,21 +126,17 @@ impl Lowering<'_, '_> {
             0,
             header(ObjectKind::Vector, row.elements as u16, VECTOR_WORDS),
             join(values.count.into(), values.count.into()),
+            FILLER,
         ];
-        let head = head.map(|word| self.b.ins().iconst(I64, word as i64));
-        words.splice(0..0, head[..BUFFER_HEAD].iter().copied());
-        words.extend(&head[BUFFER_HEAD..]);
-        self.in_room(
-            dst,
-            Type::Object(Kind::Vector),
-            bytes,
-            |lowering, place, top| {
-                words.push(place);
-                lowering.make(place, top, &words);
-                lowering.count_objects(1);
-                lowering.leave_gap();
-                lowering.b.ins().iadd_imm_s(place, 8 * size as i64)
-            },
-        );
+        let [buffer, no_text, vector, lengths, filler] =
+            head.map(|word| self.b.ins().iconst(I64, word as i64));
+        words.splice(0..0, [buffer, no_text]);
+        words.extend([vector, lengths]);
+        let known = Type::Object(Kind::Vector);
+        self.in_room(dst, known, bytes, |lowering, place, top| {
+            words.extend([place, filler]);
+            lowering.make(place, top, &words, 2);
+            lowering.b.ins().iadd_imm_s(place, 8 * size as i64)
+        });
     }
 }

@@ -73,7 +73,7 @@ impl Lowering<'_, '_> {
         let head = header(ObjectKind::Text, 0, 3) as i64;
         let head = self.b.ins().iconst(I64, head);
         let lengths = self.b.ins().iconst(I64, join(1, 1) as i64);
-        self.make(place, top, &[head, lengths, byte]);
+        self.make(place, top, &[head, lengths, byte], 1);
         self.b.ins().jump(done, &[place.into()]);
         self.by_handler(dst, elsewhere, done);
         self.set_bits(dst.0, Type::Object(Kind::String), character);

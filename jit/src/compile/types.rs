@@ -12,7 +12,7 @@ use pw_isa::{Function, Kind, KindSet};
 
 use super::feedback::FunctionFeedback;
 use super::parts::{PartPlace, Planner};
-use super::plans::{guarded, moves};
+use super::plans::{Few, guarded, moves};
 use super::shapes::Shape;
 use crate::fiber::arena::Elements;
 use crate::interp::profile::Site;
@@ -439,7 +439,12 @@ impl<'a> Evidence<'a> {
             for pc in block.start..block.end {
                 let op = &self.function.code[pc as usize];
                 let plan = types.plans[pc as usize];
-                for (register, guess) in guarded(op, plan, &known, self.site(pc)) {
+                // A vector takes any value: a guess about one says nothing about rounds that make none.
+                let guesses = match plan {
+                    Plan::Row => Few::new(),
+                    _ => guarded(op, plan, &known, self.site(pc)),
+                };
+                for (register, guess) in guesses {
                     let slot = &mut wanted[usize::from(register)];
                     *slot = match *slot {
                         None => Some(Some(guess)),

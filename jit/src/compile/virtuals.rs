@@ -87,7 +87,8 @@ impl Lowering<'_, '_> {
         let is_full = self.b.ins().icmp(IntCC::UnsignedGreaterThan, top, max);
         self.exit_if(is_full, ExitReason::Aside);
         self.store_state(offset_of!(NativeState<'_>, top), top);
-        self.leave_gap();
+        let yes = self.b.ins().iconst(I64, 1);
+        self.store_state(offset_of!(NativeState<'_>, has_gaps), yes);
         place
     }
 

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `main` | the intermediate form as tests see it, programs with a loop |
 //! | `loops` | numbers, guards and checks |
-//! | `objects` | pairs and closures that are not made |
+//! | `objects` | pairs and closures that are not made, vectors that are |
 //! | `powers` | what actors ask about themselves |
 //! | `raises` | errors, calls with lists of arguments, calls that are seldom made |
 

@@ -1,8 +1,11 @@
-//! Pairs and closures that do not escape.
+//! Pairs and closures that do not escape, and vectors that are made in place.
 
+use pw_jit::reference::Outcome;
 use pw_jit::tier::Optimizations;
+use pw_jit::{Fiber, Limits, interp};
+use testkit::fibers::Surroundings;
 
-use super::{Form, WORK, calling, each};
+use super::{Form, WORK, calling, each, run};
 
 /// What a loop does with objects of its rounds: words that it reads, and words that it writes.
 pub(super) fn traffic(form: &Form) -> (usize, usize) {
@@ -166,6 +169,21 @@ fn short_vectors_are_made_in_place() {
     // Elements of any kind have their tags with them.
     let of_any = made("\"text\"", "    vector-ref x v i\n    vector x x count=1");
     assert_eq!((plans(&of_any, "Row"), written(&of_any)), (1, least + 1));
+    // What is behind it can still be found.
+    let source = calling(
+        100,
+        "0.5",
+        &each("    vector-ref x v i\n    vector x x count=1"),
+    );
+    let (code, number, mut profile) = run(Optimizations::default(), &source);
+    let mut fiber = Fiber::new(&code, number, Limits::default());
+    let before = profile.native().map(|jit| jit.statistics().entries);
+    let outcome = interp::run(&mut fiber, &code, &mut Surroundings, &mut profile, u64::MAX);
+    assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+    assert!(profile.native().map(|jit| jit.statistics().entries) > before);
+    let report = fiber.arena().report();
+    let vectors = report.objects.iter().find(|(name, _)| *name == "vector");
+    assert!(vectors.is_some_and(|(_, count)| *count > 1), "{report:?}");
     // It is known to be a vector: of what is read from it only the index is looked at.
     let read = made(
         "1",

@@ -142,7 +142,10 @@ pub(crate) enum Part {
     End(Head, Block),
 }
 
-fn block_hash(kind: u8, place: u64, bytes: &[u8]) -> [u8; 32] {
+/// A hash of a block: of its kind, its place and its content.
+pub(super) type BlockHash = [u8; 32];
+
+fn block_hash(kind: u8, place: u64, bytes: &[u8]) -> BlockHash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&[kind]);
     hasher.update(&place.to_le_bytes());
@@ -170,7 +173,8 @@ pub(super) fn block_head(block: &Block, place: u64) -> io::Result<Vec<u8>> {
 /// Bytes before the content of a block.
 const BLOCK_HEAD_BYTES: usize = 1 + 4 + 32;
 
-/// Reads the block at a place of a file of so many bytes, in place of what is there of another one. It is not damaged.
+/// Reads the block at a place of a file of so many bytes, in place of what is there of another one. It is not damaged. Its kind and its
+/// hash, which no other block of any kind at that place has.
 ///
 /// # Errors
 /// Those of the disk, and what is wrong with the block.
@@ -179,7 +183,7 @@ pub(super) fn read_block(
     length: u64,
     place: u64,
     content: &mut Vec<u8>,
-) -> io::Result<BlockKind> {
+) -> io::Result<(BlockKind, BlockHash)> {
     let mut head = [0; BLOCK_HEAD_BYTES];
     if file.read_at(place, &mut head)? < BLOCK_HEAD_BYTES {
         return Err(wrong(place, "the checkpoint was not finished"));
@@ -198,7 +202,18 @@ pub(super) fn read_block(
         return Err(wrong(place, "a block is damaged"));
     }
     let kind = BlockKind::from_number(number);
-    kind.ok_or_else(|| wrong(place, format!("no block has the kind {number}")))
+    let kind = kind.ok_or_else(|| wrong(place, format!("no block has the kind {number}")))?;
+    Ok((kind, hash))
+}
+
+/// A block that was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadBlock<'a> {
+    pub(super) kind: BlockKind,
+    /// Where it is in its file.
+    pub(super) at: u64,
+    pub(super) hash: BlockHash,
+    pub(super) content: &'a [u8],
 }
 
 /// A checkpoint file that is read block by block: it may be larger than what there is of memory.
@@ -229,17 +244,23 @@ impl<'a> Blocks<'a> {
         Ok((head, blocks))
     }
 
-    /// The next block, which is not damaged, and where it is; nothing behind the last.
-    pub(super) fn next(&mut self) -> io::Result<Option<(BlockKind, u64, &[u8])>> {
+    /// The next block, which is not damaged; nothing behind the last.
+    pub(super) fn next(&mut self) -> io::Result<Option<ReadBlock<'_>>> {
         let place = self.offset;
-        let kind = read_block(self.file, self.length, place, &mut self.content)?;
+        let (kind, hash) = read_block(self.file, self.length, place, &mut self.content)?;
         self.offset += (BLOCK_HEAD_BYTES + self.content.len()) as u64;
         if kind == BlockKind::End {
             self.check_end(place)?;
             return Ok(None);
         }
         self.counts.0 += 1;
-        Ok(Some((kind, place, &self.content)))
+        let content = &self.content;
+        Ok(Some(ReadBlock {
+            kind,
+            at: place,
+            hash,
+            content,
+        }))
     }
 
     /// So many actors were in the last block.

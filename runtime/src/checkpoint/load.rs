@@ -137,11 +137,11 @@ impl Loaded {
             gone: 0,
             bytes: file.len()? as usize,
         };
-        while let Some((kind, place, content)) = blocks.next()? {
-            let count = self.actors.add(kind, (head.ticks, place), content);
+        while let Some(block) = blocks.next()? {
+            let count = self.actors.add(head.ticks, block);
             let count = count.map_err(io::Error::other)?;
-            match kind {
-                BlockKind::Sections => self.sections = content.to_vec(),
+            match block.kind {
+                BlockKind::Sections => self.sections = block.content.to_vec(),
                 BlockKind::Gone => info.gone += count as usize,
                 BlockKind::Actors | BlockKind::Paged => {
                     blocks.count(count);
@@ -150,6 +150,7 @@ impl Loaded {
                 BlockKind::Pages | BlockKind::End => {}
             }
         }
+        self.actors.end_file();
         self.files.push(info);
         Ok(())
     }

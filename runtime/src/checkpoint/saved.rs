@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use pw_isa::wire::{DecodeError, Decoded, Reader};
 use pw_jit::fiber::arena::Pages;
 
-use super::file::{BlockKind, read_block};
+use super::file::{BlockHash, BlockKind, ReadBlock, read_block};
 use super::{RecoveryError, name_of};
 use crate::disk::Disk;
 
@@ -41,6 +41,7 @@ struct SavedBlock {
     /// The ticks of the checkpoint that it is in, and where it is in the file.
     ticks: u64,
     at: u64,
+    hash: BlockHash,
     places: Vec<Place>,
 }
 
@@ -50,6 +51,8 @@ pub(crate) struct SavedActors {
     /// In the order in which they were written: what a later one says holds.
     blocks: Vec<SavedBlock>,
     pages: BTreeMap<u64, Pages>,
+    /// Places that were left when others were last forgotten.
+    left: usize,
 }
 
 /// An actor as it was written.
@@ -79,19 +82,16 @@ pub(crate) struct PortionOfBlock<'a> {
     pages: Vec<Pages>,
 }
 
+/// Places of which none needs to be forgotten, however little is left of them.
+const PLACES_MIN: usize = 1 << 16;
 /// Actors of a checkpoint in memory that are read together.
 const LENT: usize = 1_024;
 
 impl SavedActors {
-    /// Adds what a block of this kind has, which is in the checkpoint of so many ticks at this place; how many actors these are.
-    pub(super) fn add(
-        &mut self,
-        kind: BlockKind,
-        (ticks, at): (u64, u64),
-        content: &[u8],
-    ) -> Decoded<u64> {
-        let mut input = Reader::new(content);
-        let said = match kind {
+    /// Adds what a block has that is in the checkpoint of so many ticks; how many actors these are.
+    pub(super) fn add(&mut self, ticks: u64, block: ReadBlock<'_>) -> Decoded<u64> {
+        let mut input = Reader::new(block.content);
+        let said = match block.kind {
             BlockKind::Sections | BlockKind::End => return Ok(0),
             BlockKind::Pages => {
                 let known = self.pages.entry(input.varint()?).or_default();
@@ -121,7 +121,12 @@ impl SavedActors {
         }
         let count = places.len() as u64;
         places.shrink_to_fit();
-        self.blocks.push(SavedBlock { ticks, at, places });
+        self.blocks.push(SavedBlock {
+            ticks,
+            at: block.at,
+            hash: block.hash,
+            places,
+        });
         Ok(count)
     }
 
@@ -129,10 +134,7 @@ impl SavedActors {
     pub(crate) fn into_portions(mut self, disk: &dyn Disk) -> Vec<Portion<'_>> {
         self.forget_what_was_said_before();
         let mut pages = self.pages;
-        let blocks = self.blocks.into_iter().filter_map(|mut block| {
-            block
-                .places
-                .retain(|place| matches!(place.said, Said::Whole | Said::Rest));
+        let blocks = self.blocks.into_iter().filter_map(|block| {
             let rests = block.places.iter();
             let rests = rests.filter(|place| place.said == Said::Rest);
             let pages = rests.map(|place| pages.remove(&place.id).unwrap_or_default());
@@ -143,26 +145,43 @@ impl SavedActors {
         blocks.collect()
     }
 
-    /// Only the last that is said of an actor is left.
+    /// A file was added. Where most of what files said does not hold any more, it is forgotten: of many that stand on each other no more is
+    /// kept than of some.
+    pub(super) fn end_file(&mut self) {
+        if self.places() > 2 * self.left.max(PLACES_MIN) {
+            self.forget_what_was_said_before();
+        }
+    }
+
+    fn places(&self) -> usize {
+        self.blocks.iter().map(|block| block.places.len()).sum()
+    }
+
+    /// Only the last that is said of an actor is left, if it is there.
     fn forget_what_was_said_before(&mut self) {
         let places = || self.blocks.iter().flat_map(|block| &block.places);
-        if places().is_sorted_by(|a, b| a.id < b.id) {
-            return;
-        }
-        let mut all: Vec<(u64, u32, u32)> = Vec::with_capacity(places().count());
-        for (number, block) in (0..).zip(&self.blocks) {
-            let of_block = (0..).zip(&block.places);
-            all.extend(of_block.map(|(place, of)| (of.id, number, place)));
-        }
-        all.sort_unstable();
-        for pair in all.windows(2) {
-            let [(id, block, place), (next, ..)] = *pair else {
-                continue;
-            };
-            if id == next {
-                self.blocks[block as usize].places[place as usize].said = Said::Nothing;
+        if !places().is_sorted_by(|a, b| a.id < b.id) {
+            let mut all: Vec<(u64, u32, u32)> = Vec::with_capacity(self.places());
+            for (number, block) in (0..).zip(&self.blocks) {
+                let of_block = (0..).zip(&block.places);
+                all.extend(of_block.map(|(place, of)| (of.id, number, place)));
+            }
+            all.sort_unstable();
+            for pair in all.windows(2) {
+                let [(id, block, place), (next, ..)] = *pair else {
+                    continue;
+                };
+                if id == next {
+                    self.blocks[block as usize].places[place as usize].said = Said::Nothing;
+                }
             }
         }
+        for SavedBlock { places, .. } in &mut self.blocks {
+            places.retain(|place| matches!(place.said, Said::Whole | Said::Rest));
+            places.shrink_to_fit();
+        }
+        self.blocks.retain(|block| !block.places.is_empty());
+        self.left = self.places();
     }
 }
 
@@ -174,13 +193,8 @@ impl SavedBlock {
             let length = file.len()?;
             read_block(&*file, length, self.at, content)
         });
-        let ends = self
-            .places
-            .iter()
-            .map(|place| u64::from(place.start) + u64::from(place.length));
-        let is_there = ends.max().unwrap_or(0) <= content.len() as u64;
         let what = match again {
-            Ok(_) if is_there => return Ok(()),
+            Ok((_, hash)) if hash == self.hash => return Ok(()),
             Ok(_) => "another block than before".to_owned(),
             Err(error) => error.to_string(),
         };
@@ -252,7 +266,7 @@ mod tests {
 
     use super::super::file::{Block, block_head};
     use super::*;
-    use crate::disk::MemoryDisk;
+    use crate::disk::{DiskFile, MemoryDisk};
 
     /// A block with these actors, each of one byte.
     fn block(actors: &[(u64, u8)]) -> Vec<u8> {
@@ -270,20 +284,40 @@ mod tests {
         out.bytes
     }
 
-    /// What is left of blocks, by number: the bytes, and whether there are pages to them.
-    fn left(blocks: Vec<(BlockKind, Vec<u8>)>) -> Vec<(u64, Vec<u8>, bool)> {
-        let (disk, mut saved) = (MemoryDisk::default(), SavedActors::default());
+    /// A file that is these blocks, each behind the one before, and has them added as the checkpoint of tick 7.
+    fn saved(disk: &MemoryDisk, blocks: Vec<(BlockKind, Vec<u8>)>) -> SavedActors {
+        let mut saved = SavedActors::default();
         let mut file = disk.create(&name_of(7)).expect("memory");
         for (kind, bytes) in blocks {
             let at = file.len().expect("memory");
-            saved.add(kind, (7, at), &bytes).expect("it is sound");
-            let block = Block { kind, bytes };
-            let head = block_head(&block, at).expect("it is short");
-            let whole = [head, block.bytes].concat();
-            file.write_at(at, &whole).expect("memory");
+            write(&mut *file, at, kind, bytes);
+            let (length, mut content) = (file.len().expect("memory"), Vec::new());
+            let read = read_block(&*file, length, at, &mut content);
+            let (kind, hash) = read.expect("it is sound");
+            let content = &content;
+            let block = ReadBlock {
+                kind,
+                at,
+                hash,
+                content,
+            };
+            saved.add(7, block).expect("it is sound");
         }
+        saved
+    }
+
+    fn write(file: &mut dyn DiskFile, at: u64, kind: BlockKind, bytes: Vec<u8>) {
+        let block = Block { kind, bytes };
+        let head = block_head(&block, at).expect("it is short");
+        let whole = [head, block.bytes].concat();
+        file.write_at(at, &whole).expect("memory");
+    }
+
+    /// What is left of blocks, by number: the bytes, and whether there are pages to them.
+    fn left(blocks: Vec<(BlockKind, Vec<u8>)>) -> Vec<(u64, Vec<u8>, bool)> {
+        let disk = MemoryDisk::default();
         let mut all = Vec::new();
-        for portion in saved.into_portions(&disk) {
+        for portion in saved(&disk, blocks).into_portions(&disk) {
             let read = portion.read(&mut Vec::new(), |actor| {
                 all.push((actor.id, actor.bytes.to_vec(), actor.pages.is_some()));
                 Ok(())
@@ -315,6 +349,25 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_hold_any_more_is_forgotten_between_files() {
+        let all: Vec<(u64, u8)> = (0..PLACES_MIN as u64).map(|id| (id, 1)).collect();
+        let content = &block(&all)[..];
+        let mut saved = SavedActors::default();
+        for at in 0..20 {
+            let (kind, hash) = (BlockKind::Actors, BlockHash::default());
+            let block = ReadBlock {
+                kind,
+                at,
+                hash,
+                content,
+            };
+            saved.add(7, block).expect("it is sound");
+            saved.end_file();
+            assert!(saved.places() <= 2 * PLACES_MIN);
+        }
+    }
+
+    #[test]
     fn the_last_of_an_actor_that_is_twice_in_a_block_holds() {
         let blocks = vec![(BlockKind::Actors, block(&[(4, 1), (4, 2), (6, 1)]))];
         assert_eq!(left(blocks), [(4, vec![2], false), (6, vec![1], false)]);
@@ -324,32 +377,52 @@ mod tests {
     fn a_block_that_ends_within_an_actor_is_refused() {
         let mut bytes = block(&[(4, 1)]);
         bytes.pop();
-        let added = SavedActors::default().add(BlockKind::Actors, (7, 0), &bytes);
-        assert!(added.is_err());
+        let content = &bytes[..];
+        let block = ReadBlock {
+            kind: BlockKind::Actors,
+            at: 0,
+            hash: BlockHash::default(),
+            content,
+        };
+        assert!(SavedActors::default().add(7, block).is_err());
+    }
+
+    /// What is said where the only block of a file has changed since it was read first.
+    fn refused(change: impl FnOnce(&mut dyn DiskFile)) -> String {
+        let disk = MemoryDisk::default();
+        let saved = saved(&disk, vec![(BlockKind::Actors, block(&[(4, 1)]))]);
+        let mut file = disk.open(&name_of(7)).expect("it is there");
+        change(&mut *file);
+        let mut portions = saved.into_portions(&disk);
+        let portion = portions.pop().expect("there is an actor");
+        let read = portion.read(&mut Vec::new(), |_| Ok(()));
+        read.expect_err("it is not what it was").to_string()
     }
 
     #[test]
     fn a_block_that_is_damaged_when_it_is_read_again_is_refused() {
-        let bytes = block(&[(4, 1)]);
-        let sound = Block {
-            kind: BlockKind::Actors,
-            bytes,
-        };
-        let head = block_head(&sound, 0).expect("it is short");
-        let whole = [head, sound.bytes.clone()].concat();
-        for at in 0..whole.len() {
-            let (disk, mut saved) = (MemoryDisk::default(), SavedActors::default());
-            let added = saved.add(BlockKind::Actors, (7, 0), &sound.bytes);
-            assert_eq!(added, Ok(1));
-            let mut damaged = whole.clone();
-            damaged[at] ^= 1;
-            let mut file = disk.create(&name_of(7)).expect("memory");
-            file.write_at(0, &damaged).expect("memory");
-            let mut portions = saved.into_portions(&disk);
-            let portion = portions.pop().expect("there is an actor");
-            let read = portion.read(&mut Vec::new(), |_| Ok(()));
-            let error = read.expect_err("it is not what it was").to_string();
+        let disk = MemoryDisk::default();
+        saved(&disk, vec![(BlockKind::Actors, block(&[(4, 1)]))]);
+        let length = disk.open(&name_of(7)).and_then(|file| file.len());
+        for at in 0..length.expect("memory") {
+            let error = refused(|file| {
+                let mut byte = [0];
+                file.read_at(at, &mut byte).expect("memory");
+                file.write_at(at, &[byte[0] ^ 1]).expect("memory");
+            });
             assert!(error.starts_with("checkpoint-"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_sound_block_is_refused_in_place_of_the_one_that_was_read_first() {
+        let others = [
+            (BlockKind::Actors, block(&[(4, 2)])),
+            (BlockKind::Paged, block(&[(4, 1)])),
+        ];
+        for (kind, bytes) in others {
+            let error = refused(|file| write(file, 0, kind, bytes));
+            assert!(error.contains("another block than before"), "{error}");
         }
     }
 }

@@ -124,7 +124,11 @@ impl Replay {
     /// Takes the newest checkpoint of at most so many ticks.
     fn begin_at(&mut self, ticks: u64) -> Result<(), RecoveryError> {
         let mut loaded = load(&*self.disk, ticks, |record| self.course.has(record))?;
-        self.world.take_loaded(&mut loaded, &*self.disk)?;
+        if self.world.take_loaded(&mut loaded, &*self.disk).is_err() {
+            // A world that goes on in this directory may have removed it meanwhile. What is damaged is so again.
+            loaded = load(&*self.disk, ticks, |record| self.course.has(record))?;
+            self.world.take_loaded(&mut loaded, &*self.disk)?;
+        }
         self.course.witness_again();
         let head = loaded.head;
         if head.journal < self.journal.from {

@@ -13,7 +13,7 @@ use pw_isa::cost;
 /// Marks the buffer of a text, which counts for itself; other buffers count with their owners.
 pub(super) const TEXT_BUFFER: u16 = 1;
 /// Words of a buffer in the arena before its content.
-pub(super) const BUFFER_HEAD: usize = 2;
+pub(crate) const BUFFER_HEAD: usize = 2;
 /// The bytes of a card.
 pub(super) const CARD_BYTES: usize = CARD_WORDS * 8;
 /// A buffer outside grows by one of so many parts of it.

@@ -30,6 +30,7 @@ mod text;
 mod vector;
 
 pub(crate) use admit::{Admission, Admitted};
+pub(crate) use buffer::BUFFER_HEAD;
 pub(crate) use data::bytes_logical;
 pub(crate) use map::{KeyHasher, same_bytes, two_words};
 pub(crate) use object::Elements;
@@ -37,7 +38,7 @@ pub use pages::{PageCursor, Pages};
 pub(crate) use raw::OutsideLayout;
 pub use report::ArenaReport;
 pub(crate) use text::{Piece, Source, count_characters, may_have_capacity, starts_character};
-pub(crate) use vector::StorePlan;
+pub(crate) use vector::{StorePlan, VECTOR_WORDS};
 
 use buffer::Outside;
 use segment::Segment;

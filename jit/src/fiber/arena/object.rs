@@ -137,9 +137,12 @@ pub(crate) const DELETED: u64 = 0xff;
 /// The words of a map entry: key and value.
 pub(crate) const ENTRY_WORDS: usize = 4;
 
+/// A word that belongs to no object: walked over like a buffer without room for what is behind its header.
+pub(crate) const FILLER: u64 = header(ObjectKind::Buffer, 0, 1);
+
 /// A header with the object's size.
-pub(crate) fn header(kind: ObjectKind, extra: u16, words: usize) -> u64 {
-    kind as u64 | u64::from(extra) << 16 | (words as u64) << 32
+pub(crate) const fn header(kind: ObjectKind, extra: u16, words: usize) -> u64 {
+    kind as u64 | (extra as u64) << 16 | (words as u64) << 32
 }
 
 /// The 16 kind-specific bits of a header.

@@ -1,7 +1,7 @@
 //! What an arena says about itself.
 
 use super::Arena;
-use super::object::{ObjectKind, size_words};
+use super::object::{FILLER, ObjectKind, size_words};
 use super::{SEGMENT_WORDS, buffer::Outside};
 
 /// A look at an arena. Physical figures; they depend on the layout and are not part of the state.
@@ -33,7 +33,7 @@ impl Arena {
             let mut index = start;
             while index < end && !self.has_gaps_at(start) {
                 let header = self.words[index];
-                counts[ObjectKind::of(header) as usize] += 1;
+                counts[ObjectKind::of(header) as usize] += u64::from(header != FILLER);
                 index += size_words(header);
             }
             used_words += end - start;

@@ -13,7 +13,7 @@ use super::object::{Elements, OUTSIDE_WORDS_MIN, ObjectKind, extra, halves, head
 use crate::value::Value;
 
 /// Words of a vector: its header, its length and capacity, its buffer.
-const VECTOR_WORDS: usize = 3;
+pub(crate) const VECTOR_WORDS: usize = 3;
 
 /// What storing or appending an element takes, decided before anything changes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
