@@ -3,11 +3,12 @@
 use physics_world::jit::Value;
 use physics_world::jit::fiber::parcel::Parcel;
 use physics_world::runtime::message::{
-    AdvancedMessagePattern, BroadcastEvent, BroadcastSystem, Message, PriorityMessageQueue,
-    RequestId,
+    AdvancedMessagePattern, BroadcastEvent, BroadcastSystem, Message, Overflow,
+    PriorityMessageQueue, RequestId,
 };
+use physics_world::runtime::world::{Stopped, WorldEvent};
 use physics_world::source::load_jue;
-use physics_world::{ActorId, Datum, World};
+use physics_world::{ActorId, Datum, World, WorldSettings};
 
 fn message(number: i64) -> Message {
     Message {
@@ -205,4 +206,70 @@ fn every_pattern_brings_what_it_says() {
     ]);
     assert_eq!(seen(&mut world, two), expected);
     assert_eq!(world.broadcasts().broadcast_history().count(), 1);
+}
+
+/// Somebody who waits, for a time at first; somebody who never looks; and who fills the mailboxes of both after some ticks.
+const FULL: &str = "
+(define (take) (receive) (take))
+(define (taker) (receive :timeout 1) (take))
+(define (busy n) (busy (+ n 1)))
+(define (sender to-busy to-taker ticks)
+  (if (> ticks 0) (begin (yield) (sender to-busy to-taker (- ticks 1)))
+    (begin (send! to-taker 0) (yield)
+           (send! to-busy 1) (send! to-busy 2) (send! to-busy 3)
+           (send! to-taker 1) (send! to-taker 2) (send! to-taker 3) (receive))))
+(define (main ticks) (sender (spawn busy 0) (spawn taker) ticks))
+";
+
+#[test]
+fn senders_wait_for_room_alike_whatever_their_receivers_were_before() {
+    let begin = |ticks: i64| {
+        let settings = WorldSettings {
+            mailbox_messages: 2,
+            overflow: Overflow::Wait,
+            ..WorldSettings::default()
+        };
+        let mut world = World::builder().settings(settings).build().unwrap();
+        let program = load_jue(&mut world, "test.jue", FULL).unwrap_or_else(|bad| panic!("{bad}"));
+        world.spawn(program, &[Datum::Int(ticks)]).unwrap();
+        world
+    };
+    let mut has_waited = false;
+    for ticks in 0..12 {
+        let (mut kept, mut renewed) = (begin(ticks), begin(ticks));
+        for tick in 0..40 {
+            kept.run_ticks(1);
+            renewed.run_ticks(1);
+            let state = kept.to_checkpoint();
+            assert_eq!(state, renewed.to_checkpoint(), "{ticks} ticks, tick {tick}");
+            renewed.renew_from_images().unwrap();
+            has_waited |= kept.actors().iter().any(|view| view.mailbox_messages == 2);
+        }
+    }
+    assert!(has_waited);
+}
+
+#[test]
+fn a_tick_that_is_left_by_a_panic_leaves_nothing_for_the_next() {
+    const MANY: &str = "
+(define (main silent) (send! silent 1) (send! silent (list 2)) (send! silent 3) (receive))
+(define (silent) (yield) (silent))
+";
+    let mut world = World::builder().build().unwrap();
+    let program = load_jue(&mut world, "test.jue", MANY).unwrap_or_else(|bad| panic!("{bad}"));
+    let silent = world.spawn_function(program, "silent", &[]).unwrap();
+    world.spawn(program, &[Datum::Actor(silent)]).unwrap();
+    let mut told = 0;
+    world.observe(move |event| {
+        if matches!(event, WorldEvent::Delivered { .. }) {
+            told += 1;
+            assert!(told != 2, "an observer has a defect");
+        }
+    });
+    let tick = std::panic::AssertUnwindSafe(|| world.tick());
+    std::panic::catch_unwind(tick).expect_err("it is told of the second message");
+    let mailbox = |world: &World| world.actor(silent).map(|view| view.mailbox_messages);
+    let before = mailbox(&world);
+    assert_eq!(world.run_ticks(3), Stopped::Ticks);
+    assert_eq!(mailbox(&world), before, "nothing comes a second time");
 }

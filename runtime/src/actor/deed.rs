@@ -151,10 +151,11 @@ impl Deeds {
         deed
     }
 
-    /// All have taken effect.
+    /// Nothing is left.
     #[inline]
     pub(crate) fn clear(&mut self) {
         self.row.clear();
+        self.whole.clear();
     }
 }
 

@@ -48,7 +48,8 @@ impl World {
                 }
             }
             start = deeds_end;
-            if !is_over {
+            // One whose turn is over may have made room for a sender that waits for it only now.
+            if !is_over || self.scratch.has_parked {
                 self.after_turn(id);
             }
         }

@@ -238,6 +238,18 @@ pub struct World {
 struct Scratch {
     list: Vec<Turn>,
     out: Outbox,
+    /// Whether a sender waits for room since the deeds of this tick take effect.
+    has_parked: bool,
+}
+
+impl Scratch {
+    /// Forgets what a tick has left.
+    #[inline(always)]
+    fn clear(&mut self) {
+        self.list.clear();
+        self.out.deeds.clear();
+        self.has_parked = false;
+    }
 }
 
 impl World {

@@ -28,6 +28,7 @@ impl World {
         rare.outgoing.push_back(outgoing);
         rare.parks += u64::from(is_first);
         let parks = rare.parks;
+        self.scratch.has_parked = true;
         if is_first {
             let timer = Timer {
                 actor: from,

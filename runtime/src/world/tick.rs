@@ -49,6 +49,8 @@ impl World {
         if self.has_work_before_turns() && !self.prepare_tick() {
             return false;
         }
+        // A tick that was left by a panic may have left something of its own.
+        self.scratch.clear();
         let list = &mut self.scratch.list;
         let reserved = self.ready.pick(&self.actors, &self.settings, list);
         if self.notes_turns() {
@@ -70,7 +72,9 @@ impl World {
         if self.upgrades.has_pending() {
             self.go_on_upgrading();
         }
-        self.scratch.list.clear();
+        if self.is_observed() {
+            self.tell_tick(turns);
+        }
         self.tick += 1;
         if self.has_work_behind_turns() {
             return self.finish_tick(way, turns);
@@ -132,7 +136,6 @@ impl World {
     fn has_work_behind_turns(&self) -> bool {
         self.trajectory.is_some()
             || self.keeps_history()
-            || self.is_observed()
             || self.has_lost_actors()
             || self.actors.can_hibernate()
             || self.marker.is_some()
@@ -140,13 +143,16 @@ impl World {
             || !self.gauges.is_empty()
     }
 
+    /// Tells observers of the tick, which counts when they have been told.
+    #[inline(never)]
+    fn tell_tick(&mut self, turns: usize) {
+        let number = self.tick;
+        self.tell_event(&WorldEvent::Tick { number, turns });
+    }
+
     /// What comes behind the turns of a tick, of which there were so many. Whether anybody had one.
     #[inline(never)]
     fn finish_tick(&mut self, way: Way, turns: usize) -> bool {
-        if self.is_observed() {
-            let number = self.tick - 1;
-            self.tell_event(&WorldEvent::Tick { number, turns });
-        }
         if self.has_lost_actors() {
             // What has become of the state means nothing.
             return false;
