@@ -273,7 +273,7 @@ macro_rules! declare_opcodes {
                 )*}
             }
 
-            #[allow(unused, reason = "some rows have no operands")]
+            #[allow(dead_code, unused_mut, reason = "depends on the rows: some have no operands")]
             fn registers(&self) -> Accesses {
                 let mut all = Accesses::default();
                 match *self {$(

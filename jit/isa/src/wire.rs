@@ -17,6 +17,12 @@ pub struct DecodeError {
 /// Result of decoding.
 pub type Decoded<T> = Result<T, DecodeError>;
 
+/// A signed number as one that is small where that is near 0: 0, -1, 1, -2 and so on from 0 upwards.
+#[inline]
+pub const fn zigzag(value: i64) -> u64 {
+    (value << 1 ^ value >> 63) as u64
+}
+
 /// Appends to a byte string.
 #[derive(Default, Debug)]
 pub struct Writer {
@@ -77,7 +83,7 @@ impl Writer {
 
     /// A signed varint (zigzag).
     pub fn signed(&mut self, value: i64) {
-        self.varint((value << 1 ^ value >> 63) as u64);
+        self.varint(zigzag(value));
     }
 
     /// A length as varint, then the bytes.

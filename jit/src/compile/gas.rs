@@ -2,7 +2,7 @@
 //!
 //! Blocks that follow each other without a join take from the value that the first of them found. A chain of
 //! subtractions would become the same machine code, but Cranelift finds out by trying sums of any of their parts, tens
-//! for each link: a fifth of the time for compiling long bodies.
+//! for each link: up to a quarter of what its optimiser does in long bodies.
 
 use std::collections::HashMap;
 

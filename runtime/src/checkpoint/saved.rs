@@ -284,6 +284,16 @@ mod tests {
         out.bytes
     }
 
+    /// A block of actors that is added and not read again.
+    fn actors(at: u64, content: &[u8]) -> ReadBlock<'_> {
+        ReadBlock {
+            kind: BlockKind::Actors,
+            at,
+            hash: BlockHash::default(),
+            content,
+        }
+    }
+
     /// A file that is these blocks, each behind the one before, and has them added as the checkpoint of tick 7.
     fn saved(disk: &MemoryDisk, blocks: Vec<(BlockKind, Vec<u8>)>) -> SavedActors {
         let mut saved = SavedActors::default();
@@ -354,13 +364,7 @@ mod tests {
         let content = &block(&all)[..];
         let mut saved = SavedActors::default();
         for at in 0..20 {
-            let (kind, hash) = (BlockKind::Actors, BlockHash::default());
-            let block = ReadBlock {
-                kind,
-                at,
-                hash,
-                content,
-            };
+            let block = actors(at, content);
             saved.add(7, block).expect("it is sound");
             saved.end_file();
             assert!(saved.places() <= 2 * PLACES_MIN);
@@ -377,13 +381,7 @@ mod tests {
     fn a_block_that_ends_within_an_actor_is_refused() {
         let mut bytes = block(&[(4, 1)]);
         bytes.pop();
-        let content = &bytes[..];
-        let block = ReadBlock {
-            kind: BlockKind::Actors,
-            at: 0,
-            hash: BlockHash::default(),
-            content,
-        };
+        let block = actors(0, &bytes);
         assert!(SavedActors::default().add(7, block).is_err());
     }
 

@@ -1,6 +1,8 @@
 //! Records of few bytes, which a world that takes many has to write fast: put together in registers and on the stack, and added to the
 //! others at once, where most of the time would go into finding out for each byte whether there is room for it.
 
+use pw_isa::wire::zigzag;
+
 /// The most bytes of one with its length: three numbers of any size, and some that are small.
 pub(super) const SHORT_BYTES: usize = 40;
 
@@ -31,7 +33,7 @@ impl ShortRecord {
         self.count += 1;
     }
 
-    /// A varint, as [`pw_isa::wire::Writer::varint`] writes it.
+    /// A varint, as [`pw_isa::wire::Writer::varint`] writes it, but to where there is room.
     #[inline(always)]
     pub(crate) fn varint(&mut self, mut number: u64) {
         while number >= 0x80 {
@@ -44,7 +46,7 @@ impl ShortRecord {
     /// A signed varint, as [`pw_isa::wire::Writer::signed`] writes it.
     #[inline(always)]
     pub(crate) fn signed(&mut self, number: i64) {
-        self.varint((number << 1 ^ number >> 63) as u64);
+        self.varint(zigzag(number));
     }
 
     /// It with its length, how many bytes that are, and whatever behind them.
