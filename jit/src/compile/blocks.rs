@@ -1,5 +1,5 @@
 //! The blocks of a function as native code has them: straight runs of instructions that nothing enters
-//! in the middle, and the gas that running on from each of them takes.
+//! in the middle, and the gas that each of them takes.
 //!
 //! A call ends a block, since what comes behind it is entered by a return. What an instruction raises goes on
 //! to its handler from the middle of a block, and what has not run of it is given back.
@@ -27,12 +27,10 @@ pub(super) struct Block {
     pub(super) is_behind_call: bool,
     /// Gas of its instructions.
     pub(super) gas: u64,
-    /// The most gas from its start to the next place where gas is checked.
-    pub(super) need: u64,
 }
 
 impl Block {
-    /// Whether gas is checked at its start.
+    /// Whether gas is checked at its start, unless it is behind a call that is replaced.
     pub(super) fn checks_gas(&self) -> bool {
         self.is_header || self.is_behind_call || self.is_handler
     }
@@ -66,7 +64,6 @@ impl Blocks {
                     is_handler: false,
                     is_behind_call: pc > 0 && is_call(&function.code[pc - 1]),
                     gas: 0,
-                    need: 0,
                 }),
                 Some(false) => all[of_pc[pc - 1]].end = pc as u32 + 1,
                 None => continue,
@@ -78,7 +75,6 @@ impl Blocks {
         }
         let mut blocks = Blocks { all, of_pc };
         blocks.link(function);
-        blocks.measure();
         blocks
     }
 
@@ -107,35 +103,6 @@ impl Blocks {
         }
     }
 
-    /// Every way from a block leads to a check or an end: loops pass a `loop`. So blocks can be measured
-    /// once all that they go on to are.
-    fn measure(&mut self) {
-        let mut done = vec![false; self.all.len()];
-        for first in 0..self.all.len() {
-            let mut open = vec![first];
-            while let Some(number) = open.last().copied() {
-                let waiting = self.all[number].next.iter().copied();
-                let waiting = waiting.filter(|next| !done[*next] && !self.all[*next].checks_gas());
-                let before = open.len();
-                open.extend(waiting.collect::<Vec<_>>());
-                if open.len() == before {
-                    open.pop();
-                    self.all[number].need = self.all[number].gas + self.need_behind(number);
-                    done[number] = true;
-                }
-            }
-        }
-    }
-
-    /// The most gas from the end of a block to the next check.
-    pub(super) fn need_behind(&self, number: usize) -> u64 {
-        let next = self.all[number].next.iter().map(|next| &self.all[*next]);
-        next.filter(|next| !next.checks_gas())
-            .map(|next| next.need)
-            .max()
-            .unwrap_or(0)
-    }
-
     /// By block: the last of those that go on to it.
     pub(super) fn last_ways(&self) -> Vec<Option<usize>> {
         let mut last = vec![None; self.all.len()];
@@ -143,6 +110,14 @@ impl Blocks {
             block.ways().for_each(|to| last[to] = Some(number));
         }
         last
+    }
+
+    /// The block from which alone control comes to another, by going on.
+    pub(super) fn only_way_to(&self, to: usize) -> Option<usize> {
+        let block = &self.all[to];
+        let mut ways = (0..self.all.len()).filter(|from| self.all[*from].next.contains(&to));
+        let only = ways.next().filter(|_| ways.next().is_none())?;
+        (to > 0 && !block.is_header && !block.is_handler).then_some(only)
     }
 
     /// By block: whether a way leads from it to this one.

@@ -17,8 +17,16 @@ use crate::value::CONSTANT;
 impl<'a> Lowering<'a, '_> {
     /// Lowers an instruction of the module; false when the block does not go on behind it.
     pub(super) fn call(&mut self, op: Call, plan: Plan) -> bool {
+        if let Plan::Inline(callee) = plan {
+            return self.call_inlined(op, callee);
+        }
+        let goes_on = self.call_elsewhere(op, plan);
+        self.note_moves();
+        goes_on
+    }
+
+    fn call_elsewhere(&mut self, op: Call, plan: Plan) -> bool {
         match (op, plan) {
-            (_, Plan::Inline(callee)) => self.call_inlined(op, callee),
             (_, Plan::OneOf) => self.call_one_of(op),
             (Call::Call { window, function }, _) => {
                 let callee = self.scope.evidence.linked(function.0);
@@ -130,10 +138,11 @@ impl<'a> Lowering<'a, '_> {
         if matches!(op, Call::CallClosure { .. } | Call::TailCallClosure { .. }) {
             self.is_closure_of(base, callee);
         }
+        let part = self.inlined_part(callee);
         if is_tail_call {
-            self.inline_tail(callee, base, args);
+            self.inline_tail(part, base, args);
         } else {
-            self.inline(callee, base, args);
+            self.inline(part, base, args);
         }
         !is_tail_call
     }
@@ -166,13 +175,16 @@ impl<'a> Lowering<'a, '_> {
                 // A function's value without captured values is a constant; this is an object.
                 self.now[usize::from(base)] = Type::Closure(function);
             }
-            match (part.is_some(), is_tail_call) {
-                (true, true) => self.inline_tail(function, base, args),
-                (true, false) => self.inline_to(function, base, args, (result, behind)),
-                (false, true) => {
+            match (part, is_tail_call) {
+                (Some(part), true) => {
+                    self.can_pay(&part);
+                    self.inline_tail(part, base, args);
+                }
+                (Some(part), false) => self.inline_case(part, (base, args), (result, behind)),
+                (None, true) => {
                     self.tail_call(function, base, args, true);
                 }
-                (false, false) => {
+                (None, false) => {
                     self.call_known(function, base, args);
                     self.b.ins().jump(behind, &NONE);
                 }

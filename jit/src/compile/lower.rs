@@ -21,7 +21,7 @@ use super::plans::guarded;
 use super::raises::{Catch, Failure, Raised};
 use super::ranges::Ranges;
 use super::registers::Register;
-use super::scope::Scope;
+use super::scope::{Scope, Ways};
 use super::state::{BY_TAIL_CALL, EXIT, ExitReason, FIRST_LOOP, NOT_ENTERED, NativeState};
 use super::tails::Tails;
 use super::types::{Plan, Type};
@@ -119,7 +119,11 @@ pub(super) fn lower(
     let gas = b.declare_var(I64);
     let body = b.import_signature(body_signature());
     let ranges = Ranges::default();
-    let ways = (None, Raised::Out);
+    let ways = Ways {
+        caller: None,
+        raised: Raised::Out,
+        need_at_return: 0,
+    };
     let scope = Scope::new(&mut b, &planner, root, &ranges, (fp, 0), ways);
     let scope = Rc::new(scope);
     let mut lowering = Lowering {
@@ -202,7 +206,7 @@ impl<'a> Lowering<'a, '_> {
         let native_end = self.load_state(offset_of!(NativeState<'_>, native_end));
         let too_deep = self.b.ins().icmp(IntCC::UnsignedLessThan, sp, native_end);
         self.refuse_if(too_deep, refuse);
-        let need = self.scope.part.place.blocks.all[0].need as i64;
+        let need = self.scope.part.payments.need(0) as i64;
         let gas = self.b.use_var(self.gas);
         let poor = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, gas, need);
         self.b.ins().brif(poor, refuse, &[], go_on, &[]);
@@ -334,7 +338,7 @@ impl<'a> Lowering<'a, '_> {
         self.now.clone_from(at_start);
         self.ranges.clone_from(&self.scope.ranges[number]);
         self.block = number;
-        self.charge(block);
+        self.charge(number);
         let mut gas_behind = block.gas;
         for pc in block.start..block.end {
             self.pc = pc;
@@ -399,11 +403,7 @@ impl<'a> Lowering<'a, '_> {
                 Op::Function(Call::GlobalSet { global, value }) => {
                     self.global_set(global.0, value);
                 }
-                Op::Function(call) => {
-                    let goes_on = self.call(call, plan);
-                    self.note_moves();
-                    return goes_on;
-                }
+                Op::Function(call) => return self.call(call, plan),
                 Op::Actor(Actor::SelfId { dst }) => self.own_address(dst),
                 Op::Capability(Capability::HasCapability { dst, .. }) => self.has_capability(dst),
                 _ => unreachable!("a plan for an instruction that has none"),
@@ -419,7 +419,7 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// Forgets where objects are if they may have moved.
-    fn note_moves(&mut self) {
+    pub(super) fn note_moves(&mut self) {
         if self.scope.part.moves_at[self.pc as usize] {
             self.now.iter_mut().for_each(|known| *known = known.moved());
         }

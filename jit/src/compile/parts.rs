@@ -15,6 +15,7 @@ use super::Request;
 use super::blocks::Blocks;
 use super::effects::Effects;
 use super::feedback::{Feedback, FunctionFeedback};
+use super::gas::{InPlace, Payments};
 use super::ranges::Ranges;
 use super::shapes::Shapes;
 use super::types::{Evidence, Made, Outcome, Plan, Type, Types};
@@ -63,9 +64,12 @@ pub(super) struct Part {
     pub(super) place: Rc<PartPlace>,
     pub(super) types: Types,
     pub(super) outcome: Outcome,
+    /// What is known at its returns about its arguments, where it keeps them.
+    pub(super) arguments: Vec<Type>,
     /// By pc: objects may move while this instruction runs, and native code raises there.
     pub(super) moves_at: Vec<bool>,
     pub(super) raises_at: Vec<bool>,
+    pub(super) payments: Payments,
     effects: OnceCell<Effects>,
     /// What is known about Ints and vectors at the start of its blocks, by what is known when it is entered.
     ranges: RefCell<Vec<(Ranges, AtStarts)>>,
@@ -326,16 +330,32 @@ impl Evidence<'_> {
     /// move in it and native code raises. Behind an exit no instruction has a plan any more.
     fn part(&self, mut types: Types) -> Part {
         let mut result: Option<Type> = None;
-        let mut add = |value: Type| {
-            result = Some(result.map_or(value, |known| self.planner.join(known, value)));
+        let mut arguments: Option<Vec<Type>> = None;
+        let mut add = |value: Type, types: &[Type]| {
+            let join = |a, b| self.planner.join(a, b);
+            result = Some(result.map_or(value, |known| join(known, value)));
+            let here = self.arguments_at_return(types);
+            arguments = Some(match arguments.take() {
+                Some(known) => known
+                    .into_iter()
+                    .zip(here)
+                    .map(|(a, b)| join(a, b))
+                    .collect(),
+                None => here,
+            });
         };
         let mut moves_at = vec![false; self.function.code.len()];
         let (mut raises_at, mut raises) = (moves_at.clone(), false);
-        for (block, at_start) in self.place.blocks.all.iter().zip(&types.at_start) {
+        let blocks = &self.place.blocks.all;
+        let mut in_place = vec![None; blocks.len()];
+        for (number, (block, at_start)) in blocks.iter().zip(&types.at_start).enumerate() {
             let Some(mut now) = at_start.clone() else {
                 continue;
             };
             for pc in block.start..block.end {
+                if let Op::Function(call) = &self.function.code[pc as usize] {
+                    in_place[number] = self.in_place(pc, call, &now);
+                }
                 let (plan, outcome) = self.step(pc, &mut now);
                 if plan == Plan::Exit {
                     types.plans[pc as usize..block.end as usize].fill(Plan::Exit);
@@ -346,28 +366,58 @@ impl Evidence<'_> {
                 raises |= outcome.raises && self.handler(pc).is_none();
                 match &self.function.code[pc as usize] {
                     Op::Control(Control::Return { value }) => {
-                        add(now[usize::from(value.0)].moved());
+                        add(now[usize::from(value.0)].moved(), &now);
                     }
-                    Op::Function(call) if is_tail_call(call) => add(match plan {
-                        Plan::Inline(_) | Plan::OneOf => outcome.result,
-                        _ => Type::Any,
-                    }),
+                    Op::Function(call) if is_tail_call(call) => {
+                        // It returns from another part.
+                        now.iter_mut().for_each(|known| *known = known.moved());
+                        let result = match plan {
+                            Plan::Inline(_) | Plan::OneOf => outcome.result,
+                            _ => Type::Any,
+                        };
+                        add(result, &now);
+                    }
                     _ => {}
                 }
             }
         }
+        let is_compiled = |number: usize| types.at_start[number].is_some();
+        let payments = Payments::of(blocks, is_compiled, &in_place);
         Part {
             place: Rc::clone(&self.place),
+            payments,
             types,
             outcome: Outcome {
                 result: result.unwrap_or(Type::Any),
                 moves: moves_at.contains(&true),
                 raises,
             },
+            arguments: arguments.unwrap_or_default(),
             moves_at,
             raises_at,
             effects: OnceCell::new(),
             ranges: RefCell::default(),
+        }
+    }
+
+    /// What stands in place of a call, if it is one.
+    fn in_place(&self, pc: u32, call: &Call, types: &[Type]) -> Option<InPlace> {
+        let is_tail_call = is_tail_call(call);
+        let elsewhere = InPlace {
+            need: 0,
+            is_through: false,
+            is_tail_call,
+        };
+        match self.plan(pc, &Op::Function(*call), types) {
+            Plan::Inline(callee) => {
+                let payments = &self.inlined(pc, callee, types).payments;
+                Some(InPlace {
+                    need: payments.need_at(0),
+                    is_through: payments.is_through(),
+                    is_tail_call,
+                })
+            }
+            _ => is_tail_call.then_some(elsewhere),
         }
     }
 

@@ -80,14 +80,23 @@ impl Register {
             Type::Float => pairs.push((self.float, other.float)),
             _ => pairs.push((self.bits, other.bits)),
         }
+        pairs.extend(self.views(other, known));
+        pairs
+    }
+
+    /// The variables of what is at hand about a vector, each with that of another register.
+    pub(super) fn views(
+        self,
+        other: Register,
+        known: Type,
+    ) -> impl Iterator<Item = (Variable, Variable)> {
         let at_hand = match known {
             Type::Vector(_) => 2,
             Type::Written(_) => 4,
             _ => 0,
         };
         let views = self.view.variables().into_iter();
-        pairs.extend(views.zip(other.view.variables()).take(at_hand));
-        pairs
+        views.zip(other.view.variables()).take(at_hand)
     }
 }
 

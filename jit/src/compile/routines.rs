@@ -165,12 +165,11 @@ impl Lowering<'_, '_> {
             self.set_known(register, after[usize::from(register)], tag, bits);
         }
         if op.info().work != pw_isa::op::Work::None {
-            let need = self.scope.part.place.blocks.need_behind(self.block) as i64;
+            let need = self.need_behind();
             let gas = self.b.use_var(self.gas);
             let (pc, refund, before) = (self.pc, self.refund, self.before.clone());
             self.settle();
-            let poor = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, gas, need);
-            self.exit_if(poor, ExitReason::Gas);
+            self.exit_if_poor(gas, need);
             (self.pc, self.refund, self.before) = (pc, refund, before);
             self.here.clear();
         }

@@ -4,19 +4,19 @@
 
 use std::rc::Rc;
 
-use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{self, InstBuilder};
 use cranelift_frontend::FunctionBuilder;
 use pw_isa::Function;
 use pw_isa::verify::LiveTable;
 
+use super::arguments::Passed;
 use super::exits::{Shared, Sources};
 use super::lower::{Lowering, NONE, SLOT};
 use super::parts::{AtStarts, Part, Planner};
+use super::plans::Few;
 use super::raises::Raised;
 use super::ranges::Ranges;
 use super::registers::Register;
-use super::state::ExitReason;
 use super::types::{Evidence, Type};
 
 /// A part being lowered.
@@ -39,6 +39,15 @@ pub(super) struct Scope<'a> {
     pub(super) caller: Option<Caller<'a>>,
     /// Where what is raised in it goes on that it does not catch itself.
     pub(super) raised: Raised<'a>,
+    /// The gas that must be left when it returns: none, where that is checked.
+    pub(super) need_at_return: u64,
+}
+
+/// Where a part goes on that it does not hold itself.
+pub(super) struct Ways<'a> {
+    pub(super) caller: Option<Caller<'a>>,
+    pub(super) raised: Raised<'a>,
+    pub(super) need_at_return: u64,
 }
 
 /// The call that an inlined function returns from.
@@ -49,9 +58,18 @@ pub(super) struct Caller<'a> {
     pub(super) window: u16,
     /// Where the caller's registers are during the call.
     pub(super) sources: Sources,
-    /// What is known about the value returned.
-    result: Type,
+    to: Returned,
+}
+
+/// What a part returns to.
+#[derive(Clone)]
+struct Returned {
     behind: ir::Block,
+    /// What is known there about the value returned, and about registers that were passed.
+    result: Type,
+    passed: Few<Passed>,
+    /// The gas that must be left.
+    need: u64,
 }
 
 impl<'a> Scope<'a> {
@@ -61,7 +79,7 @@ impl<'a> Scope<'a> {
         part: Rc<Part>,
         at_entry: &Ranges,
         (fp, slot): (ir::Value, u32),
-        (caller, raised): (Option<Caller<'a>>, Raised<'a>),
+        ways: Ways<'a>,
     ) -> Scope<'a> {
         let number = part.place.number();
         let evidence = planner.evidence(&part.place);
@@ -84,8 +102,9 @@ impl<'a> Scope<'a> {
             fp,
             slot,
             shared: Shared::default(),
-            caller,
-            raised,
+            caller: ways.caller,
+            raised: ways.raised,
+            need_at_return: ways.need_at_return,
         }
     }
 
@@ -97,11 +116,19 @@ impl<'a> Scope<'a> {
 
 impl<'a> Lowering<'a, '_> {
     /// The code of a function in place of its call; its arguments stand in the window. Goes on behind it.
-    pub(super) fn inline(&mut self, callee: u32, window: u16, args: u16) {
-        let result = self.inlined_part(callee).outcome.result;
-        let behind = self.b.create_block();
-        self.inline_to(callee, window, args, (result, behind));
+    pub(super) fn inline(&mut self, part: Rc<Part>, window: u16, args: u16) {
+        let passed = self.scope.evidence.passed(self.pc, &part);
+        let to = Returned {
+            passed: passed.clone(),
+            result: part.outcome.result,
+            behind: self.b.create_block(),
+            need: self.need_at_return(&part),
+        };
+        let (result, behind) = (to.result, to.behind);
+        self.inline_to(part, (window, args), to);
         self.returned(window, result, behind);
+        self.note_moves();
+        self.narrow(&passed);
     }
 
     /// Goes on behind a call whose result is in the window.
@@ -111,25 +138,43 @@ impl<'a> Lowering<'a, '_> {
         self.now[usize::from(window)] = result;
     }
 
-    /// The code of a function in place of its call. It returns to a block, with something of a type that all
-    /// results are of that come there.
-    pub(super) fn inline_to(
+    /// What must be left behind the call that ends the current block and that a part stands for, when it returns.
+    fn need_at_return(&self, part: &Part) -> u64 {
+        let here = &self.scope.part;
+        let behind = here.place.blocks.all[self.block].next[0];
+        match part.payments.is_through() {
+            true => here.payments.need_at(behind) + self.scope.need_at_return,
+            false => 0,
+        }
+    }
+
+    /// One of several parts that can stand in place of a call, for which the gas may not be there.
+    pub(super) fn inline_case(
         &mut self,
-        callee: u32,
-        window: u16,
-        args: u16,
+        part: Rc<Part>,
+        (window, args): (u16, u16),
         (result, behind): (Type, ir::Block),
     ) {
-        let part = self.inlined_part(callee);
         self.can_pay(&part);
+        let to = Returned {
+            passed: Few::new(),
+            result,
+            behind,
+            need: 0,
+        };
+        self.inline_to(part, (window, args), to);
+    }
+
+    /// The code of a function in place of its call.
+    fn inline_to(&mut self, part: Rc<Part>, (window, args): (u16, u16), to: Returned) {
         let caller = Caller {
             scope: Rc::clone(&self.scope),
             pc: self.pc,
             window,
             sources: self.sources(self.pc, window),
-            result,
-            behind,
+            to,
         };
+        let need_at_return = caller.to.need;
         let slots = u32::from(window) + 1;
         let fp = self
             .b
@@ -137,30 +182,34 @@ impl<'a> Lowering<'a, '_> {
             .iadd_imm_s(self.scope.fp, i64::from(slots) * i64::from(SLOT));
         let slot = self.scope.slot + slots;
         let at = (fp, slot);
-        let raised = self.raised_here();
-        self.lower_inside(part, at, (Some(caller), raised), window, args);
-    }
-
-    /// The code of a function in place of a tail call: its frame takes the place of this one.
-    pub(super) fn inline_tail(&mut self, callee: u32, window: u16, args: u16) {
-        let part = self.inlined_part(callee);
-        self.can_pay(&part);
-        let at = (self.scope.fp, self.scope.slot);
-        let ways = (self.scope.caller.clone(), self.scope.raised.clone());
+        let ways = Ways {
+            caller: Some(caller),
+            raised: self.raised_here(),
+            need_at_return,
+        };
         self.lower_inside(part, at, ways, window, args);
     }
 
-    fn inlined_part(&self, callee: u32) -> Rc<Part> {
+    /// The code of a function in place of a tail call: its frame takes the place of this one.
+    pub(super) fn inline_tail(&mut self, part: Rc<Part>, window: u16, args: u16) {
+        let at = (self.scope.fp, self.scope.slot);
+        let ways = Ways {
+            caller: self.scope.caller.clone(),
+            raised: self.scope.raised.clone(),
+            need_at_return: self.scope.need_at_return,
+        };
+        self.lower_inside(part, at, ways, window, args);
+    }
+
+    pub(super) fn inlined_part(&self, callee: u32) -> Rc<Part> {
         let evidence = &self.scope.evidence;
         evidence.inlined(self.pc, callee, &self.now)
     }
 
     /// Exits at the call unless the gas to the first check inside is there.
-    fn can_pay(&mut self, part: &Part) {
+    pub(super) fn can_pay(&mut self, part: &Part) {
         let gas = self.b.use_var(self.gas);
-        let need = part.place.blocks.all[0].need as i64;
-        let poor = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, gas, need);
-        self.exit_if(poor, ExitReason::Gas);
+        self.exit_if_poor(gas, part.payments.need_at(0));
     }
 
     /// Lowers a part whose arguments stand in a window of the current one.
@@ -168,7 +217,7 @@ impl<'a> Lowering<'a, '_> {
         &mut self,
         part: Rc<Part>,
         at: (ir::Value, u32),
-        ways: (Option<Caller<'a>>, Raised<'a>),
+        ways: Ways<'a>,
         window: u16,
         args: u16,
     ) {
@@ -237,8 +286,9 @@ impl<'a> Lowering<'a, '_> {
         let to = caller.scope.registers[usize::from(caller.window)];
         let known = self.now[usize::from(register)];
         self.copy_value(self.scope.registers[usize::from(register)], to, known);
-        self.widen(to, known, caller.result);
-        self.b.ins().jump(caller.behind, &NONE);
+        self.widen(to, known, caller.to.result);
+        self.give_views(&caller.scope.registers, &caller.to.passed);
+        self.b.ins().jump(caller.to.behind, &NONE);
     }
 
     /// Returns tag and bits from an inlined part, or from the root.
@@ -248,6 +298,6 @@ impl<'a> Lowering<'a, '_> {
         };
         let to = caller.scope.registers[usize::from(caller.window)];
         to.set_any(&mut self.b, tag, bits);
-        self.b.ins().jump(caller.behind, &NONE);
+        self.b.ins().jump(caller.to.behind, &NONE);
     }
 }

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use pw_isa::op::{Access, Op};
 use pw_isa::{Function, Kind, KindSet};
 
+use super::arguments::narrow;
 use super::feedback::FunctionFeedback;
 use super::parts::{PartPlace, Planner};
 use super::plans::{Few, guarded, moves};
@@ -442,6 +443,7 @@ impl<'a> Evidence<'a> {
                 // A vector takes any value: a guess about one says nothing about rounds that make none.
                 let guesses = match plan {
                     Plan::Row => Few::new(),
+                    Plan::Inline(callee) => self.wanted_by(pc, &self.inlined(pc, callee, &known)),
                     _ => guarded(op, plan, &known, self.site(pc)),
                 };
                 for (register, guess) in guesses {
@@ -480,8 +482,13 @@ impl<'a> Evidence<'a> {
         for (register, guess) in guarded(op, plan, types, self.site(pc)) {
             types[usize::from(register)] = guess;
         }
+        let mut passed = Few::new();
         let outcome = match plan {
-            Plan::Inline(callee) => self.inlined(pc, callee, types).outcome,
+            Plan::Inline(callee) => {
+                let part = self.inlined(pc, callee, types);
+                passed = self.passed(pc, &part);
+                part.outcome
+            }
             Plan::OneOf => self.outcome_of_cases(pc, types),
             _ => Outcome {
                 result: self.result_of(op, plan, types),
@@ -497,6 +504,7 @@ impl<'a> Evidence<'a> {
             Access::Clobber(first) => types[usize::from(first)..].fill(Type::Any),
             Access::Read { .. } => {}
         });
+        narrow(&passed, types);
         (plan, outcome)
     }
 }

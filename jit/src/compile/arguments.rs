@@ -1,0 +1,176 @@
+//! What a function in place of its call has found out about its arguments: it holds behind the call for the registers
+//! that they were copied from. So a value is looked at once, however many small functions it is passed to.
+
+use cranelift_codegen::ir::types::F64;
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData};
+use pw_isa::op::{Access, Data, Op};
+
+use super::lower::Lowering;
+use super::parts::{Part, window};
+use super::plans::Few;
+use super::registers::Register;
+use super::types::{Evidence, Type};
+
+/// How far before a call copies of registers into its window are looked for.
+const COPIES_WITHIN: usize = 40;
+
+/// Something that is known behind a call about a register that was passed to it.
+#[derive(Clone, Copy)]
+pub(super) struct Passed {
+    /// The place among the arguments.
+    place: u16,
+    /// The register.
+    register: u16,
+    /// What is known about it.
+    known: Type,
+}
+
+impl Evidence<'_> {
+    /// What is known at the returns of a function about its arguments, where it keeps them; nothing about others.
+    /// `known` are the types at a return, or behind a call in place of this frame.
+    pub(super) fn arguments_at_return(&self, known: &[Type]) -> Vec<Type> {
+        let mut arguments = known[..usize::from(self.function.params)].to_vec();
+        for op in &self.function.code {
+            op.accesses(|access| match access {
+                Access::Write(register) => {
+                    if let Some(argument) = arguments.get_mut(usize::from(register)) {
+                        *argument = Type::Any;
+                    }
+                }
+                Access::Clobber(first) => {
+                    arguments
+                        .iter_mut()
+                        .skip(usize::from(first))
+                        .for_each(|argument| {
+                            *argument = Type::Any;
+                        });
+                }
+                Access::Read { .. } => {}
+            });
+        }
+        arguments
+    }
+
+    /// What is known behind the call of a part that stands in its place about registers that were passed to it.
+    pub(super) fn passed(&self, pc: u32, part: &Part) -> Few<Passed> {
+        let Op::Function(call) = &self.function.code[pc as usize] else {
+            return Few::new();
+        };
+        let (base, args) = window(call);
+        let arguments = (0..args).zip(&part.arguments);
+        let known = arguments.filter(|(_, known)| is_at_hand(**known));
+        let passed = known.filter_map(|(place, known)| {
+            let register = self.copied_from(pc, base + 1 + place)?;
+            Some(Passed {
+                place,
+                register,
+                known: *known,
+            })
+        });
+        passed.collect()
+    }
+
+    /// What a part wants of registers that are passed to it, and what is known about them.
+    pub(super) fn wanted_by(&self, pc: u32, part: &Part) -> Few<(u16, Type)> {
+        let Op::Function(call) = &self.function.code[pc as usize] else {
+            return Few::new();
+        };
+        let (base, args) = window(call);
+        let Some(wanted) = &part.types.at_start[0] else {
+            return Few::new();
+        };
+        let given = part.place.entry.iter();
+        let arguments = (0..args).zip(given.zip(wanted));
+        let wanted =
+            arguments.filter(|(_, (given, wanted))| given != wanted && is_at_hand(**wanted));
+        let wanted = wanted.filter_map(|(place, (_, wanted))| {
+            Some((self.copied_from(pc, base + 1 + place)?, *wanted))
+        });
+        wanted.collect()
+    }
+
+    /// The register that another is a copy of before an instruction, on every way to it.
+    fn copied_from(&self, pc: u32, register: u16) -> Option<u16> {
+        let blocks = &self.place.blocks;
+        let mut number = blocks.at(pc);
+        let mut pc = pc;
+        let (mut written, mut clobbered) = (Few::<u16>::new(), u16::MAX);
+        for _ in 0..COPIES_WITHIN {
+            while pc == blocks.all[number].start {
+                number = blocks.only_way_to(number)?;
+                pc = blocks.all[number].end;
+            }
+            pc -= 1;
+            let op = &self.function.code[pc as usize];
+            if let Op::Data(Data::Move { dst, src }) = op
+                && dst.0 == register
+            {
+                let is_kept = !written.contains(&src.0) && src.0 < clobbered && src.0 != register;
+                return is_kept.then_some(src.0);
+            }
+            op.accesses(|access| match access {
+                Access::Write(register) => written.push(register),
+                Access::Clobber(first) => clobbered = clobbered.min(first),
+                Access::Read { .. } => {}
+            });
+            if written.contains(&register) || clobbered <= register {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+/// Whether a value of which this is known is where any other is: what more is at hand about it is found from that, or
+/// looked at by one place.
+fn is_at_hand(known: Type) -> bool {
+    !matches!(known, Type::Any | Type::Number | Type::Virtual(..))
+}
+
+/// Narrows types by what is known behind a call.
+pub(super) fn narrow(passed: &[Passed], types: &mut [Type]) {
+    for passed in passed {
+        let known = &mut types[usize::from(passed.register)];
+        if passed.tells_more_than(*known) {
+            *known = passed.known;
+        }
+    }
+}
+
+impl Passed {
+    fn tells_more_than(&self, known: Type) -> bool {
+        known != self.known && known.made().is_none() && self.known.is_within(known)
+    }
+}
+
+impl Lowering<'_, '_> {
+    /// Hands the caller what is at hand about its registers where a part returns to it.
+    pub(super) fn give_views(&mut self, to: &[Register], passed: &[Passed]) {
+        for passed in passed {
+            let from = self.scope.registers[usize::from(passed.place)];
+            let to = to[usize::from(passed.register)];
+            for (from, to) in from.views(to, passed.known) {
+                let value = self.b.use_var(from);
+                self.b.def_var(to, value);
+            }
+        }
+    }
+
+    /// Goes on behind a call with what is known about registers that were passed to it.
+    pub(super) fn narrow(&mut self, passed: &[Passed]) {
+        for passed in passed {
+            let register = usize::from(passed.register);
+            let known = self.now[register];
+            if !passed.tells_more_than(known) {
+                continue;
+            }
+            if passed.known == Type::Float && known == Type::Any {
+                let variables = self.scope.registers[register];
+                let bits = self.b.use_var(variables.bits);
+                let float = self.b.ins().bitcast(F64, MemFlagsData::new(), bits);
+                self.b.def_var(variables.float, float);
+            }
+            self.now[register] = passed.known;
+        }
+    }
+}
