@@ -6,7 +6,7 @@ use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I16, I64};
-use cranelift_codegen::ir::{self, InstBuilder};
+use cranelift_codegen::ir::{self, BlockArg, InstBuilder};
 use pw_isa::operand::{Def, Span, Use};
 use pw_isa::{Kind, cost};
 
@@ -98,63 +98,66 @@ impl Lowering<'_, '_> {
     /// A new object with these words.
     fn allocate(&mut self, dst: Def, known: Type, words: &[ir::Value]) {
         let bytes = 8 * words.len() as u64;
-        self.in_room(dst, known, bytes, |lowering, place, top| {
+        let make = |lowering: &mut Self, place, top| {
             lowering.make(place, top, words, 1);
-            place
-        });
+            [place]
+        };
+        let [offset] = self.in_room(bytes, make, |lowering| [lowering.bits(dst.0)]);
+        self.set_bits(dst.0, known, offset);
     }
 
-    /// A new object in room for so many bytes: `make` is told where that begins and ends, and gives the object's place.
-    pub(super) fn in_room(
+    /// A new object in room for so many bytes: `make` is told where that begins and ends. What it tells about the object,
+    /// like its place, `found` finds out about one that the runtime has made.
+    pub(super) fn in_room<const N: usize>(
         &mut self,
-        dst: Def,
-        known: Type,
         bytes: u64,
-        make: impl FnOnce(&mut Self, ir::Value, ir::Value) -> ir::Value,
-    ) {
+        make: impl FnOnce(&mut Self, ir::Value, ir::Value) -> [ir::Value; N],
+        found: impl FnOnce(&mut Self) -> [ir::Value; N],
+    ) -> [ir::Value; N] {
         let (full, room, made) = (
             self.b.create_block(),
             self.b.create_block(),
             self.b.create_block(),
         );
         self.b.set_cold_block(full);
-        let offset = self.b.append_block_param(made, I64);
+        let told = [(); N].map(|()| self.b.append_block_param(made, I64));
         let place = self.load_state(offset_of!(NativeState<'_>, top));
         let max = self.load_state(offset_of!(NativeState<'_>, top_max));
         let top = self.b.ins().iadd_imm_s(place, bytes as i64);
         let is_full = self.b.ins().icmp(IntCC::UnsignedGreaterThan, top, max);
         self.b.ins().brif(is_full, full, &NONE, room, &NONE);
         self.switch_to_sealed(room);
-        let object = make(self, place, top);
-        self.b.ins().jump(made, &[object.into()]);
+        let here = make(self, place, top).map(BlockArg::from);
+        self.b.ins().jump(made, &here);
         self.switch_to_sealed(full);
         self.do_aside();
-        let made_aside = self.bits(dst.0);
-        self.b.ins().jump(made, &[made_aside.into()]);
+        let aside = found(self).map(BlockArg::from);
+        self.b.ins().jump(made, &aside);
         self.switch_to_sealed(made);
-        self.set_bits(dst.0, known, offset);
+        told
     }
 
-    /// Makes so many objects of these words at an offset, where there is room up to `top`.
+    /// Makes so many objects of these words at an offset, where there is room up to `top`; their address.
     pub(super) fn make(
         &mut self,
         place: ir::Value,
         top: ir::Value,
         words: &[ir::Value],
         objects: i64,
-    ) {
+    ) -> ir::Value {
         self.store_state(offset_of!(NativeState<'_>, top), top);
         let made_so_far = self.load_state(offset_of!(NativeState<'_>, allocations));
         let count = self.b.ins().iadd_imm_s(made_so_far, objects);
         self.store_state(offset_of!(NativeState<'_>, allocations), count);
-        self.write_object(place, words);
+        self.write_object(place, words)
     }
 
-    /// Writes the words of an object to its place.
-    pub(super) fn write_object(&mut self, place: ir::Value, words: &[ir::Value]) {
+    /// Writes the words of an object to its place, which has this address.
+    pub(super) fn write_object(&mut self, place: ir::Value, words: &[ir::Value]) -> ir::Value {
         let object = self.object_at(place);
         for (at, word) in words.iter().enumerate() {
             self.b.ins().store(MEMORY, *word, object, 8 * at as i32);
         }
+        object
     }
 }

@@ -3,8 +3,6 @@
 //! list took is paid for by then, so that the call is not taken back: the frame fits, and a function that does not begin
 //! leaves at its beginning, as behind a tail call.
 
-use std::mem::offset_of;
-
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder};
@@ -12,7 +10,7 @@ use pw_isa::Kind;
 
 use super::lower::{Lowering, MEMORY, SLOT};
 use super::routines::Routine;
-use super::state::{BY_TAIL_CALL, ExitReason, NativeState};
+use super::state::{BY_TAIL_CALL, ExitReason};
 use crate::interp::NOTHING;
 
 impl Lowering<'_, '_> {
@@ -42,8 +40,7 @@ impl Lowering<'_, '_> {
             let closure = self.value(base);
             self.write_slot(slot + 1, closure);
         }
-        let gas = self.b.use_var(self.gas);
-        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        self.tell_gas(0);
         let callee = self.b.ins().iconst(I64, i64::from(callee));
         let way = self.way(callee, BY_TAIL_CALL);
         self.enter_code(callee, base, way);
@@ -79,8 +76,7 @@ impl Lowering<'_, '_> {
         args: u16,
         window: ir::Value,
     ) -> ir::Value {
-        let gas = self.b.use_var(self.gas);
-        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        self.tell_gas(0);
         let first = self.window(base);
         let count = self.b.ins().iconst(I64, i64::from(args));
         let arguments = [self.state, window, closure.0, closure.1, first, count];
@@ -124,8 +120,7 @@ impl Lowering<'_, '_> {
 
     /// Spreads the arguments of a call to where a frame begins, which is of the function that it gives.
     fn spread(&mut self, base: u16, window: ir::Value) -> ir::Value {
-        let gas = self.b.use_var(self.gas);
-        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        self.tell_gas(0);
         let (closure, list) = (self.value(base), self.value(base + 1));
         let arguments = [self.state, window, closure.0, closure.1, list.0, list.1];
         let (tag, callee) = self.call_of_routine(Routine::SPREAD, &arguments);

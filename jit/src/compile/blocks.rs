@@ -23,6 +23,10 @@ pub(super) struct Block {
     pub(super) is_header: bool,
     /// What was raised goes on there.
     pub(super) is_handler: bool,
+    /// The block from which alone control comes here, by going on; none for the first, loops and handlers.
+    only_way: Option<usize>,
+    /// Some block goes on to it.
+    is_entered_again: bool,
     /// It is entered by a return.
     pub(super) is_behind_call: bool,
     /// Gas of its instructions.
@@ -62,6 +66,8 @@ impl Blocks {
                     handlers: Vec::new(),
                     is_header: matches!(function.code[pc], Op::Control(Control::Loop {})),
                     is_handler: false,
+                    only_way: None,
+                    is_entered_again: false,
                     is_behind_call: pc > 0 && is_call(&function.code[pc - 1]),
                     gas: 0,
                 }),
@@ -101,6 +107,15 @@ impl Blocks {
             }
             self.all[number].handlers = handlers.into_iter().collect();
         }
+        for from in 0..self.all.len() {
+            for to in self.all[from].next.clone() {
+                let block = &mut self.all[to];
+                let is_only = !block.is_entered_again && to > 0;
+                let can_be = is_only && !block.is_header && !block.is_handler;
+                block.only_way = can_be.then_some(from);
+                block.is_entered_again = true;
+            }
+        }
     }
 
     /// By block: the last of those that go on to it.
@@ -114,10 +129,15 @@ impl Blocks {
 
     /// The block from which alone control comes to another, by going on.
     pub(super) fn only_way_to(&self, to: usize) -> Option<usize> {
-        let block = &self.all[to];
-        let mut ways = (0..self.all.len()).filter(|from| self.all[*from].next.contains(&to));
-        let only = ways.next().filter(|_| ways.next().is_none())?;
-        (to > 0 && !block.is_header && !block.is_handler).then_some(only)
+        self.all[to].only_way
+    }
+
+    /// Whether control comes to a block by one way, which a block before it or the beginning is.
+    pub(super) fn has_only_way(&self, to: usize) -> bool {
+        match to {
+            0 => !self.all[0].is_entered_again && !self.all[0].is_handler,
+            _ => self.only_way_to(to).is_some_and(|from| from < to),
+        }
     }
 
     /// By block: whether a way leads from it to this one.

@@ -17,17 +17,19 @@ use crate::value::CONSTANT;
 impl<'a> Lowering<'a, '_> {
     /// Lowers an instruction of the module; false when the block does not go on behind it.
     pub(super) fn call(&mut self, op: Call, plan: Plan) -> bool {
-        if let Plan::Inline(callee) = plan {
-            return self.call_inlined(op, callee);
+        match plan {
+            Plan::Inline(callee) => self.call_inlined(op, callee),
+            Plan::OneOf => self.call_one_of(op),
+            _ => {
+                let goes_on = self.call_elsewhere(op, plan);
+                self.note_moves();
+                goes_on
+            }
         }
-        let goes_on = self.call_elsewhere(op, plan);
-        self.note_moves();
-        goes_on
     }
 
     fn call_elsewhere(&mut self, op: Call, plan: Plan) -> bool {
         match (op, plan) {
-            (_, Plan::OneOf) => self.call_one_of(op),
             (Call::Call { window, function }, _) => {
                 let callee = self.scope.evidence.linked(function.0);
                 self.call_function(callee, window.base, window.args, false)
@@ -156,7 +158,7 @@ impl<'a> Lowering<'a, '_> {
         let cases = evidence.cases(self.pc, &self.now);
         let callee = self.function_of_closure(base);
         let behind = self.b.create_block();
-        let (now, last) = (self.now.clone(), cases.len() - 1);
+        let (now, last, taken) = (self.now.clone(), cases.len() - 1, self.taken);
         for (place, (function, part)) in cases.into_iter().enumerate() {
             let is_this = self
                 .b
@@ -190,6 +192,7 @@ impl<'a> Lowering<'a, '_> {
                 }
             }
             self.now.clone_from(&now);
+            self.taken = taken;
             if let Some(other) = other {
                 self.switch_to_sealed(other);
             }
@@ -361,8 +364,7 @@ impl<'a> Lowering<'a, '_> {
         self.b.ins().jump(enter, &arguments);
         self.switch_to_sealed(fit);
         self.give_any_closure(shape, closure, base + 1 + args);
-        let gas = self.b.use_var(self.gas);
-        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        self.tell_gas(0);
         let as_call = self.way(callee, BY_CALL);
         self.b.ins().jump(enter, &[callee.into(), as_call.into()]);
         self.switch_to_sealed(enter);
@@ -429,8 +431,7 @@ impl<'a> Lowering<'a, '_> {
         for register in base + 1..=base + args {
             self.write_back(register);
         }
-        let gas = self.b.use_var(self.gas);
-        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        self.tell_gas(0);
         let way = self.way(callee, BY_CALL);
         self.enter_code(callee, base, way);
         true
@@ -456,8 +457,6 @@ impl<'a> Lowering<'a, '_> {
         leave: impl FnOnce(&mut Self, ir::Value),
     ) -> (ir::Value, ir::Value) {
         let (tag, bits) = (self.b.inst_results(call)[0], self.b.inst_results(call)[1]);
-        let gas = self.load_state(offset_of!(NativeState<'_>, gas));
-        self.b.def_var(self.gas, gas);
         let (left, go_on) = (self.b.create_block(), self.b.create_block());
         let is_value = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, tag, EXIT);
         self.b.ins().brif(is_value, go_on, &NONE, left, &NONE);
@@ -465,6 +464,7 @@ impl<'a> Lowering<'a, '_> {
         self.b.set_cold_block(left);
         leave(self, tag);
         self.switch_to_sealed(go_on);
+        self.gas_is_told();
         (tag, bits)
     }
 
@@ -556,8 +556,7 @@ impl<'a> Lowering<'a, '_> {
             self.b.ins().store(MEMORY, tag, self.scope.fp, slot);
             self.b.ins().store(MEMORY, bits, self.scope.fp, slot + 8);
         }
-        let gas = self.b.use_var(self.gas);
-        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        self.tell_gas(0);
         self.go_on_in(callee);
     }
 

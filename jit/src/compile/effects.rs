@@ -27,6 +27,11 @@ enum Effect {
         dst: u16,
         vector: u16,
     },
+    /// Makes a vector of so many elements.
+    Made {
+        dst: u16,
+        length: i64,
+    },
     /// Finds an element of a vector, and reads it if there is a destination.
     Element {
         dst: Option<u16>,
@@ -68,6 +73,7 @@ impl Effects {
             Effect::Copy { dst, src } => known.copy(dst, src),
             Effect::Number { dst, number } => known.set_int(dst, number),
             Effect::Length { dst, vector } => known.set_length(dst, vector),
+            Effect::Made { dst, length } => known.set_made(dst, length),
             Effect::Element { dst, vector, index } => {
                 known.found(index, vector);
                 if let Some(dst) = dst {
@@ -139,6 +145,10 @@ fn effect(op: &Op, plan: Plan) -> Effect {
         (Op::Data(Data::VectorLength { dst, vector }), Plan::Object(_)) => Effect::Length {
             dst: dst.0,
             vector: vector.0,
+        },
+        (Op::Data(Data::Vector { dst, values }), Plan::Row) => Effect::Made {
+            dst: dst.0,
+            length: values.count.into(),
         },
         (Op::Data(Data::VectorRef { dst, vector, index }), Plan::Elements(_)) => Effect::Element {
             dst: Some(dst.0),

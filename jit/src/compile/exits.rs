@@ -36,8 +36,8 @@ pub(super) struct Exit<'a> {
     pc: u32,
     reason: ExitReason,
     types: Vec<Type>,
-    /// Gas that was charged for what does not run.
-    refund: u64,
+    /// How much more gas than the variable says is left: what was charged for what does not run, and what was taken.
+    refund: i64,
     /// Nothing has been done since the body was entered, and so the frame and the gas are as they must be.
     is_way_in: bool,
 }
@@ -67,7 +67,7 @@ impl<'a> Lowering<'a, '_> {
             pc: self.pc,
             reason,
             types: self.before.clone(),
-            refund: self.refund,
+            refund: self.refund as i64 - self.taken,
             is_way_in: self.is_way_in,
         });
         block
@@ -111,14 +111,6 @@ impl<'a> Lowering<'a, '_> {
         self.switch_to_sealed(go_on);
     }
 
-    /// From here on an exit stands behind the current instruction, with its result.
-    pub(super) fn settle(&mut self) {
-        self.refund -= self.scope.function.fixed_gas(self.pc as usize);
-        self.pc += 1;
-        self.before.clone_from(&self.now);
-        self.here.clear();
-    }
-
     /// Writes all exits, and then what they share: with these, more of that is asked for.
     pub(super) fn write_exits(&mut self) {
         for exit in std::mem::take(&mut self.exits) {
@@ -135,8 +127,8 @@ impl<'a> Lowering<'a, '_> {
             self.write_objects(&sources.objects);
             let mut gas = self.b.use_var(self.gas);
             let mut refund = exit.refund;
-            if refund >= ExitPlace::REFUND_END {
-                gas = self.b.ins().iadd_imm_s(gas, refund as i64);
+            if i16::try_from(refund).is_err() {
+                gas = self.b.ins().iadd_imm_s(gas, refund);
                 refund = 0;
             }
             self.say_place(exit.pc, exit.reason, refund);
@@ -254,7 +246,7 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// Says where the newest frame stands, which is of the current part, and why it is left.
-    pub(super) fn say_place(&mut self, pc: u32, reason: ExitReason, refund: u64) {
+    pub(super) fn say_place(&mut self, pc: u32, reason: ExitReason, refund: i64) {
         let place = ExitPlace {
             function: self.scope.part.place.number(),
             pc,

@@ -22,6 +22,11 @@ impl Interval {
         }
     }
 
+    /// The only number in it, if there is one.
+    pub(super) fn number(self) -> Option<i64> {
+        (self.least == self.most).then_some(self.least)
+    }
+
     /// From exact bounds: the Ints among these numbers, which all results are that exist.
     pub(super) fn clipped(least: i128, most: i128) -> Interval {
         let clip = |number: i128| number.clamp(i64::MIN.into(), i64::MAX.into()) as i64;

@@ -15,7 +15,6 @@ use pw_isa::op::{Actor, Capability, Control, Data, Function as Call, Op};
 use super::Request;
 use super::exits::Exit;
 use super::facts::{Fact, Term};
-use super::gas::Charges;
 use super::parts::Planner;
 use super::plans::guarded;
 use super::raises::{Catch, Failure, Raised};
@@ -40,7 +39,9 @@ pub(super) struct Lowering<'a, 'b> {
     pub(super) b: FunctionBuilder<'b>,
     pub(super) planner: &'a Planner<'a>,
     pub(super) state: ir::Value,
+    /// Gas, and how much less than that is left.
     pub(super) gas: Variable,
+    pub(super) taken: i64,
     pub(super) body: SigRef,
     /// Whether the code can be made to leave at any exit.
     pub(super) forces_exits: bool,
@@ -74,8 +75,6 @@ pub(super) struct Lowering<'a, 'b> {
     pub(super) catch: Option<Rc<Catch<'a>>>,
     /// Where instructions of the block have failed: still to be written.
     pub(super) failures: Vec<Failure<'a>>,
-    /// What the gas left was before blocks were paid for.
-    pub(super) charges: Charges,
 }
 
 /// What comes of lowering.
@@ -131,6 +130,7 @@ pub(super) fn lower(
         planner: &planner,
         state,
         gas,
+        taken: 0,
         body,
         forces_exits,
         reach: scope.end(),
@@ -152,7 +152,6 @@ pub(super) fn lower(
         is_way_in: false,
         catch: None,
         failures: Vec::new(),
-        charges: Charges::default(),
     };
     let loops = lowering.entries(way);
     lowering.part();
@@ -177,8 +176,7 @@ impl<'a> Lowering<'a, '_> {
             .filter(|number| self.scope.part.place.blocks.all[*number].is_header)
             .filter(|number| self.scope.part.types.at_start[*number].is_some())
             .collect();
-        let first = self.load_state(offset_of!(NativeState<'_>, gas));
-        self.b.def_var(self.gas, first);
+        self.gas_is_told();
         let way = self.b.ins().ireduce(I32, way);
         for (entry, header) in headers.iter().enumerate() {
             let (into, other) = (self.b.create_block(), self.b.create_block());
@@ -409,7 +407,9 @@ impl<'a> Lowering<'a, '_> {
                 _ => unreachable!("a plan for an instruction that has none"),
             },
         }
-        self.note_moves();
+        if plan != Plan::Row {
+            self.note_moves();
+        }
         if cfg!(debug_assertions) {
             let mut expected = self.before.clone();
             self.scope.evidence.step(pc, &mut expected);
@@ -485,8 +485,7 @@ impl<'a> Lowering<'a, '_> {
 
     /// Returns from the root's frame.
     pub(super) fn return_value(&mut self, tag: ir::Value, bits: ir::Value) {
-        let gas = self.b.use_var(self.gas);
-        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        self.tell_gas(0);
         // Where a program has ended is a part of its state.
         self.say_place(self.pc, ExitReason::Uncompiled, 0);
         self.b.ins().return_(&[tag, bits]);
@@ -510,6 +509,9 @@ impl<'a> Lowering<'a, '_> {
         for fact in self.scope.ranges[number].facts() {
             self.guard_fact(fact);
         }
+        let is_only_way = part.place.blocks.has_only_way(number);
+        let taken = self.pass_gas(is_only_way);
+        self.scope.taken[number].set(taken);
         self.b.ins().jump(self.scope.native[number], &[]);
     }
 

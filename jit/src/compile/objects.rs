@@ -9,13 +9,24 @@ use pw_isa::Kind;
 use pw_isa::op::{Data, Op};
 use pw_isa::operand::{Def, Use};
 
+use super::facts::Term;
 use super::lower::{Lowering, MEMORY, NONE, word_of};
 use super::registers::View;
 use super::state::{ExitReason, NativeState};
 use super::types::{Made, Plan, Type};
 use crate::fiber::arena::object::{ObjectKind, header};
-use crate::fiber::arena::{CARD_WORDS, Elements, OutsideLayout};
+use crate::fiber::arena::{BUFFER_HEAD, CARD_WORDS, Elements, OutsideLayout};
 use crate::value::{CONSTANT, Value};
+
+/// Indexes below this that are known are a part of an address.
+const CONSTANT_INDEX_END: i64 = 1 << 20;
+
+/// How many bytes something is behind a place.
+#[derive(Clone, Copy)]
+enum Place {
+    Known(i32),
+    Found(ir::Value),
+}
 
 impl Lowering<'_, '_> {
     pub(super) fn data(&mut self, op: Data, plan: Plan) {
@@ -145,30 +156,49 @@ impl Lowering<'_, '_> {
         self.b.def_var(view.distance, distance);
     }
 
-    /// What is at hand about a vector, and how many bytes behind its first element an index is, which is
-    /// within its length.
+    /// What is at hand about a vector, and where an element is, which is within its length.
     fn element(
         &mut self,
         vector: Use,
         index: Use,
         elements: Elements,
         wanted: Type,
-    ) -> (View, ir::Value) {
+    ) -> (View, Place) {
         self.guard(vector.0, wanted);
         self.guard(index.0, Type::Int);
         let is_within = self.ranges.is_within(index.0, vector.0);
+        let number = self.ranges.interval(Term::int(index.0)).number();
         let index = self.bits(index.0);
         let view = self.scope.registers[usize::from(vector.0)].view;
+        let number = number.filter(|number| (0..CONSTANT_INDEX_END).contains(number));
         if !is_within {
             let length = self.b.use_var(view.length);
-            let outside = self
-                .b
-                .ins()
-                .icmp(IntCC::UnsignedGreaterThanOrEqual, index, length);
+            let outside = match number {
+                Some(number) => {
+                    let order = IntCC::UnsignedLessThanOrEqual;
+                    self.b.ins().icmp_imm_u(order, length, number)
+                }
+                None => {
+                    let order = IntCC::UnsignedGreaterThanOrEqual;
+                    self.b.ins().icmp(order, index, length)
+                }
+            };
             self.exit_if(outside, ExitReason::Range);
         }
         let shift = if elements == Elements::Any { 4 } else { 3 };
-        (view, self.b.ins().ishl_imm_u(index, shift))
+        let place = match number {
+            Some(number) => Place::Known((number as i32) << shift),
+            None => Place::Found(self.b.ins().ishl_imm_u(index, shift)),
+        };
+        (view, place)
+    }
+
+    /// How many bytes behind a place another is that is some behind it.
+    fn behind(&mut self, first: ir::Value, place: Place) -> (ir::Value, i32) {
+        match place {
+            Place::Known(bytes) => (first, bytes),
+            Place::Found(bytes) => (self.b.ins().iadd(first, bytes), 0),
+        }
     }
 
     /// The first word of a buffer: in the arena, or outside it.
@@ -182,9 +212,7 @@ impl Lowering<'_, '_> {
         let is_outside = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, buffer, 0);
         self.b.ins().brif(is_outside, outside, &NONE, inside, &NONE);
         self.switch_to_sealed(inside);
-        let words = self.load_state(offset_of!(NativeState<'_>, words));
-        let place = self.b.ins().iadd(words, buffer);
-        let place = self.b.ins().iadd_imm_s(place, 16);
+        let place = self.words_of_buffer(buffer);
         self.b.ins().jump(found, &[place.into()]);
         self.switch_to_sealed(outside);
         let entry = self.outside(buffer);
@@ -193,6 +221,19 @@ impl Lowering<'_, '_> {
         self.b.ins().jump(found, &[place.into()]);
         self.switch_to_sealed(found);
         data
+    }
+
+    /// The first word of a buffer in the arena.
+    fn words_of_buffer(&mut self, buffer: ir::Value) -> ir::Value {
+        let place = self.object_at(buffer);
+        self.b.ins().iadd_imm_s(place, 8 * BUFFER_HEAD as i64)
+    }
+
+    /// The first word of the buffer of a short vector, which stands in the arena.
+    pub(super) fn inside_data(&mut self, vector: ir::Value) -> ir::Value {
+        let object = self.object_at(vector);
+        let buffer = self.b.ins().load(I64, MEMORY, object, 16);
+        self.words_of_buffer(buffer)
     }
 
     /// The entry of a buffer outside the arena.
@@ -210,21 +251,21 @@ impl Lowering<'_, '_> {
             unreachable!("a vector's elements are guessed");
         };
         let wanted = Type::Vector(elements);
-        let (view, bytes) = self.element(vector, index, elements, wanted);
+        let (view, place) = self.element(vector, index, elements, wanted);
         let data = self.b.use_var(view.data);
-        let place = self.b.ins().iadd(data, bytes);
+        let (place, at) = self.behind(data, place);
         match elements {
             Elements::Any => {
-                let tag = self.b.ins().load(I64, MEMORY, place, 0);
-                let bits = self.b.ins().load(I64, MEMORY, place, 8);
+                let tag = self.b.ins().load(I64, MEMORY, place, at);
+                let bits = self.b.ins().load(I64, MEMORY, place, at + 8);
                 self.set_any(dst.0, tag, bits);
             }
             Elements::Float => {
-                let float = self.b.ins().load(ir::types::F64, MEMORY, place, 0);
+                let float = self.b.ins().load(ir::types::F64, MEMORY, place, at);
                 self.set_float(dst.0, float);
             }
             Elements::Int => {
-                let bits = self.b.ins().load(I64, MEMORY, place, 0);
+                let bits = self.b.ins().load(I64, MEMORY, place, at);
                 self.set_bits(dst.0, Type::Int, bits);
             }
         }
@@ -235,28 +276,32 @@ impl Lowering<'_, '_> {
             unreachable!("a vector's elements are guessed");
         };
         let wanted = Type::Written(elements);
-        let (view, bytes) = self.element(vector, index, elements, wanted);
+        let (view, place) = self.element(vector, index, elements, wanted);
         self.guard(value.0, Type::of_elements(elements));
         let (cards, distance) = (self.b.use_var(view.cards), self.b.use_var(view.distance));
-        let counted = self.b.ins().iadd(distance, bytes);
+        let (counted, more) = self.behind(distance, place);
+        let counted = match more {
+            0 => counted,
+            more => self.b.ins().iadd_imm_s(counted, i64::from(more)),
+        };
         self.mark_card(cards, counted);
         let data = self.b.use_var(view.data);
-        let place = self.b.ins().iadd(data, bytes);
+        let (place, at) = self.behind(data, place);
         match elements {
             Elements::Any => {
                 let second = self.b.ins().iadd_imm_s(counted, 8);
                 self.mark_card(cards, second);
                 let (tag, bits) = self.value(value.0);
-                self.b.ins().store(MEMORY, tag, place, 0);
-                self.b.ins().store(MEMORY, bits, place, 8);
+                self.b.ins().store(MEMORY, tag, place, at);
+                self.b.ins().store(MEMORY, bits, place, at + 8);
             }
             Elements::Float => {
                 let float = self.float(value.0);
-                self.b.ins().store(MEMORY, float, place, 0);
+                self.b.ins().store(MEMORY, float, place, at);
             }
             Elements::Int => {
                 let bits = self.bits(value.0);
-                self.b.ins().store(MEMORY, bits, place, 0);
+                self.b.ins().store(MEMORY, bits, place, at);
             }
         }
     }

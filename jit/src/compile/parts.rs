@@ -34,6 +34,9 @@ const INSTRUCTIONS_ALL: usize = 300;
 /// Of those that are left a function may take this part, so that small functions find room behind large ones.
 const PART_OF_REST: usize = 3;
 
+/// A function of at most so many instructions has less code than a call of it.
+const INSTRUCTIONS_TINY: usize = 6;
+
 /// The parts that stand at the end of one chain of functions.
 #[derive(Default)]
 struct Chain {
@@ -66,6 +69,8 @@ pub(super) struct Part {
     pub(super) outcome: Outcome,
     /// What is known at its returns about its arguments, where it keeps them.
     pub(super) arguments: Vec<Type>,
+    /// The returns; one from another function's frame counts as several.
+    pub(super) returns: usize,
     /// By pc: objects may move while this instruction runs, and native code raises there.
     pub(super) moves_at: Vec<bool>,
     pub(super) raises_at: Vec<bool>,
@@ -282,17 +287,20 @@ impl Evidence<'_> {
         let has_run = self.site(pc).count > 0 && entered.is_some_and(|site| site.count > 0);
         let left = self.planner.instructions_left.get();
         let added = function.code.len() * self.place.copies;
+        let is_tiny = function.code.len() <= INSTRUCTIONS_TINY;
+        let has_room = added <= left / PART_OF_REST || is_tiny;
         let inlined = self.planner.optimizations.inline
             && has_run
             && !feedback.is_some_and(FunctionFeedback::is_apart)
             && function.params == args
             && !function.rest
             && function.code.len() <= *most
-            && added <= left / PART_OF_REST
+            && has_room
             && function.registers <= REGISTERS_MAX
             && (!self.place.chain.contains(&callee) || self.is_unrolled(function));
         if inlined {
-            self.planner.instructions_left.set(left - added);
+            let left = left.saturating_sub(added);
+            self.planner.instructions_left.set(left);
         }
         inlined
     }
@@ -330,7 +338,7 @@ impl Evidence<'_> {
     /// move in it and native code raises. Behind an exit no instruction has a plan any more.
     fn part(&self, mut types: Types) -> Part {
         let mut result: Option<Type> = None;
-        let mut arguments: Option<Vec<Type>> = None;
+        let (mut arguments, mut returns): (Option<Vec<Type>>, usize) = (None, 0);
         let mut add = |value: Type, types: &[Type]| {
             let join = |a, b| self.planner.join(a, b);
             result = Some(result.map_or(value, |known| join(known, value)));
@@ -366,7 +374,8 @@ impl Evidence<'_> {
                 raises |= outcome.raises && self.handler(pc).is_none();
                 match &self.function.code[pc as usize] {
                     Op::Control(Control::Return { value }) => {
-                        add(now[usize::from(value.0)].moved(), &now);
+                        add(now[usize::from(value.0)], &now);
+                        returns += 1;
                     }
                     Op::Function(call) if is_tail_call(call) => {
                         // It returns from another part.
@@ -376,6 +385,7 @@ impl Evidence<'_> {
                             _ => Type::Any,
                         };
                         add(result, &now);
+                        returns += 2;
                     }
                     _ => {}
                 }
@@ -393,6 +403,7 @@ impl Evidence<'_> {
                 raises,
             },
             arguments: arguments.unwrap_or_default(),
+            returns,
             moves_at,
             raises_at,
             effects: OnceCell::new(),

@@ -22,7 +22,7 @@ pub(super) type Few<T> = SmallVec<[T; 4]>;
 
 impl Evidence<'_> {
     /// The type of what an instruction writes that is not a call's.
-    pub(super) fn result_of(&self, op: &Op, plan: Plan, types: &[Type]) -> Type {
+    pub(super) fn result_of(&self, pc: u32, op: &Op, plan: Plan, types: &[Type]) -> Type {
         match op {
             Op::Data(Data::Const { .. }) => self.constant_type(op),
             Op::Text(
@@ -50,6 +50,11 @@ impl Evidence<'_> {
                     _ => None,
                 };
                 field.map_or(Type::Any, |(_, _, known)| known)
+            }
+            Op::Data(Data::Vector { values, .. }) if plan == Plan::Row => {
+                let row = Row::of(*values, self.site(pc), types);
+                let elements = row.map(|row| Type::Vector(row.elements));
+                elements.unwrap_or(Type::Object(Kind::Vector))
             }
             _ => result(op, plan, types),
         }

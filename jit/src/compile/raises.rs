@@ -5,7 +5,6 @@
 //! would leave otherwise; what has no Error leaves. All else that is raised, for want of a handler in the body or
 //! of anything that was seen of it, leaves native code before the instruction.
 
-use std::mem::offset_of;
 use std::rc::Rc;
 
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -19,7 +18,7 @@ use super::plans::reads;
 use super::ranges::Ranges;
 use super::routines::Routine;
 use super::scope::Scope;
-use super::state::{ExitReason, NativeState};
+use super::state::ExitReason;
 use super::types::{Evidence, Plan, Type};
 use crate::interp::NOTHING;
 use crate::reference::can_try;
@@ -56,6 +55,7 @@ pub(super) struct Failure<'a> {
     reason: ExitReason,
     pc: u32,
     refund: u64,
+    taken: i64,
     types: Vec<Type>,
     catch: Rc<Catch<'a>>,
 }
@@ -206,6 +206,7 @@ impl<'a> Lowering<'a, '_> {
             reason,
             pc: self.pc,
             refund: self.refund,
+            taken: self.taken,
             types: self.before.clone(),
             catch: Rc::clone(catch),
         });
@@ -218,7 +219,7 @@ impl<'a> Lowering<'a, '_> {
         for failure in std::mem::take(&mut self.failures) {
             self.switch_to_sealed(failure.block);
             self.pc = failure.pc;
-            self.refund = failure.refund;
+            (self.refund, self.taken) = (failure.refund, failure.taken);
             self.now.clone_from(&failure.types);
             self.before = failure.types;
             self.here.clear();
@@ -234,8 +235,7 @@ impl<'a> Lowering<'a, '_> {
             self.b.ins().brif(bits, room, &[], exit, &[]);
             self.switch_to_sealed(caught);
             self.b.set_cold_block(caught);
-            let gas = self.load_state(offset_of!(NativeState<'_>, gas));
-            self.b.def_var(self.gas, gas);
+            self.gas_is_told();
             self.go_on_at(&failure.catch, tag, bits);
         }
     }
@@ -247,9 +247,9 @@ impl<'a> Lowering<'a, '_> {
             self.write_back(register);
         }
         let behind = self.refund - self.scope.function.fixed_gas(self.pc as usize);
-        let gas = self.b.use_var(self.gas);
-        let left = self.b.ins().iadd_imm_s(gas, behind as i64);
-        self.store_state(offset_of!(NativeState<'_>, gas), left);
+        self.taken -= behind as i64;
+        self.tell_gas(0);
+        self.taken += behind as i64;
         let place = self.place(self.pc);
         let arguments = [self.state, place, self.scope.fp];
         self.call_of_routine(Routine::ERROR, &arguments)

@@ -341,6 +341,13 @@ impl Ranges {
             .insert(Term::int(register), Interval::only(number));
     }
 
+    /// A register is set to a vector of so many elements.
+    pub(super) fn set_made(&mut self, register: u16, length: i64) {
+        self.forget(register);
+        let interval = Interval::only(length);
+        self.intervals.insert(Term::length(register), interval);
+    }
+
     /// A register is set to the length of a vector.
     pub(super) fn set_length(&mut self, register: u16, vector: u16) {
         let interval = self.interval(Term::length(vector));

@@ -7,7 +7,7 @@ use std::mem::offset_of;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder};
-use pw_isa::op::{Access, Actor, Arith, Compare, Data, Float, Message, Op, Text};
+use pw_isa::op::{Access, Actor, Arith, Compare, Data, Float, Message, Op, Text, Work};
 
 use super::lower::{Lowering, MEMORY, SLOT};
 use super::plans::reads;
@@ -164,15 +164,6 @@ impl Lowering<'_, '_> {
                 .unwrap_or_else(|| (self.load_slot(register, 0), self.load_slot(register, 8)));
             self.set_known(register, after[usize::from(register)], tag, bits);
         }
-        if op.info().work != pw_isa::op::Work::None {
-            let need = self.need_behind();
-            let gas = self.b.use_var(self.gas);
-            let (pc, refund, before) = (self.pc, self.refund, self.before.clone());
-            self.settle();
-            self.exit_if_poor(gas, need);
-            (self.pc, self.refund, self.before) = (pc, refund, before);
-            self.here.clear();
-        }
     }
 
     /// Calls the handler of an instruction, which leaves its result in the frame.
@@ -180,15 +171,14 @@ impl Lowering<'_, '_> {
         for register in reads(op) {
             self.write_back(register);
         }
-        let gas = self.b.use_var(self.gas);
-        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        let kept = self.need_behind();
+        self.tell_gas(kept);
         let handler = self.load_state(offset_of!(NativeState<'_>, aside));
         let place = self.place(self.pc);
         let arguments = [self.state, self.scope.fp, place];
         let (done, _) = self.call_engine(handler, &arguments);
-        let gas = self.load_state(offset_of!(NativeState<'_>, gas));
-        self.b.def_var(self.gas, gas);
         self.go_on_only_if(done, ExitReason::Aside);
+        self.gas_is_given_back(kept);
     }
 
     /// Lets a routine do the current instruction: tag and bits of its value.
@@ -212,16 +202,16 @@ impl Lowering<'_, '_> {
                 arguments.extend([tag, bits]);
             }
         }
-        let gas = self.b.use_var(self.gas);
-        self.store_state(offset_of!(NativeState<'_>, gas), gas);
+        // What is to run behind it stays paid for: it does nothing if its work takes more than the rest.
+        let kept = self.need_behind();
+        self.tell_gas(kept);
         let (tag, bits) = self.call_of_routine(routine, &arguments);
-        if op.info().work != pw_isa::op::Work::None {
-            let gas = self.load_state(offset_of!(NativeState<'_>, gas));
-            self.b.def_var(self.gas, gas);
-        }
         let nothing = NOTHING.tag as i64;
         let done = self.b.ins().icmp_imm_s(IntCC::NotEqual, tag, nothing);
         self.go_on_only_if(done, ExitReason::Aside);
+        if op.info().work != Work::None {
+            self.gas_is_given_back(kept);
+        }
         (tag, bits)
     }
 

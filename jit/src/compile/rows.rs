@@ -132,11 +132,22 @@ impl Lowering<'_, '_> {
             head.map(|word| self.b.ins().iconst(I64, word as i64));
         words.splice(0..0, [buffer, no_text]);
         words.extend([vector, lengths]);
-        let known = Type::Object(Kind::Vector);
-        self.in_room(dst, known, bytes, |lowering, place, top| {
+        let make = |lowering: &mut Self, place, top| {
             words.extend([place, filler]);
-            lowering.make(place, top, &words, 2);
-            lowering.b.ins().iadd_imm_s(place, 8 * size as i64)
+            let first = lowering.make(place, top, &words, 2);
+            let data = lowering.b.ins().iadd_imm_s(first, 8 * BUFFER_HEAD as i64);
+            [lowering.b.ins().iadd_imm_s(place, 8 * size as i64), data]
+        };
+        let [offset, data] = self.in_room(bytes, make, |lowering| {
+            let offset = lowering.bits(dst.0);
+            [offset, lowering.inside_data(offset)]
         });
+        // What was at hand about other vectors is not any more.
+        self.note_moves();
+        let length = self.b.ins().iconst(I64, i64::from(values.count));
+        let view = self.scope.registers[usize::from(dst.0)].view;
+        self.b.def_var(view.length, length);
+        self.b.def_var(view.data, data);
+        self.set_bits(dst.0, Type::Vector(row.elements), offset);
     }
 }

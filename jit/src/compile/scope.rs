@@ -2,6 +2,7 @@
 //! inlined. An inlined function's registers are variables of their own; its frame, which lies in its
 //! caller's window, is written only by exits and by what reads it there.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use cranelift_codegen::ir::{self, InstBuilder};
@@ -30,6 +31,8 @@ pub(super) struct Scope<'a> {
     pub(super) ranges: AtStarts,
     /// Cranelift's blocks, by block.
     pub(super) native: Vec<ir::Block>,
+    /// By block: how much has been taken of the gas where it begins.
+    pub(super) taken: Vec<Cell<i64>>,
     /// The frame's r0, and how many slots behind the root's it is.
     pub(super) fp: ir::Value,
     pub(super) slot: u32,
@@ -70,6 +73,8 @@ struct Returned {
     passed: Few<Passed>,
     /// The gas that must be left.
     need: u64,
+    /// How much has been taken of the gas, where there is only one return.
+    taken: Option<Rc<Cell<i64>>>,
 }
 
 impl<'a> Scope<'a> {
@@ -94,6 +99,7 @@ impl<'a> Scope<'a> {
                 .iter()
                 .map(|_| b.create_block())
                 .collect(),
+            taken: vec![Cell::new(0); part.place.blocks.all.len()],
             ranges: part.ranges(&evidence, at_entry),
             evidence,
             function,
@@ -123,17 +129,20 @@ impl<'a> Lowering<'a, '_> {
             result: part.outcome.result,
             behind: self.b.create_block(),
             need: self.need_at_return(&part),
+            taken: (part.returns == 1).then(Rc::default),
         };
-        let (result, behind) = (to.result, to.behind);
+        let (result, behind, taken) = (to.result, to.behind, to.taken.clone());
         self.inline_to(part, (window, args), to);
         self.returned(window, result, behind);
-        self.note_moves();
+        self.taken = taken.map_or(0, |taken| taken.get());
         self.narrow(&passed);
     }
 
     /// Goes on behind a call whose result is in the window.
     pub(super) fn returned(&mut self, window: u16, result: Type, behind: ir::Block) {
         self.switch_to_sealed(behind);
+        self.taken = 0;
+        self.note_moves();
         self.now[usize::from(window)..].fill(Type::Any);
         self.now[usize::from(window)] = result;
     }
@@ -161,6 +170,7 @@ impl<'a> Lowering<'a, '_> {
             result,
             behind,
             need: 0,
+            taken: None,
         };
         self.inline_to(part, (window, args), to);
     }
@@ -208,8 +218,7 @@ impl<'a> Lowering<'a, '_> {
 
     /// Exits at the call unless the gas to the first check inside is there.
     pub(super) fn can_pay(&mut self, part: &Part) {
-        let gas = self.b.use_var(self.gas);
-        self.exit_if_poor(gas, part.payments.need_at(0));
+        self.exit_if_poor(part.payments.need_at(0));
     }
 
     /// Lowers a part whose arguments stand in a window of the current one.
@@ -288,6 +297,10 @@ impl<'a> Lowering<'a, '_> {
         self.copy_value(self.scope.registers[usize::from(register)], to, known);
         self.widen(to, known, caller.to.result);
         self.give_views(&caller.scope.registers, &caller.to.passed);
+        let taken = self.pass_gas(caller.to.taken.is_some());
+        if let Some(at_return) = &caller.to.taken {
+            at_return.set(taken);
+        }
         self.b.ins().jump(caller.to.behind, &NONE);
     }
 
@@ -298,6 +311,7 @@ impl<'a> Lowering<'a, '_> {
         };
         let to = caller.scope.registers[usize::from(caller.window)];
         to.set_any(&mut self.b, tag, bits);
+        self.pass_gas(false);
         self.b.ins().jump(caller.to.behind, &NONE);
     }
 }

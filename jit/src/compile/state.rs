@@ -103,20 +103,18 @@ pub(crate) struct ExitPlace {
     pub(crate) pc: u32,
     /// Why; of a return it means nothing.
     pub(crate) reason: ExitReason,
-    /// Gas that was charged for instructions that have not been done.
-    pub(crate) refund: u64,
+    /// How much more gas is left than the state says: what was charged for instructions that have not been done, less what
+    /// was not taken yet. It must fit into 16 bits.
+    pub(crate) refund: i64,
 }
 
 impl ExitPlace {
-    /// What is packed for a refund must be smaller.
-    pub(crate) const REFUND_END: u64 = 1 << 16;
-
     /// All of it in one word, so that an exit has one constant to write: pc, function, reason, refund.
     pub(crate) fn pack(self) -> u64 {
         u64::from(self.pc)
             | u64::from(self.function) << 24
             | (self.reason as u64) << 44
-            | self.refund << 48
+            | (self.refund as u64) << 48
     }
 
     /// The opposite; none for a word of which no exit has come.
@@ -126,7 +124,7 @@ impl ExitPlace {
             pc: word as u32 & 0xff_ffff,
             function: (word >> 24) as u32 & 0xf_ffff,
             reason: *ExitReason::ALL.get(reason)?,
-            refund: word >> 48,
+            refund: word as i64 >> 48,
         })
     }
 }
@@ -154,7 +152,7 @@ pub(crate) trait Entries {
 /// The state. Native code finds fields by `offset_of!`.
 #[repr(C)]
 pub(crate) struct NativeState<'a> {
-    /// Gas left behind the current block; current at calls and exits.
+    /// Gas left behind the current block, but for what an exit says beside it; current at calls and exits.
     pub(crate) gas: i64,
     /// No frame may reach this slot.
     pub(crate) stack_end: *mut Value,

@@ -491,7 +491,7 @@ impl<'a> Evidence<'a> {
             }
             Plan::OneOf => self.outcome_of_cases(pc, types),
             _ => Outcome {
-                result: self.result_of(op, plan, types),
+                result: self.result_of(pc, op, plan, types),
                 moves: moves(op, plan),
                 raises: self.raises_itself(pc, plan),
             },

@@ -60,7 +60,10 @@ impl Lowering<'_, '_> {
             }
             _ => unreachable!("it makes no virtual object"),
         };
-        let known = self.scope.evidence.result_of(op, Plan::Virtual, &self.now);
+        let known = self
+            .scope
+            .evidence
+            .result_of(self.pc, op, Plan::Virtual, &self.now);
         let to = self.scope.registers[usize::from(dst)];
         let place = self.take_room(bytes);
         let mut settings = Settings::new();

@@ -155,7 +155,7 @@ pub(super) fn enter(
     }
     let place = ExitPlace::unpack(state.exit_place).expect("native code says where it stands");
     let (function, pc) = (place.function, place.pc);
-    let gas = state.gas + place.refund as i64;
+    let gas = state.gas + place.refund;
     if value.tag != EXIT as u64 {
         // SAFETY: the frame entered is the newest.
         unsafe { state.stay.leave_native(function, pc, fp, 0, gas) };

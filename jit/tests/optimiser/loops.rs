@@ -86,7 +86,9 @@ fn an_index_is_checked_once() {
     return x
 "
         );
-        Form::of(&calling(100, "1", &body), WORK).count(" uge ")
+        let form = Form::of(&calling(100, "1", &body), WORK);
+        // A number that is known is compared the other way round.
+        form.count(" uge ") + form.count(" ule ")
     };
     assert_eq!(twice("n", "n"), 1);
     assert_eq!(twice("t", "one"), 1);
