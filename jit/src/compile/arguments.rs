@@ -3,6 +3,7 @@
 
 use cranelift_codegen::ir::types::F64;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData};
+use pw_isa::Function;
 use pw_isa::op::{Access, Data, Op};
 
 use super::lower::Lowering;
@@ -26,29 +27,12 @@ pub(super) struct Passed {
 }
 
 impl Evidence<'_> {
-    /// What is known at the returns of a function about its arguments, where it keeps them; nothing about others.
-    /// `known` are the types at a return, or behind a call in place of this frame.
+    /// What is known at a return about the arguments, where the function keeps them; nothing about others.
     pub(super) fn arguments_at_return(&self, known: &[Type]) -> Vec<Type> {
-        let mut arguments = known[..usize::from(self.function.params)].to_vec();
-        for op in &self.function.code {
-            op.accesses(|access| match access {
-                Access::Write(register) => {
-                    if let Some(argument) = arguments.get_mut(usize::from(register)) {
-                        *argument = Type::Any;
-                    }
-                }
-                Access::Clobber(first) => {
-                    arguments
-                        .iter_mut()
-                        .skip(usize::from(first))
-                        .for_each(|argument| {
-                            *argument = Type::Any;
-                        });
-                }
-                Access::Read { .. } => {}
-            });
-        }
-        arguments
+        let arguments = known.iter().zip(&self.place.kept);
+        let arguments = arguments.take(usize::from(self.function.params));
+        let found = arguments.map(|(known, is_kept)| if *is_kept { *known } else { Type::Any });
+        found.collect()
     }
 
     /// What is known behind the call of a part that stands in its place about registers that were passed to it.
@@ -119,6 +103,19 @@ impl Evidence<'_> {
         }
         None
     }
+}
+
+/// By register: whether no instruction of a function writes it, so that it holds what it did when that was entered.
+pub(super) fn kept(function: &Function) -> Vec<bool> {
+    let mut kept = vec![true; usize::from(function.registers)];
+    for op in &function.code {
+        op.accesses(|access| match access {
+            Access::Write(register) => kept[usize::from(register)] = false,
+            Access::Clobber(first) => kept[usize::from(first)..].fill(false),
+            Access::Read { .. } => {}
+        });
+    }
+    kept
 }
 
 /// Whether a value of which this is known is where any other is: what more is at hand about it is found from that, or

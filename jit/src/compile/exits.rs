@@ -200,7 +200,10 @@ impl<'a> Lowering<'a, '_> {
 
     fn sources_of(&mut self, registers: impl Iterator<Item = u16>) -> Sources {
         let mut sources = Sources::default();
-        for register in registers {
+        let place = Rc::clone(&self.scope.part.place);
+        // The root's frame holds what its registers had when it was entered, at the beginning or a loop.
+        let is_in_frame = |register: &u16| place.is_root() && place.kept[usize::from(*register)];
+        for register in registers.filter(|register| !is_in_frame(register)) {
             let variables = self.scope.registers[usize::from(register)];
             let known = self.now[usize::from(register)];
             self.unmade(variables, known, &mut sources.objects);

@@ -12,6 +12,7 @@ use pw_isa::op::{Control, Data, Function as Call, Op};
 use pw_isa::{Function, Kind, Link};
 
 use super::Request;
+use super::arguments::kept;
 use super::blocks::Blocks;
 use super::effects::Effects;
 use super::feedback::{Feedback, FunctionFeedback};
@@ -90,6 +91,8 @@ pub(super) struct PartPlace {
     /// The types of the registers that hold values when it is entered.
     pub(super) entry: Vec<Type>,
     pub(super) blocks: Blocks,
+    /// By register: whether it keeps what it holds at the beginning.
+    pub(super) kept: Vec<bool>,
     /// By pc of a call and function: whether it is inlined there, once that is decided.
     decided: RefCell<BTreeMap<(u32, u32), bool>>,
     /// Whether what it returns escapes.
@@ -200,6 +203,7 @@ impl<'a> Planner<'a> {
             copies,
             entry,
             blocks: Blocks::of(function),
+            kept: kept(function),
             decided: RefCell::default(),
             returns_escape,
             escapes: OnceCell::new(),
