@@ -440,8 +440,12 @@ impl<'a> Lowering<'a, '_> {
     }
 
     fn branch(&mut self, number: usize, test: u16, wanted: bool) {
-        let truth = self.truth(test);
-        let next = self.scope.part.place.blocks.all[number].next.clone();
+        let part = Rc::clone(&self.scope.part);
+        let block = &part.place.blocks.all[number];
+        if let [only] = self.scope.evidence.ways_on(block, &self.now) {
+            return self.leave_for(*only);
+        }
+        let (truth, next) = (self.truth(test), &block.next);
         let (taken, behind) = (self.b.create_block(), self.b.create_block());
         let (if_true, if_false) = if wanted {
             (taken, behind)
@@ -465,7 +469,6 @@ impl<'a> Lowering<'a, '_> {
             Type::Bool => self
                 .b
                 .use_var(self.scope.registers[usize::from(register)].bits),
-            Type::Nil => self.b.ins().iconst(I64, 0),
             Type::Any => {
                 let (tag, bits) = self.value(register);
                 let is_nil = self.b.ins().icmp_imm_s(IntCC::Equal, tag, Kind::Nil as i64);
@@ -479,7 +482,10 @@ impl<'a> Lowering<'a, '_> {
                 let one = self.b.ins().bxor_imm_s(is_not, 1);
                 self.b.ins().uextend(I64, one)
             }
-            _ => self.b.ins().iconst(I64, 1),
+            known => {
+                let truth = known.truth().unwrap_or(true);
+                self.b.ins().iconst(I64, i64::from(truth))
+            }
         }
     }
 

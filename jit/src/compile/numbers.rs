@@ -260,6 +260,13 @@ impl Lowering<'_, '_> {
     }
 
     pub(super) fn compare(&mut self, op: Compare, plan: Plan) {
+        if let (
+            Some(truth),
+            Compare::Not { dst, .. } | Compare::Is { dst, .. } | Compare::Eq { dst, .. },
+        ) = (self.scope.evidence.known_outcome(&op, &self.now), op)
+        {
+            return self.truth_is(dst, truth);
+        }
         let (dst, holds) = match op {
             Compare::Eq { dst, a, b } if plan == Plan::Text => return self.is_text(dst, a, b),
             Compare::Not { dst, a } => {
@@ -296,7 +303,7 @@ impl Lowering<'_, '_> {
     /// Whether a value is a text that is a constant: a constant of the same program is if it stands in the
     /// same place.
     fn is_text(&mut self, dst: Def, a: Use, b: Use) {
-        let Some((text, other)) = self.scope.evidence.compared_text(self.pc, a, b) else {
+        let Some((text, other)) = self.scope.evidence.compared_text(a, b, &self.now) else {
             unreachable!("one operand is a constant text");
         };
         let (same_kind, constant, elsewhere, done) = (

@@ -32,7 +32,7 @@ impl Lowering<'_, '_> {
     pub(super) fn data(&mut self, op: Data, plan: Plan) {
         match op {
             Data::Nil { dst } => self.constant(dst, Type::Nil, 0),
-            Data::Bool { dst, value } => self.constant(dst, Type::Bool, i64::from(value.0)),
+            Data::Bool { dst, value } => self.truth_is(dst, value.0),
             Data::Int { dst, value } => self.constant(dst, Type::Int, value.0),
             Data::Float { dst, value } => {
                 let float = self.b.ins().f64const(f64::from_bits(value.0));
@@ -103,6 +103,11 @@ impl Lowering<'_, '_> {
         self.b
             .ins()
             .bor_imm_s(program, (value.bits & 0xffff_ffff) as i64)
+    }
+
+    /// Sets a register to a Bool that is known.
+    pub(super) fn truth_is(&mut self, dst: Def, truth: bool) {
+        self.constant(dst, Type::Truth(truth), i64::from(truth));
     }
 
     fn constant(&mut self, dst: Def, known: Type, bits: i64) {

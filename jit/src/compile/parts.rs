@@ -8,7 +8,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use pw_isa::op::{Control, Data, Function as Call, Op};
+use pw_isa::op::{Control, Data, Function as Call, Op, Work};
 use pw_isa::{Function, Kind, Link};
 
 use super::Request;
@@ -311,7 +311,10 @@ impl Evidence<'_> {
 
     /// Whether a small function that calls itself has that call inlined, once.
     fn is_unrolled(&self, function: &Function) -> bool {
-        self.place.is_root() && function.code.len() <= INSTRUCTIONS_UNROLLED
+        // Beside work that depends on sizes, a call costs little.
+        let mut code = function.code.iter();
+        let works = code.any(|op| op.info().work != Work::None);
+        self.place.is_root() && function.code.len() <= INSTRUCTIONS_UNROLLED && !works
     }
 
     fn call(&self, pc: u32) -> &Call {
@@ -436,7 +439,7 @@ impl Evidence<'_> {
         }
     }
 
-    /// The type of a constant: a number, a function of the program, or nothing known.
+    /// The type of a constant: a number, a text, a function of the program, or nothing known.
     pub(super) fn constant_type(&self, op: &Op) -> Type {
         let Op::Data(Data::Const { constant, .. }) = op else {
             return Type::Any;
@@ -446,6 +449,7 @@ impl Evidence<'_> {
         match value.kind() {
             Kind::Int => Type::Int,
             Kind::Float => Type::Float,
+            kind @ (Kind::String | Kind::Symbol) => Type::Text(kind, value.bits as u32),
             Kind::Closure => {
                 let (_, function) = program.constants.closure_function(value.bits & 0xffff_ffff);
                 Type::Function(function)

@@ -56,7 +56,29 @@ impl Evidence<'_> {
                 let elements = row.map(|row| Type::Vector(row.elements));
                 elements.unwrap_or(Type::Object(Kind::Vector))
             }
+            Op::Compare(op) => {
+                let truth = self.known_outcome(op, types);
+                truth.map_or(Type::Bool, Type::Truth)
+            }
             _ => result(op, plan, types),
+        }
+    }
+
+    /// What comes of a comparison, where that is known from types.
+    pub(super) fn known_outcome(&self, op: &Compare, types: &[Type]) -> Option<bool> {
+        let of = |register: &Use| types[usize::from(register.0)];
+        match op {
+            Compare::Not { a, .. } => of(a).truth().map(|truth| !truth),
+            Compare::Is { a, kinds, .. } => {
+                let kind = of(a).tag()? & !CONSTANT;
+                Some(kinds.0.0 >> kind & 1 == 1)
+            }
+            Compare::Eq { a, b, .. } => {
+                self.compared_text(*a, *b, types)?;
+                let (left, right) = (of(a).text()?, of(b).text()?);
+                Some(left == right)
+            }
+            _ => None,
         }
     }
 
@@ -85,7 +107,9 @@ impl Evidence<'_> {
                     other => other,
                 }
             }
-            Op::Compare(Compare::Eq { a, b, .. }) if self.compared_text(pc, *a, *b).is_some() => {
+            Op::Compare(Compare::Eq { a, b, .. })
+                if self.compared_text(*a, *b, types).is_some() =>
+            {
                 Plan::Text
             }
             Op::Compare(_) => compare_plan(op, site, types),
@@ -136,7 +160,7 @@ impl Evidence<'_> {
                 let known = types[usize::from(index.0)];
                 is(0, *string, Kind::String) && (known == Type::Int || is(1, *index, Kind::Int))
             }
-            Text::StringEq { a, b, .. } => self.tiny_text(pc, *a, *b).is_some(),
+            Text::StringEq { a, b, .. } => self.tiny_text(*a, *b, types).is_some(),
             _ => false,
         };
         if is_done { Plan::Text } else { Plan::Aside }
@@ -144,9 +168,9 @@ impl Evidence<'_> {
 
     /// The operand of `string=?` that is a constant of 1 to 8 bytes, as its length and a word, and the other
     /// operand.
-    pub(super) fn tiny_text(&self, pc: u32, a: Use, b: Use) -> Option<(u32, u64, u16)> {
+    pub(super) fn tiny_text(&self, a: Use, b: Use, types: &[Type]) -> Option<(u32, u64, u16)> {
         let text = |register: Use| {
-            let value = self.constant_in(register.0, pc)?;
+            let value = types[usize::from(register.0)].text()?;
             if value.tag != Kind::String as u64 | CONSTANT {
                 return None;
             }
@@ -165,13 +189,9 @@ impl Evidence<'_> {
 
     /// The operand of `eq?` that is a constant text and takes no work to be compared, with its value, and the
     /// other operand.
-    pub(super) fn compared_text(&self, pc: u32, a: Use, b: Use) -> Option<(Value, u16)> {
+    pub(super) fn compared_text(&self, a: Use, b: Use, types: &[Type]) -> Option<(Value, u16)> {
         let text = |register: Use| {
-            let value = self.constant_in(register.0, pc)?;
-            let is_text = matches!(value.kind(), Kind::String | Kind::Symbol);
-            if !is_text || value.tag & CONSTANT == 0 {
-                return None;
-            }
+            let value = types[usize::from(register.0)].text()?;
             let constants = &self.planner.program.constants;
             let length = constants.text_length(value.bits & 0xffff_ffff);
             (u64::from(length) < SAME_FREE_BYTES).then_some(value)
@@ -181,30 +201,6 @@ impl Evidence<'_> {
             (None, Some(value)) => Some((value, a.0)),
             (None, None) => None,
         }
-    }
-
-    /// The constant that a register holds before an instruction, if the same block has put it there.
-    fn constant_in(&self, register: u16, pc: u32) -> Option<Value> {
-        let blocks = &self.place.blocks;
-        let start = blocks.all[blocks.at(pc)].start;
-        for pc in (start..pc).rev() {
-            let op = &self.function.code[pc as usize];
-            let mut writes = false;
-            op.accesses(|access| match access {
-                Access::Write(to) => writes |= to == register,
-                Access::Clobber(first) => writes |= first <= register,
-                Access::Read { .. } => {}
-            });
-            match op {
-                Op::Data(Data::Const { constant, .. }) if writes => {
-                    let function = self.place.number();
-                    return Some(self.planner.program.constant(function, constant.0));
-                }
-                _ if writes => return None,
-                _ => {}
-            }
-        }
-        None
     }
 
     /// Which of the program's values an instruction looks for in a map, if it is a constant.
@@ -234,7 +230,7 @@ impl Evidence<'_> {
             known if known.is_open() && seen == KindSet::of(&[Kind::Int]) => {
                 sets.then_some(HintedKey::Int)
             }
-            Type::Object(Kind::String) => Some(HintedKey::Text),
+            Type::Object(Kind::String) | Type::Text(..) => Some(HintedKey::Text),
             Type::Any if seen.0 != 0 && seen.0 & !texts.0 == 0 => Some(HintedKey::Text),
             _ => None,
         }
@@ -504,6 +500,7 @@ fn compare_plan(op: &Op, site: &Site, types: &[Type]) -> Plan {
             types[usize::from(register)],
             Type::Int
                 | Type::Bool
+                | Type::Truth(_)
                 | Type::Nil
                 | Type::Object(Kind::Pair | Kind::Vector | Kind::Map)
                 | Type::Vector(_)
@@ -588,6 +585,7 @@ fn result(op: &Op, plan: Plan, types: &[Type]) -> Type {
     match (op, plan) {
         (Op::Data(Data::Move { src, .. }), _) => types[usize::from(src.0)],
         (Op::Data(Data::Nil { .. }), _) => Type::Nil,
+        (Op::Data(Data::Bool { value, .. }), _) => Type::Truth(value.0),
         (Op::Arith(_), Plan::Ints) => Type::Int,
         (Op::Arith(_), Plan::Floats) => Type::Float,
         (Op::Arith(_), Plan::Mixed) => {

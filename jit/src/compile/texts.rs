@@ -80,7 +80,7 @@ impl Lowering<'_, '_> {
     }
 
     fn string_eq(&mut self, dst: Def, a: Use, b: Use) {
-        let Some((length, word, other)) = self.scope.evidence.tiny_text(self.pc, a, b) else {
+        let Some((length, word, other)) = self.scope.evidence.tiny_text(a, b, &self.now) else {
             unreachable!("one operand is a short constant");
         };
         let [elsewhere, done] = self.two_ways();

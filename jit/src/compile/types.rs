@@ -7,17 +7,18 @@
 
 use std::rc::Rc;
 
-use pw_isa::op::{Access, Op};
+use pw_isa::op::{Access, Control, Op};
 use pw_isa::{Function, Kind, KindSet};
 
 use super::arguments::narrow;
+use super::blocks::Block;
 use super::feedback::FunctionFeedback;
 use super::parts::{PartPlace, Planner};
 use super::plans::{Few, guarded, moves};
 use super::shapes::Shape;
 use crate::fiber::arena::Elements;
 use crate::interp::profile::Site;
-use crate::value::CONSTANT;
+use crate::value::{CONSTANT, Value};
 
 /// What was seen at an instruction that has not run.
 static UNSEEN: Site = Site::UNSEEN;
@@ -33,7 +34,11 @@ pub(super) enum Type {
     Int,
     Float,
     Bool,
+    /// This Bool.
+    Truth(bool),
     Nil,
+    /// The String or Symbol that stands at this place among the program's constants.
+    Text(Kind, u32),
     /// An object of this kind in the actor's own arena.
     Object(Kind),
     /// A vector in the arena with these elements. Where they stand and how many there are is at hand, as long
@@ -88,6 +93,7 @@ impl Type {
             Type::Closure(_) => Type::Object(Kind::Closure),
             Type::Virtual(made, _) => made.object(),
             Type::Int | Type::Float => Type::Number,
+            Type::Truth(_) => Type::Bool,
             _ => Type::Any,
         }
     }
@@ -100,6 +106,7 @@ impl Type {
             Type::Vector(_)
             | Type::Closure(_)
             | Type::Virtual(Made::Pair, _)
+            | Type::Truth(_)
             | Type::Int
             | Type::Float => 2,
             _ => 1,
@@ -149,6 +156,25 @@ impl Type {
         matches!(self, Type::Any | Type::Number)
     }
 
+    /// Whether all values of this type count as true, or all as false.
+    pub(super) fn truth(self) -> Option<bool> {
+        match self {
+            Type::Any | Type::Bool => None,
+            Type::Truth(truth) => Some(truth),
+            Type::Nil => Some(false),
+            _ => Some(true),
+        }
+    }
+
+    /// The program's value that all values of this type are, if that is a text.
+    pub(super) fn text(self) -> Option<Value> {
+        let bits = match self {
+            Type::Text(_, place) => u64::from(place),
+            _ => return None,
+        };
+        self.tag().map(|tag| Value { tag, bits })
+    }
+
     /// The function that a value calls.
     pub(super) fn callee(self) -> Option<u32> {
         match self {
@@ -165,7 +191,8 @@ impl Type {
             Type::Any | Type::Number => return None,
             Type::Int => Kind::Int as u64,
             Type::Float => Kind::Float as u64,
-            Type::Bool => Kind::Bool as u64,
+            Type::Bool | Type::Truth(_) => Kind::Bool as u64,
+            Type::Text(kind, _) => kind as u64 | CONSTANT,
             Type::Nil => Kind::Nil as u64,
             Type::Object(kind) => kind as u64,
             Type::Vector(_) | Type::Written(_) => Kind::Vector as u64,
@@ -340,9 +367,23 @@ impl<'a> Evidence<'a> {
                     self.go_on_with(&types, handler.block, assumed, at_start, &mut open);
                 }
             }
-            for next in block.next.iter().filter(|_| goes_on) {
+            for next in self.ways_on(block, &types).iter().filter(|_| goes_on) {
                 self.go_on_with(&types, *next, assumed, at_start, &mut open);
             }
+        }
+    }
+
+    /// The blocks that one can go on to when these types are known at its end.
+    pub(super) fn ways_on<'b>(&self, block: &'b Block, types: &[Type]) -> &'b [usize] {
+        let (test, wanted) = match &self.function.code[block.end as usize - 1] {
+            Op::Control(Control::BranchIf { test, .. }) => (test, true),
+            Op::Control(Control::BranchUnless { test, .. }) => (test, false),
+            _ => return &block.next,
+        };
+        match types[usize::from(test.0)].truth() {
+            Some(truth) if truth == wanted => &block.next[..1],
+            Some(_) => &block.next[1..],
+            None => &block.next,
         }
     }
 
