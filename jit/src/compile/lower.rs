@@ -59,8 +59,9 @@ pub(super) struct Lowering<'a, 'b> {
     /// The variables of fields of virtual objects, by the number of the variable of the object's
     /// place and by field.
     pub(super) fields: BTreeMap<(u32, usize), Register>,
-    /// The block being lowered.
+    /// The block being lowered, and one that goes on where it ends without a jump.
     pub(super) block: usize,
+    pub(super) falls_into: Option<ir::Block>,
     /// Of the instruction being lowered: its pc, the types before it, and its exits.
     pub(super) pc: u32,
     pub(super) now: Vec<Type>,
@@ -143,6 +144,7 @@ pub(super) fn lower(
         tails: Tails::default(),
         fields: BTreeMap::new(),
         block: 0,
+        falls_into: None,
         pc: 0,
         now: Vec::new(),
         ranges,
@@ -286,7 +288,7 @@ impl<'a> Lowering<'a, '_> {
         self.refund = 0;
         self.here.clear();
         self.is_way_in = true;
-        self.go_to(number);
+        self.go_to(number, false);
         self.is_way_in = false;
     }
 
@@ -328,11 +330,9 @@ impl<'a> Lowering<'a, '_> {
         let block = &part.place.blocks.all[number];
         let Some(at_start) = &part.types.at_start[number] else {
             // Control comes here by no way that was compiled.
-            self.b.switch_to_block(self.scope.native[number]);
-            return_constant(&mut self.b, EXIT);
             return;
         };
-        self.b.switch_to_block(self.scope.native[number]);
+        self.go_on_in_block(self.scope.native[number]);
         self.now.clone_from(at_start);
         self.ranges.clone_from(&self.scope.ranges[number]);
         self.block = number;
@@ -355,17 +355,42 @@ impl<'a> Lowering<'a, '_> {
                 return self.write_failures();
             }
         }
-        self.leave_for(block.next[0]);
+        self.prepare_for(block.next[0]);
+        let goes_on = block.next[0] == number + 1 && self.failures.is_empty();
+        self.go_to(block.next[0], goes_on);
         self.write_failures();
+    }
+
+    /// Whether nothing of the current part is lowered behind the current block.
+    pub(super) fn is_last_block(&self) -> bool {
+        let at_start = &self.scope.part.types.at_start;
+        at_start[self.block + 1..].iter().all(Option::is_none)
+    }
+
+    /// Goes on in a block, which may be the one that is being written.
+    pub(super) fn go_on_in_block(&mut self, block: ir::Block) {
+        if self.falls_into.take() != Some(block) {
+            self.b.switch_to_block(block);
+        }
     }
 
     /// Leaves a block for another: exits on the way stand there.
     pub(super) fn leave_for(&mut self, number: usize) {
+        self.prepare_for(number);
+        self.go_to(number, false);
+    }
+
+    /// The same for the first block of the current part, which is lowered next.
+    pub(super) fn begin_part(&mut self) {
+        self.prepare_for(0);
+        self.go_to(0, true);
+    }
+
+    fn prepare_for(&mut self, number: usize) {
         self.pc = self.scope.part.place.blocks.all[number].start;
         self.before.clone_from(&self.now);
         self.refund = 0;
         self.here.clear();
-        self.go_to(number);
     }
 
     /// Lowers one instruction; false when the block does not go on behind it.
@@ -429,7 +454,8 @@ impl<'a> Lowering<'a, '_> {
         match op {
             Control::Loop {} => return true,
             Control::Jump { .. } => {
-                self.go_to(self.scope.part.place.blocks.all[number].next[0]);
+                let next = self.scope.part.place.blocks.all[number].next[0];
+                self.go_to(next, next == number + 1 && self.failures.is_empty());
             }
             Control::BranchIf { test, .. } => self.branch(number, test.0, true),
             Control::BranchUnless { test, .. } => self.branch(number, test.0, false),
@@ -443,7 +469,8 @@ impl<'a> Lowering<'a, '_> {
         let part = Rc::clone(&self.scope.part);
         let block = &part.place.blocks.all[number];
         if let [only] = self.scope.evidence.ways_on(block, &self.now) {
-            return self.leave_for(*only);
+            self.prepare_for(*only);
+            return self.go_to(*only, *only == number + 1 && self.failures.is_empty());
         }
         let (truth, next) = (self.truth(test), &block.next);
         let (taken, behind) = (self.b.create_block(), self.b.create_block());
@@ -497,8 +524,9 @@ impl<'a> Lowering<'a, '_> {
         self.b.ins().return_(&[tag, bits]);
     }
 
-    /// Goes to a block: what it wants to know about registers is made sure of on the way.
-    pub(super) fn go_to(&mut self, number: usize) {
+    /// Goes to a block: what it wants to know about registers is made sure of on the way. One that is lowered next and
+    /// entered by no other way needs no jump.
+    pub(super) fn go_to(&mut self, number: usize, is_next: bool) {
         let part = Rc::clone(&self.scope.part);
         let Some(wanted) = &part.types.at_start[number] else {
             let exit = self.exit(ExitReason::Unseen);
@@ -518,7 +546,12 @@ impl<'a> Lowering<'a, '_> {
         let is_only_way = part.place.blocks.has_only_way(number);
         let taken = self.pass_gas(is_only_way);
         self.scope.taken[number].set(taken);
-        self.b.ins().jump(self.scope.native[number], &[]);
+        let block = self.scope.native[number];
+        if is_next && is_only_way {
+            self.falls_into = Some(block);
+        } else {
+            self.b.ins().jump(block, &[]);
+        }
     }
 
     /// Makes sure of something about Ints and lengths.

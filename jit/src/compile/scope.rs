@@ -140,7 +140,8 @@ impl<'a> Lowering<'a, '_> {
 
     /// Goes on behind a call whose result is in the window.
     pub(super) fn returned(&mut self, window: u16, result: Type, behind: ir::Block) {
-        self.switch_to_sealed(behind);
+        self.go_on_in_block(behind);
+        self.b.seal_block(behind);
         self.taken = 0;
         self.note_moves();
         self.now[usize::from(window)..].fill(Type::Any);
@@ -242,7 +243,7 @@ impl<'a> Lowering<'a, '_> {
             types[usize::from(args)] = self.pass(&inner, window, args);
         }
         self.elsewhere(inner, types, ranges, |lowering| {
-            lowering.leave_for(0);
+            lowering.begin_part();
             lowering.part();
         });
     }
@@ -300,6 +301,10 @@ impl<'a> Lowering<'a, '_> {
         let taken = self.pass_gas(caller.to.taken.is_some());
         if let Some(at_return) = &caller.to.taken {
             at_return.set(taken);
+            if self.is_last_block() && self.failures.is_empty() {
+                self.falls_into = Some(caller.to.behind);
+                return;
+            }
         }
         self.b.ins().jump(caller.to.behind, &NONE);
     }
