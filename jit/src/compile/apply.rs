@@ -8,7 +8,7 @@ use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder};
 use pw_isa::Kind;
 
-use super::lower::{Lowering, MEMORY, SLOT};
+use super::lower::{Lowering, SLOT};
 use super::routines::Routine;
 use super::state::{BY_TAIL_CALL, ExitReason};
 use crate::interp::NOTHING;
@@ -24,7 +24,8 @@ impl Lowering<'_, '_> {
 
     /// The same in place of this frame.
     pub(super) fn tail_apply(&mut self, base: u16) {
-        let callee = self.spread(base, self.scope.fp);
+        let frame = self.in_frame(0);
+        let callee = self.spread(base, frame);
         self.go_on_in(callee);
     }
 
@@ -88,7 +89,7 @@ impl Lowering<'_, '_> {
     /// Where the arguments in a window begin.
     pub(super) fn window(&mut self, base: u16) -> ir::Value {
         let offset = i64::from(base + 1) * i64::from(SLOT);
-        self.b.ins().iadd_imm_s(self.scope.fp, offset)
+        self.in_frame(offset)
     }
 
     /// A list of values that stand in a row in this frame.
@@ -99,7 +100,7 @@ impl Lowering<'_, '_> {
         }
         let number = self.b.ins().iconst(I64, i64::from(count));
         let offset = i64::from(first) * i64::from(SLOT);
-        let first = self.b.ins().iadd_imm_s(self.scope.fp, offset);
+        let first = self.in_frame(offset);
         let list = self.call_of_routine(Routine::LIST, &[self.state, number, first]);
         self.go_on_with(list.0);
         list
@@ -114,8 +115,8 @@ impl Lowering<'_, '_> {
 
     fn write_slot(&mut self, register: u16, (tag, bits): (ir::Value, ir::Value)) {
         let slot = i32::from(register) * SLOT;
-        self.b.ins().store(MEMORY, tag, self.scope.fp, slot);
-        self.b.ins().store(MEMORY, bits, self.scope.fp, slot + 8);
+        self.store_in_frame(tag, slot);
+        self.store_in_frame(bits, slot + 8);
     }
 
     /// Spreads the arguments of a call to where a frame begins, which is of the function that it gives.

@@ -269,15 +269,15 @@ impl<'a> Lowering<'a, '_> {
             self.has_slot(register);
             let (tag, bits) = self.value(closure);
             let slot = i32::from(register) * SLOT;
-            self.b.ins().store(MEMORY, tag, self.scope.fp, slot);
-            self.b.ins().store(MEMORY, bits, self.scope.fp, slot + 8);
+            self.store_in_frame(tag, slot);
+            self.store_in_frame(bits, slot + 8);
         }
     }
 
     /// Exits unless the slot of a register is within the stack: it may be the first behind this frame.
     pub(super) fn has_slot(&mut self, register: u16) {
         let end = i64::from(register + 1) * i64::from(SLOT);
-        let end = self.b.ins().iadd_imm_s(self.scope.fp, end);
+        let end = self.in_frame(end);
         let stack_end = self.load_state(offset_of!(NativeState<'_>, stack_end));
         let beyond = self
             .b
@@ -385,8 +385,8 @@ impl<'a> Lowering<'a, '_> {
         self.switch_to_sealed(give);
         self.has_slot(register);
         let slot = i32::from(register) * SLOT;
-        self.b.ins().store(MEMORY, tag, self.scope.fp, slot);
-        self.b.ins().store(MEMORY, bits, self.scope.fp, slot + 8);
+        self.store_in_frame(tag, slot);
+        self.store_in_frame(bits, slot + 8);
         self.b.ins().jump(go_on, &NONE);
         self.switch_to_sealed(go_on);
     }
@@ -504,7 +504,7 @@ impl<'a> Lowering<'a, '_> {
     pub(super) fn has_room(&mut self, callee: u32) {
         let function = self.planner.program.function(callee);
         let frame = i64::from(function.registers) * i64::from(SLOT);
-        let end = self.b.ins().iadd_imm_s(self.scope.fp, frame);
+        let end = self.in_frame(frame);
         self.ends_within_stack(end);
     }
 
@@ -536,7 +536,8 @@ impl<'a> Lowering<'a, '_> {
         self.switch_to_sealed(other);
         (base + 1..=base + args).for_each(|register| self.write_back(register));
         let closure = self.value(base);
-        let gathered = self.gather(closure, base, args, self.scope.fp);
+        let frame = self.in_frame(0);
+        let gathered = self.gather(closure, base, args, frame);
         self.go_on_in(gathered);
         self.switch_to_sealed(fit);
         let registers = self.b.ins().load(I16, MEMORY, shape, 4);
@@ -544,7 +545,7 @@ impl<'a> Lowering<'a, '_> {
         // One slot more, for the closure, which a function without captures does not look at.
         let slots = self.b.ins().iadd_imm_s(registers, 1);
         let bytes = self.b.ins().imul_imm_s(slots, i64::from(SLOT));
-        let end = self.b.ins().iadd(self.scope.fp, bytes);
+        let end = self.b.ins().iadd(frame, bytes);
         self.ends_within_stack(end);
         self.start_over(callee, values);
     }
@@ -553,8 +554,8 @@ impl<'a> Lowering<'a, '_> {
     pub(super) fn start_over(&mut self, callee: ir::Value, values: Vec<(ir::Value, ir::Value)>) {
         for (place, (tag, bits)) in values.into_iter().enumerate() {
             let slot = place as i32 * SLOT;
-            self.b.ins().store(MEMORY, tag, self.scope.fp, slot);
-            self.b.ins().store(MEMORY, bits, self.scope.fp, slot + 8);
+            self.store_in_frame(tag, slot);
+            self.store_in_frame(bits, slot + 8);
         }
         self.tell_gas(0);
         self.go_on_in(callee);
@@ -564,7 +565,8 @@ impl<'a> Lowering<'a, '_> {
     pub(super) fn go_on_in(&mut self, callee: ir::Value) {
         let way = self.way(callee, BY_TAIL_CALL);
         let code = self.code_of(callee);
-        let arguments = [self.state, self.scope.fp, way];
+        let frame = self.in_frame(0);
+        let arguments = [self.state, frame, way];
         if self.scope.caller.is_none() {
             self.b
                 .ins()

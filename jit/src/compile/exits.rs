@@ -11,7 +11,7 @@ use std::rc::Rc;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder};
 
-use super::lower::{Lowering, MEMORY, NONE, SLOT};
+use super::lower::{Lowering, NONE, SLOT};
 use super::registers::Register;
 use super::scope::Scope;
 use super::state::{EXIT, ExitPlace, ExitReason, NativeState};
@@ -134,7 +134,8 @@ impl<'a> Lowering<'a, '_> {
             self.say_place(exit.pc, exit.reason, refund);
             let leave = self.leave();
             let jump = self.b.ins().jump(leave, &NONE);
-            self.tails.write(jump, self.scope.fp, &sources.registers);
+            let frame = (self.fp, self.scope.frame());
+            self.tails.write(jump, frame, &sources.registers);
             let offset = offset_of!(NativeState<'_>, gas);
             self.tails.write_word(jump, self.state, offset as i32, gas);
         }
@@ -161,7 +162,8 @@ impl<'a> Lowering<'a, '_> {
     fn write_leave(&mut self, scope: Rc<Scope<'a>>, block: ir::Block) {
         self.switch_to_sealed(block);
         self.scope = scope;
-        self.store_state(offset_of!(NativeState<'_>, exit_fp), self.scope.fp);
+        let frame = self.in_frame(0);
+        self.store_state(offset_of!(NativeState<'_>, exit_fp), frame);
         let body = self.scope.part.place.chain[0];
         let body = self.b.ins().iconst(I64, i64::from(body));
         self.store_state(offset_of!(NativeState<'_>, exit_body), body);
@@ -236,16 +238,17 @@ impl<'a> Lowering<'a, '_> {
     pub(super) fn leave_as_caller(&mut self, pc: u32, window: u16, sources: &Sources) {
         let place = self.place(pc);
         let slot = i32::from(window) * SLOT;
-        self.b.ins().store(MEMORY, place, self.scope.fp, slot);
+        self.store_in_frame(place, slot);
         let program = self.load_state(offset_of!(NativeState<'_>, program_bits));
         let delta = self.b.ins().bor_imm_s(program, i64::from(window) + 1);
-        self.b.ins().store(MEMORY, delta, self.scope.fp, slot + 8);
+        self.store_in_frame(delta, slot + 8);
         let before = self.load_state(offset_of!(NativeState<'_>, frames));
         let after = self.b.ins().iadd_imm_s(before, 1);
         self.store_state(offset_of!(NativeState<'_>, frames), after);
         self.write_objects(&sources.objects);
         let jump = self.leave_callers();
-        self.tails.write(jump, self.scope.fp, &sources.registers);
+        let frame = (self.fp, self.scope.frame());
+        self.tails.write(jump, frame, &sources.registers);
     }
 
     /// Says where the newest frame stands, which is of the current part, and why it is left.

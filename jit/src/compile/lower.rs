@@ -39,6 +39,8 @@ pub(super) struct Lowering<'a, 'b> {
     pub(super) b: FunctionBuilder<'b>,
     pub(super) planner: &'a Planner<'a>,
     pub(super) state: ir::Value,
+    /// The root's r0.
+    pub(super) fp: ir::Value,
     /// Gas, and how much less than that is left.
     pub(super) gas: Variable,
     pub(super) taken: i64,
@@ -124,12 +126,13 @@ pub(super) fn lower(
         raised: Raised::Out,
         need_at_return: 0,
     };
-    let scope = Scope::new(&mut b, &planner, root, &ranges, (fp, 0), ways);
+    let scope = Scope::new(&mut b, &planner, root, &ranges, 0, ways);
     let scope = Rc::new(scope);
     let mut lowering = Lowering {
         b,
         planner: &planner,
         state,
+        fp,
         gas,
         taken: 0,
         body,
@@ -225,7 +228,7 @@ impl<'a> Lowering<'a, '_> {
         let bytes = self.b.ins().iconst(I64, 0);
         let test = self.b.func.dfg.value_def(bytes).unwrap_inst();
         self.tests_of_reach.push(test);
-        let end = self.b.ins().iadd(self.scope.fp, bytes);
+        let end = self.b.ins().iadd(self.fp, bytes);
         let stack_end = self.load_state(offset_of!(NativeState<'_>, stack_end));
         self.b
             .ins()
@@ -264,7 +267,7 @@ impl<'a> Lowering<'a, '_> {
         return_constant(&mut self.b, NOT_ENTERED);
         self.switch_to_sealed(by_tail_call);
         self.say_place(0, ExitReason::NotEntered, 0);
-        self.store_state(offset_of!(NativeState<'_>, exit_fp), self.scope.fp);
+        self.store_state(offset_of!(NativeState<'_>, exit_fp), self.fp);
         return_constant(&mut self.b, EXIT);
     }
 

@@ -251,7 +251,8 @@ impl<'a> Lowering<'a, '_> {
         self.tell_gas(0);
         self.taken += behind as i64;
         let place = self.place(self.pc);
-        let arguments = [self.state, place, self.scope.fp];
+        let frame = self.in_frame(0);
+        let arguments = [self.state, place, frame];
         self.call_of_routine(Routine::ERROR, &arguments)
     }
 }

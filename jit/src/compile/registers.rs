@@ -105,13 +105,33 @@ impl Lowering<'_, '_> {
     pub(super) fn write_back(&mut self, register: u16) {
         let (tag, bits) = self.value(register);
         let slot = i32::from(register) * SLOT;
-        self.b.ins().store(MEMORY, tag, self.scope.fp, slot);
-        self.b.ins().store(MEMORY, bits, self.scope.fp, slot + 8);
+        self.store_in_frame(tag, slot);
+        self.store_in_frame(bits, slot + 8);
+    }
+
+    /// The address of a byte behind the current part's r0.
+    pub(super) fn in_frame(&mut self, offset: i64) -> ir::Value {
+        match i64::from(self.scope.frame()) + offset {
+            0 => self.fp,
+            offset => self.b.ins().iadd_imm_s(self.fp, offset),
+        }
+    }
+
+    /// Stores a word so many bytes behind the current part's r0.
+    pub(super) fn store_in_frame(&mut self, word: ir::Value, offset: i32) {
+        let offset = self.scope.frame() + offset;
+        self.b.ins().store(MEMORY, word, self.fp, offset);
+    }
+
+    /// Loads a word from so many bytes behind the current part's r0.
+    fn load_from_frame(&mut self, offset: i32) -> ir::Value {
+        let offset = self.scope.frame() + offset;
+        self.b.ins().load(I64, MEMORY, self.fp, offset)
     }
 
     pub(super) fn load_slot(&mut self, register: u16, half: i32) -> ir::Value {
         let slot = i32::from(register) * SLOT;
-        self.b.ins().load(I64, MEMORY, self.scope.fp, slot + half)
+        self.load_from_frame(slot + half)
     }
 
     /// Tag and bits of a register, whose object stands in the arena then.

@@ -175,7 +175,8 @@ impl Lowering<'_, '_> {
         self.tell_gas(kept);
         let handler = self.load_state(offset_of!(NativeState<'_>, aside));
         let place = self.place(self.pc);
-        let arguments = [self.state, self.scope.fp, place];
+        let frame = self.in_frame(0);
+        let arguments = [self.state, frame, place];
         let (done, _) = self.call_engine(handler, &arguments);
         self.go_on_only_if(done, ExitReason::Aside);
         self.gas_is_given_back(kept);
@@ -189,7 +190,7 @@ impl Lowering<'_, '_> {
             registers.for_each(|register| self.write_back(register));
             let first = i64::from(values.first) * i64::from(SLOT);
             arguments.push(self.b.ins().iconst(I64, i64::from(values.count)));
-            arguments.push(self.b.ins().iadd_imm_s(self.scope.fp, first));
+            arguments.push(self.in_frame(first));
         } else {
             let number = match op {
                 Op::Float(op) => library_place(*op),

@@ -33,8 +33,7 @@ pub(super) struct Scope<'a> {
     pub(super) native: Vec<ir::Block>,
     /// By block: how much has been taken of the gas where it begins.
     pub(super) taken: Vec<Cell<i64>>,
-    /// The frame's r0, and how many slots behind the root's it is.
-    pub(super) fp: ir::Value,
+    /// How many slots the frame's r0 is behind the root's.
     pub(super) slot: u32,
     /// What its exits share.
     pub(super) shared: Shared,
@@ -83,7 +82,7 @@ impl<'a> Scope<'a> {
         planner: &'a Planner<'a>,
         part: Rc<Part>,
         at_entry: &Ranges,
-        (fp, slot): (ir::Value, u32),
+        slot: u32,
         ways: Ways<'a>,
     ) -> Scope<'a> {
         let number = part.place.number();
@@ -105,13 +104,17 @@ impl<'a> Scope<'a> {
             function,
             live: planner.program.live(number),
             part,
-            fp,
             slot,
             shared: Shared::default(),
             caller: ways.caller,
             raised: ways.raised,
             need_at_return: ways.need_at_return,
         }
+    }
+
+    /// How many bytes the frame's r0 is behind the root's.
+    pub(super) fn frame(&self) -> i32 {
+        self.slot as i32 * SLOT
     }
 
     /// The slot behind its frame, from the root's r0 on.
@@ -186,30 +189,23 @@ impl<'a> Lowering<'a, '_> {
             to,
         };
         let need_at_return = caller.to.need;
-        let slots = u32::from(window) + 1;
-        let fp = self
-            .b
-            .ins()
-            .iadd_imm_s(self.scope.fp, i64::from(slots) * i64::from(SLOT));
-        let slot = self.scope.slot + slots;
-        let at = (fp, slot);
+        let slot = self.scope.slot + u32::from(window) + 1;
         let ways = Ways {
             caller: Some(caller),
             raised: self.raised_here(),
             need_at_return,
         };
-        self.lower_inside(part, at, ways, window, args);
+        self.lower_inside(part, slot, ways, window, args);
     }
 
     /// The code of a function in place of a tail call: its frame takes the place of this one.
     pub(super) fn inline_tail(&mut self, part: Rc<Part>, window: u16, args: u16) {
-        let at = (self.scope.fp, self.scope.slot);
         let ways = Ways {
             caller: self.scope.caller.clone(),
             raised: self.scope.raised.clone(),
             need_at_return: self.scope.need_at_return,
         };
-        self.lower_inside(part, at, ways, window, args);
+        self.lower_inside(part, self.scope.slot, ways, window, args);
     }
 
     pub(super) fn inlined_part(&self, callee: u32) -> Rc<Part> {
@@ -223,16 +219,9 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// Lowers a part whose arguments stand in a window of the current one.
-    fn lower_inside(
-        &mut self,
-        part: Rc<Part>,
-        at: (ir::Value, u32),
-        ways: Ways<'a>,
-        window: u16,
-        args: u16,
-    ) {
+    fn lower_inside(&mut self, part: Rc<Part>, slot: u32, ways: Ways<'a>, window: u16, args: u16) {
         let ranges = self.ranges.passed(window, args);
-        let inner = Scope::new(&mut self.b, self.planner, part, &ranges, at, ways);
+        let inner = Scope::new(&mut self.b, self.planner, part, &ranges, slot, ways);
         self.reach = self.reach.max(inner.end());
         let inner = Rc::new(inner);
         let mut types = vec![Type::Any; inner.registers.len()];

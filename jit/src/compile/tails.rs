@@ -77,11 +77,12 @@ pub(super) struct Tails {
 }
 
 impl Tails {
-    /// Registers are to be written to a frame before a jump that ends a way out.
-    pub(super) fn write(&mut self, jump: Inst, fp: ir::Value, sources: &[Source]) {
+    /// Registers are to be written to a frame, which begins so many bytes behind a place, before a jump that ends a way
+    /// out.
+    pub(super) fn write(&mut self, jump: Inst, (fp, frame): (ir::Value, i32), sources: &[Source]) {
         let words = self.ends.entry(jump).or_default();
         for source in sources {
-            let slot = i32::from(source.register) * SLOT;
+            let slot = frame + i32::from(source.register) * SLOT;
             let tag = match source.tag {
                 Tag::Known(tag) => What::Constant(tag),
                 Tag::Found(tag) => What::Value(tag),
