@@ -13,8 +13,10 @@ const FAILURES: u64 = 4;
 /// Failed guesses at one instruction before there is no guess about it any more.
 const FAILURES_MAX: u32 = 16;
 /// Gas that native code uses before a function that leaves its code by a wrong guess is taken to do something else
-/// from then on: enough to be worth compiling it anew.
+/// from then on: enough to be worth compiling it anew. Each time takes this many times as much as the one before, so that a
+/// function that goes back and forth is compiled for all that it does.
 const GAS_OF_PHASE: u64 = 5_000_000;
+const GROWTH_OF_PHASE: u64 = 4;
 /// Entries into native code that are worth nothing before a function rests, and how many of them stays that
 /// were worth more make up for at most.
 const LOSSES: i64 = 8;
@@ -40,6 +42,8 @@ pub(super) struct FunctionState {
     balance: i64,
     /// What the worker's native code had used when that of this function was taken into use.
     installed_at: u64,
+    /// How often it was taken to do something else from then on.
+    phases: u32,
     /// A request has not been answered yet.
     pub(super) is_pending: bool,
     pub(super) compilations: u32,
@@ -104,8 +108,10 @@ impl FunctionState {
     /// A guess about the kinds or functions that it sees was wrong, when native code had used so much gas.
     /// Whether no guess in this code was wrong for long: then a new phase begins.
     pub(super) fn begin_phase(&mut self, gas: u64) -> bool {
-        let begins = self.failed.is_empty() && gas >= self.installed_at + GAS_OF_PHASE;
+        let least = GAS_OF_PHASE.saturating_mul(GROWTH_OF_PHASE.saturating_pow(self.phases));
+        let begins = self.failed.is_empty() && gas >= self.installed_at.saturating_add(least);
         if begins {
+            self.phases += 1;
             self.compilations = 0;
         }
         begins
