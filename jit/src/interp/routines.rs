@@ -353,12 +353,14 @@ unsafe fn give(
     closure: Value,
     to: *mut Value,
 ) -> Value {
-    arguments.extend(function.rest.then_some(rest));
-    arguments.extend((function.captures > 0).then_some(closure));
-    for (place, argument) in arguments.into_iter().enumerate() {
-        // SAFETY: these are fewer than the slots that the function has there.
-        unsafe { *to.wrapping_add(place) = argument };
+    if function.rest {
+        arguments.push(rest);
     }
+    if function.captures > 0 {
+        arguments.push(closure);
+    }
+    // SAFETY: these are fewer than the slots that the function has there, and no longer where they were read from.
+    unsafe { to.copy_from_nonoverlapping(arguments.as_ptr(), arguments.len()) };
     Value::int(number.into())
 }
 
@@ -377,20 +379,21 @@ pub(crate) unsafe fn spread(
     let number = callee(aside, program, closure)?;
     let (code, heap) = (aside.code, aside.heap());
     let function = code.program(program).function(number);
-    let mut length = 0;
-    for element in heap.list(list) {
-        element?;
-        length += 1;
-    }
-    if !can_enter(function, length, room) {
-        return None;
-    }
+    // Nothing is written before it is sure that all can be.
     let mut arguments = SmallVec::new();
     let mut rest = list;
     for _ in 0..function.params {
         let (car, cdr) = heap.pair(rest)?;
         arguments.push(car);
         rest = cdr;
+    }
+    let mut length = arguments.len();
+    for element in heap.list(rest) {
+        element?;
+        length += 1;
+    }
+    if !can_enter(function, length, room) {
+        return None;
     }
     aside.pay(cost::work_gas(Work::Elements, length as u64))?;
     // SAFETY: as for this function; it can be entered.
