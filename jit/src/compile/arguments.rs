@@ -74,7 +74,7 @@ impl Evidence<'_> {
     }
 
     /// The register that another is a copy of before an instruction, on every way to it.
-    fn copied_from(&self, pc: u32, register: u16) -> Option<u16> {
+    pub(super) fn copied_from(&self, pc: u32, register: u16) -> Option<u16> {
         let blocks = &self.place.blocks;
         let mut number = blocks.at(pc);
         let mut pc = pc;

@@ -1,11 +1,12 @@
 //! What instructions do to what is known about Ints and vectors, worked out once for each: it is looked up
 //! again and again while loops are looked at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pw_isa::op::{Access, Arith, Compare, Data, Function as Call, Op};
 
-use super::facts::{Term, Test};
+use super::facts::{Fact, Term, Test};
+use super::plans::Few;
 use super::ranges::Ranges;
 use super::types::{Evidence, Plan};
 
@@ -60,6 +61,8 @@ enum Effect {
 pub(super) struct Effects {
     /// By pc, with whether vectors may have other lengths behind it.
     by_pc: Vec<(Effect, bool)>,
+    /// By pc: what is found out by the code of a function in place of its call.
+    found: BTreeMap<u32, Few<Fact>>,
     /// The numbers that bounds are likely to settle at, in ascending order.
     pub(super) bounds: Vec<i64>,
 }
@@ -89,15 +92,25 @@ impl Effects {
         if resizes {
             known.forget_lengths();
         }
+        if let Some(found) = self.found.get(&pc) {
+            found.iter().for_each(|fact| known.assume(*fact));
+        }
     }
 }
 
 impl Evidence<'_> {
-    /// What the instructions do under their plans, given behind which of them objects may have moved.
-    pub(super) fn effects(&self, plans: &[Plan], moves: &[bool]) -> Effects {
+    /// What the instructions do under their plans, given behind which of them objects may have moved, and what is found out
+    /// in place of calls.
+    pub(super) fn effects(
+        &self,
+        plans: &[Plan],
+        moves: &[bool],
+        found: BTreeMap<u32, Few<Fact>>,
+    ) -> Effects {
+        let elide = self.planner.optimizations.elide;
         let code = self.function.code.iter();
         let by_pc = code.zip(plans).zip(moves).map(|((op, plan), moves)| {
-            if !self.planner.optimizations.elide {
+            if !elide {
                 return (Effect::Nothing, false);
             }
             let resizes = *plan == Plan::Exit || *moves && !only_allocates(op);
@@ -105,6 +118,7 @@ impl Evidence<'_> {
         });
         Effects {
             by_pc: by_pc.collect(),
+            found: if elide { found } else { BTreeMap::new() },
             bounds: self.bounds(),
         }
     }
@@ -124,7 +138,7 @@ impl Evidence<'_> {
 }
 
 /// Whether an instruction moves objects only to make room.
-fn only_allocates(op: &Op) -> bool {
+pub(super) fn only_allocates(op: &Op) -> bool {
     matches!(
         op,
         Op::Data(Data::Cons { .. } | Data::Vector { .. })

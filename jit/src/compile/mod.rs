@@ -12,7 +12,8 @@
 //! | `types`, `plans` | what is known and guessed about registers; how instructions are compiled |
 //! | `intervals`, `facts`, `ranges` | how large Ints and vectors are: results, what is known, and at one place |
 //! | `effects`, `induction` | the same behind instructions, and in loops |
-//! | `parts`, `scope`, `arguments` | what is inlined where; the frames of it; what it finds out about arguments |
+//! | `parts`, `scope` | what is inlined where; the frames of it |
+//! | `arguments`, `lengths` | what it finds out about its arguments, and about lengths |
 //! | `lower`, `ways` | from blocks to Cranelift's form: entries, edges, gas, operations aside; ways in and out |
 //! | `shapes`, `escapes`, `virtuals` | objects that are made only where they must stand in the arena |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
@@ -48,6 +49,7 @@ mod gas;
 mod globals;
 mod induction;
 mod intervals;
+mod lengths;
 mod lower;
 mod maps;
 mod mixed;

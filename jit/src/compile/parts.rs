@@ -17,6 +17,7 @@ use super::blocks::Blocks;
 use super::effects::Effects;
 use super::feedback::{Feedback, FunctionFeedback};
 use super::gas::{InPlace, Payments};
+use super::lengths::Found;
 use super::ranges::Ranges;
 use super::shapes::Shapes;
 use super::types::{Evidence, Made, Outcome, Plan, Type, Types};
@@ -70,6 +71,8 @@ pub(super) struct Part {
     pub(super) outcome: Outcome,
     /// What is known at its returns about its arguments, where it keeps them.
     pub(super) arguments: Vec<Type>,
+    /// What it finds out about lengths.
+    pub(super) found: Found,
     /// The returns; one from another function's frame counts as several.
     pub(super) returns: usize,
     /// By pc: objects may move while this instruction runs, and native code raises there.
@@ -220,7 +223,8 @@ impl<'a> Planner<'a> {
 impl Part {
     /// What its instructions do to what is known about Ints and vectors.
     pub(super) fn effects(&self, evidence: &Evidence<'_>) -> &Effects {
-        let find = || evidence.effects(&self.types.plans, &self.moves_at);
+        let found = &self.found.behind;
+        let find = || evidence.effects(&self.types.plans, &self.moves_at, found.clone());
         self.effects.get_or_init(find)
     }
 
@@ -362,14 +366,16 @@ impl Evidence<'_> {
         let mut moves_at = vec![false; self.function.code.len()];
         let (mut raises_at, mut raises) = (moves_at.clone(), false);
         let blocks = &self.place.blocks.all;
-        let mut in_place = vec![None; blocks.len()];
+        let (mut in_place, mut inside) = (vec![None; blocks.len()], BTreeMap::new());
         for (number, (block, at_start)) in blocks.iter().zip(&types.at_start).enumerate() {
             let Some(mut now) = at_start.clone() else {
                 continue;
             };
             for pc in block.start..block.end {
                 if let Op::Function(call) = &self.function.code[pc as usize] {
-                    in_place[number] = self.in_place(pc, call, &now);
+                    let inner = self.part_at(pc, call, &now);
+                    in_place[number] = in_place_of(call, inner.as_deref());
+                    inside.extend(inner.map(|inner| (pc, inner)));
                 }
                 let (plan, outcome) = self.step(pc, &mut now);
                 if plan == Plan::Exit {
@@ -400,6 +406,7 @@ impl Evidence<'_> {
         }
         let is_compiled = |number: usize| types.at_start[number].is_some();
         let payments = Payments::of(blocks, is_compiled, &in_place);
+        let found = self.lengths_found(&types, &moves_at, &inside);
         Part {
             place: Rc::clone(&self.place),
             payments,
@@ -411,6 +418,7 @@ impl Evidence<'_> {
             },
             arguments: arguments.unwrap_or_default(),
             returns,
+            found,
             moves_at,
             raises_at,
             effects: OnceCell::new(),
@@ -418,24 +426,11 @@ impl Evidence<'_> {
         }
     }
 
-    /// What stands in place of a call, if it is one.
-    fn in_place(&self, pc: u32, call: &Call, types: &[Type]) -> Option<InPlace> {
-        let is_tail_call = is_tail_call(call);
-        let elsewhere = InPlace {
-            need: 0,
-            is_through: false,
-            is_tail_call,
-        };
+    /// The part that stands in place of a call, if one does.
+    fn part_at(&self, pc: u32, call: &Call, types: &[Type]) -> Option<Rc<Part>> {
         match self.plan(pc, &Op::Function(*call), types) {
-            Plan::Inline(callee) => {
-                let payments = &self.inlined(pc, callee, types).payments;
-                Some(InPlace {
-                    need: payments.need_at(0),
-                    is_through: payments.is_through(),
-                    is_tail_call,
-                })
-            }
-            _ => is_tail_call.then_some(elsewhere),
+            Plan::Inline(callee) => Some(self.inlined(pc, callee, types)),
+            _ => None,
         }
     }
 
@@ -467,6 +462,23 @@ pub(super) fn window(call: &Call) -> (u16, u16) {
             (window.base, window.args)
         }
         _ => unreachable!("not a call with a window"),
+    }
+}
+
+/// What a call is paid for with that a part stands for, if one does.
+fn in_place_of(call: &Call, inner: Option<&Part>) -> Option<InPlace> {
+    let is_tail_call = is_tail_call(call);
+    match inner.map(|inner| &inner.payments) {
+        Some(payments) => Some(InPlace {
+            need: payments.need_at(0),
+            is_through: payments.is_through(),
+            is_tail_call,
+        }),
+        None => is_tail_call.then_some(InPlace {
+            need: 0,
+            is_through: false,
+            is_tail_call,
+        }),
     }
 }
 

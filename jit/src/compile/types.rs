@@ -454,7 +454,7 @@ impl<'a> Evidence<'a> {
 
     /// The blocks that control comes to whenever the function is entered. What is guessed on one of several ways may
     /// never hold on the others: `(if (null? tree) 0 (vector-ref tree 3))`.
-    fn always_entered(&self, types: &Types) -> Vec<usize> {
+    pub(super) fn always_entered(&self, types: &Types) -> Vec<usize> {
         let mut blocks = vec![0];
         loop {
             let last = blocks[blocks.len() - 1];
