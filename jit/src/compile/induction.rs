@@ -52,10 +52,11 @@ impl Evidence<'_> {
             moves_at: &part.moves_at,
             memo: RefCell::new(vec![Vec::new(); self.place.blocks.all.len()]),
         };
-        let free = self.solve_ranges(&way, entry, &[], |_| true);
         if !hoist {
-            return free;
+            return self.solve_ranges(&way, entry, &[], |_| true);
         }
+        let entry = &self.with_lengths(part, entry);
+        let free = self.solve_ranges(&way, entry, &[], |_| true);
         self.with_worthwhile(&way, entry, free)
     }
 

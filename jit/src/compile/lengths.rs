@@ -10,6 +10,7 @@ use super::effects::only_allocates;
 use super::facts::{Fact, Term};
 use super::parts::{Part, window};
 use super::plans::Few;
+use super::ranges::Ranges;
 use super::table::Table;
 use super::types::{Evidence, Plan, Types};
 
@@ -53,6 +54,23 @@ impl Evidence<'_> {
             result: self.length_of_result(types, &resizes, inside),
             behind,
         }
+    }
+
+    /// What is known when a part is entered, and that vectors it is passed are as long as it will find: that is tested on
+    /// the way in, once, unless such tests have failed too often.
+    pub(super) fn with_lengths(&self, part: &Part, entry: &Ranges) -> Ranges {
+        let mut known = entry.clone();
+        if let Some(types) = &part.types.at_start[0]
+            && !self.is_generic(0)
+        {
+            let found = (0..).zip(part.found.arguments.iter().zip(types));
+            for (register, (least, known_type)) in found {
+                if known_type.elements().is_some() {
+                    known.assume(Fact::Least(Term::length(register), *least));
+                }
+            }
+        }
+        known
     }
 
     /// What the part in place of a call finds out, about registers that were passed to it and what it returns.

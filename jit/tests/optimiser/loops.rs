@@ -76,7 +76,7 @@ fn a_value_is_checked_once() {
 
 #[test]
 fn an_index_is_checked_once() {
-    let twice = |first: &str, second: &str| {
+    let twice = |hoist: bool, first: &str, second: &str| {
         let body = format!(
             "    int one 1
     int t 7
@@ -86,14 +86,20 @@ fn an_index_is_checked_once() {
     return x
 "
         );
-        let form = Form::of(&calling(100, "1", &body), WORK);
-        // A number that is known is compared the other way round.
-        form.count(" uge ") + form.count(" ule ")
+        let optimizations = Optimizations {
+            hoist,
+            ..Optimizations::default()
+        };
+        let form = Form::made_with(optimizations, &calling(100, "1", &body), WORK);
+        // A number that is known is compared the other way round, and on the way in as it is.
+        [" uge ", " ule ", " sge "].map(|order| form.count(order))
     };
-    assert_eq!(twice("n", "n"), 1);
-    assert_eq!(twice("t", "one"), 1);
-    assert_eq!(twice("one", "t"), 2);
-    assert_eq!(twice("n", "one"), 2);
+    assert_eq!(twice(false, "n", "n"), [1, 0, 0]);
+    assert_eq!(twice(false, "t", "one"), [0, 1, 0]);
+    assert_eq!(twice(false, "one", "t"), [0, 2, 0]);
+    assert_eq!(twice(false, "n", "one"), [1, 1, 0]);
+    assert_eq!(twice(true, "one", "t"), [0, 0, 1]);
+    assert_eq!(twice(true, "n", "one"), [1, 0, 1]);
 }
 
 #[test]
