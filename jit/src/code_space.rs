@@ -74,6 +74,8 @@ pub struct LoadedProgram {
     pub(crate) constants: Arena,
     /// The offsets of its objects in the order in which they were made: their names in images.
     pub(crate) objects: Vec<(Kind, u32)>,
+    /// The offsets of texts that are there as a String and as a Symbol, in ascending order.
+    twins: Vec<u32>,
     /// One list a function: its constants as values.
     values: Vec<Vec<Value>>,
     /// One function value a function without captures: the same wherever it is mentioned.
@@ -131,6 +133,12 @@ impl LoadedProgram {
     /// What the fast interpreter executes.
     pub(crate) fn internal(&self) -> &InternalProgram {
         self.internal.get_or_init(|| rewrite(self))
+    }
+
+    /// Whether a text among the constants differs from all others of its kind that stand elsewhere among them: none of another
+    /// kind says the same, which could be made one of this kind.
+    pub(crate) fn is_told_by_place(&self, offset: u32) -> bool {
+        self.twins.binary_search(&offset).is_err()
     }
 
     /// Whether closures of a function can change once they are made.
@@ -258,6 +266,7 @@ impl Loader {
             values.push(list);
         }
         LoadedProgram {
+            twins: self.twins(),
             constants: self.arena,
             objects: self.objects,
             values,
@@ -267,6 +276,21 @@ impl Loader {
             changing_closures: OnceLock::new(),
             verified,
         }
+    }
+
+    /// The offsets of texts that are there as a String and as a Symbol, in ascending order.
+    fn twins(&self) -> Vec<u32> {
+        let strings = self
+            .texts
+            .iter()
+            .filter(|((kind, _), _)| *kind == Kind::String);
+        let twins = strings.filter_map(|((_, text), string)| {
+            let symbol = self.texts.get(&(Kind::Symbol, text.clone()))?;
+            Some([string.bits as u32, symbol.bits as u32])
+        });
+        let mut twins: Vec<u32> = twins.flatten().collect();
+        twins.sort_unstable();
+        twins
     }
 
     /// Gives an object of the constants' arena its name.

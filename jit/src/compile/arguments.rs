@@ -42,10 +42,11 @@ impl Evidence<'_> {
         };
         let (base, args) = window(call);
         let arguments = (0..args).zip(&part.arguments);
-        let known = arguments.filter(|(_, known)| is_at_hand(**known));
+        let known = arguments.filter(|(_, known)| can_be_taken_over(**known));
         let passed = known.filter_map(|(place, known)| {
             let register = self.copied_from(pc, base + 1 + place)?;
-            Some(Passed {
+            // What is in the window is lost, and its base receives the result.
+            (register < base).then_some(Passed {
                 place,
                 register,
                 known: *known,
@@ -66,7 +67,7 @@ impl Evidence<'_> {
         let given = part.place.entry.iter();
         let arguments = (0..args).zip(given.zip(wanted));
         let wanted =
-            arguments.filter(|(_, (given, wanted))| given != wanted && is_at_hand(**wanted));
+            arguments.filter(|(_, (given, wanted))| given != wanted && can_be_taken_over(**wanted));
         let wanted = wanted.filter_map(|(place, (_, wanted))| {
             Some((self.copied_from(pc, base + 1 + place)?, *wanted))
         });
@@ -105,9 +106,13 @@ impl Evidence<'_> {
     }
 }
 
-/// By register: whether no instruction of a function writes it, so that it holds what it did when that was entered.
+/// By register: whether neither an instruction of a function writes it nor a handler receives something in it, so that it
+/// holds what it did when that was entered.
 pub(super) fn kept(function: &Function) -> Vec<bool> {
     let mut kept = vec![true; usize::from(function.registers)];
+    for handler in &function.handlers {
+        kept[usize::from(handler.dst)] = false;
+    }
     for op in &function.code {
         op.accesses(|access| match access {
             Access::Write(register) => kept[usize::from(register)] = false,
@@ -118,9 +123,8 @@ pub(super) fn kept(function: &Function) -> Vec<bool> {
     kept
 }
 
-/// Whether a value of which this is known is where any other is: what more is at hand about it is found from that, or
-/// looked at by one place.
-fn is_at_hand(known: Type) -> bool {
+/// Whether this can be taken over for another register with the same value, in which nothing or less is known about it.
+fn can_be_taken_over(known: Type) -> bool {
     !matches!(known, Type::Any | Type::Number | Type::Virtual(..))
 }
 
@@ -141,9 +145,11 @@ impl Passed {
 }
 
 impl Lowering<'_, '_> {
-    /// Hands the caller what is at hand about its registers where a part returns to it.
+    /// Hands the caller what is at hand about its registers where a part returns to it. Nothing is at hand where a part may
+    /// return from another one, in place of its frame.
     pub(super) fn give_views(&mut self, to: &[Register], passed: &[Passed]) {
-        for passed in passed {
+        let has_view = |passed: &&Passed| passed.known.elements().is_some();
+        for passed in passed.iter().filter(has_view) {
             let from = self.scope.registers[usize::from(passed.place)];
             let to = to[usize::from(passed.register)];
             for (from, to) in from.views(to, passed.known) {

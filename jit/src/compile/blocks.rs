@@ -26,7 +26,7 @@ pub(super) struct Block {
     /// The block from which alone control comes here, by going on; none for the first, loops and handlers.
     only_way: Option<usize>,
     /// Some block goes on to it.
-    is_entered_again: bool,
+    is_gone_on_to: bool,
     /// It is entered by a return.
     pub(super) is_behind_call: bool,
     /// Gas of its instructions.
@@ -67,7 +67,7 @@ impl Blocks {
                     is_header: matches!(function.code[pc], Op::Control(Control::Loop {})),
                     is_handler: false,
                     only_way: None,
-                    is_entered_again: false,
+                    is_gone_on_to: false,
                     is_behind_call: pc > 0 && is_call(&function.code[pc - 1]),
                     gas: 0,
                 }),
@@ -110,10 +110,10 @@ impl Blocks {
         for from in 0..self.all.len() {
             for to in self.all[from].next.clone() {
                 let block = &mut self.all[to];
-                let is_only = !block.is_entered_again && to > 0;
+                let is_only = !block.is_gone_on_to && to > 0;
                 let can_be = is_only && !block.is_header && !block.is_handler;
                 block.only_way = can_be.then_some(from);
-                block.is_entered_again = true;
+                block.is_gone_on_to = true;
             }
         }
     }
@@ -135,7 +135,7 @@ impl Blocks {
     /// Whether control comes to a block by one way, which a block before it or the beginning is.
     pub(super) fn has_only_way(&self, to: usize) -> bool {
         match to {
-            0 => !self.all[0].is_entered_again && !self.all[0].is_handler,
+            0 => !self.all[0].is_gone_on_to && !self.all[0].is_handler,
             _ => self.only_way_to(to).is_some_and(|from| from < to),
         }
     }

@@ -533,6 +533,7 @@ impl<'a> Lowering<'a, '_> {
         let values = self.arguments(base, args, true);
         let shape = self.shape(callee);
         let [fit, other] = self.branch_on_fit(shape, args);
+        let taken = self.taken;
         self.switch_to_sealed(other);
         (base + 1..=base + args).for_each(|register| self.write_back(register));
         let closure = self.value(base);
@@ -540,11 +541,13 @@ impl<'a> Lowering<'a, '_> {
         let gathered = self.gather(closure, base, args, frame);
         self.go_on_in(gathered);
         self.switch_to_sealed(fit);
+        self.taken = taken;
         let registers = self.b.ins().load(I16, MEMORY, shape, 4);
         let registers = self.b.ins().uextend(I64, registers);
         // One slot more, for the closure, which a function without captures does not look at.
         let slots = self.b.ins().iadd_imm_s(registers, 1);
         let bytes = self.b.ins().imul_imm_s(slots, i64::from(SLOT));
+        let frame = self.in_frame(0);
         let end = self.b.ins().iadd(frame, bytes);
         self.ends_within_stack(end);
         self.start_over(callee, values);

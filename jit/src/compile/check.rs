@@ -5,8 +5,9 @@
 //! jumps to a return of `EXIT`. What it has written must hold
 //!
 //! 1. where the newest frame is, its place, the reason, the body and the gas, unless a callee has said so;
-//! 2. tag and bits of every register that is live there, but for those of the root's that no instruction writes, from values that are defined on all paths to it,
-//!    of the right kind: a Float where the tag says so, and only there;
+//! 2. tag and bits of every register that is live there, from values that are defined on all paths to it,
+//!    of the right kind: a Float where the tag says so, and only there. A register of the body's own frame that is
+//!    never given a value stands there as it did;
 //! 3. the header of each frame down to the root's, with the place of a call whose window is there, and the
 //!    registers that are live in the caller during the call;
 //! 4. how many frames these are;
@@ -391,7 +392,7 @@ impl<'a> Checker<'a> {
             .ok_or("it does not say the gas")?;
         let (function, pc) = self.place(place.function, place.pc)?;
         for register in self.program.live(function).at(pc) {
-            self.check_register(way, frame, register)?;
+            self.check_register(way, (function, frame), register)?;
         }
         Ok(())
     }
@@ -426,7 +427,7 @@ impl<'a> Checker<'a> {
         }
         let live = self.program.live(function).at(pc);
         for register in live.filter(|register| *register < base) {
-            self.check_register(way, caller, register)?;
+            self.check_register(way, (function, caller), register)?;
         }
         Ok(caller)
     }
@@ -440,11 +441,16 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn check_register(&self, way: &Way, frame: i64, register: u16) -> Result<(), String> {
+    fn check_register(
+        &self,
+        way: &Way,
+        (function, frame): (u32, i64),
+        register: u16,
+    ) -> Result<(), String> {
         let slot = frame + i64::from(register) * SLOT;
         let word = |offset: i64| way.written.get(&Address::Frame(offset)).copied();
         let (tag, bits) = (word(slot), word(slot + HALF));
-        if frame == 0 && tag.is_none() && bits.is_none() && self.stands_in_frame(register) {
+        if frame == 0 && tag.is_none() && bits.is_none() && self.keeps(function, register) {
             return Ok(());
         }
         let (Some(tag), Some(bits)) = (tag, bits) else {
@@ -460,13 +466,19 @@ impl<'a> Checker<'a> {
             .map_err(|fault| format!("r{register} {fault}"))
     }
 
-    /// Whether a register of the root's frame holds what it did when the body was entered.
-    fn stands_in_frame(&self, register: u16) -> bool {
-        let UserFuncName::User(name) = &self.body.name else {
-            return false;
+    /// Whether a register of the frame that the body works on holds what it did when that was entered: the frame is of this
+    /// function, which never gives the register a value.
+    fn keeps(&self, function: u32, register: u16) -> bool {
+        let is_own = match &self.body.name {
+            UserFuncName::User(name) => name.index == function,
+            UserFuncName::Testcase(_) => false,
         };
-        let mut is_written = false;
-        for op in &self.program.function(name.index).code {
+        let function = self.program.function(function);
+        let mut is_written = function
+            .handlers
+            .iter()
+            .any(|handler| handler.dst == register);
+        for op in &function.code {
             op.accesses(|access| {
                 is_written |= match access {
                     Access::Write(written) => written == register,
@@ -475,7 +487,7 @@ impl<'a> Checker<'a> {
                 }
             });
         }
-        !is_written
+        is_own && !is_written
     }
 
     /// Checks a value that is written: its tag, if that is a constant, its bits, and what they name.

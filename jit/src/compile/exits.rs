@@ -36,7 +36,7 @@ pub(super) struct Exit<'a> {
     pc: u32,
     reason: ExitReason,
     types: Vec<Type>,
-    /// How much more gas than the variable says is left: what was charged for what does not run, and what was taken.
+    /// How much more gas than the variable says is left: what was charged for what does not run, less what was taken.
     refund: i64,
     /// Nothing has been done since the body was entered, and so the frame and the gas are as they must be.
     is_way_in: bool,

@@ -22,8 +22,8 @@ use super::state::{ExitReason, NativeState};
 /// for is done by the interpreter.
 const MERGED_MAX: u64 = 128;
 
-/// The code of a function in place of a call that ends a block. A function called in place of this one elsewhere is
-/// taken for code that checks.
+/// The code of a function in place of a call that ends a block. A tail call that is not replaced counts as code that
+/// checks.
 #[derive(Clone, Copy)]
 pub(super) struct InPlace {
     /// The most gas from its beginning to the first check in it, or to its returns.
@@ -98,7 +98,8 @@ impl Payments {
         }
     }
 
-    /// What a block needs, once that is known of all that it goes on to.
+    /// What a block needs, once that is known of all that it goes on to. Where that would be too much because of a call that
+    /// is replaced, gas is checked behind it.
     fn need_of(&mut self, block: &Block, in_place: Option<InPlace>) -> u64 {
         let here = block.gas + in_place.map_or(0, |in_place| in_place.need);
         let behind = block.next.iter().map(|next| self.need_at(*next)).max();
@@ -173,7 +174,7 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// Tells the engine how much gas is left, but for what is kept back: at a call.
+    /// Tells the engine how much gas is left, but for what is kept back: before anything that may use some.
     pub(super) fn tell_gas(&mut self, kept: u64) {
         self.taken += kept as i64;
         let gas = self.gas_left();

@@ -83,7 +83,7 @@ impl Evidence<'_> {
         let found = found.filter(|(_, least)| **least > 0);
         let found = found.filter_map(|(place, least)| {
             let register = self.copied_from(pc, base + 1 + place)?;
-            Some(Fact::Least(Term::length(register), *least))
+            (register < base).then_some(Fact::Least(Term::length(register), *least))
         });
         let result = Term::length(base);
         let result = part

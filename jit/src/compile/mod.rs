@@ -3,12 +3,13 @@
 //! One body a function, with several entries: its beginning, and each loop (on-stack replacement). It
 //! works on the fiber's own frame: arguments stand there when it is entered, and at an exit every live
 //! register is written back, so that the interpreter goes on as if it had been there all the time. The
-//! registers themselves are SSA values in between, without tags where the kind is known.
+//! registers themselves are SSA values in between, without tags where the kind is known. Registers that are never
+//! written stay where they are.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `feedback` | what a compilation knows about the way functions run |
-//! | `blocks` | blocks, and the gas to the next check |
+//! | `blocks`, `gas` | blocks, and how they are paid for |
 //! | `types`, `plans` | what is known and guessed about registers; how instructions are compiled |
 //! | `intervals`, `facts`, `ranges` | how large Ints and vectors are: results, what is known, and at one place |
 //! | `effects`, `induction` | the same behind instructions, and in loops |

@@ -36,8 +36,9 @@ const INSTRUCTIONS_ALL: usize = 300;
 /// Of those that are left a function may take this part, so that small functions find room behind large ones.
 const PART_OF_REST: usize = 3;
 
-/// A function of at most so many instructions has less code than a call of it.
+/// A function of at most so many instructions has less code than a call of it: such functions have room of their own.
 const INSTRUCTIONS_TINY: usize = 6;
+const INSTRUCTIONS_TINY_ALL: usize = 600;
 
 /// The parts that stand at the end of one chain of functions.
 #[derive(Default)]
@@ -59,6 +60,7 @@ pub(super) struct Planner<'a> {
     /// All chains of functions from the root on, the root's own first.
     chains: RefCell<Vec<Chain>>,
     instructions_left: Cell<usize>,
+    tiny_left: Cell<usize>,
 }
 
 /// What is known about Ints and vectors at the start of each block.
@@ -126,6 +128,7 @@ impl<'a> Planner<'a> {
             shapes: Shapes::default(),
             chains: RefCell::new(vec![Chain::default()]),
             instructions_left: Cell::new(INSTRUCTIONS_ALL),
+            tiny_left: Cell::new(INSTRUCTIONS_TINY_ALL),
         }
     }
 
@@ -293,22 +296,23 @@ impl Evidence<'_> {
         let feedback = self.planner.feedback.of(callee);
         let entered = feedback.and_then(|feedback| feedback.site(0));
         let has_run = self.site(pc).count > 0 && entered.is_some_and(|site| site.count > 0);
-        let left = self.planner.instructions_left.get();
         let added = function.code.len() * self.place.copies;
-        let is_tiny = function.code.len() <= INSTRUCTIONS_TINY;
-        let has_room = added <= left / PART_OF_REST || is_tiny;
+        let budget = match function.code.len() <= INSTRUCTIONS_TINY {
+            true => &self.planner.tiny_left,
+            false => &self.planner.instructions_left,
+        };
+        let left = budget.get();
         let inlined = self.planner.optimizations.inline
             && has_run
             && !feedback.is_some_and(FunctionFeedback::is_apart)
             && function.params == args
             && !function.rest
             && function.code.len() <= *most
-            && has_room
+            && added <= left / PART_OF_REST
             && function.registers <= REGISTERS_MAX
             && (!self.place.chain.contains(&callee) || self.is_unrolled(function));
         if inlined {
-            let left = left.saturating_sub(added);
-            self.planner.instructions_left.set(left);
+            budget.set(left - added);
         }
         inlined
     }
@@ -364,7 +368,7 @@ impl Evidence<'_> {
             });
         };
         let mut moves_at = vec![false; self.function.code.len()];
-        let (mut raises_at, mut raises) = (moves_at.clone(), false);
+        let (mut raises_at, mut raises, mut moves) = (moves_at.clone(), false, false);
         let blocks = &self.place.blocks.all;
         let (mut in_place, mut inside) = (vec![None; blocks.len()], BTreeMap::new());
         for (number, (block, at_start)) in blocks.iter().zip(&types.at_start).enumerate() {
@@ -384,7 +388,10 @@ impl Evidence<'_> {
                 }
                 moves_at[pc as usize] = outcome.moves;
                 raises_at[pc as usize] = outcome.raises;
-                raises |= outcome.raises && self.handler(pc).is_none();
+                match self.handler(pc) {
+                    Some(_) => moves |= outcome.raises && self.makes_error(pc),
+                    None => raises |= outcome.raises,
+                }
                 match &self.function.code[pc as usize] {
                     Op::Control(Control::Return { value }) => {
                         add(now[usize::from(value.0)], &now);
@@ -413,7 +420,7 @@ impl Evidence<'_> {
             types,
             outcome: Outcome {
                 result: result.unwrap_or(Type::Any),
-                moves: moves_at.contains(&true),
+                moves: moves || moves_at.contains(&true),
                 raises,
             },
             arguments: arguments.unwrap_or_default(),

@@ -187,14 +187,15 @@ impl Evidence<'_> {
         }
     }
 
-    /// The operand of `eq?` that is a constant text and takes no work to be compared, with its value, and the
-    /// other operand.
+    /// The operand of `eq?` that is a constant text, told from other constants by where it stands, and takes no work to be
+    /// compared, with its value, and the other operand.
     pub(super) fn compared_text(&self, a: Use, b: Use, types: &[Type]) -> Option<(Value, u16)> {
         let text = |register: Use| {
             let value = types[usize::from(register.0)].text()?;
-            let constants = &self.planner.program.constants;
-            let length = constants.text_length(value.bits & 0xffff_ffff);
-            (u64::from(length) < SAME_FREE_BYTES).then_some(value)
+            let program = self.planner.program;
+            let length = program.constants.text_length(value.bits & 0xffff_ffff);
+            let is_told = program.is_told_by_place(value.bits as u32);
+            (is_told && u64::from(length) < SAME_FREE_BYTES).then_some(value)
         };
         match (text(a), text(b)) {
             (Some(value), _) => Some((value, b.0)),

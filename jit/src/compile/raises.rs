@@ -109,10 +109,16 @@ impl Evidence<'_> {
     }
 
     /// Whether objects may have been changed where a handler receives what is raised at an instruction: by functions
-    /// that run, if objects may move while it does. What fails has changed nothing.
+    /// that run, if objects may move while it does. What fails has changed nothing, though its Error has moved objects.
     pub(super) fn changes_before_raising(&self, pc: u32, moves: bool) -> bool {
         let op = &self.function.code[pc as usize];
         moves && op.info().effects.has(Effects::CALL)
+    }
+
+    /// Whether what is raised at an instruction may be an Error that native code has made: then objects have moved.
+    pub(super) fn makes_error(&self, pc: u32) -> bool {
+        let op = &self.function.code[pc as usize];
+        !matches!(op, Op::Control(Control::Raise { .. }))
     }
 
     /// Whether native code raises at an instruction that does not stand for the code of other functions.

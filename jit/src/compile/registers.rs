@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use super::lower::{Lowering, MEMORY, SLOT};
 use super::state::ExitReason;
 use super::types::{Made, Type};
+use crate::value::Value;
 
 /// The variables of a register.
 #[derive(Clone, Copy)]
@@ -246,6 +247,19 @@ impl Lowering<'_, '_> {
                 if known.callee() != Some(function) =>
             {
                 let right = self.is_word_of_closure(bits, function);
+                self.exit_unless(right, ExitReason::Kind);
+            }
+            Type::Truth(truth) => {
+                let right = self
+                    .b
+                    .ins()
+                    .icmp_imm_s(IntCC::Equal, bits, i64::from(truth));
+                self.exit_unless(right, ExitReason::Kind);
+            }
+            Type::Text(..) => {
+                let text = wanted.text().unwrap_or(Value::NIL);
+                let text = self.constant_bits(text);
+                let right = self.b.ins().icmp(IntCC::Equal, bits, text);
                 self.exit_unless(right, ExitReason::Kind);
             }
             Type::Function(function) => {

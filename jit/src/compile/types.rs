@@ -156,6 +156,15 @@ impl Type {
         matches!(self, Type::Any | Type::Number)
     }
 
+    /// What is known about the kind of a value, whatever it is.
+    pub(super) fn of_kind(self) -> Type {
+        match self {
+            Type::Truth(_) => Type::Bool,
+            Type::Text(..) => Type::Any,
+            other => other,
+        }
+    }
+
     /// Whether all values of this type count as true, or all as false.
     pub(super) fn truth(self) -> Option<bool> {
         match self {
@@ -320,10 +329,7 @@ impl<'a> Evidence<'a> {
         for root in 0..self.place.blocks.all.len() {
             // Loops that ran are entered even where no way to them was seen.
             let block = &self.place.blocks.all[root];
-            let is_entered = block.is_header
-                && self.place.is_root()
-                && self.site(block.start).count > 0
-                && self.planner.optimizations.osr;
+            let is_entered = self.is_way_in(root) && self.site(block.start).count > 0;
             if at_start[root].is_none() && (root == 0 || is_entered) {
                 let mut types = vec![Type::Any; registers];
                 if root == 0 {
@@ -363,7 +369,7 @@ impl<'a> Evidence<'a> {
                 }
                 if let Some((handler, mut types)) = raised.filter(|_| outcome.raises) {
                     let has_changed = self.changes_before_raising(pc, outcome.moves);
-                    handler.receive(&mut types, has_changed);
+                    handler.receive(&mut types, has_changed || self.makes_error(pc));
                     self.go_on_with(&types, handler.block, assumed, at_start, &mut open);
                 }
             }
@@ -396,7 +402,7 @@ impl<'a> Evidence<'a> {
         at_start: &mut [Option<Vec<Type>>],
         open: &mut Vec<usize>,
     ) {
-        let joined = match &at_start[next] {
+        let mut joined = match &at_start[next] {
             _ if self.is_open(next) => vec![Type::Any; types.len()],
             None => types.to_vec(),
             Some(known) => {
@@ -404,6 +410,9 @@ impl<'a> Evidence<'a> {
                 pairs.map(|(a, b)| self.planner.join(*a, *b)).collect()
             }
         };
+        if self.is_way_in(next) {
+            joined.iter_mut().for_each(|known| *known = known.of_kind());
+        }
         if at_start[next].as_ref() != Some(&joined) {
             let before = at_start[next].replace(joined);
             assume(assumed, next, at_start);
@@ -411,6 +420,12 @@ impl<'a> Evidence<'a> {
                 open.push(next);
             }
         }
+    }
+
+    /// Whether the interpreter can come to a block, where flags and states may be others than on the ways that are compiled.
+    fn is_way_in(&self, number: usize) -> bool {
+        let is_loop = self.place.blocks.all[number].is_header && self.place.is_root();
+        is_loop && self.planner.optimizations.osr
     }
 
     /// Whether nothing is known at the start of a block: the interpreter comes to this loop with other

@@ -315,8 +315,8 @@ impl Hot<'_> {
         self.branch_found::<IF>(i, same, 2)
     }
 
-    /// The other operand is entry `c` of the program's values: a plain word or a short text. Different
-    /// texts among the constants of one program differ.
+    /// The other operand is entry `c` of the program's values: a plain word, or a short text that is told from others among
+    /// the constants of one program by where it stands.
     #[inline(always)]
     pub(super) fn branch_same_value<const IF: bool>(&mut self, i: &Instruction) -> bool {
         let (a, b) = (self.get(i.a), self.value(usize::from(i.c)));

@@ -65,6 +65,15 @@ impl Fuser<'_> {
         u16::try_from(place).ok().filter(|_| is_free)
     }
 
+    /// Whether an entry of the program's values is the same as another value that is a constant only if it stands where
+    /// that does.
+    fn is_told_by_place(&self, place: u16) -> bool {
+        let value = self.rewriter.values[usize::from(place)];
+        let program = self.rewriter.program;
+        let offset = value.constant_place();
+        offset.is_none_or(|(_, offset)| program.is_told_by_place(offset))
+    }
+
     /// `int t number` and a lookup whose default it is.
     pub(super) fn default_int(
         &self,
@@ -124,6 +133,9 @@ impl Fuser<'_> {
                     _ => return None,
                 };
                 let place = self.without_work(place)?;
+                if !self.is_told_by_place(place) {
+                    return None;
+                }
                 let branch = branch_on(pc, Code::BranchEqValue, self.part(pc, 3)?, dst, 3)?;
                 let dead = self.is_dead(t.0, &branch.ways) && self.is_dead(dst.0, &branch.ways);
                 dead.then(|| instruction(branch.code, slot(other.0), 0, place, branch.target))

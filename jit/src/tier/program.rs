@@ -13,9 +13,10 @@ const FAILURES: u64 = 4;
 /// Failed guesses at one instruction before there is no guess about it any more.
 const FAILURES_MAX: u32 = 16;
 /// Gas that native code uses before a function that leaves its code by a wrong guess is taken to do something else
-/// from then on: enough to be worth compiling it anew. Each time takes this many times as much as the one before, so that a
-/// function that goes back and forth is compiled for all that it does.
+/// from then on: enough to be worth compiling it anew.
 const GAS_OF_PHASE: u64 = 5_000_000;
+/// Each time it takes this many times as much as the one before, so that a function that goes back and forth is compiled for
+/// all that it does.
 const GROWTH_OF_PHASE: u64 = 4;
 /// Entries into native code that are worth nothing before a function rests, and how many of them stays that
 /// were worth more make up for at most.
