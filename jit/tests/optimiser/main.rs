@@ -4,11 +4,13 @@
 //! | file | what it is about |
 //! |---|---|
 //! | `main` | the intermediate form as tests see it, programs with a loop |
+//! | `inlined` | functions in place of their calls |
 //! | `loops` | numbers, guards and checks |
 //! | `objects` | pairs and closures that are not made, vectors that are |
 //! | `powers` | what actors ask about themselves |
 //! | `raises` | errors, calls with lists of arguments, calls that are seldom made |
 
+mod inlined;
 mod loops;
 mod objects;
 mod powers;
