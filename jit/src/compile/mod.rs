@@ -15,7 +15,7 @@
 //! | `effects`, `induction` | the same behind instructions, and in loops |
 //! | `parts`, `scope` | what is inlined where; the frames of it |
 //! | `arguments`, `lengths` | what it finds out about its arguments, and about lengths |
-//! | `lower`, `ways` | from blocks to Cranelift's form: entries, edges, gas, operations aside; ways in and out |
+//! | `lower`, `entries`, `ways` | from blocks to Cranelift's form: edges and instructions; where bodies are entered; ways in and out |
 //! | `shapes`, `escapes`, `virtuals` | objects that are made only where they must stand in the arena |
 //! | `exits`, `registers` | how a frame is written back; registers as SSA variables |
 //! | `numbers`, `mixed`, `objects`, `alloc`, `bytes`, `maps`, `texts`, `globals`, `calls`, `apply` | instructions |
@@ -42,6 +42,7 @@ mod calls;
 mod check;
 mod effects;
 mod elements;
+mod entries;
 mod escapes;
 mod exits;
 mod facts;

@@ -86,6 +86,15 @@ pub(super) struct Part {
     ranges: RefCell<Vec<(Ranges, AtStarts)>>,
 }
 
+/// What is known where a part returns.
+#[derive(Default)]
+struct Returns {
+    result: Option<Type>,
+    arguments: Option<Vec<Type>>,
+    /// How many there are; one from another part counts as several.
+    count: usize,
+}
+
 /// Where a part stands.
 pub(super) struct PartPlace {
     /// The functions from the root to this one, and the number of this chain.
@@ -352,21 +361,7 @@ impl Evidence<'_> {
     /// The part of these types: what all values that the function returns have in common, and where objects may
     /// move in it and native code raises. Behind an exit no instruction has a plan any more.
     fn part(&self, mut types: Types) -> Part {
-        let mut result: Option<Type> = None;
-        let (mut arguments, mut returns): (Option<Vec<Type>>, usize) = (None, 0);
-        let mut add = |value: Type, types: &[Type]| {
-            let join = |a, b| self.planner.join(a, b);
-            result = Some(result.map_or(value, |known| join(known, value)));
-            let here = self.arguments_at_return(types);
-            arguments = Some(match arguments.take() {
-                Some(known) => known
-                    .into_iter()
-                    .zip(here)
-                    .map(|(a, b)| join(a, b))
-                    .collect(),
-                None => here,
-            });
-        };
+        let mut returns = Returns::default();
         let mut moves_at = vec![false; self.function.code.len()];
         let (mut raises_at, mut raises, mut moves) = (moves_at.clone(), false, false);
         let blocks = &self.place.blocks.all;
@@ -392,23 +387,7 @@ impl Evidence<'_> {
                     Some(_) => moves |= outcome.raises && self.makes_error(pc),
                     None => raises |= outcome.raises,
                 }
-                match &self.function.code[pc as usize] {
-                    Op::Control(Control::Return { value }) => {
-                        add(now[usize::from(value.0)], &now);
-                        returns += 1;
-                    }
-                    Op::Function(call) if is_tail_call(call) => {
-                        // It returns from another part.
-                        now.iter_mut().for_each(|known| *known = known.moved());
-                        let result = match plan {
-                            Plan::Inline(_) | Plan::OneOf => outcome.result,
-                            _ => Type::Any,
-                        };
-                        add(result, &now);
-                        returns += 2;
-                    }
-                    _ => {}
-                }
+                self.note_return(pc, (plan, outcome), &now, &mut returns);
             }
         }
         let is_compiled = |number: usize| types.at_start[number].is_some();
@@ -419,18 +398,59 @@ impl Evidence<'_> {
             payments,
             types,
             outcome: Outcome {
-                result: result.unwrap_or(Type::Any),
+                result: returns.result.unwrap_or(Type::Any),
                 moves: moves || moves_at.contains(&true),
                 raises,
             },
-            arguments: arguments.unwrap_or_default(),
-            returns,
+            arguments: returns.arguments.unwrap_or_default(),
+            returns: returns.count,
             found,
             moves_at,
             raises_at,
             effects: OnceCell::new(),
             ranges: RefCell::default(),
         }
+    }
+
+    /// Notes what is known where an instruction returns, if it does: about what it returns, and about the arguments.
+    fn note_return(
+        &self,
+        pc: u32,
+        (plan, outcome): (Plan, Outcome),
+        types: &[Type],
+        returns: &mut Returns,
+    ) {
+        let is_from_here = !matches!(&self.function.code[pc as usize], Op::Function(_));
+        let result = match &self.function.code[pc as usize] {
+            Op::Control(Control::Return { value }) => {
+                returns.count += 1;
+                types[usize::from(value.0)]
+            }
+            Op::Function(call) if is_tail_call(call) => {
+                returns.count += 2;
+                match plan {
+                    Plan::Inline(_) | Plan::OneOf => outcome.result,
+                    _ => Type::Any,
+                }
+            }
+            _ => return,
+        };
+        let mut arguments = self.arguments_at_return(types);
+        if !is_from_here {
+            arguments
+                .iter_mut()
+                .for_each(|known| *known = known.moved());
+        }
+        let join = |a, b| self.planner.join(a, b);
+        let known = returns.result;
+        returns.result = Some(known.map_or(result, |known| join(known, result)));
+        returns.arguments = Some(match returns.arguments.take() {
+            Some(known) => {
+                let pairs = known.into_iter().zip(arguments);
+                pairs.map(|(a, b)| join(a, b)).collect()
+            }
+            None => arguments,
+        });
     }
 
     /// The part that stands in place of a call, if one does.
