@@ -8,7 +8,7 @@ use pw_isa::op::{Access, Control, Data, Op};
 
 use super::effects::only_allocates;
 use super::facts::{Fact, Term};
-use super::parts::{Part, window};
+use super::parts::{Part, is_tail_call, window};
 use super::plans::Few;
 use super::ranges::Ranges;
 use super::table::Table;
@@ -85,11 +85,10 @@ impl Evidence<'_> {
             let register = self.copied_from(pc, base + 1 + place)?;
             (register < base).then_some(Fact::Least(Term::length(register), *least))
         });
+        // What a function returns in place of this one stands in no register here.
+        let length = part.found.result.filter(|_| !is_tail_call(call));
         let result = Term::length(base);
-        let result = part
-            .found
-            .result
-            .map(|length| [Fact::Least(result, length), Fact::Most(result, length)]);
+        let result = length.map(|length| [Fact::Least(result, length), Fact::Most(result, length)]);
         found.chain(result.into_iter().flatten()).collect()
     }
 

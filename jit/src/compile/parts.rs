@@ -509,7 +509,8 @@ fn in_place_of(call: &Call, inner: Option<&Part>) -> Option<InPlace> {
     }
 }
 
-fn is_tail_call(call: &Call) -> bool {
+/// Whether a call is the last thing that its function does.
+pub(super) fn is_tail_call(call: &Call) -> bool {
     matches!(
         call,
         Call::TailCall { .. } | Call::TailCallClosure { .. } | Call::TailApply { .. }

@@ -514,7 +514,7 @@ impl<'a> Evidence<'a> {
                 let (_, outcome) = self.step(pc, &mut known);
                 has_moved |= match plan {
                     Plan::Exit => moves(op, plan),
-                    _ => outcome.moves,
+                    _ => outcome.moves || outcome.raises && self.makes_error(pc),
                 };
                 op.accesses(|access| match access {
                     Access::Write(register) => wanted[usize::from(register)] = Some(None),
