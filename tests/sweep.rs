@@ -249,11 +249,15 @@ impl Subject<'_> {
         }
         let limits = self.case.limits;
         let by_limit = self.by == By::Limit && end < limits.gas;
+        if !by_limit && end < run.fiber.gas_used() {
+            // Work has taken it past this stop. A slice of nothing would do what costs nothing.
+            return;
+        }
         let slice = if by_limit {
             run.fiber.set_limits(Limits { gas: end, ..limits });
             u64::MAX
         } else {
-            end.saturating_sub(run.fiber.gas_used())
+            end - run.fiber.gas_used()
         };
         let outcome = (run.tier)(&mut run.fiber, self.code, &mut run.host, profile, slice);
         // Limits are state: where a run that has ended was last stopped must not show.

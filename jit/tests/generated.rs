@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `cargo test -p pw-jit --test generated` | a share of them |
 //! | `PW_GENERATED=20000 cargo test --release -p pw-jit --test generated every_tier` | that many |
+//! | `PW_GENERATED=1771..1772 cargo test -p pw-jit --test generated left_all_the_time` | those of these seeds |
 //! | `cargo +nightly fuzz run differential` | as many as time allows, led by coverage |
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use pw_isa::verify::verify;
@@ -127,13 +129,9 @@ fn native_code_that_is_left_all_the_time_runs_them_alike() {
 
 /// Runs as many programs as there is time for, or as the environment says.
 fn run_alike(modes: &[Mode]) {
-    let wanted = std::env::var("PW_GENERATED").ok();
-    let count = wanted
-        .as_ref()
-        .and_then(|count| count.parse().ok())
-        .unwrap_or(PROGRAMS);
+    let wanted = std::env::var("PW_GENERATED").ok().map(|text| seeds(&text));
     let start = Instant::now();
-    for seed in 0..count {
+    for seed in wanted.clone().unwrap_or(0..PROGRAMS) {
         let tape = tape(seed);
         let generated = generate(&tape);
         if let Err(difference) = compare(&generated, modes) {
@@ -145,6 +143,18 @@ fn run_alike(modes: &[Mode]) {
         }
     }
     differential(&[], modes);
+}
+
+/// The seeds that `COUNT` or `FIRST..END` means.
+fn seeds(text: &str) -> Range<u64> {
+    let number = |text: &str| {
+        text.parse::<u64>()
+            .expect("PW_GENERATED is COUNT or FIRST..END")
+    };
+    match text.split_once("..") {
+        Some((first, end)) => number(first)..number(end),
+        None => 0..number(text),
+    }
 }
 
 /// Whether a program verifies and the tiers differ in it.

@@ -98,11 +98,13 @@ impl<'a> Stay<'a> {
         mark: usize,
     ) -> Stay<'a> {
         let bounds = fiber.bounds();
-        let budget = bounds
+        let used = fiber.gas_used;
+        let gas_end = bounds
             .gas
             .min(slice_end)
-            .saturating_sub(fiber.gas_used)
-            .min(BUDGET_MAX);
+            .min(used.saturating_add(BUDGET_MAX));
+        // It may have used more: then nothing is done, not even what costs nothing.
+        let budget = gas_end.wrapping_sub(used) as i64;
         let loaded = code.program(fiber.program);
         let program = loaded.internal();
         let function = &program.functions[fiber.function as usize];
@@ -132,12 +134,12 @@ impl<'a> Stay<'a> {
             program_number: fiber.program,
             header_base: u64::from(fiber.program) << 32 | 1,
             allocated_max,
-            gas_end: fiber.gas_used + budget,
+            gas_end,
             code,
             host,
             pc: &function.code[fiber.pc as usize],
             regs: stack.wrapping_add(fiber.base),
-            gas: budget as i64 - i64::from(rest),
+            gas: budget - i64::from(rest),
             fiber,
             stopped: false,
             is_counted: false,
@@ -280,7 +282,7 @@ impl<'a> Stay<'a> {
         fiber.pc = pc;
         // SAFETY: the frame is in the stack, which did not move.
         fiber.base = unsafe { regs.offset_from(fiber.stack.as_mut_ptr()) } as usize;
-        fiber.gas_used = self.gas_end - gas as u64;
+        fiber.gas_used = self.gas_end.wrapping_sub(gas as u64);
         fiber
     }
 
