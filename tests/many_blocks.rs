@@ -21,8 +21,8 @@ const HOLDERS: &str = "
 (define (begin-all n) (if (= n 0) nil (begin (spawn holder n) (begin-all (- n 1)))))
 (define (main n) (begin-all n) (receive))
 ";
-/// Enough of them that they fill several blocks of a file.
-const COUNT: i64 = 4_000;
+/// Enough of them that they fill more blocks of a file than are read together.
+const COUNT: i64 = 32_000;
 
 fn builder(threads: usize) -> WorldBuilder {
     World::builder().performance(PerformanceSettings {
@@ -66,7 +66,7 @@ fn recovered(disk: &MemoryDisk, threads: usize) -> (World, Recovery) {
 #[test]
 fn a_state_of_several_blocks_is_the_same_on_any_number_of_threads() {
     let (disk, world, [full, _]) = history();
-    assert!(read_all(&disk, &full).unwrap().len() > 3 << 20);
+    assert!(read_all(&disk, &full).unwrap().len() > 17 << 20);
     for threads in [1, 2, 7] {
         let (again, recovery) = recovered(&disk, threads);
         assert!(recovery.flaws.is_empty(), "{:?}", recovery.flaws);

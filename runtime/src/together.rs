@@ -3,6 +3,7 @@
 //! What comes of a thing depends on nothing but the thing, and all of it is put together in the order of the things: how many threads
 //! there are, and which of them did what, shows nowhere.
 
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::Builder;
@@ -56,12 +57,18 @@ pub(crate) fn try_map<T: Send, R: Send, E: Send, O>(
         }
     };
     std::thread::scope(|scope| {
-        for _ in 1..threads {
+        let others = (1..threads).filter_map(|_| {
             let builder = Builder::new().name("pw reader".to_owned());
             // A thread that the system does not give is done without.
-            let _ = builder.stack_size(STACK_BYTES).spawn_scoped(scope, work);
-        }
+            let spawned = builder.stack_size(STACK_BYTES).spawn_scoped(scope, work);
+            spawned.ok()
+        });
+        let others: Vec<_> = others.collect();
         work();
+        for other in others {
+            // A panic goes on here with what it says.
+            other.join().unwrap_or_else(|panic| resume_unwind(panic));
+        }
     });
     let slots = slots.into_iter();
     let done = slots.map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner));
@@ -96,6 +103,21 @@ mod tests {
             let even = (0..1_000).map(|number| 2 * number).collect();
             assert_eq!(halves(threads, even), Ok((0..1_000).collect()));
             assert_eq!(halves(threads, Vec::new()), Ok(Vec::new()));
+        }
+    }
+
+    #[test]
+    fn a_panic_on_any_thread_goes_on_with_what_it_says() {
+        for threads in [1, 2, 7] {
+            let act = |(): &mut (), number: u64| {
+                // The calling thread must not have done them all before another begins.
+                std::thread::sleep(std::time::Duration::from_millis(1));
+                assert!(number != 30, "number {number}");
+                Ok::<u64, ()>(number)
+            };
+            let all = || try_map(threads, (0..60).collect(), || (), act);
+            let panic = std::panic::catch_unwind(all).expect_err("it panics");
+            assert_eq!(panic.downcast_ref::<String>().expect("a text"), "number 30");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::hint::black_box;
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -113,26 +114,40 @@ fn quantile(times: &[f64], part: f64) -> f64 {
     times[((times.len() - 1) as f64 * part) as usize]
 }
 
-/// Rates of a plain copy, and of a plain write with a sync, in MB/s.
-fn plain_rates(options: &Options, bytes: usize) -> (f64, f64) {
-    let from = vec![7u8; bytes];
-    let start = Instant::now();
-    let copy = black_box(&from).clone();
-    let copied = start.elapsed();
-    black_box(copy);
-    let path = options.directory.join("plain");
-    let start = Instant::now();
-    let mut file = File::create(&path).expect("a file");
-    for block in from.chunks(1 << 20) {
-        file.write_all(block).expect("room");
-    }
-    file.sync_all().expect("a disk");
-    let written = start.elapsed();
-    let rate = |time: Duration| bytes as f64 / 1e6 / time.as_secs_f64();
-    (rate(copied), rate(written))
+/// How often everything that waits for the disk, or takes memory for the first time, is measured: by turns, because both take very different times.
+const ROUNDS: usize = 5;
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    quantile(&values, 0.5)
 }
 
-fn checkpoint_bytes(directory: &std::path::Path) -> u64 {
+/// Seconds that something takes.
+fn seconds(what: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    what();
+    start.elapsed().as_secs_f64()
+}
+
+/// Seconds of a plain copy of so many bytes, and of a plain write with a sync.
+fn plain_seconds(options: &Options, bytes: usize) -> (f64, f64) {
+    let from = vec![7u8; bytes];
+    let mut copy = Vec::new();
+    let copied = seconds(|| copy = black_box(&from).clone());
+    drop(black_box(copy));
+    let path = options.directory.join("plain");
+    let written = seconds(|| {
+        let mut file = File::create(&path).expect("a file");
+        for block in from.chunks(1 << 20) {
+            file.write_all(block).expect("room");
+        }
+        file.sync_all().expect("a disk");
+    });
+    std::fs::remove_file(path).expect("it is there");
+    (copied, written)
+}
+
+fn checkpoint_bytes(directory: &Path) -> u64 {
     let newest = std::fs::read_dir(directory)
         .expect("a history")
         .filter_map(|entry| entry.ok())
@@ -146,6 +161,61 @@ fn checkpoint_bytes(directory: &std::path::Path) -> u64 {
     newest.map_or(0, |entry| entry.metadata().map_or(0, |of| of.len()))
 }
 
+/// The world whose history a directory has, or a new one.
+fn opened(directory: &Path) -> World {
+    let disk = Arc::new(RealDisk::open(directory).expect("a directory"));
+    // Checkpoints are begun by hand here.
+    let kept = builder().keep(disk, settings(u64::MAX / 2, Durability::Sync));
+    kept.expect("a history that is sound").0
+}
+
+/// Seconds of what is written, and what it is compared with; medians.
+struct Written {
+    copied: f64,
+    written: f64,
+    full: f64,
+    increment: f64,
+    increment_bytes: u64,
+}
+
+/// Measures, by turns, plain copies and writes, increments when some has changed, and checkpoints of everything.
+fn written(
+    world: &mut World,
+    options: &Options,
+    directory: &Path,
+    (changed, ticks_changing): (i64, u64),
+) -> Written {
+    let (mut copies, mut writes, mut fulls, mut increments) = (vec![], vec![], vec![], vec![]);
+    let mut increment_bytes = 0;
+    let bytes = checkpoint_bytes(directory);
+    for _ in 0..ROUNDS {
+        let (copied, written) = plain_seconds(options, bytes as usize);
+        copies.push(copied);
+        writes.push(written);
+        for actor in 2..2 + changed {
+            world.send(ActorId(actor as u64), &Datum::Int(1));
+        }
+        world.run_ticks(ticks_changing);
+        world.flush().expect("a disk");
+        increments.push(seconds(|| {
+            world.checkpoint().expect("a disk");
+        }));
+        increment_bytes = checkpoint_bytes(directory);
+        world.run_ticks(1);
+        world.flush().expect("a disk");
+        fulls.push(seconds(|| {
+            world.checkpoint().expect("a disk");
+        }));
+    }
+    Written {
+        copied: median(copies),
+        written: median(writes),
+        full: median(fulls),
+        increment: median(increments),
+        increment_bytes,
+    }
+}
+
 fn of_world(
     what: &str,
     options: &Options,
@@ -155,10 +225,7 @@ fn of_world(
     (changed, ticks_changing): (i64, u64),
 ) -> Vec<Figure> {
     let directory = options.directory.join(what);
-    let disk = Arc::new(RealDisk::open(&directory).expect("a directory"));
-    // Checkpoints are begun by hand here.
-    let kept = builder().keep(disk, settings(u64::MAX / 2, Durability::Sync));
-    let (mut world, _) = kept.expect("a new history");
+    let mut world = opened(&directory);
     let program = load_jue(&mut world, "bench.jue", program).expect("it is well-formed");
     world
         .spawn(program, &arguments.map(Datum::Int))
@@ -167,6 +234,7 @@ fn of_world(
         world.run_ticks(1);
     }
     world.flush().expect("a disk");
+    let actors = world.actor_count();
     let quiet = ticks(&mut world, quiet_ticks);
     let mut during = Times::default();
     during.measure(|| world.begin_checkpoint());
@@ -177,33 +245,30 @@ fn of_world(
     // Until that one is published.
     world.flush().expect("a disk");
     std::thread::sleep(Duration::from_secs(1));
-    let start = Instant::now();
     world.checkpoint().expect("a disk");
-    let full = start.elapsed();
     let bytes = checkpoint_bytes(&directory);
     let usual = quantile(&quiet.thread, 0.5) * during.thread.len() as f64;
     let captured = during.thread.iter().sum::<f64>() - usual;
-    let captured = Duration::from_secs_f64(captured.max(1e-3) / 1e3);
-    for actor in 2..2 + changed {
-        world.send(ActorId(actor as u64), &Datum::Int(1));
-    }
-    world.run_ticks(ticks_changing);
-    world.flush().expect("a disk");
-    let start = Instant::now();
-    world.checkpoint().expect("a disk");
-    let increment = start.elapsed();
-    let increment_bytes = checkpoint_bytes(&directory);
+    let captured = captured.max(1e-3) / 1e3;
+    let Written {
+        copied,
+        written,
+        full,
+        increment,
+        increment_bytes,
+    } = written(&mut world, options, &directory, (changed, ticks_changing));
     drop(world);
-    let start = Instant::now();
-    let disk = Arc::new(RealDisk::open(&directory).expect("a directory"));
-    let again = builder().keep(disk, settings(u64::MAX / 2, Durability::Sync));
-    let (world, _) = again.expect("the same history");
-    let restored = start.elapsed();
-    let (copied, written) = plain_rates(options, bytes as usize);
-    let rate = |bytes: u64, time: Duration| bytes as f64 / 1e6 / time.as_secs_f64();
+    let restores = (0..ROUNDS).map(|_| {
+        let mut again = None;
+        let taken = seconds(|| again = Some(opened(&directory)));
+        drop(again);
+        taken
+    });
+    let restored = median(restores.collect());
+    let rate = |seconds: f64| bytes as f64 / 1e6 / seconds;
     let named = |text: &str| format!("{what}: {text}");
-    let figures = vec![
-        (named("actors"), world.actor_count() as f64, ""),
+    vec![
+        (named("actors"), actors as f64, ""),
         (named("bytes of a checkpoint"), bytes as f64 / 1e6, "MB"),
         (
             named("a quiet tick, median"),
@@ -247,19 +312,15 @@ fn of_world(
         ),
         (
             named("capture, as time of the world"),
-            rate(bytes, captured),
+            rate(captured),
             "MB/s",
         ),
-        (named("memcpy"), copied, "MB/s"),
-        (
-            named("a full checkpoint with a sync"),
-            rate(bytes, full),
-            "MB/s",
-        ),
-        (named("a plain write with a sync"), written, "MB/s"),
+        (named("memcpy"), rate(copied), "MB/s"),
+        (named("a full checkpoint with a sync"), rate(full), "MB/s"),
+        (named("a plain write with a sync"), rate(written), "MB/s"),
         (
             named("an increment, time of a full one"),
-            increment.as_secs_f64() / full.as_secs_f64() * 1e2,
+            increment / full * 1e2,
             "%",
         ),
         (
@@ -267,10 +328,8 @@ fn of_world(
             increment_bytes as f64 / bytes as f64 * 1e2,
             "%",
         ),
-        (named("restore"), ms(restored), "ms"),
-    ];
-    drop(world);
-    figures
+        (named("restore"), restored * 1e3, "ms"),
+    ]
 }
 
 /// Many actors, of which one in a hundred changes.

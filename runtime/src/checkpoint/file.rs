@@ -172,6 +172,38 @@ pub(super) fn block_head(block: &Block, place: u64) -> io::Result<Vec<u8>> {
 
 /// Bytes before the content of a block.
 const BLOCK_HEAD_BYTES: usize = 1 + 4 + 32;
+/// Bytes of blocks whose places are told at once, about.
+const TOLD_BYTES: u64 = 16 << 20;
+
+/// What a block says before its content.
+struct BlockHead {
+    /// The number of its kind, if there is such a kind.
+    number: u8,
+    bytes: u64,
+    hash: BlockHash,
+}
+
+impl BlockHead {
+    /// Reads the head at a place of a file of so many bytes.
+    fn read(file: &dyn DiskFile, length: u64, place: u64) -> io::Result<BlockHead> {
+        let mut head = [0; BLOCK_HEAD_BYTES];
+        if file.read_at(place, &mut head)? < BLOCK_HEAD_BYTES {
+            return Err(wrong(place, "the checkpoint was not finished"));
+        }
+        let mut input = Reader::new(&head);
+        let number = input.u8().map_err(io::Error::other)?;
+        let bytes = u64::from(input.u32().map_err(io::Error::other)?);
+        let hash = input.hash().map_err(io::Error::other)?;
+        if bytes > length.saturating_sub(place + BLOCK_HEAD_BYTES as u64) {
+            return Err(wrong(place, "the checkpoint was not finished"));
+        }
+        Ok(BlockHead {
+            number,
+            bytes,
+            hash,
+        })
+    }
+}
 
 /// Reads the block at a place of a file of so many bytes, in place of what is there of another one. It is not damaged. Its kind and its
 /// hash, which no other block of any kind at that place has.
@@ -184,20 +216,13 @@ pub(super) fn read_block(
     place: u64,
     content: &mut Vec<u8>,
 ) -> io::Result<(BlockKind, BlockHash)> {
-    let mut head = [0; BLOCK_HEAD_BYTES];
-    if file.read_at(place, &mut head)? < BLOCK_HEAD_BYTES {
-        return Err(wrong(place, "the checkpoint was not finished"));
-    }
-    let mut input = Reader::new(&head);
-    let number = input.u8().map_err(io::Error::other)?;
-    let bytes = u64::from(input.u32().map_err(io::Error::other)?);
-    let hash = input.hash().map_err(io::Error::other)?;
-    let start = place + BLOCK_HEAD_BYTES as u64;
-    if bytes > length.saturating_sub(start) {
-        return Err(wrong(place, "the checkpoint was not finished"));
-    }
+    let BlockHead {
+        number,
+        bytes,
+        hash,
+    } = BlockHead::read(file, length, place)?;
     content.resize(bytes as usize, 0);
-    let read = file.read_at(start, content)?;
+    let read = file.read_at(place + BLOCK_HEAD_BYTES as u64, content)?;
     if (read as u64) < bytes || hash != block_hash(number, place, content) {
         return Err(wrong(place, "a block is damaged"));
     }
@@ -206,74 +231,86 @@ pub(super) fn read_block(
     Ok((kind, hash))
 }
 
-/// A block that was read.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ReadBlock<'a> {
-    pub(super) kind: BlockKind,
-    /// Where it is in its file.
-    pub(super) at: u64,
-    pub(super) hash: BlockHash,
-    pub(super) content: &'a [u8],
-}
-
-/// A checkpoint file that is read block by block: it may be larger than what there is of memory.
-pub(super) struct Blocks<'a> {
-    file: &'a dyn DiskFile,
+/// A checkpoint file that is read some blocks at a time: it may be larger than what there is of memory.
+pub(super) struct Blocks {
+    file: Box<dyn DiskFile>,
     length: u64,
+    /// Where the next block is.
     offset: u64,
-    /// The content of the last block.
-    content: Vec<u8>,
     /// Blocks so far, and actors in them.
     counts: (u64, u64),
 }
 
-impl<'a> Blocks<'a> {
+impl Blocks {
     /// Reads the head.
-    pub(super) fn open(file: &'a dyn DiskFile) -> io::Result<(Head, Blocks<'a>)> {
+    pub(super) fn open(file: Box<dyn DiskFile>) -> io::Result<(Head, Blocks)> {
         let mut bytes = [0; HEAD_BYTES];
         let read = file.read_at(0, &mut bytes)?;
         let bytes = &bytes[..read];
         let head = Head::read(&mut Reader::new(bytes), bytes).map_err(io::Error::other)?;
         let blocks = Blocks {
-            file,
             length: file.len()?,
+            file,
             offset: HEAD_BYTES as u64,
-            content: Vec::new(),
             counts: (0, 0),
         };
         Ok((head, blocks))
     }
 
-    /// The next block, which is not damaged; nothing behind the last.
-    pub(super) fn next(&mut self) -> io::Result<Option<ReadBlock<'_>>> {
-        let place = self.offset;
-        let (kind, hash) = read_block(self.file, self.length, place, &mut self.content)?;
-        self.offset += (BLOCK_HEAD_BYTES + self.content.len()) as u64;
-        if kind == BlockKind::End {
-            self.check_end(place)?;
-            return Ok(None);
-        }
-        self.counts.0 += 1;
-        let content = &self.content;
-        Ok(Some(ReadBlock {
-            kind,
-            at: place,
-            hash,
-            content,
-        }))
+    /// Bytes of the file.
+    pub(super) fn length(&self) -> u64 {
+        self.length
     }
 
-    /// So many actors were in the last block.
+    /// Where the next blocks are; none behind the last. Nothing is known of them until they are read, and what is told behind one that is damaged
+    /// is nonsense.
+    pub(super) fn next_places(&mut self) -> io::Result<Vec<u64>> {
+        let mut places = Vec::new();
+        let end = self.offset.saturating_add(TOLD_BYTES);
+        while self.offset < end {
+            let head = match BlockHead::read(&*self.file, self.length, self.offset) {
+                Ok(head) => head,
+                // One before it may say why it is.
+                Err(_) if !places.is_empty() => break,
+                Err(error) => return Err(error),
+            };
+            if head.number == BlockKind::End as u8 {
+                if places.is_empty() {
+                    self.check_end(head.bytes)?;
+                }
+                break;
+            }
+            places.push(self.offset);
+            self.offset += BLOCK_HEAD_BYTES as u64 + head.bytes;
+        }
+        self.counts.0 += places.len() as u64;
+        Ok(places)
+    }
+
+    /// Reads the block at a place, which is not damaged then.
+    pub(super) fn read(
+        &self,
+        place: u64,
+        content: &mut Vec<u8>,
+    ) -> io::Result<(BlockKind, BlockHash)> {
+        read_block(&*self.file, self.length, place, content)
+    }
+
+    /// So many actors were in the blocks before the next.
     pub(super) fn count(&mut self, actors: u64) {
         self.counts.1 += actors;
     }
 
-    fn check_end(&self, place: u64) -> io::Result<()> {
-        let mut parts = Reader::new(&self.content);
+    /// What stands behind all others, of so many bytes, says how many there are.
+    fn check_end(&self, bytes: u64) -> io::Result<()> {
+        let (place, mut content) = (self.offset, Vec::new());
+        self.read(place, &mut content)?;
+        let mut parts = Reader::new(&content);
         let mut number = || parts.varint().map_err(io::Error::other);
         let counts = (number()?, number()?);
         parts.finish().map_err(io::Error::other)?;
-        if counts != self.counts || self.offset != self.length {
+        let end = place + BLOCK_HEAD_BYTES as u64 + bytes;
+        if counts != self.counts || end != self.length {
             return Err(wrong(place, "blocks are missing"));
         }
         Ok(())

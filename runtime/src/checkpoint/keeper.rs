@@ -38,12 +38,29 @@ pub(crate) struct Published {
     pub(crate) newest: Option<u64>,
     /// Records before this one are not needed any more.
     pub(crate) journal: u64,
-    /// Why the last one was not published, if so.
+    /// Why the last one was not published, or those before it are not removed, if so.
     pub(crate) error: Option<String>,
     /// Checkpoints that were published or given up.
     pub(crate) done: u64,
     /// Checkpoints that were published.
     pub(crate) count: u64,
+}
+
+impl Published {
+    /// Changes it, and tells whoever waits for that.
+    fn change(told: &(Mutex<Published>, Condvar), change: impl FnOnce(&mut Published)) {
+        let (published, changed) = told;
+        let mut published = published.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut published);
+        drop(published);
+        changed.notify_all();
+    }
+}
+
+/// Does something with the disk; a panic is an error.
+fn unless_it_panics<T>(act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(act))
+        .unwrap_or_else(|_| Err(io::Error::other("its thread panicked")))
 }
 
 /// What writes checkpoints.
@@ -67,31 +84,24 @@ impl Keeper {
         let builder = std::thread::Builder::new().name("pw checkpoint".to_owned());
         let thread = builder.spawn(move || {
             for parts in incoming {
-                let written = AssertUnwindSafe(|| {
-                    let head = write(&*disk, settings, parts)?;
-                    Ok((head, retire(&*disk, settings, &mut kept, head)))
-                });
-                let done = catch_unwind(written)
-                    .unwrap_or_else(|_| Err(io::Error::other("its thread panicked")));
-                let (published, changed) = &*told;
-                let mut published = published.lock().unwrap_or_else(PoisonError::into_inner);
-                match done {
-                    Ok((head, retired)) => {
+                let written = unless_it_panics(|| write(&*disk, settings, parts));
+                Published::change(&told, |published| {
+                    published.error = written.as_ref().err().map(ToString::to_string);
+                    if let Ok(head) = &written {
                         published.newest = Some(head.ticks);
                         published.count += 1;
-                        published.error = match retired {
-                            Ok(journal) => {
-                                published.journal = journal;
-                                None
-                            }
-                            Err(error) => Some(format!("older ones cannot be removed: {error}")),
-                        };
                     }
-                    Err(error) => published.error = Some(error.to_string()),
-                }
-                published.done += 1;
-                drop(published);
-                changed.notify_all();
+                    published.done += 1;
+                });
+                let Ok(head) = written else { continue };
+                // Nobody waits until they are gone, which takes long when they are large.
+                let retired = unless_it_panics(|| retire(&*disk, settings, &mut kept, head));
+                Published::change(&told, |published| match retired {
+                    Ok(journal) => published.journal = journal,
+                    Err(error) => {
+                        published.error = Some(format!("older ones cannot be removed: {error}"));
+                    }
+                });
             }
         })?;
         Ok(Keeper {

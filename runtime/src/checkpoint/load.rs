@@ -4,8 +4,10 @@ use std::fmt;
 use std::io;
 
 use super::file::{BlockKind, Blocks, Head};
+use super::saved::Found;
 use super::{RecoveryError, SavedActors};
 use crate::disk::Disk;
+use crate::together::try_map;
 
 /// The name of the checkpoint of a tick.
 pub(crate) fn name_of(ticks: u64) -> String {
@@ -88,7 +90,7 @@ fn flaw_of(ticks: u64, what: impl ToString) -> CheckpointFlaw {
 /// The head of the checkpoint of a tick.
 fn head_of(disk: &dyn Disk, ticks: u64) -> Result<Head, CheckpointFlaw> {
     let file = disk.open(&name_of(ticks));
-    let head = file.and_then(|file| Ok(Blocks::open(&*file)?.0));
+    let head = file.and_then(|file| Ok(Blocks::open(file)?.0));
     match head.map_err(|error| flaw_of(ticks, error))? {
         head if head.ticks != ticks => Err(flaw_of(ticks, format!("it is of tick {}", head.ticks))),
         Head {
@@ -99,7 +101,7 @@ fn head_of(disk: &dyn Disk, ticks: u64) -> Result<Head, CheckpointFlaw> {
 }
 
 /// Reads a checkpoint and those that it stands on.
-fn chain(disk: &dyn Disk, ticks: u64) -> Result<Loaded, CheckpointFlaw> {
+fn chain(disk: &dyn Disk, threads: usize, ticks: u64) -> Result<Loaded, CheckpointFlaw> {
     let head = head_of(disk, ticks)?;
     let mut heads = vec![head];
     while let Some(base) = heads[heads.len() - 1].base {
@@ -117,37 +119,53 @@ fn chain(disk: &dyn Disk, ticks: u64) -> Result<Loaded, CheckpointFlaw> {
         files: Vec::new(),
     };
     for head in heads.into_iter().rev() {
-        let added = loaded.add(disk, head);
+        let added = loaded.add(disk, threads, head);
         added.map_err(|error| flaw_of(head.ticks, error))?;
     }
     Ok(loaded)
 }
 
 impl Loaded {
-    /// Adds what a file has to what those before it have.
-    fn add(&mut self, disk: &dyn Disk, head: Head) -> io::Result<()> {
+    /// Adds what a file has to what those before it have. Its blocks are read on so many threads.
+    fn add(&mut self, disk: &dyn Disk, threads: usize, head: Head) -> io::Result<()> {
         let name = name_of(head.ticks);
         let file = disk.open(&name)?;
-        let (_, mut blocks) = Blocks::open(&*file)?;
+        let (_, mut blocks) = Blocks::open(file)?;
         let mut info = CheckpointInfo {
             name,
             ticks: head.ticks,
             base: head.base,
             actors: 0,
             gone: 0,
-            bytes: file.len()? as usize,
+            bytes: blocks.length() as usize,
         };
-        while let Some(block) = blocks.next()? {
-            let count = self.actors.add(head.ticks, block);
-            let count = count.map_err(io::Error::other)?;
-            match block.kind {
-                BlockKind::Sections => self.sections = block.content.to_vec(),
-                BlockKind::Gone => info.gone += count as usize,
-                BlockKind::Actors | BlockKind::Paged => {
-                    blocks.count(count);
-                    info.actors += count as usize;
+        loop {
+            let places = blocks.next_places()?;
+            if places.is_empty() {
+                break;
+            }
+            let found = try_map(threads, places, Vec::new, |content, at| {
+                let (kind, hash) = blocks.read(at, content)?;
+                let found = Found::of(kind, content).map_err(io::Error::other)?;
+                io::Result::Ok(((at, hash), found))
+            })?;
+            for (block, found) in found {
+                match found {
+                    Found::Sections(content) => self.sections = content,
+                    Found::Pages(content) => {
+                        let added = self.actors.add_pages(&content);
+                        added.map_err(io::Error::other)?;
+                    }
+                    Found::Places(places, kind) => {
+                        let count = self.actors.add(head.ticks, block, places);
+                        if kind == BlockKind::Gone {
+                            info.gone += count as usize;
+                        } else {
+                            blocks.count(count);
+                            info.actors += count as usize;
+                        }
+                    }
                 }
-                BlockKind::Pages | BlockKind::End => {}
             }
         }
         self.actors.end_file();
@@ -156,10 +174,11 @@ impl Loaded {
     }
 }
 
-/// Reads the newest state of at most so many ticks. `is_of_course` says whether a checkpoint with this first record of the journal behind it is
-/// one of the course that the world has taken: others are left alone.
+/// Reads the newest state of at most so many ticks, on so many threads. `is_of_course` says whether a checkpoint with this first record of the
+/// journal behind it is one of the course that the world has taken: others are left alone.
 pub(crate) fn load(
     disk: &dyn Disk,
+    threads: usize,
     ticks_max: u64,
     is_of_course: impl Fn(u64) -> bool,
 ) -> Result<Loaded, RecoveryError> {
@@ -169,7 +188,7 @@ pub(crate) fn load(
     })?;
     let (mut flaws, mut unusable) = (Vec::new(), Vec::new());
     for ticks in all.into_iter().rev().filter(|ticks| *ticks <= ticks_max) {
-        match chain(disk, ticks) {
+        match chain(disk, threads, ticks) {
             Ok(loaded) if !is_of_course(loaded.head.journal) => {}
             Ok(loaded) => {
                 return Ok(Loaded {
@@ -193,17 +212,17 @@ pub(crate) fn heads_of(disk: &dyn Disk) -> std::io::Result<Vec<Head>> {
     for ticks in names_of(disk)? {
         // One that cannot be read is none that is kept.
         if let Ok(file) = disk.open(&name_of(ticks)) {
-            heads.extend(Blocks::open(&*file).ok().map(|(head, _)| head));
+            heads.extend(Blocks::open(file).ok().map(|(head, _)| head));
         }
     }
     Ok(heads)
 }
 
-/// What the checkpoints of a directory hold, the oldest first, and which of them cannot be read.
-pub(crate) fn infos(disk: &dyn Disk) -> (Vec<CheckpointInfo>, Vec<CheckpointFlaw>) {
+/// What the checkpoints of a directory hold, the oldest first, and which of them cannot be read, on so many threads.
+pub(crate) fn infos(disk: &dyn Disk, threads: usize) -> (Vec<CheckpointInfo>, Vec<CheckpointFlaw>) {
     let (mut infos, mut flaws) = (Vec::new(), Vec::new());
     for ticks in names_of(disk).unwrap_or_default() {
-        match chain(disk, ticks) {
+        match chain(disk, threads, ticks) {
             Ok(mut loaded) => infos.extend(loaded.files.pop()),
             Err(flaw) => flaws.push(flaw),
         }

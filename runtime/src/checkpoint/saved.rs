@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use pw_isa::wire::{DecodeError, Decoded, Reader};
 use pw_jit::fiber::arena::Pages;
 
-use super::file::{BlockHash, BlockKind, ReadBlock, read_block};
+use super::file::{BlockHash, BlockKind, read_block};
 use super::{RecoveryError, name_of};
 use crate::disk::Disk;
 
@@ -27,12 +27,54 @@ enum Said {
 
 /// An actor in a block.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+pub(super) struct Place {
     id: u64,
     /// Where its bytes begin, and how many there are: a block has at most 4 GiB.
     start: u32,
     length: u32,
     said: Said,
+}
+
+/// What is found in a block by whoever reads it.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// What belongs to no actor.
+    Sections(Vec<u8>),
+    /// Pages of an actor.
+    Pages(Vec<u8>),
+    /// Actors, or numbers of those that are gone; which of the two.
+    Places(Vec<Place>, BlockKind),
+}
+
+impl Found {
+    /// Finds it in the content of a block of a kind, which it may take.
+    pub(super) fn of(kind: BlockKind, content: &mut Vec<u8>) -> Decoded<Found> {
+        let mut input = Reader::new(content);
+        let said = match kind {
+            BlockKind::Sections => return Ok(Found::Sections(std::mem::take(content))),
+            BlockKind::Pages => return Ok(Found::Pages(std::mem::take(content))),
+            BlockKind::Gone => Said::Gone,
+            BlockKind::Actors => Said::Whole,
+            BlockKind::Paged => Said::Rest,
+            BlockKind::End => return Err(input.error("blocks behind the end")),
+        };
+        let mut places = Vec::new();
+        while input.remaining() > 0 {
+            let id = input.varint()?;
+            let bytes = match said {
+                Said::Gone => 0,
+                _ => input.blob()?.len(),
+            };
+            places.push(Place {
+                id,
+                start: (input.offset() - bytes) as u32,
+                length: bytes as u32,
+                said,
+            });
+        }
+        places.shrink_to_fit();
+        Ok(Found::Places(places, kind))
+    }
 }
 
 /// A block of actors, or of numbers of those that are gone.
@@ -88,46 +130,33 @@ const PLACES_MIN: usize = 1 << 16;
 const LENT: usize = 1_024;
 
 impl SavedActors {
-    /// Adds what a block has that is in the checkpoint of so many ticks; how many actors these are.
-    pub(super) fn add(&mut self, ticks: u64, block: ReadBlock<'_>) -> Decoded<u64> {
-        let mut input = Reader::new(block.content);
-        let said = match block.kind {
-            BlockKind::Sections | BlockKind::End => return Ok(0),
-            BlockKind::Pages => {
-                let known = self.pages.entry(input.varint()?).or_default();
-                known.add(&mut input)?;
-                return Ok(0);
-            }
-            BlockKind::Gone => Said::Gone,
-            BlockKind::Actors => Said::Whole,
-            BlockKind::Paged => Said::Rest,
-        };
-        let mut places = Vec::new();
-        while input.remaining() > 0 {
-            let id = input.varint()?;
-            let bytes = match said {
-                Said::Gone => 0,
-                _ => input.blob()?.len(),
-            };
-            places.push(Place {
-                id,
-                start: (input.offset() - bytes) as u32,
-                length: bytes as u32,
-                said,
-            });
-            if said != Said::Rest && !self.pages.is_empty() {
-                self.pages.remove(&id);
+    /// Adds what a block of the checkpoint of so many ticks says of actors; how many these are.
+    pub(super) fn add(
+        &mut self,
+        ticks: u64,
+        (at, hash): (u64, BlockHash),
+        places: Vec<Place>,
+    ) -> u64 {
+        if !self.pages.is_empty() {
+            for place in places.iter().filter(|place| place.said != Said::Rest) {
+                self.pages.remove(&place.id);
             }
         }
         let count = places.len() as u64;
-        places.shrink_to_fit();
         self.blocks.push(SavedBlock {
             ticks,
-            at: block.at,
-            hash: block.hash,
+            at,
+            hash,
             places,
         });
-        Ok(count)
+        count
+    }
+
+    /// Adds a block of pages.
+    pub(super) fn add_pages(&mut self, content: &[u8]) -> Decoded<()> {
+        let mut input = Reader::new(content);
+        let known = self.pages.entry(input.varint()?).or_default();
+        known.add(&mut input)
     }
 
     /// All of them, each as the last block with it says.
@@ -284,13 +313,14 @@ mod tests {
         out.bytes
     }
 
-    /// A block of actors that is added and not read again.
-    fn actors(at: u64, content: &[u8]) -> ReadBlock<'_> {
-        ReadBlock {
-            kind: BlockKind::Actors,
-            at,
-            hash: BlockHash::default(),
-            content,
+    /// What is found in a block of a kind.
+    fn found(kind: BlockKind, content: &[u8]) -> Decoded<Vec<Place>> {
+        match Found::of(kind, &mut content.to_vec())? {
+            Found::Places(places, of) => {
+                assert_eq!(of, kind);
+                Ok(places)
+            }
+            other => panic!("{other:?}"),
         }
     }
 
@@ -304,14 +334,7 @@ mod tests {
             let (length, mut content) = (file.len().expect("memory"), Vec::new());
             let read = read_block(&*file, length, at, &mut content);
             let (kind, hash) = read.expect("it is sound");
-            let content = &content;
-            let block = ReadBlock {
-                kind,
-                at,
-                hash,
-                content,
-            };
-            saved.add(7, block).expect("it is sound");
+            saved.add(7, (at, hash), found(kind, &content).expect("it is sound"));
         }
         saved
     }
@@ -364,8 +387,8 @@ mod tests {
         let content = &block(&all)[..];
         let mut saved = SavedActors::default();
         for at in 0..20 {
-            let block = actors(at, content);
-            saved.add(7, block).expect("it is sound");
+            let places = found(BlockKind::Actors, content).expect("it is sound");
+            saved.add(7, (at, BlockHash::default()), places);
             saved.end_file();
             assert!(saved.places() <= 2 * PLACES_MIN);
         }
@@ -381,8 +404,7 @@ mod tests {
     fn a_block_that_ends_within_an_actor_is_refused() {
         let mut bytes = block(&[(4, 1)]);
         bytes.pop();
-        let block = actors(0, &bytes);
-        assert!(SavedActors::default().add(7, block).is_err());
+        assert!(found(BlockKind::Actors, &bytes).is_err());
     }
 
     /// What is said where the only block of a file has changed since it was read first.

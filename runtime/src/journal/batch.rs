@@ -20,7 +20,7 @@ use std::ops::Range;
 
 use pw_isa::wire::{Decoded, Reader, Writer};
 
-use super::short::ShortRecord;
+use super::short::{SHORT_BYTES, ShortRecord};
 use crate::checkpoint::SEMANTICS;
 
 const SEGMENT_MAGIC: [u8; 4] = *b"PWJ1";
@@ -41,6 +41,10 @@ pub(super) const SEGMENT_HEAD: usize = 4 + 2 + 2 + 8 + HASH_BYTES;
 pub(super) const BATCH_HEAD: usize = 4 + 8 + 8 + 8 + 4 + 4 + HASH_BYTES;
 /// The most bytes that the records of a batch may have: beyond it a length is damage.
 pub(super) const BATCH_BYTES_MAX: usize = 1 << 30;
+
+/// Bytes that are made room for at once for records of few bytes.
+const ROOM_BYTES: usize = 1 << 10;
+const _: () = assert!(ROOM_BYTES >= SHORT_BYTES);
 
 /// The name of the segment that begins with a record.
 pub(super) fn segment_name(first: u64) -> String {
@@ -192,13 +196,21 @@ impl Records {
 
     /// Adds a record of few bytes.
     #[inline]
-    pub(super) fn add_short(&mut self, record: ShortRecord) {
-        let (bytes, count) = record.finish();
-        self.bytes.bytes.truncate(self.end);
-        // So many bytes that the compiler knows how many: what is too much is behind the end.
-        self.bytes.bytes.extend_from_slice(&bytes);
-        self.end += count;
+    pub(super) fn add_short(&mut self, write: impl FnOnce(&mut ShortRecord<'_>)) {
+        if self.bytes.bytes.len() < self.end + SHORT_BYTES {
+            self.make_room();
+        }
+        let room = self.bytes.bytes[self.end..].first_chunk_mut();
+        let room = room.expect("there are as many bytes");
+        let mut record = ShortRecord::new(room);
+        write(&mut record);
+        self.end += record.finish();
         self.count += 1;
+    }
+
+    #[cold]
+    fn make_room(&mut self) {
+        self.bytes.bytes.resize(self.end + ROOM_BYTES, 0);
     }
 
     /// Adds all of others, which are none then.

@@ -101,12 +101,11 @@ impl Record {
         put(out);
     }
 
-    /// The beginning of the record of an input that has few bytes.
+    /// Writes the beginning of the record of an input that has few bytes.
     #[inline(always)]
-    pub(crate) fn short_input(ticks: u64) -> ShortRecord {
-        let mut record = ShortRecord::new(INPUT);
-        record.varint(ticks);
-        record
+    pub(crate) fn begin_short_input(to: &mut ShortRecord<'_>, ticks: u64) {
+        to.u8(INPUT);
+        to.varint(ticks);
     }
 
     /// Whether these are the bytes of an input.

@@ -8,8 +8,8 @@ use super::batch::Records;
 use super::releases::{Releases, Then};
 use super::writer::BATCH_BYTES;
 
-/// Batches whose memory is used again: the thread writes one while the world fills another.
-const SPARE_MAX: usize = 2;
+/// Batches whose memory is used again: the thread writes some while the world fills others.
+const SPARE_MAX: usize = 32;
 
 /// When something happens for which records have to be durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

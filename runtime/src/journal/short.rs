@@ -1,5 +1,6 @@
-//! Records of few bytes, which a world that takes many has to write fast: put together in registers and on the stack, and added to the
-//! others at once, where most of the time would go into finding out for each byte whether there is room for it.
+//! Records of few bytes, which a world that takes many has to write fast: byte by byte where they are to be, where there is room for every one,
+//! and most of the time would go into finding out for each byte whether there is. Nothing of them is read before they are handed over: a
+//! processor waits when it reads at once in one piece what it has just written in several.
 
 use pw_isa::wire::zigzag;
 
@@ -11,19 +12,17 @@ const _: () = assert!(SHORT_BYTES <= 0x80);
 
 /// A record of few numbers, as a batch has it: its length, and its bytes.
 #[derive(Debug)]
-pub(crate) struct ShortRecord {
-    bytes: [u8; SHORT_BYTES],
+pub(crate) struct ShortRecord<'a> {
+    bytes: &'a mut [u8; SHORT_BYTES],
     /// Bytes so far, the length included.
     count: usize,
 }
 
-impl ShortRecord {
-    /// A record that begins so.
+impl ShortRecord<'_> {
+    /// One that has nothing yet.
     #[inline(always)]
-    pub(super) fn new(first: u8) -> ShortRecord {
-        let mut bytes = [0; SHORT_BYTES];
-        bytes[1] = first;
-        ShortRecord { bytes, count: 2 }
+    pub(super) fn new(bytes: &mut [u8; SHORT_BYTES]) -> ShortRecord<'_> {
+        ShortRecord { bytes, count: 1 }
     }
 
     /// One byte.
@@ -49,10 +48,10 @@ impl ShortRecord {
         self.varint(zigzag(number));
     }
 
-    /// It with its length, how many bytes that are, and whatever behind them.
+    /// Its length is written; how many bytes there are with it.
     #[inline(always)]
-    pub(super) fn finish(mut self) -> ([u8; SHORT_BYTES], usize) {
+    pub(super) fn finish(self) -> usize {
         self.bytes[0] = self.count as u8 - 1;
-        (self.bytes, self.count)
+        self.count
     }
 }

@@ -26,13 +26,12 @@ use crate::disk::{Disk, DiskFile};
 const WAITING_MAX: usize = 64 << 20;
 /// Things that may wait to happen: beyond them the world waits.
 const ITEMS_MAX: usize = 1 << 16;
-/// Bytes of records that are handed over together at most.
-const KEPT_BYTES: usize = 64 << 10;
 /// How long the thread waits before it looks for more, and how often it does before it sleeps.
 const LOOK: Duration = Duration::from_millis(1);
 const LOOKS: u32 = 20;
-/// Bytes of records beyond which a batch ends, unless segments have fewer.
-pub(super) const BATCH_BYTES: usize = 4 << 20;
+/// Bytes of records beyond which they are handed over, and a batch ends, unless segments have fewer: so many that its head and its hash cost nothing
+/// beside them, and so few that it stays in a processor's cache until it is written, and is never moved because it grows.
+pub(super) const BATCH_BYTES: usize = 64 << 10;
 
 /// The most bytes that a record may have: a batch has room for it and what came before it.
 pub(crate) const RECORD_BYTES_MAX: usize = BATCH_BYTES_MAX - 2 * BATCH_BYTES;
@@ -185,8 +184,8 @@ impl Journal {
 
     /// Adds a record of few bytes.
     #[inline]
-    pub(crate) fn put_short(&mut self, record: ShortRecord) {
-        self.kept.add_short(record);
+    pub(crate) fn put_short(&mut self, write: impl FnOnce(&mut ShortRecord<'_>)) {
+        self.kept.add_short(write);
         self.count_added();
     }
 
@@ -194,7 +193,7 @@ impl Journal {
     #[inline]
     fn count_added(&mut self) {
         self.next += 1;
-        if self.kept.len() >= KEPT_BYTES {
+        if self.kept.len() >= BATCH_BYTES {
             self.hand_over();
         }
     }

@@ -44,7 +44,8 @@ impl Trial {
         monitoring: &Monitoring,
         (before, ticks_max): (Suspicious, u64),
     ) -> Result<Trial, RecoveryError> {
-        let (mut loaded, journal, course) = load_course(&**disk, ticks_max, before.number)?;
+        let (mut loaded, journal, course) =
+            load_course(&**disk, world.pool.threads(), ticks_max, before.number)?;
         world.history = History::repeated(u64::MAX, Vec::new());
         world.take_loaded(&mut loaded, &**disk)?;
         let mut past = Past {
@@ -139,7 +140,7 @@ impl World {
         policy: RollbackPolicy,
         monitoring: &Monitoring,
     ) -> Result<First, RecoveryError> {
-        let (oldest, suspicious) = suspicious_of(disk)?;
+        let (oldest, suspicious) = suspicious_of(disk, self.pool.threads())?;
         let memory = monitoring.memory_ticks();
         let mut count = RECENT;
         loop {
@@ -179,9 +180,12 @@ fn nothing(oldest: u64) -> RecoveryError {
 }
 
 /// Ticks of the oldest state of a history, and what was said since and was not left out.
-fn suspicious_of(disk: &Arc<dyn Disk>) -> Result<(u64, Vec<Suspicious>), RecoveryError> {
+fn suspicious_of(
+    disk: &Arc<dyn Disk>,
+    threads: usize,
+) -> Result<(u64, Vec<Suspicious>), RecoveryError> {
     let mut all = Vec::new();
-    let (oldest, _) = see_records(disk, |number, tick, input| {
+    let (oldest, _) = see_records(disk, threads, |number, tick, input| {
         let said = input.filter(|input| can_be_blamed(input));
         all.extend(said.map(|input| Suspicious {
             number,

@@ -196,12 +196,13 @@ impl Course {
 /// The newest state of at most so many ticks that is of the course of a history, the journal behind it, and that course.
 pub(super) fn load_course(
     disk: &dyn Disk,
+    threads: usize,
     ticks_max: u64,
     records_max: u64,
 ) -> Result<(Loaded, Survey, Course), RecoveryError> {
     let mut course = Course::default();
     loop {
-        let loaded = load(disk, ticks_max, |record| {
+        let loaded = load(disk, threads, ticks_max, |record| {
             record <= records_max && course.has(record)
         })?;
         let journal = journal::survey(disk, loaded.head.journal)?;

@@ -239,15 +239,16 @@ impl World {
         }
     }
 
-    /// An input takes effect now whose record, for so many ticks, has few bytes.
+    /// An input takes effect now whose record has few bytes, which this writes for so many ticks.
     #[inline]
-    pub(super) fn note_short(&mut self, record: impl FnOnce(u64) -> ShortRecord) {
+    pub(super) fn note_short(&mut self, put: impl FnOnce(&mut ShortRecord<'_>, u64)) {
         if self.has_lost_actors() {
             return;
         }
         if let History::Kept(kept) = &mut self.history {
             kept.told = self.tick;
-            kept.journal.put_short(record(self.tick));
+            let ticks = self.tick;
+            kept.journal.put_short(|record| put(record, ticks));
         }
     }
 

@@ -185,16 +185,19 @@ impl Input {
         priority.put(out);
     }
 
-    /// The record of the input that a message with an integer is: the most frequent ones.
+    /// Writes the record of the input that a message with an integer is: the most frequent ones.
     #[inline(always)]
-    pub(super) fn short_send(ticks: u64, to: ActorId, content: i64, priority: u8) -> ShortRecord {
-        let mut record = Record::short_input(ticks);
-        record.u8(SEND);
-        record.varint(to.0);
-        record.u8(Datum::INT);
-        record.signed(content);
-        record.varint(priority.into());
-        record
+    pub(super) fn put_short_send(
+        out: &mut ShortRecord<'_>,
+        ticks: u64,
+        (to, content, priority): (ActorId, i64, u8),
+    ) {
+        Record::begin_short_input(out, ticks);
+        out.u8(SEND);
+        out.varint(to.0);
+        out.u8(Datum::INT);
+        out.signed(content);
+        out.varint(priority.into());
     }
 
     /// About how many bytes what it says has, where that may be many.
@@ -408,7 +411,8 @@ mod tests {
             for to in ends {
                 for content in [0, -1, 63, 64, -65, i64::MIN, i64::MAX] {
                     let (to, priority) = (ActorId(to), number * 50);
-                    journal.put_short(Input::short_send(ticks, to, content, priority));
+                    let message = (to, content, priority);
+                    journal.put_short(|record| Input::put_short_send(record, ticks, message));
                     // The bytes behind a short record are those of the next.
                     journal.add(&[priority; 3]);
                     let content = Datum::Int(content);

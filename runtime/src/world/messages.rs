@@ -24,7 +24,8 @@ impl World {
     pub(super) fn note_and_send(&mut self, to: ActorId, content: &Datum, priority: u8) -> bool {
         match content {
             Datum::Int(number) => {
-                self.note_short(|ticks| Input::short_send(ticks, to, *number, priority));
+                let message = (to, *number, priority);
+                self.note_short(|out, ticks| Input::put_short_send(out, ticks, message));
             }
             _ => self.note_as(|out| Input::put_send(out, to, content, priority)),
         }

@@ -334,13 +334,17 @@ pub fn forget_crashes(disk: &dyn Disk) -> io::Result<()> {
 
 /// Writes a bundle of the newest checkpoint before a tick, and of the inputs up to it, so that the tick can be seen elsewhere; its name.
 /// Nothing is done again for that.
-pub(super) fn write_bundle(disk: &Arc<dyn Disk>, tick: u64) -> Result<String, RecoveryError> {
+pub(super) fn write_bundle(
+    disk: &Arc<dyn Disk>,
+    threads: usize,
+    tick: u64,
+) -> Result<String, RecoveryError> {
     let name = format!("poison-{tick:020}.pwbundle");
     let failed = |error| RecoveryError::Disk {
         what: name.clone(),
         error,
     };
-    let loaded = load_course(&**disk, tick, u64::MAX)?.0;
+    let loaded = load_course(&**disk, threads, tick, u64::MAX)?.0;
     let part = MemoryDisk::default();
     for file in &loaded.files {
         let bytes = read_all(&**disk, &file.name).map_err(failed)?;

@@ -233,12 +233,13 @@ impl World {
             }
             session.is_some_and(|session| sessions.contains(&session))
         };
-        let mut first = find_first(&disk, None, is_blamed).map_err(|none| match none {
-            RecoveryError::NothingToLeaveOut => {
-                halts(format!("{error}, and nobody said anything in between"))
-            }
-            other => other,
-        })?;
+        let mut first =
+            find_first(&disk, self.pool.threads(), None, is_blamed).map_err(|none| match none {
+                RecoveryError::NothingToLeaveOut => {
+                    halts(format!("{error}, and nobody said anything in between"))
+                }
+                other => other,
+            })?;
         if first.without.len() > policy.inputs_max {
             let (count, max) = (first.without.len(), policy.inputs_max);
             let text = format!("{error}: {count} are to blame, where {max} may be left out");

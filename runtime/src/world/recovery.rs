@@ -79,7 +79,7 @@ impl World {
         if has_history {
             self.take_history_up(&*disk)?;
             if let Some(Suspect { tick, crashes }) = self.deadly() {
-                let bundle = write_bundle(&disk, tick)?;
+                let bundle = write_bundle(&disk, self.pool.threads(), tick)?;
                 return Err(RecoveryError::Halted {
                     tick,
                     crashes,
@@ -268,7 +268,8 @@ impl World {
 
     /// Takes the newest state of a history that can be taken.
     fn take_newest(&mut self, disk: &dyn Disk) -> Result<(Loaded, Survey, Course), RecoveryError> {
-        let (mut loaded, mut journal, mut course) = load_course(disk, u64::MAX, u64::MAX)?;
+        let (mut loaded, mut journal, mut course) =
+            load_course(disk, self.pool.threads(), u64::MAX, u64::MAX)?;
         while let Err(error) = self.take_loaded(&mut loaded, disk) {
             // What is refused for what it holds may have been written by a defect: the one before it comes to the same state.
             let refused = matches!(
@@ -277,7 +278,8 @@ impl World {
             );
             let ticks = loaded.head.ticks;
             let older = ticks.checked_sub(1).filter(|_| refused);
-            let older = older.and_then(|ticks| load_course(disk, ticks, u64::MAX).ok());
+            let older = older
+                .and_then(|ticks| load_course(disk, self.pool.threads(), ticks, u64::MAX).ok());
             let Some(mut older) = older else {
                 return Err(error);
             };

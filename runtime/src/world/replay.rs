@@ -45,14 +45,17 @@ fn ticks_of(record: &[u8]) -> Result<u64, RecoveryError> {
 }
 
 /// The oldest state that can be read and is of the course of a history, the journal behind it, and that course.
-pub(super) fn load_oldest(disk: &dyn Disk) -> Result<(Loaded, Survey, Course), RecoveryError> {
+pub(super) fn load_oldest(
+    disk: &dyn Disk,
+    threads: usize,
+) -> Result<(Loaded, Survey, Course), RecoveryError> {
     let names = names_of(disk).map_err(|error| RecoveryError::Disk {
         what: "the directory of the history".to_owned(),
         error,
     })?;
     let mut first_flaw = None;
     for ticks in names {
-        match load(disk, ticks, |_| true) {
+        match load(disk, threads, ticks, |_| true) {
             Ok(loaded) => {
                 let journal = journal::survey(disk, loaded.head.journal)?;
                 let course = Course::of(&journal);
@@ -76,9 +79,10 @@ impl WorldBuilder {
     /// Why the history cannot be used.
     pub fn replay(self, disk: Arc<dyn Disk>) -> Result<Replay, RecoveryError> {
         let mut world = self.build()?;
-        let (oldest, journal, course) = load_oldest(&*disk)?;
+        let threads = world.pool.threads();
+        let (oldest, journal, course) = load_oldest(&*disk, threads)?;
         let ticks = oldest.head.ticks;
-        let newest = load(&*disk, u64::MAX, |record| course.has(record))?;
+        let newest = load(&*disk, threads, u64::MAX, |record| course.has(record))?;
         let last = journal.ticks.unwrap_or(ticks).max(newest.head.ticks);
         world.history = History::repeated(u64::MAX, Vec::new());
         let records = Records::new(Arc::clone(&disk), &journal, journal.from);
@@ -123,10 +127,15 @@ impl Replay {
 
     /// Takes the newest checkpoint of at most so many ticks.
     fn begin_at(&mut self, ticks: u64) -> Result<(), RecoveryError> {
-        let mut loaded = load(&*self.disk, ticks, |record| self.course.has(record))?;
+        let threads = self.world.pool.threads();
+        let mut loaded = load(&*self.disk, threads, ticks, |record| {
+            self.course.has(record)
+        })?;
         if self.world.take_loaded(&mut loaded, &*self.disk).is_err() {
             // A world that goes on in this directory may have removed it meanwhile. What is damaged is so again.
-            loaded = load(&*self.disk, ticks, |record| self.course.has(record))?;
+            loaded = load(&*self.disk, threads, ticks, |record| {
+                self.course.has(record)
+            })?;
             self.world.take_loaded(&mut loaded, &*self.disk)?;
         }
         self.course.witness_again();
@@ -289,7 +298,7 @@ impl Replay {
 
     /// What the checkpoints of the history hold, the oldest first, and which of them cannot be read.
     pub fn checkpoints(&self) -> (Vec<CheckpointInfo>, Vec<CheckpointFlaw>) {
-        infos(&*self.disk)
+        infos(&*self.disk, self.world.pool.threads())
     }
 
     /// Inputs since the oldest checkpoint.

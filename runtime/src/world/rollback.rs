@@ -113,7 +113,7 @@ impl World {
         leave_out: impl FnMut(&RecordedInput<'_>) -> bool,
     ) -> Result<(Recovery, RollbackReport), RecoveryError> {
         self.take_history_up(&*disk)?;
-        let from = find_first(&disk, to, leave_out)?;
+        let from = find_first(&disk, self.pool.threads(), to, leave_out)?;
         self.roll_back_in(disk, settings, from, None)
     }
 
@@ -136,7 +136,7 @@ impl World {
             return Err(no_rollback("the world keeps no history"));
         };
         let (disk, settings) = kept.place();
-        let from = find_first(&disk, to, leave_out)?;
+        let from = find_first(&disk, self.pool.threads(), to, leave_out)?;
         self.leave_history();
         let done = self.roll_back_in(disk, settings, from, None);
         if let Err(error) = &done {
@@ -175,7 +175,8 @@ impl World {
         from: First,
         why: Option<String>,
     ) -> Result<(Recovery, RollbackReport), RecoveryError> {
-        let (mut loaded, journal, course) = load_course(&*disk, u64::MAX, from.record)?;
+        let (mut loaded, journal, course) =
+            load_course(&*disk, self.pool.threads(), u64::MAX, from.record)?;
         let released = journal.released.max(loaded.head.outputs);
         self.history = History::repeated(released, Vec::new());
         let checkpoint = loaded.head.ticks;
@@ -304,10 +305,11 @@ pub(super) struct First {
 /// ticks of that state, and those of the last record.
 pub(super) fn see_records(
     disk: &Arc<dyn Disk>,
+    threads: usize,
     mut see: impl FnMut(u64, u64, Option<&Input>) -> Result<(), RecoveryError>,
 ) -> Result<(u64, u64), RecoveryError> {
     // The oldest state that is of the course tells how far back the history goes.
-    let (loaded, journal, course) = super::replay::load_oldest(&**disk)?;
+    let (loaded, journal, course) = super::replay::load_oldest(&**disk, threads)?;
     let (oldest, first) = (loaded.head.ticks, loaded.head.journal);
     drop(loaded);
     let mut records = Records::new(Arc::clone(disk), &journal, first);
@@ -328,11 +330,12 @@ pub(super) fn see_records(
 /// Looks for the inputs that are left out.
 pub(super) fn find_first(
     disk: &Arc<dyn Disk>,
+    threads: usize,
     to: Option<u64>,
     mut leave_out: impl FnMut(&RecordedInput<'_>) -> bool,
 ) -> Result<First, RecoveryError> {
     let (mut begin, mut without) = (None, Vec::new());
-    let (from, last) = see_records(disk, |number, tick, input| {
+    let (from, last) = see_records(disk, threads, |number, tick, input| {
         if to.is_some_and(|to| to <= tick) {
             begin = begin.or(Some(number));
         }
