@@ -251,6 +251,7 @@ impl Subject<'_> {
         let by_limit = self.by == By::Limit && end < limits.gas;
         if !by_limit && end < run.fiber.gas_used() {
             // Work has taken it past this stop. A slice of nothing would do what costs nothing.
+            run.limit = None;
             return;
         }
         let slice = if by_limit {

@@ -41,6 +41,7 @@ pub(crate) fn try_map<T: Send, R: Send, E: Send, O>(
         .collect();
     let (next, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let work = || {
+        let _at_end = AtPanic(&has_failed);
         let mut own = own();
         // Things are taken in their order, so all before one that fails are taken, and done, too.
         while !has_failed.load(Ordering::Relaxed) {
@@ -78,6 +79,17 @@ pub(crate) fn try_map<T: Send, R: Send, E: Send, O>(
         Slot::Waits(_) | Slot::Taken => None,
     })
     .collect()
+}
+
+/// What goes wrong where it is dropped by a panic has failed.
+struct AtPanic<'a>(&'a AtomicBool);
+
+impl Drop for AtPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

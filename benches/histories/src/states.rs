@@ -169,6 +169,11 @@ fn opened(directory: &Path) -> World {
     kept.expect("a history that is sound").0
 }
 
+/// Waits until checkpoints are removed that are not kept any more: what is measured next would wait for that, too.
+fn older_are_removed() {
+    std::thread::sleep(Duration::from_millis(500));
+}
+
 /// Seconds of what is written, and what it is compared with; medians.
 struct Written {
     copied: f64,
@@ -201,11 +206,13 @@ fn written(
             world.checkpoint().expect("a disk");
         }));
         increment_bytes = checkpoint_bytes(directory);
+        older_are_removed();
         world.run_ticks(1);
         world.flush().expect("a disk");
         fulls.push(seconds(|| {
             world.checkpoint().expect("a disk");
         }));
+        older_are_removed();
     }
     Written {
         copied: median(copies),

@@ -99,11 +99,11 @@ impl<'a> Stay<'a> {
     ) -> Stay<'a> {
         let bounds = fiber.bounds();
         let used = fiber.gas_used;
+        // It may have used more: then nothing is done, not even what costs nothing.
         let gas_end = bounds
             .gas
             .min(slice_end)
-            .min(used.saturating_add(BUDGET_MAX));
-        // It may have used more: then nothing is done, not even what costs nothing.
+            .clamp(used.saturating_sub(1), used.saturating_add(BUDGET_MAX));
         let budget = gas_end.wrapping_sub(used) as i64;
         let loaded = code.program(fiber.program);
         let program = loaded.internal();

@@ -253,9 +253,10 @@ impl Memo {
             return None;
         };
         let limits = fiber.bounds();
-        let end = slice_end.min(limits.gas);
+        // Where it has used more, no call is done, not even one that costs nothing.
+        let gas = slice_end.min(limits.gas).checked_sub(fiber.gas_used)?;
         let place = Situation {
-            gas: end.saturating_sub(fiber.gas_used),
+            gas,
             limits,
             counters: fiber.arena.counters,
             depth: fiber.depth,

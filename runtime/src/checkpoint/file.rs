@@ -172,8 +172,9 @@ pub(super) fn block_head(block: &Block, place: u64) -> io::Result<Vec<u8>> {
 
 /// Bytes before the content of a block.
 const BLOCK_HEAD_BYTES: usize = 1 + 4 + 32;
-/// Bytes of blocks whose places are told at once, about.
+/// Bytes of blocks whose places are told at once, about, and how many they are at most.
 const TOLD_BYTES: u64 = 16 << 20;
+const TOLD_MAX: usize = 1_024;
 
 /// What a block says before its content.
 struct BlockHead {
@@ -262,12 +263,17 @@ impl Blocks {
         self.length
     }
 
+    /// Where the next block is.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// Where the next blocks are; none behind the last. Nothing is known of them until they are read, and what is told behind one that is damaged
     /// is nonsense.
     pub(super) fn next_places(&mut self) -> io::Result<Vec<u64>> {
         let mut places = Vec::new();
         let end = self.offset.saturating_add(TOLD_BYTES);
-        while self.offset < end {
+        while self.offset < end && places.len() < TOLD_MAX {
             let head = match BlockHead::read(&*self.file, self.length, self.offset) {
                 Ok(head) => head,
                 // One before it may say why it is.

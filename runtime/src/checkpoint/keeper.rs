@@ -3,7 +3,7 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use super::file::{Block, BlockKind, HEAD_BYTES, Head, Part, block_head};
@@ -38,15 +38,26 @@ pub(crate) struct Published {
     pub(crate) newest: Option<u64>,
     /// Records before this one are not needed any more.
     pub(crate) journal: u64,
-    /// Why the last one was not published, or those before it are not removed, if so.
-    pub(crate) error: Option<String>,
+    /// Why the last one was not published, if so.
+    error: Option<String>,
     /// Checkpoints that were published or given up.
     pub(crate) done: u64,
+    /// And those behind which older ones were removed, if there were any.
+    pub(crate) settled: u64,
+    /// Why older ones could not be removed behind the last one that was published, if so.
+    left: Option<String>,
     /// Checkpoints that were published.
     pub(crate) count: u64,
 }
 
 impl Published {
+    /// Why the last one was not published, or those before it are still there, if so.
+    pub(crate) fn error(&self) -> Option<String> {
+        let left = self.left.as_ref();
+        let left = left.map(|error| format!("older ones cannot be removed: {error}"));
+        self.error.clone().or(left)
+    }
+
     /// Changes it, and tells whoever waits for that.
     fn change(told: &(Mutex<Published>, Condvar), change: impl FnOnce(&mut Published)) {
         let (published, changed) = told;
@@ -93,13 +104,19 @@ impl Keeper {
                     }
                     published.done += 1;
                 });
-                let Ok(head) = written else { continue };
-                // Nobody waits until they are gone, which takes long when they are large.
-                let retired = unless_it_panics(|| retire(&*disk, settings, &mut kept, head));
-                Published::change(&told, |published| match retired {
-                    Ok(journal) => published.journal = journal,
-                    Err(error) => {
-                        published.error = Some(format!("older ones cannot be removed: {error}"));
+                // Who waits for it does not wait until older ones are gone, which takes long when they are large.
+                let retired = written
+                    .ok()
+                    .map(|head| unless_it_panics(|| retire(&*disk, settings, &mut kept, head)));
+                Published::change(&told, |published| {
+                    published.settled += 1;
+                    match retired {
+                        Some(Ok(journal)) => {
+                            published.journal = journal;
+                            published.left = None;
+                        }
+                        Some(Err(error)) => published.left = Some(error.to_string()),
+                        None => {}
                     }
                 });
             }
@@ -134,13 +151,22 @@ impl Keeper {
 
     /// Waits until so many checkpoints were published or given up; why the last one was not published, if so.
     pub(crate) fn wait(&self, done: u64) -> Option<String> {
+        self.wait_while(|published| published.done < done)
+            .error
+            .clone()
+    }
+
+    /// Waits until nothing is removed any more behind what was published so far.
+    pub(crate) fn settle(&self) {
+        drop(self.wait_while(|published| published.settled < published.done));
+    }
+
+    fn wait_while(&self, is_early: impl Fn(&Published) -> bool) -> MutexGuard<'_, Published> {
         let (published, changed) = &*self.published;
-        let mut published = published.lock().unwrap_or_else(PoisonError::into_inner);
-        while published.done < done {
-            let waited = changed.wait(published);
-            published = waited.unwrap_or_else(PoisonError::into_inner);
-        }
-        published.error.clone()
+        let published = published.lock().unwrap_or_else(PoisonError::into_inner);
+        changed
+            .wait_while(published, |published| is_early(published))
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -263,4 +289,167 @@ fn retire(
     kept.retain(|head| head.ticks >= needed);
     let journals = kept.iter().map(|head| head.journal);
     Ok(journals.min().unwrap_or(new.journal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::load::infos;
+    use super::*;
+    use crate::disk::{DiskFile, MemoryDisk};
+
+    /// Blocks of one actor each, and the last of all.
+    fn parts(ticks: u64, actors: u64) -> Vec<Part> {
+        let blocks = (1..=actors).map(|id| {
+            let mut out = Writer::default();
+            out.varint(id);
+            out.blob(&[7; 3]);
+            Part::Block(Block {
+                kind: BlockKind::Actors,
+                bytes: out.bytes,
+            })
+        });
+        let mut end = Writer::default();
+        end.varint(actors);
+        end.varint(actors);
+        let head = Head {
+            ticks,
+            journal: 0,
+            outputs: 0,
+            base: None,
+        };
+        let last = Block {
+            kind: BlockKind::End,
+            bytes: end.bytes,
+        };
+        blocks.chain([Part::End(head, last)]).collect()
+    }
+
+    const SETTINGS: KeeperSettings = KeeperSettings {
+        kept: 1,
+        syncs: false,
+    };
+
+    /// What is wrong with the only checkpoint of a directory, on any number of threads.
+    fn flaw(disk: &MemoryDisk) -> Option<String> {
+        let flaws = |threads| {
+            let (infos, flaws) = infos(disk, threads);
+            assert_eq!(infos.len() + flaws.len(), 1);
+            flaws.into_iter().next().map(|flaw| flaw.what)
+        };
+        assert_eq!(flaws(1), flaws(7));
+        flaws(1)
+    }
+
+    #[test]
+    fn the_first_damaged_block_is_told_wherever_it_is_and_whatever_says_where_the_next_one_is() {
+        // More than are told at once, of 42 bytes, or 43 with a longer number.
+        let disk = MemoryDisk::default();
+        write(&disk, SETTINGS, parts(5, 1_500)).expect("memory");
+        assert_eq!(flaw(&disk), None);
+        let place = |block: u64| HEAD_BYTES as u64 + block * 42 + block.saturating_sub(127);
+        let damaged = |changes: &[(u64, u8)]| {
+            let copy = disk.copy();
+            let mut file = copy.open(&name_of(5)).expect("it is there");
+            for (at, change) in changes {
+                let mut byte = [0];
+                file.read_at(*at, &mut byte).expect("memory");
+                file.write_at(*at, &[byte[0] ^ change]).expect("memory");
+            }
+            flaw(&copy).expect("it is damaged")
+        };
+        let end_instead = BlockKind::Actors as u8 ^ BlockKind::End as u8;
+        for block in [0, 1, 700, 1_023, 1_024, 1_025, 1_499] {
+            let at = place(block);
+            let damage = format!("a block is damaged (byte {at})");
+            let unfinished = format!("the checkpoint was not finished (byte {at})");
+            // Its kind, its length, that it is much longer than the file, its hash, and its content.
+            for change in [
+                (at, 1),
+                (at, end_instead),
+                (at + 1, 1),
+                (at + 5, 1),
+                (at + 40, 1),
+            ] {
+                assert_eq!(damaged(&[change]), damage, "block {block}, {change:?}");
+                let behind = (place(1_499) + 38, 1);
+                if block < 1_499 {
+                    assert_eq!(
+                        damaged(&[change, behind]),
+                        damage,
+                        "block {block}, {change:?}"
+                    );
+                }
+            }
+            assert_eq!(damaged(&[(at + 4, 0x40)]), unfinished, "block {block}");
+        }
+    }
+
+    /// A disk on which nothing is removed until somebody says so, or on which it fails.
+    #[derive(Debug)]
+    struct Slow {
+        disk: MemoryDisk,
+        may_remove: Mutex<Receiver<io::Result<()>>>,
+    }
+
+    impl Disk for Slow {
+        fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+            self.disk.create(name)
+        }
+        fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+            self.disk.open(name)
+        }
+        fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+            self.disk.rename(from, to)
+        }
+        fn remove(&self, name: &str) -> io::Result<()> {
+            let may = self.may_remove.lock().expect("nobody panicked").recv();
+            may.map_err(io::Error::other)??;
+            self.disk.remove(name)
+        }
+        fn list(&self) -> io::Result<Vec<String>> {
+            self.disk.list()
+        }
+        fn sync_names(&self) -> io::Result<()> {
+            self.disk.sync_names()
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_what_is_removed_and_what_cannot_be_removed_is_said() {
+        let (say, may_remove) = channel();
+        let disk = MemoryDisk::default();
+        let slow = Slow {
+            disk: disk.clone(),
+            may_remove: Mutex::new(may_remove),
+        };
+        let keeper = Keeper::new(Arc::new(slow), SETTINGS).expect("a thread");
+        let keep = |ticks| {
+            let to = keeper.begin();
+            for part in parts(ticks, 3) {
+                to.send(part).expect("it is taken");
+            }
+        };
+        keep(1);
+        assert_eq!(keeper.wait(1), None);
+        keeper.settle();
+        keep(2);
+        // It is published while the first is still there.
+        assert_eq!(keeper.wait(2), None);
+        let settled = || keeper.published(|published| (published.done, published.settled));
+        assert_eq!(settled(), (2, 1));
+        assert_eq!(disk.list().expect("memory"), [name_of(1), name_of(2)]);
+        say.send(Err(io::Error::other("no"))).expect("it waits");
+        keeper.settle();
+        assert_eq!(keeper.wait(2), None);
+        let error = keeper.published(Published::error);
+        assert_eq!(error.as_deref(), Some("older ones cannot be removed: no"));
+        // The next one removes both.
+        keep(3);
+        say.send(Ok(())).expect("it waits");
+        say.send(Ok(())).expect("it waits");
+        assert_eq!(keeper.wait(3), None);
+        keeper.settle();
+        assert_eq!(keeper.published(Published::error), None);
+        assert_eq!(disk.list().expect("memory"), [name_of(3)]);
+    }
 }

@@ -140,10 +140,13 @@ impl Loaded {
             bytes: blocks.length() as usize,
         };
         loop {
+            let start = blocks.offset();
             let places = blocks.next_places()?;
             if places.is_empty() {
                 break;
             }
+            // Another thread costs more than a block that is not full.
+            let threads = threads.min(1 + ((blocks.offset() - start) >> 20) as usize);
             let found = try_map(threads, places, Vec::new, |content, at| {
                 let (kind, hash) = blocks.read(at, content)?;
                 let found = Found::of(kind, content).map_err(io::Error::other)?;

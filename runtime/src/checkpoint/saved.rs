@@ -42,7 +42,7 @@ pub(super) enum Found {
     Sections(Vec<u8>),
     /// Pages of an actor.
     Pages(Vec<u8>),
-    /// Actors, or numbers of those that are gone; which of the two.
+    /// Actors, or numbers of those that are gone, as the kind of the block says.
     Places(Vec<Place>, BlockKind),
 }
 

@@ -144,7 +144,7 @@ pub(super) struct BatchHead {
 pub(super) struct Records {
     count: u32,
     bytes: Writer,
-    /// Where the last one ends. What is behind it means nothing: more was added than there was, or its writer panicked.
+    /// Where the last one ends. What is behind it means nothing: it is room, or what stood there before, or the writer of a record panicked.
     end: usize,
 }
 

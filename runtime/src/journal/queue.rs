@@ -75,15 +75,17 @@ impl Queue {
         self.is_busy = true;
     }
 
-    /// Keeps the memory of batches that were written, unless it is too much.
-    pub(super) fn keep_memory(&mut self, written: VecDeque<Records>) {
-        let usual = written
-            .into_iter()
-            .filter(|batch| batch.capacity() <= 2 * BATCH_BYTES);
-        for mut batch in usual.take(SPARE_MAX - self.spare.len()) {
-            batch.clear();
-            self.spare.push(batch);
-        }
+    /// Keeps the memory of batches that were written; what of it is too much is given back, to be dropped without the lock.
+    pub(super) fn keep_memory(&mut self, mut written: VecDeque<Records>) -> VecDeque<Records> {
+        written.retain_mut(|batch| {
+            let is_kept = self.spare.len() < SPARE_MAX && batch.capacity() <= 2 * BATCH_BYTES;
+            if is_kept {
+                batch.clear();
+                self.spare.push(std::mem::take(batch));
+            }
+            !is_kept
+        });
+        written
     }
 }
 

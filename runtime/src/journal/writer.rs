@@ -29,8 +29,8 @@ const ITEMS_MAX: usize = 1 << 16;
 /// How long the thread waits before it looks for more, and how often it does before it sleeps.
 const LOOK: Duration = Duration::from_millis(1);
 const LOOKS: u32 = 20;
-/// Bytes of records beyond which they are handed over, and a batch ends, unless segments have fewer: so many that its head and its hash cost nothing
-/// beside them, and so few that it stays in a processor's cache until it is written, and is never moved because it grows.
+/// Bytes of records beyond which they are handed over, and a batch ends; unless segments have fewer, where they are put together. So many that its head
+/// and its hash cost nothing beside them, and so few that it stays in a processor's cache until it is written, and is not moved again and again as it grows.
 pub(super) const BATCH_BYTES: usize = 64 << 10;
 
 /// The most bytes that a record may have: a batch has room for it and what came before it.
@@ -349,7 +349,7 @@ impl Writer {
         while let Some((mut records, items)) = self.wait() {
             let done = self.write(&mut records, items);
             let mut queue = self.shared.lock();
-            queue.keep_memory(records);
+            let rest = queue.keep_memory(records);
             if let Err(error) = done {
                 queue.error = Some(error.to_string());
             }
@@ -362,7 +362,7 @@ impl Writer {
             let has_failed = queue.error.is_some();
             self.shared.has_failed.store(has_failed, Ordering::Relaxed);
             drop(queue);
-            drop(lost);
+            drop((lost, rest));
             self.shared.went.notify_all();
             if has_failed {
                 return;
@@ -554,7 +554,15 @@ mod tests {
         }));
         assert!(panics.is_err() && journal.next() == 1);
         journal.add(&[2; 200]);
+        let panics = catch_unwind(AssertUnwindSafe(|| {
+            journal.put_short(|to| {
+                to.u8(7);
+                panic!("nor can this");
+            });
+        }));
+        assert!(panics.is_err() && journal.next() == 2);
+        journal.put_short(|to| to.u8(3));
         journal.finish().expect("memory");
-        assert_eq!(records_of(disk), [vec![1; 3], vec![2; 200]]);
+        assert_eq!(records_of(disk), [vec![1; 3], vec![2; 200], vec![3]]);
     }
 }

@@ -16,7 +16,7 @@ use super::input::{CONTENT_BYTES_MAX, Input};
 use super::policy::RollbackPolicy;
 use super::recovery::GAP_MAX;
 use super::{TrajectoryHash, World};
-use crate::checkpoint::{CHAIN_MAX, Head, Keeper, KeeperSettings};
+use crate::checkpoint::{CHAIN_MAX, Head, Keeper, KeeperSettings, Published};
 use crate::disk::Disk;
 use crate::host::{HostCallView, Output};
 use crate::journal::{Durability, Journal, JournalSettings, Leaves, Position, Record, ShortRecord};
@@ -366,10 +366,11 @@ impl World {
         let History::Kept(kept) = &mut self.history else {
             return;
         };
-        let (done, newest, journal) = kept
+        let (settled, newest, journal) = kept
             .keeper
-            .published(|published| (published.done, published.newest, published.journal));
-        if done < kept.begun {
+            .published(|published| (published.settled, published.newest, published.journal));
+        // While it removes older ones it takes no blocks.
+        if settled < kept.begun {
             return;
         }
         kept.journal.trim(journal);
@@ -379,7 +380,7 @@ impl World {
                 && *newest == kept.checkpoint
                 && kept.increments < kept.settings.increments.min(CHAIN_MAX as u64 - 1)
         });
-        kept.begun = done + 1;
+        kept.begun = settled + 1;
         kept.checkpoint = tick;
         let to = kept.keeper.begin();
         let everything = kept.base.is_none();
@@ -434,6 +435,7 @@ impl World {
         let History::Kept(kept) = &self.history else {
             return Ok(None);
         };
+        kept.keeper.settle();
         let newest = kept.keeper.published(|published| published.newest);
         // Inputs may have taken effect since, at the same tick.
         if newest != Some(self.tick) || kept.behind != kept.journal.next() {
@@ -460,6 +462,18 @@ impl World {
         let error = kept.keeper.wait(kept.begun);
         self.set_gauges();
         error.map_or(Ok(()), |error| Err(format!("the checkpoint: {error}")))
+    }
+
+    /// Waits until the directory has only the checkpoints that stay. Everything was flushed.
+    pub(super) fn settle_checkpoints(&self) {
+        let History::Kept(kept) = &self.history else {
+            return;
+        };
+        if !self.is_capturing() {
+            // Its last block is on its way. What has become of it is told elsewhere.
+            let _ = kept.keeper.wait(kept.begun);
+        }
+        kept.keeper.settle();
     }
 
     /// Waits until the cause of what has happened so far is durable, though not until outputs have left.
@@ -528,10 +542,11 @@ impl World {
         }))
     }
 
-    /// Why the last checkpoint was not published, if so: the world goes on, and its journal grows until one is.
+    /// Why the last checkpoint was not published, or older ones could not be removed behind it, if so: the world goes on, and its journal grows
+    /// until one is, and they are.
     pub fn checkpoint_error(&self) -> Option<String> {
         match &self.history {
-            History::Kept(kept) => kept.keeper.published(|published| published.error.clone()),
+            History::Kept(kept) => kept.keeper.published(Published::error),
             _ => None,
         }
     }

@@ -407,7 +407,15 @@ mod tests {
         let disk = Arc::new(MemoryDisk::default());
         let mut journal = Journal::begin(Arc::clone(&disk) as Arc<dyn Disk>, 0).expect("memory");
         let (ends, mut expected) = ([0, 1, 127, 128, 16_384, u64::MAX], Vec::new());
-        for (number, ticks) in (0..).zip(ends) {
+        // Many batches, also such that are used again, with what stood there before.
+        let rounds = (0..300).flat_map(|_| (0..).zip(ends));
+        for (round, (number, ticks)) in rounds.enumerate() {
+            if round % 7 == 0 {
+                journal.hand_over();
+            }
+            if round % 97 == 0 {
+                journal.flush();
+            }
             for to in ends {
                 for content in [0, -1, 63, 64, -65, i64::MIN, i64::MAX] {
                     let (to, priority) = (ActorId(to), number * 50);

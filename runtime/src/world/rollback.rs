@@ -136,6 +136,7 @@ impl World {
             return Err(no_rollback("the world keeps no history"));
         };
         let (disk, settings) = kept.place();
+        self.settle_checkpoints();
         let from = find_first(&disk, self.pool.threads(), to, leave_out)?;
         self.leave_history();
         let done = self.roll_back_in(disk, settings, from, None);
