@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use pw_isa::wire::Writer;
 use pw_isa::{ErrorKind, Kind};
 use pw_jit::fiber::image::image_of;
+use pw_jit::interp::{self, profile::Profile};
 use pw_jit::reference::{Outcome, run};
 use pw_jit::{CodeSpace, Fiber, State, Value};
 use testkit::fibers::{self, Surroundings};
@@ -140,14 +141,31 @@ fn nil() -> Vec<u8> {
 
 #[test]
 fn gas_at_the_end_of_its_range_is_used_up() {
-    let image = Image {
-        gas_used: u64::MAX - 10,
-        ..Image::new()
-    };
-    let mut fiber = image.load().unwrap();
-    match run(&mut fiber, &image.code, &mut Surroundings, u64::MAX) {
-        Outcome::Failed(failure) => assert_eq!(failure.kind, ErrorKind::GasLimitExceeded),
-        other => panic!("{other:?}"),
+    // Also where the difference to the limit is no signed number.
+    for (gas_used, gas_limit) in [
+        (10, u64::MAX),
+        (10, 5),
+        (0, 5),
+        ((1 << 63) - 6, 5),
+        ((1 << 63) - 5, 0),
+    ] {
+        let image = Image {
+            gas_used: u64::MAX - gas_used,
+            gas_limit,
+            ..Image::new()
+        };
+        let (code, host) = (&image.code, &mut Surroundings);
+        let [mut first, mut second] = [(); 2].map(|()| image.load().unwrap());
+        let outcomes = [
+            run(&mut first, code, host, u64::MAX),
+            interp::run(&mut second, code, host, &mut Profile::default(), u64::MAX),
+        ];
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Failed(failure) => assert_eq!(failure.kind, ErrorKind::GasLimitExceeded),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }
 

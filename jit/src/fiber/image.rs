@@ -321,14 +321,8 @@ pub(super) fn read_body(
     Ok(fiber)
 }
 
-/// The most gas that a fiber has used: what it goes on with is counted in signed numbers.
-const GAS_USED_MAX: u64 = 1 << 62;
-
 fn read_counters(input: &mut Reader<'_>) -> Decoded<(u64, Limits, Counters)> {
     let gas_used = input.varint()?;
-    if gas_used > GAS_USED_MAX {
-        return Err(input.error(format!("{gas_used} gas was used")));
-    }
     let gas = input.varint()?;
     let memory_bytes = input.varint()?;
     let depth = input.varint32()?;
