@@ -18,6 +18,8 @@ const GAS_OF_PHASE: u64 = 5_000_000;
 /// Each time it takes this many times as much as the one before, so that a function that goes back and forth is compiled for
 /// all that it does.
 const GROWTH_OF_PHASE: u64 = 4;
+/// So often at most: beside what is done in so much gas a compilation is nothing.
+const GROWTHS_OF_PHASE: u32 = 2;
 /// Entries into native code that are worth nothing before a function rests, and how many of them stays that
 /// were worth more make up for at most.
 const LOSSES: i64 = 8;
@@ -109,10 +111,11 @@ impl FunctionState {
     /// A guess about the kinds or functions that it sees was wrong, when native code had used so much gas.
     /// Whether no guess in this code was wrong for long: then a new phase begins.
     pub(super) fn begin_phase(&mut self, gas: u64) -> bool {
-        let least = GAS_OF_PHASE.saturating_mul(GROWTH_OF_PHASE.saturating_pow(self.phases));
+        let growths = self.phases.min(GROWTHS_OF_PHASE);
+        let least = GAS_OF_PHASE * GROWTH_OF_PHASE.pow(growths);
         let begins = self.failed.is_empty() && gas >= self.installed_at.saturating_add(least);
         if begins {
-            self.phases += 1;
+            self.phases = self.phases.saturating_add(1);
             self.compilations = 0;
         }
         begins
