@@ -151,10 +151,12 @@ fn seeds(text: &str) -> Range<u64> {
         text.parse::<u64>()
             .expect("PW_GENERATED is COUNT or FIRST..END")
     };
-    match text.split_once("..") {
+    let seeds = match text.split_once("..") {
         Some((first, end)) => number(first)..number(end),
         None => 0..number(text),
-    }
+    };
+    assert!(!seeds.is_empty(), "PW_GENERATED={text} is no program");
+    seeds
 }
 
 /// Whether a program verifies and the tiers differ in it.

@@ -45,8 +45,8 @@ pub(super) struct FunctionState {
     balance: i64,
     /// What the worker's native code had used when that of this function was taken into use.
     installed_at: u64,
-    /// How often it was taken to do something else from then on.
-    phases: u32,
+    /// How often the gas of its next phase has grown.
+    growths: u32,
     /// A request has not been answered yet.
     pub(super) is_pending: bool,
     pub(super) compilations: u32,
@@ -111,11 +111,10 @@ impl FunctionState {
     /// A guess about the kinds or functions that it sees was wrong, when native code had used so much gas.
     /// Whether no guess in this code was wrong for long: then a new phase begins.
     pub(super) fn begin_phase(&mut self, gas: u64) -> bool {
-        let growths = self.phases.min(GROWTHS_OF_PHASE);
-        let least = GAS_OF_PHASE * GROWTH_OF_PHASE.pow(growths);
+        let least = GAS_OF_PHASE * GROWTH_OF_PHASE.pow(self.growths);
         let begins = self.failed.is_empty() && gas >= self.installed_at.saturating_add(least);
         if begins {
-            self.phases = self.phases.saturating_add(1);
+            self.growths = (self.growths + 1).min(GROWTHS_OF_PHASE);
             self.compilations = 0;
         }
         begins
@@ -210,6 +209,24 @@ impl ProgramState {
             table: Vec::new(),
             shapes: shapes.collect(),
             functions: functions.iter().map(|_| FunctionState::default()).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_with_each_kind_for_long_begins_a_phase_however_often_it_has_changed() {
+        let (mut state, mut gas) = (FunctionState::default(), 0);
+        let least = [5_000_000, 20_000_000, 80_000_000];
+        for number in 0..100 {
+            let least = least[number.min(2)];
+            state.installed(gas);
+            assert!(!state.begin_phase(gas + least - 1), "{number}");
+            gas += least;
+            assert!(state.begin_phase(gas), "{number}");
         }
     }
 }

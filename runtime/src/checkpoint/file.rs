@@ -282,7 +282,7 @@ impl Blocks {
             };
             if head.number == BlockKind::End as u8 {
                 if places.is_empty() {
-                    self.check_end(head.bytes)?;
+                    self.check_end()?;
                 }
                 break;
             }
@@ -307,16 +307,16 @@ impl Blocks {
         self.counts.1 += actors;
     }
 
-    /// What stands behind all others, of so many bytes, says how many there are.
-    fn check_end(&self, bytes: u64) -> io::Result<()> {
+    /// What stands behind all others says how many there are.
+    fn check_end(&self) -> io::Result<()> {
         let (place, mut content) = (self.offset, Vec::new());
-        self.read(place, &mut content)?;
+        let (kind, _) = self.read(place, &mut content)?;
         let mut parts = Reader::new(&content);
         let mut number = || parts.varint().map_err(io::Error::other);
         let counts = (number()?, number()?);
         parts.finish().map_err(io::Error::other)?;
-        let end = place + BLOCK_HEAD_BYTES as u64 + bytes;
-        if counts != self.counts || end != self.length {
+        let end = place + (BLOCK_HEAD_BYTES + content.len()) as u64;
+        if kind != BlockKind::End || counts != self.counts || end != self.length {
             return Err(wrong(place, "blocks are missing"));
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The thread that writes checkpoints, and which of them are kept.
+//! The threads that write checkpoints and remove older ones, and which of them are kept.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,7 +42,7 @@ pub(crate) struct Published {
     error: Option<String>,
     /// Checkpoints that were published or given up.
     pub(crate) done: u64,
-    /// And those behind which older ones were removed, if there were any.
+    /// Those that were published and behind which older ones were removed, if there were any.
     pub(crate) settled: u64,
     /// Why older ones could not be removed behind the last one that was published, if so.
     left: Option<String>,
@@ -58,13 +58,48 @@ impl Published {
         self.error.clone().or(left)
     }
 
+    fn note_written(&mut self, written: &io::Result<Head>) {
+        self.error = written.as_ref().err().map(ToString::to_string);
+        if let Ok(head) = written {
+            self.newest = Some(head.ticks);
+            self.count += 1;
+        }
+        self.done += 1;
+    }
+
+    fn note_retired(&mut self, retired: io::Result<u64>) {
+        self.left = retired.as_ref().err().map(ToString::to_string);
+        if let Ok(journal) = retired {
+            self.journal = journal;
+        }
+        self.settled += 1;
+    }
+}
+
+/// What has become of the checkpoints, for all threads.
+#[derive(Debug, Default)]
+struct Told {
+    published: Mutex<Published>,
+    changed: Condvar,
+}
+
+impl Told {
+    fn lock(&self) -> MutexGuard<'_, Published> {
+        self.published
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Changes it, and tells whoever waits for that.
-    fn change(told: &(Mutex<Published>, Condvar), change: impl FnOnce(&mut Published)) {
-        let (published, changed) = told;
-        let mut published = published.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut published);
-        drop(published);
-        changed.notify_all();
+    fn change(&self, change: impl FnOnce(&mut Published)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    fn wait_while(&self, is_early: impl Fn(&Published) -> bool) -> MutexGuard<'_, Published> {
+        self.changed
+            .wait_while(self.lock(), |published| is_early(published))
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,8 +113,9 @@ fn unless_it_panics<T>(act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
 #[derive(Debug)]
 pub(crate) struct Keeper {
     jobs: Option<Sender<Receiver<Part>>>,
-    published: Arc<(Mutex<Published>, Condvar)>,
-    thread: Option<JoinHandle<()>>,
+    published: Arc<Told>,
+    /// The one that writes them, and the one that removes older ones: nobody waits for that, and it takes long when they are large.
+    threads: Option<[JoinHandle<()>; 2]>,
 }
 
 impl Keeper {
@@ -90,41 +126,33 @@ impl Keeper {
     pub(crate) fn new(disk: Arc<dyn Disk>, settings: KeeperSettings) -> io::Result<Keeper> {
         let mut kept = heads_of(&*disk)?;
         let (jobs, incoming) = channel::<Receiver<Part>>();
-        let published = Arc::<(Mutex<Published>, Condvar)>::default();
+        let (behind, heads) = channel();
+        let published = Arc::<Told>::default();
+        let (told, of) = (Arc::clone(&published), Arc::clone(&disk));
+        let builder = std::thread::Builder::new().name("pw retire".to_owned());
+        let remover = builder.spawn(move || {
+            for head in heads {
+                let retired = unless_it_panics(|| retire(&*of, settings, &mut kept, head));
+                told.change(|published| published.note_retired(retired));
+            }
+        })?;
         let told = Arc::clone(&published);
         let builder = std::thread::Builder::new().name("pw checkpoint".to_owned());
-        let thread = builder.spawn(move || {
+        // Without it the other thread ends, too: nothing will come.
+        let writer = builder.spawn(move || {
             for parts in incoming {
                 let written = unless_it_panics(|| write(&*disk, settings, parts));
-                Published::change(&told, |published| {
-                    published.error = written.as_ref().err().map(ToString::to_string);
-                    if let Ok(head) = &written {
-                        published.newest = Some(head.ticks);
-                        published.count += 1;
-                    }
-                    published.done += 1;
-                });
-                // Who waits for it does not wait until older ones are gone, which takes long when they are large.
-                let retired = written
-                    .ok()
-                    .map(|head| unless_it_panics(|| retire(&*disk, settings, &mut kept, head)));
-                Published::change(&told, |published| {
-                    published.settled += 1;
-                    match retired {
-                        Some(Ok(journal)) => {
-                            published.journal = journal;
-                            published.left = None;
-                        }
-                        Some(Err(error)) => published.left = Some(error.to_string()),
-                        None => {}
-                    }
-                });
+                told.change(|published| published.note_written(&written));
+                if let Ok(head) = written {
+                    // If that thread is gone, they stay.
+                    let _ = behind.send(head);
+                }
             }
         })?;
         Ok(Keeper {
             jobs: Some(jobs),
             published,
-            thread: Some(thread),
+            threads: Some([writer, remover]),
         })
     }
 
@@ -140,40 +168,25 @@ impl Keeper {
 
     /// What has become of the checkpoints so far.
     pub(crate) fn published<T>(&self, look: impl FnOnce(&Published) -> T) -> T {
-        look(
-            &self
-                .published
-                .0
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        look(&self.published.lock())
     }
 
     /// Waits until so many checkpoints were published or given up; why the last one was not published, if so.
     pub(crate) fn wait(&self, done: u64) -> Option<String> {
-        self.wait_while(|published| published.done < done)
-            .error
-            .clone()
+        let published = self.published.wait_while(|of| of.done < done);
+        published.error.clone()
     }
 
     /// Waits until nothing is removed any more behind what was published so far.
     pub(crate) fn settle(&self) {
-        drop(self.wait_while(|published| published.settled < published.done));
-    }
-
-    fn wait_while(&self, is_early: impl Fn(&Published) -> bool) -> MutexGuard<'_, Published> {
-        let (published, changed) = &*self.published;
-        let published = published.lock().unwrap_or_else(PoisonError::into_inner);
-        changed
-            .wait_while(published, |published| is_early(published))
-            .unwrap_or_else(PoisonError::into_inner)
+        drop(self.published.wait_while(|of| of.settled < of.count));
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.jobs = None;
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.take().into_iter().flatten() {
             // A panic of the thread has been reported where it happened.
             let _ = thread.join();
         }
@@ -437,19 +450,23 @@ mod tests {
         assert_eq!(keeper.wait(2), None);
         let settled = || keeper.published(|published| (published.done, published.settled));
         assert_eq!(settled(), (2, 1));
-        assert_eq!(disk.list().expect("memory"), [name_of(1), name_of(2)]);
+        assert_eq!(disk.list().expect("memory"), [1, 2].map(name_of));
         say.send(Err(io::Error::other("no"))).expect("it waits");
         keeper.settle();
         assert_eq!(keeper.wait(2), None);
         let error = keeper.published(Published::error);
         assert_eq!(error.as_deref(), Some("older ones cannot be removed: no"));
-        // The next one removes both.
+        // Nor do the next ones wait.
         keep(3);
-        say.send(Ok(())).expect("it waits");
-        say.send(Ok(())).expect("it waits");
-        assert_eq!(keeper.wait(3), None);
+        keep(4);
+        assert_eq!(keeper.wait(4), None);
+        assert_eq!(settled(), (4, 2));
+        assert_eq!(disk.list().expect("memory"), [1, 2, 3, 4].map(name_of));
+        for _ in 1..4 {
+            say.send(Ok(())).expect("it waits");
+        }
         keeper.settle();
         assert_eq!(keeper.published(Published::error), None);
-        assert_eq!(disk.list().expect("memory"), [name_of(3)]);
+        assert_eq!(disk.list().expect("memory"), [name_of(4)]);
     }
 }

@@ -366,11 +366,10 @@ impl World {
         let History::Kept(kept) = &mut self.history else {
             return;
         };
-        let (settled, newest, journal) = kept
+        let (done, newest, journal) = kept
             .keeper
-            .published(|published| (published.settled, published.newest, published.journal));
-        // While it removes older ones it takes no blocks.
-        if settled < kept.begun {
+            .published(|published| (published.done, published.newest, published.journal));
+        if done < kept.begun {
             return;
         }
         kept.journal.trim(journal);
@@ -380,7 +379,7 @@ impl World {
                 && *newest == kept.checkpoint
                 && kept.increments < kept.settings.increments.min(CHAIN_MAX as u64 - 1)
         });
-        kept.begun = settled + 1;
+        kept.begun = done + 1;
         kept.checkpoint = tick;
         let to = kept.keeper.begin();
         let everything = kept.base.is_none();
@@ -435,7 +434,6 @@ impl World {
         let History::Kept(kept) = &self.history else {
             return Ok(None);
         };
-        kept.keeper.settle();
         let newest = kept.keeper.published(|published| published.newest);
         // Inputs may have taken effect since, at the same tick.
         if newest != Some(self.tick) || kept.behind != kept.journal.next() {
