@@ -18,6 +18,17 @@ use super::types::Type;
 /// Ints nearer to 0 than this are Floats without loss.
 const EXACT: i64 = 1 << f64::MANTISSA_DIGITS;
 
+/// Ints that meet Floats.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ints {
+    /// They become the nearest Float.
+    Rounded,
+    /// The same, and in this register there are few, unless it is known for one: what is done with them stands aside.
+    RareIn(u16),
+    /// One that is no Float exits.
+    Exact,
+}
+
 impl Lowering<'_, '_> {
     pub(super) fn mixed_arith(&mut self, op: Arith) {
         let (Arith::Add { dst, a, b }
@@ -29,7 +40,10 @@ impl Lowering<'_, '_> {
         };
         let is_float = |of: Use| self.now[usize::from(of.0)] == Type::Float;
         if is_float(a) || is_float(b) {
-            let (a, b) = self.any_floats(a, b, false, |_, _, _| {});
+            // What a loop adds Floats to is an Int in its first round at most. What is read anew in each round may be one in any, at the cost of two
+            // jumps.
+            let ints = Ints::RareIn(dst.0);
+            let (a, b) = self.any_floats(a, b, ints, |_, _, _| {});
             let result = self.float_arith(op, a, b);
             return self.set_float(dst.0, result);
         }
@@ -41,7 +55,7 @@ impl Lowering<'_, '_> {
         let float = self.b.append_block_param(done, F64);
         // What a number is not has any value: one that is at hand takes no instruction.
         let none = self.int_words(a).1;
-        let (a, b) = self.any_floats(a, b, false, |lowering, a, b| {
+        let (a, b) = self.any_floats(a, b, Ints::Rounded, |lowering, a, b| {
             let (result, overflow) = match op {
                 Arith::Add { .. } => lowering.sum(of, a, b),
                 Arith::Sub { .. } => lowering.difference(taken, a, b),
@@ -80,7 +94,7 @@ impl Lowering<'_, '_> {
     pub(super) fn mixed_order(&mut self, dst: Def, a: Use, b: Use, order: IntCC) {
         let done = self.b.create_block();
         let holds = self.b.append_block_param(done, I64);
-        let (a, b) = self.any_floats(a, b, true, |lowering, a, b| {
+        let (a, b) = self.any_floats(a, b, Ints::Exact, |lowering, a, b| {
             let result = lowering.b.ins().icmp(order, a, b);
             let result = lowering.b.ins().uextend(I64, result);
             lowering.b.ins().jump(done, &[result.into()]);
@@ -93,12 +107,12 @@ impl Lowering<'_, '_> {
     }
 
     /// Lowers what is done with two Ints, which goes on elsewhere, and goes on with two numbers as Floats where one is
-    /// not an Int: each way asks either number for its kind once. Where they must be exact, an Int that is too large exits.
+    /// not an Int: each way asks either number for its kind once.
     fn any_floats(
         &mut self,
         a: Use,
         b: Use,
-        exactly: bool,
+        mixed_ints: Ints,
         ints: impl FnOnce(&mut Self, ir::Value, ir::Value),
     ) -> (ir::Value, ir::Value) {
         let floats = self.b.create_block();
@@ -116,7 +130,7 @@ impl Lowering<'_, '_> {
             if let Some(mixed) = mixed {
                 self.switch_to_sealed(mixed);
                 let float = self.sure_float(b);
-                let int = self.converted(a, exactly);
+                let int = self.converted(a, mixed_ints);
                 self.b.ins().jump(floats, &[int.into(), float.into()]);
             }
         }
@@ -132,7 +146,7 @@ impl Lowering<'_, '_> {
             if let Some(mixed) = mixed {
                 self.switch_to_sealed(mixed);
                 self.sure_int(b);
-                let int = self.converted(b, exactly);
+                let int = self.converted(b, mixed_ints);
                 self.b.ins().jump(floats, &[float.into(), int.into()]);
             }
         }
@@ -198,10 +212,17 @@ impl Lowering<'_, '_> {
         self.exit_unless(right, ExitReason::Kind);
     }
 
-    /// An Int as a Float.
-    fn converted(&mut self, register: Use, exactly: bool) -> ir::Value {
+    /// An Int as a Float; nothing else is done in the block.
+    fn converted(&mut self, register: Use, ints: Ints) -> ir::Value {
         let (_, bits) = self.int_words(register);
-        if exactly {
+        let is_known = self.now[usize::from(register.0)].tag().is_some();
+        if ints == Ints::RareIn(register.0)
+            && !is_known
+            && let Some(block) = self.b.current_block()
+        {
+            self.b.set_cold_block(block);
+        }
+        if ints == Ints::Exact {
             let moved = self.b.ins().iadd_imm_s(bits, EXACT);
             let large = self
                 .b

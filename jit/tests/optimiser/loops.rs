@@ -108,6 +108,18 @@ fn a_sum_that_begins_as_an_int_and_becomes_a_float_stays_in_registers_of_its_kin
     let form = Form::of(&calling(100, "0.5", &body), WORK);
     assert_eq!(form.in_loops("fadd"), 1);
     assert_eq!(form.in_loops("bitcast"), 0);
+    // It becomes one once, aside. What is an Int in every round does so there.
+    assert_eq!(form.count("fcvt_from_sint"), 1);
+    assert_eq!(form.count_cold("fcvt_from_sint"), 1);
+    for rest in [
+        "add x x n\n    add t n x",
+        "move t i\n    add t t x\n    add t t n",
+    ] {
+        let body = format!("    vector-ref x v i\n    {rest}\n    add sum sum t");
+        let form = Form::of(&calling(100, "0.5", &each(&body)), WORK);
+        assert_eq!(form.count("fcvt_from_sint"), 3, "{rest}");
+        assert_eq!(form.count_cold("fcvt_from_sint"), 1, "{rest}");
+    }
 }
 
 #[test]

@@ -29,6 +29,8 @@ struct Form {
     /// Instructions by block, and the blocks that each goes on to.
     blocks: BTreeMap<String, Vec<String>>,
     next: BTreeMap<String, BTreeSet<String>>,
+    /// Those that stand aside.
+    cold: BTreeSet<String>,
     /// How the function's instructions are compiled.
     plans: Vec<String>,
 }
@@ -94,6 +96,7 @@ impl Form {
         let mut form = Form {
             blocks: BTreeMap::new(),
             next: BTreeMap::new(),
+            cold: BTreeSet::new(),
             plans: Vec::new(),
         };
         let mut block = String::new();
@@ -104,6 +107,9 @@ impl Form {
             if is_head && !indented {
                 block = label(line);
                 form.blocks.insert(block.clone(), Vec::new());
+                if line.ends_with(" cold:") {
+                    form.cold.insert(block.clone());
+                }
             } else if let Some(instructions) = form.blocks.get_mut(&block)
                 && indented
                 && !line.contains("->")
@@ -155,6 +161,12 @@ impl Form {
     /// How many instructions contain a word.
     fn count(&self, word: &str) -> usize {
         let lines = self.blocks.values().flatten();
+        lines.filter(|line| line.contains(word)).count()
+    }
+
+    /// How many of them stand aside.
+    fn count_cold(&self, word: &str) -> usize {
+        let lines = self.cold.iter().flat_map(|block| &self.blocks[block]);
         lines.filter(|line| line.contains(word)).count()
     }
 }
