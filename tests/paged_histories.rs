@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use histories::builder;
 use physics_world::Datum;
+use physics_world::jit::optimize::PerformanceSettings;
 use physics_world::runtime::disk::MemoryDisk;
 use physics_world::runtime::journal::Durability;
 use physics_world::runtime::world::HistorySettings;
@@ -70,5 +71,44 @@ fn an_arena_that_grows_and_shrinks_while_it_is_captured_is_read_again() {
         let statistics = world.history_statistics().unwrap();
         assert!(statistics.checkpoints > 7, "{statistics:?}");
         assert!(statistics.page_bytes > 100_000, "{statistics:?}");
+    }
+}
+
+/// An actor that holds a list of so many pairs.
+const HOLDING: &str = "
+(define (grow list n) (if (= n 0) list (grow (cons n list) (- n 1))))
+(define (hold list) (receive) (hold list))
+(define (main n) (hold (grow nil n)))
+";
+
+#[test]
+fn large_actors_and_small_ones_are_read_by_however_many_threads() {
+    // One has many blocks of pages, or some have few.
+    for (large, pairs) in [(1, 600_000), (6, 20_000)] {
+        let settings = HistorySettings {
+            durability: Durability::Memory,
+            paged_bytes: 256 << 10,
+            ..HistorySettings::default()
+        };
+        let disk = MemoryDisk::default();
+        let (mut world, _) = builder().keep(Arc::new(disk.clone()), settings).unwrap();
+        let program = load(&mut world, HOLDING);
+        for pairs in (0..large).map(|_| pairs).chain(0..300) {
+            world.spawn(program, &[Datum::Int(pairs)]).unwrap();
+        }
+        world.run_to_idle();
+        world.checkpoint().unwrap();
+        let statistics = world.history_statistics().unwrap();
+        assert!(statistics.page_bytes > 2_000_000, "{statistics:?}");
+        for threads in [1, 2, 5] {
+            let performance = PerformanceSettings {
+                threads,
+                ..PerformanceSettings::default()
+            };
+            let builder = builder().performance(performance);
+            let (again, recovery) = builder.keep(Arc::new(disk.copy()), settings).unwrap();
+            assert_eq!(recovery.flaws, [], "{recovery:?}");
+            assert!(again.to_checkpoint() == world.to_checkpoint(), "{threads}");
+        }
     }
 }

@@ -92,7 +92,7 @@ impl Drop for AtPanic<'_> {
     }
 }
 
-fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // Nothing that is done with the lock held can panic.
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,7 +3,7 @@
 use physics_world::isa::verify::verify;
 use physics_world::isa::wire::{Reader, Writer};
 use physics_world::isa::{Program, codec, text};
-use physics_world::jit::fiber::arena::{PageCursor, Pages};
+use physics_world::jit::fiber::arena::{PageBlocks, PageCursor, Pages};
 use physics_world::jit::host::Host;
 use physics_world::jit::interp::{self, profile::Profile};
 use physics_world::jit::reference::{self, Outcome};
@@ -52,6 +52,7 @@ enum Slices {
 #[derive(Default)]
 struct Taken {
     pages: Pages,
+    blocks: Vec<Vec<u8>>,
     cursor: PageCursor,
     stops: usize,
 }
@@ -203,8 +204,10 @@ impl Taken {
             self.cursor = PageCursor::default();
         }
         let mut work = out.bytes.len();
-        let added = self.pages.add(&mut Reader::new(&out.bytes));
+        let number = self.blocks.len() as u32;
+        let added = self.pages.add(number, &mut Reader::new(&out.bytes));
         added.expect("pages can be read");
+        self.blocks.push(out.bytes);
         if is_all && fiber.has_pages() {
             let image = fiber.to_image(code);
             let restored = self.restore(fiber, code);
@@ -225,7 +228,7 @@ impl Taken {
         let mut out = Writer::default();
         fiber.write_rest(code, &mut out);
         let mut input = Reader::new(&out.bytes);
-        let pages = self.pages.clone();
+        let pages: (_, &dyn PageBlocks) = (&self.pages, &self.blocks);
         let restored = Fiber::read_rest(code, &mut input, ARENA_BYTES_MAX, pages);
         restored.expect("pages and the rest can be read")
     }

@@ -14,7 +14,7 @@ use pw_isa::operand::{ClosureFrame, Frame, Operand, OperandKind};
 use pw_isa::wire::{DecodeError, Decoded, Reader, Writer};
 use smallvec::SmallVec;
 
-use super::arena::{Arena, Counters, Pages};
+use super::arena::{Arena, Counters, PageBlocks, Pages};
 use super::graph::{Decoder, Encoder, ProgramTable, Reading};
 use super::parcel::read_programs;
 use super::upgrade::{Role, Upgrade, refused_in};
@@ -233,8 +233,8 @@ pub(super) enum Objects<'a> {
     Written,
     /// In the body; what runs the old program of an upgrade goes on in the new one.
     Upgraded(&'a Upgrade),
-    /// In pages.
-    InPlace(Pages),
+    /// In pages, which lie in these blocks.
+    InPlace(&'a Pages, &'a dyn PageBlocks),
 }
 
 thread_local! {
@@ -252,7 +252,7 @@ pub(super) fn read_body(
 ) -> Decoded<Fiber> {
     let upgrade = match &objects {
         Objects::Upgraded(upgrade) => Some(*upgrade),
-        Objects::Written | Objects::InPlace(_) => None,
+        Objects::Written | Objects::InPlace(..) => None,
     };
     let mut input = Reader::new(body);
     let programs = read_programs(code, &mut input)?;
@@ -268,7 +268,9 @@ pub(super) fn read_body(
         slots_max: stack_bytes_max / cost::SLOT_BYTES,
     };
     let decoder = match objects {
-        Objects::InPlace(pages) => Decoder::in_place(&mut arena, reading, pages, body, &mut input)?,
+        Objects::InPlace(pages, blocks) => {
+            Decoder::in_place(&mut arena, reading, (pages, blocks), body, &mut input)?
+        }
         Objects::Written | Objects::Upgraded(_) => {
             Decoder::new(&mut arena, reading, body, &mut input)?
         }

@@ -8,7 +8,7 @@
 use pw_isa::wire::{Decoded, Reader, Writer};
 
 use super::Fiber;
-use super::arena::{PageCursor, Pages};
+use super::arena::{PageBlocks, PageCursor, Pages};
 use super::graph::Encoder;
 use super::image::{Objects, read_body};
 use crate::code_space::CodeSpace;
@@ -53,19 +53,19 @@ impl Fiber {
         out.blob(&body.bytes);
     }
 
-    /// Reads what [`Fiber::write_rest`] wrote, with the pages that were taken before.
+    /// Reads what [`Fiber::write_rest`] wrote, with the pages that were taken before, in blocks.
     ///
     /// # Errors
-    /// As [`Fiber::from_image`].
+    /// As [`Fiber::from_image`], and why blocks cannot be shown.
     pub fn read_rest(
         code: &CodeSpace,
         input: &mut Reader<'_>,
         stack_bytes_max: u64,
-        pages: Pages,
+        (pages, blocks): (&Pages, &dyn PageBlocks),
     ) -> Decoded<Fiber> {
         let start = input.offset();
         let body = input.blob()?;
-        let fiber = read_body(code, body, stack_bytes_max, Objects::InPlace(pages));
+        let fiber = read_body(code, body, stack_bytes_max, Objects::InPlace(pages, blocks));
         fiber.map_err(|mut error| {
             error.offset += start;
             error

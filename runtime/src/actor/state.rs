@@ -1,10 +1,11 @@
 //! An actor's state as bytes: what decides what it does next.
 
 use pw_isa::wire::{Decoded, Writer};
-use pw_jit::fiber::arena::Pages;
+use pw_jit::fiber::arena::PageBlocks;
 use pw_jit::{CodeSpace, Fiber};
 
 use super::{Actor, Body, Due, Outgoing, QuotaKind, Rare, Status, Wait};
+use crate::checkpoint::SavedPages;
 use crate::portable::{In, Out, Portable, portable};
 
 portable!(struct Actor { id, fiber, body });
@@ -35,8 +36,9 @@ impl Actor {
     }
 
     /// Reads what [`Actor::put_rest`] wrote.
-    pub(crate) fn get_rest(input: &mut In<'_>, pages: Pages) -> Decoded<Actor> {
+    pub(crate) fn get_rest(input: &mut In<'_>, pages: &SavedPages<'_>) -> Decoded<Actor> {
         let stack_bytes_max = input.shared.stack_bytes_max;
+        let pages: (_, &dyn PageBlocks) = (&pages.pages, pages.blocks);
         Ok(Actor {
             id: Portable::get(input)?,
             fiber: Fiber::read_rest(input.code, &mut input.from, stack_bytes_max, pages)?,

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Mutex;
 
 use super::file::{BlockKind, Blocks, Head};
-use super::saved::Found;
+use super::saved::{BlockPlace, Found};
 use super::{RecoveryError, SavedActors};
 use crate::disk::Disk;
-use crate::together::try_map;
+use crate::together::{lock, try_map};
 
 /// The name of the checkpoint of a tick.
 pub(crate) fn name_of(ticks: u64) -> String {
@@ -139,6 +140,8 @@ impl Loaded {
             gone: 0,
             bytes: blocks.length() as usize,
         };
+        // Memory of pages that were added: what is touched for the first time costs more than to read it.
+        let spare = Mutex::new(Vec::new());
         loop {
             let start = blocks.offset();
             let places = blocks.next_places()?;
@@ -148,19 +151,24 @@ impl Loaded {
             // Another thread costs more than a block that is not full.
             let threads = threads.min(1 + ((blocks.offset() - start) >> 20) as usize);
             let found = try_map(threads, places, Vec::new, |content, at| {
+                if content.capacity() == 0 {
+                    *content = lock(&spare).pop().unwrap_or_default();
+                }
                 let (kind, hash) = blocks.read(at, content)?;
                 let found = Found::of(kind, content).map_err(io::Error::other)?;
-                io::Result::Ok(((at, hash), found))
+                let ticks = head.ticks;
+                io::Result::Ok((BlockPlace { ticks, at, hash }, found))
             })?;
-            for (block, found) in found {
+            for (place, found) in found {
                 match found {
                     Found::Sections(content) => self.sections = content,
                     Found::Pages(content) => {
-                        let added = self.actors.add_pages(&content);
+                        let added = self.actors.add_pages(place, &content);
                         added.map_err(io::Error::other)?;
+                        lock(&spare).push(content);
                     }
                     Found::Places(places, kind) => {
-                        let count = self.actors.add(head.ticks, block, places);
+                        let count = self.actors.add(place, places);
                         if kind == BlockKind::Gone {
                             info.gone += count as usize;
                         } else {

@@ -20,7 +20,7 @@ pub(crate) use file::{Block, BlockKind, Head, Part};
 pub(crate) use keeper::{Keeper, KeeperSettings, Published, write_whole};
 pub(crate) use load::{CHAIN_MAX, Loaded, heads_of, infos, load, name_of, names_of};
 pub use load::{CheckpointFlaw, CheckpointInfo};
-pub(crate) use saved::{Portion, SavedActor, SavedActors};
+pub(crate) use saved::{Portion, SavedActor, SavedActors, SavedPages};
 pub(crate) use sections::Sections;
 pub use sections::{
     SerializedActorState, SerializedCapabilityState, SerializedSystemState, SystemCheckpoint,

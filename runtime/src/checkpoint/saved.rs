@@ -1,16 +1,18 @@
 //! Actors as checkpoints have them, not read yet.
 //!
-//! Where an actor lies in a block of a file is all that is known of it: when it is to be read, the block is read once more, by whoever reads
-//! its actors. So a state that is read never takes the memory of its bytes, too, and of a million actors none is copied.
+//! Where an actor or a page of one lies in a block of a file is all that is known of it: when it is to be read, the block is read once more, by
+//! whoever reads its actors. So a state that is read never takes the memory of its bytes, too, and of a million actors none is copied.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use pw_isa::wire::{DecodeError, Decoded, Reader};
-use pw_jit::fiber::arena::Pages;
+use pw_jit::fiber::arena::{PageBlocks, Pages};
 
 use super::file::{BlockHash, BlockKind, read_block};
 use super::{RecoveryError, name_of};
 use crate::disk::Disk;
+use crate::together::{lock, try_map};
 
 /// What a block says of an actor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,13 +79,19 @@ impl Found {
     }
 }
 
+/// A block of a file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BlockPlace {
+    /// The ticks of the checkpoint that it is in, and where it is in the file.
+    pub(super) ticks: u64,
+    pub(super) at: u64,
+    pub(super) hash: BlockHash,
+}
+
 /// A block of actors, or of numbers of those that are gone.
 #[derive(Debug)]
 struct SavedBlock {
-    /// The ticks of the checkpoint that it is in, and where it is in the file.
-    ticks: u64,
-    at: u64,
-    hash: BlockHash,
+    place: BlockPlace,
     places: Vec<Place>,
 }
 
@@ -93,6 +101,8 @@ pub(crate) struct SavedActors {
     /// In the order in which they were written: what a later one says holds.
     blocks: Vec<SavedBlock>,
     pages: BTreeMap<u64, Pages>,
+    /// The blocks that they lie in.
+    page_blocks: Vec<BlockPlace>,
     /// Places that were left when others were last forgotten.
     left: usize,
 }
@@ -103,7 +113,37 @@ pub(crate) struct SavedActor<'a> {
     pub(crate) id: u64,
     pub(crate) bytes: &'a [u8],
     /// Its objects, if they are not among its bytes.
-    pub(crate) pages: Option<Pages>,
+    pub(crate) pages: Option<SavedPages<'a>>,
+}
+
+/// The pages of an actor, and the blocks that they lie in.
+#[derive(Debug)]
+pub(crate) struct SavedPages<'a> {
+    pub(crate) pages: Pages,
+    pub(crate) blocks: &'a PagesOnDisk<'a>,
+}
+
+/// Blocks of pages.
+#[derive(Debug)]
+pub(crate) struct PagesOnDisk<'a> {
+    disk: &'a dyn Disk,
+    places: Arc<Vec<BlockPlace>>,
+    /// Threads that read those of one actor.
+    threads: usize,
+    /// Memory for blocks: what is touched for the first time costs more than to read it.
+    spare: Mutex<Vec<Vec<u8>>>,
+}
+
+/// Memory for a block, which is given back.
+struct Content<'a> {
+    bytes: Vec<u8>,
+    spare: &'a Mutex<Vec<Vec<u8>>>,
+}
+
+impl Drop for Content<'_> {
+    fn drop(&mut self) {
+        lock(self.spare).push(std::mem::take(&mut self.bytes));
+    }
 }
 
 /// Actors that are read together.
@@ -118,57 +158,64 @@ pub(crate) enum Portion<'a> {
 /// Actors of a block.
 #[derive(Debug)]
 pub(crate) struct PortionOfBlock<'a> {
-    disk: &'a dyn Disk,
     block: SavedBlock,
+    page_blocks: PagesOnDisk<'a>,
     /// The objects of those that are not whole, in their order.
     pages: Vec<Pages>,
 }
 
 /// Places of which none needs to be forgotten, however little is left of them.
 const PLACES_MIN: usize = 1 << 16;
+/// Blocks of pages of an actor, in the mean, that are read by several threads.
+const BLOCKS_OF_LARGE: usize = 8;
 /// Actors of a checkpoint in memory that are read together.
 const LENT: usize = 1_024;
 
 impl SavedActors {
-    /// Adds what a block of the checkpoint of so many ticks says of actors; how many these are.
-    pub(super) fn add(
-        &mut self,
-        ticks: u64,
-        (at, hash): (u64, BlockHash),
-        places: Vec<Place>,
-    ) -> u64 {
+    /// Adds what a block says of actors; how many these are.
+    pub(super) fn add(&mut self, place: BlockPlace, places: Vec<Place>) -> u64 {
         if !self.pages.is_empty() {
             for place in places.iter().filter(|place| place.said != Said::Rest) {
                 self.pages.remove(&place.id);
             }
         }
         let count = places.len() as u64;
-        self.blocks.push(SavedBlock {
-            ticks,
-            at,
-            hash,
-            places,
-        });
+        self.blocks.push(SavedBlock { place, places });
         count
     }
 
-    /// Adds a block of pages.
-    pub(super) fn add_pages(&mut self, content: &[u8]) -> Decoded<()> {
+    /// Adds a block of pages with this content.
+    pub(super) fn add_pages(&mut self, place: BlockPlace, content: &[u8]) -> Decoded<()> {
         let mut input = Reader::new(content);
         let known = self.pages.entry(input.varint()?).or_default();
-        known.add(&mut input)
+        known.add(self.page_blocks.len() as u32, &mut input)?;
+        self.page_blocks.push(place);
+        Ok(())
     }
 
-    /// All of them, each as the last block with it says.
-    pub(crate) fn into_portions(mut self, disk: &dyn Disk) -> Vec<Portion<'_>> {
+    /// All of them, each as the last block with it says, to be read on so many threads. Where the actors that have pages have many, each is
+    /// read by all threads, one after the other: see [`Portion::is_alone`].
+    pub(crate) fn into_portions(mut self, disk: &dyn Disk, threads: usize) -> Vec<Portion<'_>> {
         self.forget_what_was_said_before();
         let mut pages = self.pages;
+        let page_blocks = Arc::new(self.page_blocks);
+        let are_large = page_blocks.len() >= BLOCKS_OF_LARGE.saturating_mul(pages.len());
+        let threads = if are_large { threads } else { 1 };
         let blocks = self.blocks.into_iter().filter_map(|block| {
             let rests = block.places.iter();
             let rests = rests.filter(|place| place.said == Said::Rest);
             let pages = rests.map(|place| pages.remove(&place.id).unwrap_or_default());
             let pages = pages.collect();
-            let portion = Portion::Block(PortionOfBlock { disk, block, pages });
+            let portion = Portion::Block(PortionOfBlock {
+                block,
+                page_blocks: PagesOnDisk {
+                    disk,
+                    places: Arc::clone(&page_blocks),
+                    threads,
+                    spare: Mutex::default(),
+                },
+                pages,
+            });
             (portion.len() > 0).then_some(portion)
         });
         blocks.collect()
@@ -214,7 +261,7 @@ impl SavedActors {
     }
 }
 
-impl SavedBlock {
+impl BlockPlace {
     /// Reads it again, as it was when it was read first: it has the same hash, or is refused.
     fn read(&self, disk: &dyn Disk, content: &mut Vec<u8>) -> Result<(), RecoveryError> {
         let name = name_of(self.ticks);
@@ -238,6 +285,26 @@ impl SavedBlock {
     }
 }
 
+impl PageBlocks for PagesOnDisk<'_> {
+    fn show(&self, blocks: &[u32], look: &(dyn Fn(u32, &[u8]) + Sync)) -> Result<(), String> {
+        // Another thread costs more than a block that is not full.
+        let threads = self.threads.min(blocks.len().div_ceil(2));
+        let content = || Content {
+            bytes: lock(&self.spare).pop().unwrap_or_default(),
+            spare: &self.spare,
+        };
+        let shown = try_map(threads, blocks.to_vec(), content, |content, number| {
+            let place = self.places.get(number as usize);
+            let place = place.ok_or("there is no such block")?;
+            let read = place.read(self.disk, &mut content.bytes);
+            read.map_err(|error| error.to_string())?;
+            look(number, &content.bytes);
+            Ok(())
+        });
+        shown.map(drop)
+    }
+}
+
 impl<'a> Portion<'a> {
     /// Portions of the actors of a checkpoint in memory.
     pub(crate) fn lent(actors: impl Iterator<Item = (u64, &'a [u8])>) -> Vec<Portion<'a>> {
@@ -247,6 +314,11 @@ impl<'a> Portion<'a> {
             portions.push(Portion::Lent(actors.by_ref().take(LENT).collect()));
         }
         portions
+    }
+
+    /// Whether it is to be read while no other is: its pages are read by all threads.
+    pub(crate) fn is_alone(&self) -> bool {
+        matches!(self, Portion::Block(of) if of.page_blocks.threads > 1 && !of.pages.is_empty())
     }
 
     /// How many actors there are.
@@ -271,8 +343,12 @@ impl<'a> Portion<'a> {
                 let pages = None;
                 read(SavedActor { id, bytes, pages })
             }),
-            Portion::Block(PortionOfBlock { disk, block, pages }) => {
-                block.read(disk, content)?;
+            Portion::Block(PortionOfBlock {
+                block,
+                page_blocks,
+                pages,
+            }) => {
+                block.place.read(page_blocks.disk, content)?;
                 let mut pages = pages.into_iter();
                 block.places.iter().try_for_each(|place| {
                     let start = place.start as usize;
@@ -281,7 +357,10 @@ impl<'a> Portion<'a> {
                     read(SavedActor {
                         id: place.id,
                         bytes,
-                        pages: is_rest.then(|| pages.next().unwrap_or_default()),
+                        pages: is_rest.then(|| SavedPages {
+                            pages: pages.next().unwrap_or_default(),
+                            blocks: &page_blocks,
+                        }),
                     })
                 })
             }
@@ -334,7 +413,8 @@ mod tests {
             let (length, mut content) = (file.len().expect("memory"), Vec::new());
             let read = read_block(&*file, length, at, &mut content);
             let (kind, hash) = read.expect("it is sound");
-            saved.add(7, (at, hash), found(kind, &content).expect("it is sound"));
+            let places = found(kind, &content).expect("it is sound");
+            saved.add(BlockPlace { ticks: 7, at, hash }, places);
         }
         saved
     }
@@ -350,7 +430,7 @@ mod tests {
     fn left(blocks: Vec<(BlockKind, Vec<u8>)>) -> Vec<(u64, Vec<u8>, bool)> {
         let disk = MemoryDisk::default();
         let mut all = Vec::new();
-        for portion in saved(&disk, blocks).into_portions(&disk) {
+        for portion in saved(&disk, blocks).into_portions(&disk, 1) {
             let read = portion.read(&mut Vec::new(), |actor| {
                 all.push((actor.id, actor.bytes.to_vec(), actor.pages.is_some()));
                 Ok(())
@@ -388,7 +468,8 @@ mod tests {
         let mut saved = SavedActors::default();
         for at in 0..20 {
             let places = found(BlockKind::Actors, content).expect("it is sound");
-            saved.add(7, (at, BlockHash::default()), places);
+            let hash = BlockHash::default();
+            saved.add(BlockPlace { ticks: 7, at, hash }, places);
             saved.end_file();
             assert!(saved.places() <= 2 * PLACES_MIN);
         }
@@ -413,7 +494,7 @@ mod tests {
         let saved = saved(&disk, vec![(BlockKind::Actors, block(&[(4, 1)]))]);
         let mut file = disk.open(&name_of(7)).expect("it is there");
         change(&mut *file);
-        let mut portions = saved.into_portions(&disk);
+        let mut portions = saved.into_portions(&disk, 1);
         let portion = portions.pop().expect("there is an actor");
         let read = portion.read(&mut Vec::new(), |_| Ok(()));
         read.expect_err("it is not what it was").to_string()
@@ -444,5 +525,64 @@ mod tests {
             let error = refused(|file| write(file, 0, kind, bytes));
             assert!(error.contains("another block than before"), "{error}");
         }
+    }
+
+    #[test]
+    fn pages_are_read_where_they_lie_and_refused_where_they_have_changed() {
+        // A run of the words 1 to 2 of an actor's arena, and its rest.
+        let words = [5u64, 6].map(u64::to_le_bytes).concat();
+        let content = [&[4, 1, 1, 2][..], &words].concat();
+        let disk = MemoryDisk::default();
+        let mut file = disk.create(&name_of(7)).expect("memory");
+        write(&mut *file, 0, BlockKind::Pages, content.clone());
+        let end = file.len().expect("memory");
+        write(&mut *file, end, BlockKind::Paged, block(&[(4, 1)]));
+        let mut saved = SavedActors::default();
+        for at in [0, end] {
+            let (length, mut content) = (file.len().expect("memory"), Vec::new());
+            let read = read_block(&*file, length, at, &mut content);
+            let (kind, hash) = read.expect("it is sound");
+            let place = BlockPlace { ticks: 7, at, hash };
+            match Found::of(kind, &mut content).expect("it is sound") {
+                Found::Pages(content) => {
+                    let added = saved.add_pages(place, &content);
+                    added.expect("they are pages");
+                }
+                Found::Places(places, _) => drop(saved.add(place, places)),
+                other => panic!("{other:?}"),
+            }
+        }
+        let (mut all, mut refusals) = (Vec::new(), Vec::new());
+        let mut portions = saved.into_portions(&disk, 2);
+        let portion = portions.pop().expect("there is an actor");
+        let read = portion.read(&mut Vec::new(), |actor| {
+            let pages = actor.pages.expect("it has pages");
+            let show = || {
+                let seen = std::sync::Mutex::new(Vec::new());
+                let shown = pages.blocks.show(&[0], &|number, content| {
+                    let seen = seen.lock();
+                    seen.expect("no panic").push((number, content.to_vec()));
+                });
+                shown.map(|()| seen.into_inner().expect("no panic"))
+            };
+            all.push((actor.id, show().expect("nothing has changed")));
+            for at in 0..end {
+                let (mut file, mut byte) = (disk.open(&name_of(7)).expect("it is there"), [0]);
+                file.read_at(at, &mut byte).expect("memory");
+                file.write_at(at, &[byte[0] ^ 1]).expect("memory");
+                refusals.push(show().expect_err("it has changed"));
+                file.write_at(at, &byte).expect("memory");
+            }
+            refusals.push(
+                pages
+                    .blocks
+                    .show(&[1], &|_, _| ())
+                    .expect_err("the only one"),
+            );
+            Ok(())
+        });
+        read.expect("the rest is sound");
+        assert_eq!(all, [(4, vec![(0, content)])]);
+        assert_eq!(refusals.len() as u64, end + 1);
     }
 }

@@ -308,7 +308,7 @@ impl World {
             part: "what belongs to no actor".to_owned(),
             error,
         })?;
-        self.take_state(&sections, actors.into_portions(disk))?;
+        self.take_state(&sections, actors.into_portions(disk, self.pool.threads()))?;
         if self.ticks() != loaded.head.ticks {
             let (is, of) = (self.ticks(), loaded.head.ticks);
             let text = format!("a state of tick {is} in that of {of}");

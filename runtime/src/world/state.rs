@@ -181,16 +181,17 @@ impl World {
         let powers = powers.map_err(wrong("capabilities"))?;
         check_system(&system)?;
         let mut census = Census::with_capacity(actors.iter().map(Portion::len).sum());
-        let read = try_map(
-            self.pool.threads(),
-            actors,
-            || (shared.clone(), Vec::new()),
-            |(shared, block), portion| read_portion((&code, shared, block), &system, portion),
-        )?;
         let mut table = ActorTable::default();
-        for (actors, counted) in read {
-            actors.into_iter().for_each(|actor| table.insert(actor));
-            census.append(counted);
+        let (alone, together): (Vec<_>, Vec<_>) = actors.into_iter().partition(Portion::is_alone);
+        for (threads, portions) in [(1, alone), (self.pool.threads(), together)] {
+            let own = || (shared.clone(), Vec::new());
+            let read = try_map(threads, portions, own, |(shared, block), portion| {
+                read_portion((&code, shared, block), &system, portion)
+            })?;
+            for (actors, counted) in read {
+                actors.into_iter().for_each(|actor| table.insert(actor));
+                census.append(counted);
+            }
         }
         check(&system, &powers, census, &mut table)?;
         self.hosts
@@ -275,7 +276,7 @@ fn read_portion(
             allocator::make_room();
         }
         let read = |input: &mut In<'_>| match pages {
-            Some(pages) => Actor::get_rest(input, pages),
+            Some(pages) => Actor::get_rest(input, &pages),
             None => Actor::get(input),
         };
         let actor = read_with(code, bytes, shared, read).map(Box::new);

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use pw_isa::wire::{Decoded, Reader, Writer};
 use pw_isa::{Program, codec, text, verify};
-use pw_jit::fiber::arena::{PageCursor, Pages};
+use pw_jit::fiber::arena::{PageBlocks, PageCursor, Pages};
 use pw_jit::fiber::image::image_of;
 use pw_jit::interp;
 use pw_jit::interp::profile::Profile;
@@ -144,7 +144,9 @@ pub fn pages_and_rest(fiber: &mut Fiber, code: &CodeSpace) -> Vec<u8> {
 pub fn of_pages_and_rest(code: &CodeSpace, body: &[u8]) -> Decoded<Fiber> {
     let mut input = Reader::new(body);
     let mut pages = Pages::default();
-    pages.add(&mut Reader::new(input.blob()?))?;
+    let blocks = vec![input.blob()?.to_vec()];
+    pages.add(0, &mut Reader::new(&blocks[0]))?;
+    let pages: (_, &dyn PageBlocks) = (&pages, &blocks);
     let fiber = Fiber::read_rest(code, &mut input, 1 << 20, pages)?;
     input.finish()?;
     Ok(fiber)

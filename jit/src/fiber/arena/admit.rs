@@ -1,4 +1,4 @@
-//! An arena from pages that may be damaged or hostile.
+//! An arena from pages that may be damaged or hostile: what `assemble` has put together is looked at.
 //!
 //! Pages are memory as it lay there, and the tiers trust memory. So everything that roots reach is looked at before anybody uses it:
 //! objects lie within the arena and do not overlap, values name objects of their kind, buffers have one owner and room for what is in
@@ -11,12 +11,10 @@ mod tests;
 
 use pw_isa::Kind;
 
-use super::buffer::Outside;
 use super::data::index_of;
 use super::object::{DELETED, ENTRY_WORDS, Elements, ObjectKind, extra, fits, halves, size_words};
-use super::pages::{PagedBuffer, Pages};
 use super::segment::{Age, Segment};
-use super::{Arena, CARD_WORDS, Free, SEGMENT_WORDS, SMALL_WORDS};
+use super::{Arena, Free, SEGMENT_WORDS};
 use crate::code_space::CodeSpace;
 use crate::value::{CONSTANT, Value};
 
@@ -104,64 +102,6 @@ impl Admitted {
         let bits = self.started.0.get(index / 64)?;
         let is_it = bits >> (index % 64) & 1 == 1 && fits(kind, ObjectKind::of(arena.words[index]));
         is_it.then(|| Value::object(kind, word * 8))
-    }
-}
-
-impl Arena {
-    /// An arena of pages, in which nothing was looked at, that ends with a word: of its single block, or of its last segment. With 0,
-    /// as older versions wrote it, the last one is that of which there are pages.
-    ///
-    /// # Errors
-    /// What is missing.
-    pub(crate) fn from_pages(mut pages: Pages, end: usize) -> Checked<Arena> {
-        let segments = match end {
-            0 => pages.segments_given(),
-            1..=SMALL_WORDS => 0,
-            _ if end.is_multiple_of(SEGMENT_WORDS) => end / SEGMENT_WORDS,
-            _ => return Err(format!("an arena that ends with word {end}")),
-        };
-        if !pages.are_dense(segments) {
-            return Err("too little of it was given".to_owned());
-        }
-        let mut arena = Arena::new();
-        if segments == 0 {
-            let given = pages.segments.remove(&0).unwrap_or_default().known;
-            arena.set_block(given, end)?;
-        } else {
-            arena.words = pages.take_segments(segments);
-            arena.segments = vec![Segment::new(Age::Old); segments];
-            arena.cards = vec![1; arena.words.len() / CARD_WORDS];
-            arena.top = 0;
-        }
-        arena.outside.resize_with(pages.slots(), || None);
-        for (slot, buffer) in pages.buffers {
-            arena.outside[slot] = buffer.complete();
-        }
-        Ok(arena)
-    }
-
-    fn set_block(&mut self, mut words: Vec<u64>, end: usize) -> Checked<()> {
-        // Nothing was ever made in an empty one.
-        if end > words.len().max(1) {
-            return Err(format!("a block of {end} words, {} known", words.len()));
-        }
-        words.truncate(end);
-        words.shrink_to_fit();
-        if !words.is_empty() {
-            (self.top, self.end) = (end, end);
-            self.note_gaps();
-        }
-        self.words = words;
-        Ok(())
-    }
-}
-
-impl PagedBuffer {
-    /// The buffer; nothing where a part was not given, as of one that nobody refers to.
-    fn complete(self) -> Option<Outside> {
-        let words = self.words.known;
-        let is_complete = words.len() == self.length;
-        is_complete.then(|| Outside::of(words, self.is_text.then_some((self.used, self.capacity))))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The write barrier against a model: all pages that were taken so far. Whatever differs from them
 //! lies in a marked card. And the segments: what lives survives, what is free is used again.
 
+use std::collections::BTreeMap;
+
 use pw_isa::Kind;
 use pw_isa::wire::{Reader, Writer};
 
@@ -27,6 +29,9 @@ struct World {
     roots: Vec<Value>,
     numbers: Numbers,
     taken: Pages,
+    blocks: Vec<Vec<u8>>,
+    /// The words that were taken, of the arena and of the buffers in its slots.
+    words: BTreeMap<Option<usize>, Vec<Option<u64>>>,
     cursor: PageCursor,
 }
 
@@ -37,6 +42,8 @@ impl World {
             roots: vec![Value::NIL],
             numbers: Numbers(seed),
             taken: Pages::default(),
+            blocks: Vec::new(),
+            words: BTreeMap::new(),
             cursor: PageCursor::default(),
         }
     }
@@ -175,9 +182,48 @@ impl World {
         {
             self.cursor = PageCursor::default();
         }
-        let added = self.taken.add(&mut Reader::new(&out.bytes));
+        let number = self.blocks.len() as u32;
+        let added = self.taken.add(number, &mut Reader::new(&out.bytes));
         added.expect("pages can be read");
-        out.bytes.len()
+        self.note(&out.bytes);
+        self.blocks.push(out.bytes);
+        self.blocks[number as usize].len()
+    }
+
+    /// Writes the words of pages over those that were taken before, one run after the other.
+    fn note(&mut self, bytes: &[u8]) {
+        let mut input = Reader::new(bytes);
+        while input.remaining() > 0 {
+            let slot = match input.u8().expect("a run") {
+                1 => None,
+                _ => {
+                    let slot = input.varint().expect("a slot") as usize;
+                    let length = input.varint().expect("a length") as usize;
+                    let words = self.words.entry(Some(slot)).or_default();
+                    if words.len() > length {
+                        words.clear();
+                    }
+                    words.resize(length, None);
+                    input.u8().expect("a flag");
+                    input.varint().expect("bytes in use");
+                    input.varint().expect("a capacity");
+                    Some(slot)
+                }
+            };
+            let first = input.varint().expect("a place") as usize;
+            let count = input.varint().expect("a number") as usize;
+            let words = self.words.entry(slot).or_default();
+            words.resize(words.len().max(first + count), None);
+            for word in &mut words[first..first + count] {
+                *word = Some(input.u64().expect("a word"));
+            }
+        }
+    }
+
+    /// A word that was taken.
+    fn taken_word(&self, slot: Option<usize>, index: usize) -> Option<u64> {
+        let words = self.words.get(&slot)?;
+        words.get(index).copied().flatten()
     }
 
     /// Takes all pages that have changed.
@@ -190,7 +236,7 @@ impl World {
     fn check(&self) {
         for (start, end) in self.arena.used_ranges() {
             for index in start..end {
-                let old = self.taken_word(index);
+                let old = self.taken_word(None, index);
                 let marked =
                     self.arena.cards.is_empty() || self.arena.cards[index / CARD_WORDS] == 1;
                 assert!(
@@ -202,24 +248,17 @@ impl World {
         for (slot, buffer) in self.arena.outside.iter().enumerate() {
             let Some(buffer) = buffer else { continue };
             assert!(buffer.is_touched || !buffer.cards.contains(&1));
-            let old = self.taken.buffers.get(&slot);
             for (index, word) in buffer.storage.words().iter().enumerate() {
-                let old = old.and_then(|old| old.words.word(index));
+                let old = self.taken_word(Some(slot), index);
                 let marked = buffer.cards[index / CARD_WORDS] == 1;
                 assert!(marked || old == Some(*word), "word {index} of slot {slot}");
             }
         }
     }
 
-    /// A word of the arena that was taken.
-    fn taken_word(&self, index: usize) -> Option<u64> {
-        let segment = self.taken.segments.get(&(index / SEGMENT_WORDS));
-        segment.and_then(|words| words.word(index % SEGMENT_WORDS))
-    }
-
     /// What was taken is all that there is.
     fn check_all(&self) {
-        let again = Arena::from_pages(self.taken.clone(), self.arena.end_word());
+        let again = Arena::from_pages(&self.taken, self.arena.end_word(), &self.blocks);
         let again = again.expect("the pages are of an arena");
         assert_eq!(again.segments.len(), self.arena.segments.len());
         for (start, end) in self.arena.used_ranges() {
@@ -227,9 +266,9 @@ impl World {
         }
         for (slot, buffer) in self.arena.outside.iter().enumerate() {
             if let Some(buffer) = buffer {
-                let taken = &self.taken.buffers[&slot];
-                assert_eq!(taken.words.known, buffer.storage.words());
-                assert_eq!((taken.used, taken.capacity), (buffer.used, buffer.capacity));
+                let again = again.outside[slot].as_ref().expect("all of it was taken");
+                assert_eq!(again.storage.words(), buffer.storage.words());
+                assert_eq!((again.used, again.capacity), (buffer.used, buffer.capacity));
             }
         }
     }
@@ -386,16 +425,16 @@ fn pages_that_lie_far_away_take_no_memory() {
         out.bytes
     };
     for far in [1 << 50, u64::MAX - 511] {
-        let mut pages = Pages::default();
-        let added = pages.add(&mut Reader::new(&run(far)));
+        let (mut pages, blocks) = (Pages::default(), vec![run(far)]);
+        let added = pages.add(0, &mut Reader::new(&blocks[0]));
         added.expect("that is a place");
         for end in [0, 1 << 30, SEGMENT_WORDS] {
-            let refused = Arena::from_pages(pages.clone(), end).map(|_| ());
+            let refused = Arena::from_pages(&pages, end, &blocks).map(|_| ());
             assert_eq!(refused, Err("too little of it was given".to_owned()));
         }
     }
     for first in [2, CARD_WORDS as u64 + 1, u64::MAX] {
-        let refused = Pages::default().add(&mut Reader::new(&run(first)));
+        let refused = Pages::default().add(0, &mut Reader::new(&run(first)));
         assert!(refused.is_err(), "{first}");
     }
 }

@@ -13,6 +13,7 @@
 //! 4 KiB page (card) as changed since it was last taken ([`Arena::take_pages`]).
 
 mod admit;
+mod assemble;
 #[cfg(test)]
 mod barrier_tests;
 mod buffer;
@@ -30,11 +31,12 @@ mod text;
 mod vector;
 
 pub(crate) use admit::{Admission, Admitted};
+pub use assemble::{PageBlocks, Pages};
 pub(crate) use buffer::BUFFER_HEAD;
 pub(crate) use data::bytes_logical;
 pub(crate) use map::{KeyHasher, same_bytes, two_words};
 pub(crate) use object::Elements;
-pub use pages::{PageCursor, Pages};
+pub use pages::PageCursor;
 pub(crate) use raw::OutsideLayout;
 pub use report::ArenaReport;
 pub(crate) use text::{Piece, Source, count_characters, may_have_capacity, starts_character};

@@ -1,8 +1,8 @@
-//! Pages: what of an arena has changed since it was last taken, and arenas put together from them again.
+//! Pages: what of an arena has changed since it was last taken.
 //!
 //! A large arena is captured as it lies in memory, card by card. Cards are taken while the fiber goes on; those that it changes
 //! afterwards are marked again and taken once more, so that the last time only few are left. A later page replaces an earlier one
-//! of the same place. Pages say nothing about what is live: see [`Arena::from_pages`] for what makes an arena of them.
+//! of the same place. Pages say nothing about what is live: see `assemble` for what makes an arena of them.
 //!
 //! | part | what |
 //! |---|---|
@@ -11,18 +11,15 @@
 //!
 //! Numbers are varints, words eight bytes with the lowest first.
 
-use std::collections::BTreeMap;
-
-use pw_isa::wire::{Decoded, Reader, Writer};
+use pw_isa::wire::Writer;
 
 use super::buffer::Outside;
-use super::object::OUTSIDE_WORDS_MIN;
 use super::{Arena, CARD_WORDS, SEGMENT_WORDS};
 
 /// The first byte of a run of words of the arena itself.
-const WORDS: u8 = 1;
+pub(super) const WORDS: u8 = 1;
 /// The first byte of a run of words of a buffer outside.
-const BUFFER: u8 = 2;
+pub(super) const BUFFER: u8 = 2;
 /// How much larger than what is in use of it an arena may be: free parts of it are not taken.
 const SPARSE_MAX: usize = 16;
 
@@ -145,7 +142,7 @@ impl Arena {
 }
 
 /// Whether what takes so many words, or slots, is proportional to those that were given.
-fn is_dense(all: usize, given: usize) -> bool {
+pub(super) fn is_dense(all: usize, given: usize) -> bool {
     all <= given.saturating_mul(SPARSE_MAX)
 }
 
@@ -202,199 +199,4 @@ impl Outside {
         self.is_touched = self.cards.contains(&1);
         true
     }
-}
-
-/// An arena that is put together from pages. It takes memory in proportion to them, wherever they say that they lie.
-#[derive(Clone, Debug, Default)]
-pub struct Pages {
-    /// The words of the arena itself, by segment.
-    pub(super) segments: BTreeMap<usize, Words>,
-    /// The buffers outside, by slot.
-    pub(super) buffers: BTreeMap<usize, PagedBuffer>,
-}
-
-/// A buffer that is put together from pages.
-#[derive(Clone, Debug, Default)]
-pub(super) struct PagedBuffer {
-    pub(super) words: Words,
-    /// How many words it has.
-    pub(super) length: usize,
-    pub(super) is_text: bool,
-    pub(super) used: u32,
-    pub(super) capacity: u32,
-}
-
-/// Words of a segment or a buffer, as far as they are given.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Words {
-    /// Those that are known from the first one on.
-    pub(super) known: Vec<u64>,
-    /// Cards behind them.
-    later: BTreeMap<usize, Vec<u64>>,
-}
-
-impl Pages {
-    /// Adds pages, each in place of what was known of its place.
-    ///
-    /// # Errors
-    /// What is wrong, and where.
-    pub fn add(&mut self, input: &mut Reader<'_>) -> Decoded<()> {
-        while input.remaining() > 0 {
-            match input.u8()? {
-                WORDS => self.add_words(input)?,
-                BUFFER => self.add_buffer(input)?,
-                other => return Err(input.error(format!("no run of pages has the number {other}"))),
-            }
-        }
-        Ok(())
-    }
-
-    fn add_words(&mut self, input: &mut Reader<'_>) -> Decoded<()> {
-        let (mut first, mut bytes) = run(input)?;
-        // No object lies at the first word of all.
-        let begins_well = first == 1 || first.is_multiple_of(CARD_WORDS);
-        if !begins_well || first.checked_add(bytes.len() / 8).is_none() {
-            return Err(input.error(format!("a run that begins with word {first}")));
-        }
-        while !bytes.is_empty() {
-            let room = SEGMENT_WORDS - first % SEGMENT_WORDS;
-            let (here, behind) = bytes.split_at(bytes.len().min(room * 8));
-            let segment = self.segments.entry(first / SEGMENT_WORDS).or_default();
-            if first == 1 && segment.known.is_empty() {
-                segment.known.push(0);
-            }
-            segment.add(first % SEGMENT_WORDS, here);
-            (first, bytes) = (first + here.len() / 8, behind);
-        }
-        Ok(())
-    }
-
-    /// How many segments reach to the last word that was given; one at least.
-    pub(super) fn segments_given(&self) -> usize {
-        let last = self.segments.last_key_value();
-        last.map_or(1, |(segment, _)| segment + 1)
-    }
-
-    /// Whether so many segments, and the slots of the buffers, are proportional to what was given of them.
-    pub(super) fn are_dense(&self, segments: usize) -> bool {
-        let given = self.segments.range(..segments);
-        let given = given.map(|(_, words)| words.given()).sum();
-        let slots = self.slots();
-        is_dense(segments.saturating_mul(SEGMENT_WORDS), given)
-            && is_dense(slots, self.buffers.len() + 1)
-    }
-
-    /// How many slots reach to the last buffer that was given.
-    pub(super) fn slots(&self) -> usize {
-        let last = self.buffers.last_key_value();
-        last.map_or(0, |(slot, _)| slot + 1)
-    }
-
-    /// The words of so many segments; those that were not given are 0. What was given of segments behind them is of a time when the
-    /// arena was larger.
-    pub(super) fn take_segments(&mut self, segments: usize) -> Vec<u64> {
-        let mut words = vec![0; segments * SEGMENT_WORDS];
-        let mut places = words.chunks_mut(SEGMENT_WORDS).enumerate();
-        while let Some((segment, given)) = self.segments.pop_first()
-            && let Some((_, place)) = places.find(|(number, _)| *number == segment)
-        {
-            given.write_to(place);
-        }
-        words
-    }
-
-    fn add_buffer(&mut self, input: &mut Reader<'_>) -> Decoded<()> {
-        let slot = input.varint32()? as usize;
-        let length = number(input)?;
-        let is_text = input.flag()?;
-        let (used, capacity) = (input.varint32()?, input.varint32()?);
-        let (first, bytes) = run(input)?;
-        let end = first.saturating_add(bytes.len() / 8);
-        let ends_with_card = end == length || end.is_multiple_of(CARD_WORDS);
-        let is_some = length >= OUTSIDE_WORDS_MIN && !bytes.is_empty();
-        if !is_some || end > length || !first.is_multiple_of(CARD_WORDS) || !ends_with_card {
-            return Err(input.error(format!("words {first} to {end} of a buffer of {length}")));
-        }
-        let buffer = self.buffers.entry(slot).or_default();
-        // One that has grown has only marked what is new.
-        if buffer.length > length {
-            *buffer = PagedBuffer::default();
-        }
-        buffer.length = length;
-        buffer.is_text = is_text;
-        buffer.used = used;
-        buffer.capacity = capacity;
-        buffer.words.add(first, bytes);
-        Ok(())
-    }
-}
-
-impl Words {
-    /// Adds a run in place of what was known of its place. It begins with a card, or where words are known.
-    fn add(&mut self, first: usize, bytes: &[u8]) {
-        if first > self.known.len() {
-            for (card, bytes) in (first / CARD_WORDS..).zip(bytes.chunks(CARD_WORDS * 8)) {
-                put(self.later.entry(card).or_default(), 0, bytes);
-            }
-            return;
-        }
-        put(&mut self.known, first, bytes);
-        // What came later is older where this reaches it, and fits where this ends.
-        while let Some(entry) = self.later.first_entry()
-            && let Some(covered) = self.known.len().checked_sub(*entry.key() * CARD_WORDS)
-        {
-            let words = entry.remove();
-            let behind = words.get(covered..).unwrap_or_default();
-            self.known.extend_from_slice(behind);
-        }
-    }
-
-    /// How many words were given.
-    fn given(&self) -> usize {
-        self.known.len() + self.later.values().map(Vec::len).sum::<usize>()
-    }
-
-    /// A word, if it was given.
-    #[cfg(test)]
-    pub(super) fn word(&self, at: usize) -> Option<u64> {
-        let later = self.later.get(&(at / CARD_WORDS));
-        let later = later.and_then(|words| words.get(at % CARD_WORDS));
-        self.known.get(at).or(later).copied()
-    }
-
-    /// Writes them to where they belong, which has room for them all.
-    fn write_to(self, words: &mut [u64]) {
-        words[..self.known.len()].copy_from_slice(&self.known);
-        for (card, later) in self.later {
-            words[card * CARD_WORDS..][..later.len()].copy_from_slice(&later);
-        }
-    }
-}
-
-/// A number of words.
-fn number(input: &mut Reader<'_>) -> Decoded<usize> {
-    let number = input.varint()?;
-    usize::try_from(number).map_err(|_| input.error(format!("{number} words")))
-}
-
-/// The first word of a run, and the bytes of its words.
-fn run<'a>(input: &mut Reader<'a>) -> Decoded<(usize, &'a [u8])> {
-    let first = number(input)?;
-    let count = input.count(8)?;
-    Ok((first, input.take(count * 8)?))
-}
-
-fn words_of(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    let (words, _) = bytes.as_chunks();
-    words.iter().map(|word| u64::from_le_bytes(*word))
-}
-
-/// Writes words over those from a place on, and the rest of them behind the last.
-fn put(words: &mut Vec<u64>, first: usize, bytes: &[u8]) {
-    let (inside, behind) = bytes.split_at(bytes.len().min((words.len() - first) * 8));
-    words[first..]
-        .iter_mut()
-        .zip(words_of(inside))
-        .for_each(|(word, new)| *word = new);
-    words.extend(words_of(behind));
 }

@@ -14,7 +14,8 @@ use super::{CONSTANT_TAG, ProgramTable, SharedText};
 use crate::code_space::CodeSpace;
 use crate::fiber::arena::object::{Elements, ObjectKind, fits};
 use crate::fiber::arena::{
-    Admission, Admitted, Arena, Pages, count_characters, may_have_capacity, starts_character,
+    Admission, Admitted, Arena, PageBlocks, Pages, count_characters, may_have_capacity,
+    starts_character,
 };
 use crate::fiber::upgrade::{NewFunction, Source, Upgrade, refused_in};
 use crate::value::Value;
@@ -104,7 +105,7 @@ impl<'a> Decoder<'a> {
     pub(crate) fn in_place(
         arena: &'a mut Arena,
         reading: Reading<'a>,
-        pages: Pages,
+        (pages, blocks): (&Pages, &dyn PageBlocks),
         input: &'a [u8],
         reader: &mut Reader<'a>,
     ) -> Decoded<Decoder<'a>> {
@@ -117,7 +118,7 @@ impl<'a> Decoder<'a> {
         let end = reader.varint32()? as usize;
         let start = reader.offset();
         let wrong = |what: String| Self::error_at(start, what);
-        *arena = Arena::from_pages(pages, end).map_err(wrong)?;
+        *arena = Arena::from_pages(pages, end, blocks).map_err(wrong)?;
         let mut admission = Admission::new(arena, reading.code);
         for _ in 0..reader.count(1)? {
             let index = reader.varint32()? as usize;

@@ -5,17 +5,17 @@ use pw_isa::wire::{Reader, Writer};
 
 use super::super::buffer::Outside;
 use super::super::object::OUTSIDE;
-use super::super::{PageCursor, SMALL_WORDS};
+use super::super::{PageCursor, Pages, SMALL_WORDS};
 use super::*;
 
 /// The arena that its pages are, when it ends where this one does.
 fn again(arena: &mut Arena) -> Arena {
     let mut out = Writer::default();
     arena.take_pages(&mut PageCursor::default(), true, usize::MAX, &mut out);
-    let mut pages = Pages::default();
-    let added = pages.add(&mut Reader::new(&out.bytes));
+    let (mut pages, blocks) = (Pages::default(), vec![out.bytes]);
+    let added = pages.add(0, &mut Reader::new(&blocks[0]));
     added.expect("they were written");
-    Arena::from_pages(pages, arena.end_word()).expect("they are of an arena")
+    Arena::from_pages(&pages, arena.end_word(), &blocks).expect("they are of an arena")
 }
 
 fn admit(arena: &mut Arena, root: Value) -> Checked<()> {
