@@ -19,7 +19,8 @@ use physics_world::runtime::checkpoint::RecoveryError;
 use physics_world::runtime::disk::{Disk, MemoryDisk, RealDisk, read_all};
 use physics_world::runtime::host::HostFunction;
 use physics_world::runtime::world::{
-    Bundle, HistorySettings, Recovery, Stopped, Suspect, WorldBuilder, WorldEvent, forget_crashes,
+    AskError, Bundle, HistorySettings, Recovery, Stopped, Suspect, WorldBuilder, WorldEvent,
+    forget_crashes,
 };
 use physics_world::{ActorId, Datum, World, WorldSettings};
 use worlds::load;
@@ -362,6 +363,36 @@ fn marks_end_when_the_world_is_past_where_the_crash_was() {
         marks.push(before != mark());
     }
     assert_eq!(marks.pop(), Some(false), "{marks:?}");
+}
+
+#[test]
+fn an_unwinding_that_leaves_a_tick_holds_up_no_answer() {
+    let disk = begun();
+    let builder = snapped(&disk, &Arc::default());
+    let (mut world, _) = builder.keep(Arc::new(disk), histories::settings()).unwrap();
+    let ended = ActorId(1);
+    world.handle().kill(ended);
+    world.run_to_idle();
+    let session = world.open_session();
+    let client = world.handle().resume_session(session, 0);
+    let asked = [1, 2].map(|number| client.say_numbered(number, ended, Datum::Nil, true));
+    // The first has its answer when an observer panics about the second.
+    let mut letters = 0;
+    world.observe(move |event| {
+        letters += usize::from(matches!(event, WorldEvent::DeadLetter { .. }));
+        assert!(letters != 2, "the engine has a defect");
+    });
+    let run = std::panic::AssertUnwindSafe(|| world.serve());
+    assert!(std::panic::catch_unwind(run).is_err());
+    let [first, second] = asked;
+    let answer = futures_executor::block_on(first);
+    assert!(matches!(answer, Err(AskError::Refused(_))), "{answer:?}");
+    // What is said now waits for nothing else.
+    let answer = world.ask(ended, &Datum::Nil);
+    assert!(matches!(answer, Err(AskError::Refused(_))), "{answer:?}");
+    drop(world);
+    let answer = futures_executor::block_on(second);
+    assert!(matches!(answer, Err(AskError::Gone)), "{answer:?}");
 }
 
 #[test]

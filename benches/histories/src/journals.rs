@@ -147,7 +147,8 @@ fn told(world: &mut World, inputs: u64) -> Duration {
 
 /// What an asynchronous history costs a world that does little but take inputs; medians of pairs by turns.
 pub(crate) fn overhead() -> Vec<Figure> {
-    let mut ratios: Vec<f64> = (0..7)
+    const INPUTS: u64 = 1_000_000;
+    let mut ratios: Vec<f64> = (0..9)
         .map(|number| {
             let directory = format!("/var/tmp/pw-histories/async-{number}");
             let disk = Arc::new(RealDisk::open(directory).expect("a directory"));
@@ -155,8 +156,8 @@ pub(crate) fn overhead() -> Vec<Figure> {
                 .keep(disk, HistorySettings::default())
                 .expect("a new history");
             let mut plain = builder().build().expect("a machine");
-            let before = told(&mut plain, 200_000);
-            let after = told(&mut kept, 200_000);
+            let before = told(&mut plain, INPUTS);
+            let after = told(&mut kept, INPUTS);
             after.as_secs_f64() / before.as_secs_f64()
         })
         .collect();

@@ -20,7 +20,7 @@ use std::ops::Range;
 
 use pw_isa::wire::{Decoded, Reader, Writer};
 
-use super::short::{SHORT_BYTES, ShortRecord};
+use super::short::{SHORT_BYTES, ShortHead, ShortRecord};
 use crate::checkpoint::SEMANTICS;
 
 const SEGMENT_MAGIC: [u8; 4] = *b"PWJ1";
@@ -194,15 +194,15 @@ impl Records {
         Ok(())
     }
 
-    /// Adds a record of few bytes.
+    /// Adds a record of few bytes that begins like this.
     #[inline]
-    pub(super) fn add_short(&mut self, write: impl FnOnce(&mut ShortRecord<'_>)) {
+    pub(super) fn add_short(&mut self, head: &ShortHead, write: impl FnOnce(&mut ShortRecord<'_>)) {
         if self.bytes.bytes.len() < self.end + SHORT_BYTES {
             self.make_room();
         }
         let room = self.bytes.bytes[self.end..].first_chunk_mut();
         let room = room.expect("there are as many bytes");
-        let mut record = ShortRecord::new(room);
+        let mut record = ShortRecord::new(room, head);
         write(&mut record);
         self.end += record.finish();
         self.count += 1;

@@ -10,7 +10,7 @@
 //! | `reading` | reading segments: where the journal ends, and whether it is damaged |
 //! | `queue` | what is handed over |
 //! | `writer` | the thread that writes |
-//! | `releases` | the thread that lets outputs leave |
+//! | `releases` | what happens then; the thread that lets outputs leave |
 
 mod batch;
 mod queue;
@@ -28,7 +28,7 @@ use crate::world::{Input, Numbers, Rolled};
 pub(crate) use queue::Leaves;
 pub use reading::{JournalError, JournalTail};
 pub(crate) use reading::{Position, Records, Survey, survey};
-pub(crate) use short::ShortRecord;
+pub(crate) use short::{ShortHead, ShortRecord};
 pub(crate) use writer::{Journal, JournalSettings, RECORD_BYTES_MAX};
 
 /// When what is written counts as written.
@@ -101,11 +101,12 @@ impl Record {
         put(out);
     }
 
-    /// Writes the beginning of the record of an input that has few bytes.
-    #[inline(always)]
-    pub(crate) fn begin_short_input(to: &mut ShortRecord<'_>, ticks: u64) {
-        to.u8(INPUT);
-        to.varint(ticks);
+    /// The beginning of the records of inputs that have few bytes.
+    pub(crate) fn short_head(ticks: u64) -> ShortHead {
+        ShortHead::of(|to| {
+            to.u8(INPUT);
+            to.varint(ticks);
+        })
     }
 
     /// Whether these are the bytes of an input.

@@ -16,6 +16,8 @@ const SPARE_MAX: usize = 32;
 pub(crate) enum Leaves {
     /// As soon as they are.
     AtOnce,
+    /// The same, and it is an answer: of those that leave together the last leaves first.
+    Answer,
     /// It is the output with this number, and leaves behind all before it.
     Output(u64),
     /// When all outputs before it have left.
@@ -44,7 +46,9 @@ pub(super) struct Queue {
     pub(super) items: VecDeque<Item>,
     /// Whether nothing more will come.
     pub(super) is_closed: bool,
-    /// Whether the thread sleeps until it is woken.
+    /// Whether the thread waits for something to come.
+    pub(super) is_waiting: bool,
+    /// Whether it sleeps until it is woken; else it looks again soon.
     pub(super) is_asleep: bool,
     /// Whether there is something that the thread has not done.
     pub(super) is_busy: bool,

@@ -1,4 +1,5 @@
-//! The thread that lets outputs leave: a function of the embedder that is slow holds up nobody who waits for an answer.
+//! What happens when records are durable. Outputs leave on a thread of their own: a function of the embedder that is slow holds up nobody who waits
+//! for an answer.
 //!
 //! Outputs leave in their order, and so does what must not come before them. What leaves has been durable before it is handed over here.
 
@@ -7,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
-use super::queue::{Item, Shared};
+use super::queue::{Item, Leaves, Shared};
 
 /// Something that happens when all records before it are durable.
 pub(super) type Then = Box<dyn FnOnce() + Send>;
@@ -24,8 +25,8 @@ pub(super) struct Releases {
 }
 
 impl Releases {
-    pub(super) fn add(&mut self, then: Then, output: Option<u64>) {
-        self.waiting.push_back((then, output));
+    pub(super) fn add(&mut self, leaving: Vec<(Then, Option<u64>)>) {
+        self.waiting.extend(leaving);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -36,6 +37,30 @@ impl Releases {
     pub(super) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && !self.is_busy
     }
+}
+
+/// Lets happen what waited until all records were durable; the record before which segments are to be trimmed, if they are.
+pub(super) fn happen(shared: &Shared, items: VecDeque<Item>) -> Option<u64> {
+    let (mut at_once, mut answers, mut leaving) = (Vec::new(), Vec::new(), Vec::new());
+    let mut trim = None;
+    for item in items {
+        match item {
+            Item::Then(then, Leaves::AtOnce) => at_once.push(then),
+            Item::Then(then, Leaves::Answer) => answers.push(then),
+            Item::Then(then, Leaves::Output(output)) => leaving.push((then, Some(output))),
+            Item::Then(then, Leaves::BehindOutputs) => leaving.push((then, None)),
+            Item::Trim(before) => trim = Some(before),
+            Item::Left => {}
+        }
+    }
+    if !leaving.is_empty() {
+        shared.lock().releases.add(leaving);
+        shared.leaves.notify_one();
+    }
+    // Who waits for several answers waits for the first one. It comes last: he is woken once, and finds all of them.
+    let answers = answers.into_iter().rev();
+    at_once.into_iter().chain(answers).for_each(|then| then());
+    trim
 }
 
 /// Lets go what comes, until nothing more will.

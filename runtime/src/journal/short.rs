@@ -2,10 +2,11 @@
 //! and most of the time would go into finding out for each byte whether there is. Nothing of them is read before they are handed over: a
 //! processor waits when it reads at once in one piece what it has just written in several.
 
-use pw_isa::wire::zigzag;
+/// The most bytes of one with its length: three numbers of any size, and some that are small; and behind them as many as are written at once.
+pub(super) const SHORT_BYTES: usize = 48;
 
-/// The most bytes of one with its length: three numbers of any size, and some that are small.
-pub(super) const SHORT_BYTES: usize = 40;
+/// The most bytes of what records begin with: a length, a byte, and a number.
+const HEAD_BYTES: usize = 16;
 
 // Its length takes one byte.
 const _: () = assert!(SHORT_BYTES <= 0x80);
@@ -19,10 +20,16 @@ pub(crate) struct ShortRecord<'a> {
 }
 
 impl ShortRecord<'_> {
-    /// One that has nothing yet.
+    /// One that begins like this.
     #[inline(always)]
-    pub(super) fn new(bytes: &mut [u8; SHORT_BYTES]) -> ShortRecord<'_> {
-        ShortRecord { bytes, count: 1 }
+    pub(super) fn new<'a>(bytes: &'a mut [u8; SHORT_BYTES], head: &ShortHead) -> ShortRecord<'a> {
+        if let Some(room) = bytes.first_chunk_mut() {
+            *room = head.bytes;
+        }
+        ShortRecord {
+            bytes,
+            count: head.count,
+        }
     }
 
     /// One byte.
@@ -42,10 +49,12 @@ impl ShortRecord<'_> {
         self.u8(number as u8);
     }
 
-    /// A signed varint, as [`pw_isa::wire::Writer::signed`] writes it.
+    /// Up to eight bytes, which were put together in a machine register: the others of the word are written over.
     #[inline(always)]
-    pub(crate) fn signed(&mut self, number: i64) {
-        self.varint(zigzag(number));
+    pub(crate) fn word(&mut self, word: u64, bytes: usize) {
+        let room = self.bytes[self.count..].first_chunk_mut();
+        *room.expect("there is room for all that a short record has") = word.to_le_bytes();
+        self.count += bytes;
     }
 
     /// Its length is written; how many bytes there are with it.
@@ -53,5 +62,39 @@ impl ShortRecord<'_> {
     pub(super) fn finish(self) -> usize {
         self.bytes[0] = self.count as u8 - 1;
         self.count
+    }
+}
+
+/// What records of few bytes begin with: it stays the same for many of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShortHead {
+    bytes: [u8; HEAD_BYTES],
+    /// Bytes of it, with room for the length of the record.
+    count: usize,
+}
+
+impl Default for ShortHead {
+    fn default() -> ShortHead {
+        ShortHead {
+            bytes: [0; HEAD_BYTES],
+            count: 1,
+        }
+    }
+}
+
+impl ShortHead {
+    /// What this writes.
+    ///
+    /// # Panics
+    /// When it has more bytes than a head may have.
+    pub(crate) fn of(write: impl FnOnce(&mut ShortRecord<'_>)) -> ShortHead {
+        let mut bytes = [0; SHORT_BYTES];
+        let mut record = ShortRecord::new(&mut bytes, &ShortHead::default());
+        write(&mut record);
+        let count = record.count;
+        assert!(count <= HEAD_BYTES, "a head of {count} bytes");
+        let mut head = ShortHead::default();
+        head.bytes.copy_from_slice(&bytes[..HEAD_BYTES]);
+        ShortHead { count, ..head }
     }
 }

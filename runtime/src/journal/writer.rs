@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,13 +19,15 @@ use super::batch::{
 };
 use super::queue::{Item, Leaves, Queue, Shared};
 use super::releases;
-use super::{Durability, Position, ShortRecord};
+use super::{Durability, Position, ShortHead, ShortRecord};
 use crate::disk::{Disk, DiskFile};
 
 /// Bytes of records that may wait to be written: beyond them the world waits.
 const WAITING_MAX: usize = 64 << 20;
 /// Things that may wait to happen: beyond them the world waits.
 const ITEMS_MAX: usize = 1 << 16;
+/// Things to happen that are handed over at once at most.
+const ITEMS_GATHERED: usize = 1 << 10;
 /// How long the thread waits before it looks for more, and how often it does before it sleeps.
 const LOOK: Duration = Duration::from_millis(1);
 const LOOKS: u32 = 20;
@@ -88,6 +90,10 @@ pub(crate) struct Journal {
     next: u64,
     /// Records that the thread does not have yet: handing over costs more than a record.
     kept: Records,
+    /// What is to happen once they are durable.
+    items: Vec<Item>,
+    /// Whether more of that is about to come, with which it is handed over.
+    gathers: bool,
     batch_bytes: usize,
 }
 
@@ -156,6 +162,8 @@ impl Journal {
             threads: Some([writer?, outputs]),
             next: end.next,
             kept: Records::default(),
+            items: Vec::new(),
+            gathers: false,
             batch_bytes: settings.batch_bytes(),
         })
     }
@@ -182,10 +190,10 @@ impl Journal {
         self.count_added();
     }
 
-    /// Adds a record of few bytes.
+    /// Adds a record of few bytes that begins like this.
     #[inline]
-    pub(crate) fn put_short(&mut self, write: impl FnOnce(&mut ShortRecord<'_>)) {
-        self.kept.add_short(write);
+    pub(crate) fn put_short(&mut self, head: &ShortHead, write: impl FnOnce(&mut ShortRecord<'_>)) {
+        self.kept.add_short(head, write);
         self.count_added();
     }
 
@@ -198,49 +206,73 @@ impl Journal {
         }
     }
 
-    /// Has what was added written.
+    /// Has what was added written, and then happen what is to.
     pub(crate) fn hand_over(&mut self) {
-        if self.kept.count() == 0 {
+        if self.kept.count() == 0 && self.items.is_empty() {
             return;
         }
         let mut queue = self.shared.lock();
-        while queue.bytes > WAITING_MAX && queue.error.is_none() {
+        while queue.error.is_none() && self.is_too_much(&queue) {
             let waited = self.shared.went.wait(queue);
             queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
         if queue.error.is_some() {
-            return self.kept.clear();
+            drop(queue);
+            self.kept.clear();
+            // Who waits for it learns of that when it is dropped.
+            return self.items.clear();
         }
-        queue.add(&mut self.kept, self.batch_bytes);
+        if self.kept.count() > 0 {
+            queue.add(&mut self.kept, self.batch_bytes);
+        }
         // Nobody waits for mere records: a thread that looks again soon is not woken, which costs more than to write them.
-        let is_asleep = queue.is_asleep;
+        let wakes = match self.items.is_empty() {
+            true => queue.is_asleep,
+            false => queue.is_waiting,
+        };
+        queue.is_busy = true;
+        queue.items.extend(self.items.drain(..));
         drop(queue);
-        if is_asleep {
+        if wakes {
             self.shared.came.notify_one();
         }
     }
 
+    /// Whether the thread has to do some of what it has before it is given more.
+    fn is_too_much(&self, queue: &Queue) -> bool {
+        let items = queue.items.len() + queue.releases.len();
+        queue.bytes > WAITING_MAX || items > ITEMS_MAX && !self.items.is_empty()
+    }
+
     /// Has something happen when all records so far are durable; never, if the disk fails.
     pub(crate) fn then(&mut self, when: Leaves, what: impl FnOnce() + Send + 'static) {
-        self.hand_over();
-        let mut queue = self.shared.lock();
-        while queue.items.len() + queue.releases.len() > ITEMS_MAX && queue.error.is_none() {
-            let waited = self.shared.went.wait(queue);
-            queue = waited.unwrap_or_else(PoisonError::into_inner);
+        self.items.push(Item::Then(Box::new(what), when));
+        if !self.gathers || self.items.len() >= ITEMS_GATHERED {
+            self.hand_over();
         }
-        self.ask(queue, Item::Then(Box::new(what), when));
+    }
+
+    /// Much may be about to happen, which is handed over together; at [`Journal::end_gathering`] at the latest.
+    pub(crate) fn gather(&mut self) {
+        self.gathers = true;
+    }
+
+    /// Hands over what has been gathered.
+    #[inline]
+    pub(crate) fn end_gathering(&mut self) {
+        self.gathers = false;
+        if !self.items.is_empty() {
+            self.hand_over();
+        }
     }
 
     /// Records before this one are not needed any more.
     pub(crate) fn trim(&self, before: u64) {
-        self.ask(self.shared.lock(), Item::Trim(before));
-    }
-
-    fn ask(&self, mut queue: MutexGuard<'_, Queue>, item: Item) {
+        let mut queue = self.shared.lock();
         if queue.error.is_some() {
             return;
         }
-        queue.items.push_back(item);
+        queue.items.push_back(Item::Trim(before));
         queue.is_busy = true;
         drop(queue);
         self.shared.came.notify_one();
@@ -378,6 +410,7 @@ impl Writer {
             if queue.is_closed && queue.releases.is_idle() {
                 return None;
             }
+            queue.is_waiting = true;
             if looks < LOOKS {
                 looks += 1;
                 let waited = self.shared.came.wait_timeout(queue, LOOK);
@@ -389,6 +422,7 @@ impl Writer {
             queue = waited.unwrap_or_else(PoisonError::into_inner);
             queue.is_asleep = false;
         }
+        queue.is_waiting = false;
         queue.bytes = 0;
         let records = std::mem::take(&mut queue.records);
         let items = std::mem::take(&mut queue.items);
@@ -412,22 +446,7 @@ impl Writer {
             }
             self.durable = self.next;
         }
-        let mut trim = None;
-        for item in items {
-            match item {
-                Item::Then(then, Leaves::AtOnce) => then(),
-                Item::Then(then, when) => {
-                    let output = match when {
-                        Leaves::Output(output) => Some(output),
-                        Leaves::AtOnce | Leaves::BehindOutputs => None,
-                    };
-                    self.shared.lock().releases.add(then, output);
-                    self.shared.leaves.notify_one();
-                }
-                Item::Trim(before) => trim = Some(before),
-                Item::Left => {}
-            }
-        }
+        let trim = releases::happen(&self.shared, items);
         let queue = self.shared.lock();
         // When all has left the thread hears of it.
         let is_idle = queue.is_empty() && queue.releases.is_idle();
@@ -511,58 +530,4 @@ impl Writer {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-
-    use super::super::reading::{self, survey};
-    use super::*;
-    use crate::disk::MemoryDisk;
-
-    fn records_of(disk: Arc<MemoryDisk>) -> Vec<Vec<u8>> {
-        let survey = survey(&*disk, 0).expect("a journal");
-        let mut records = reading::Records::new(disk, &survey, 0);
-        let mut all = Vec::new();
-        while let Some((_, record)) = records.peek().expect("a journal") {
-            all.push(record.to_vec());
-            records.skip();
-        }
-        all
-    }
-
-    #[test]
-    fn a_record_that_no_batch_can_hold_ends_the_journal_and_says_so() {
-        let disk = Arc::new(MemoryDisk::default());
-        let mut journal = Journal::begin(disk, 0).expect("memory");
-        journal.add(&[1]);
-        // Nobody looks at the bytes.
-        journal.add(&vec![0; RECORD_BYTES_MAX + 1]);
-        let error = journal.error().expect("it is too long");
-        assert!(error.contains("are the most"), "{error}");
-        assert!(journal.has_failed() && journal.next() == 1);
-    }
-
-    #[test]
-    fn a_record_whose_writer_panics_is_not_there_and_the_others_are() {
-        let disk = Arc::new(MemoryDisk::default());
-        let mut journal = Journal::begin(Arc::clone(&disk) as Arc<dyn Disk>, 0).expect("memory");
-        journal.add(&[1; 3]);
-        let panics = catch_unwind(AssertUnwindSafe(|| {
-            journal.put(|to| {
-                to.u8(7);
-                panic!("it cannot be written");
-            });
-        }));
-        assert!(panics.is_err() && journal.next() == 1);
-        journal.add(&[2; 200]);
-        let panics = catch_unwind(AssertUnwindSafe(|| {
-            journal.put_short(|to| {
-                to.u8(7);
-                panic!("nor can this");
-            });
-        }));
-        assert!(panics.is_err() && journal.next() == 2);
-        journal.put_short(|to| to.u8(3));
-        journal.finish().expect("memory");
-        assert_eq!(records_of(disk), [vec![1; 3], vec![2; 200], vec![3]]);
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@
 //! state. What leaves it waits until its cause is in the journal.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,9 @@ use super::{TrajectoryHash, World};
 use crate::checkpoint::{CHAIN_MAX, Head, Keeper, KeeperSettings, Published};
 use crate::disk::Disk;
 use crate::host::{HostCallView, Output};
-use crate::journal::{Durability, Journal, JournalSettings, Leaves, Position, Record, ShortRecord};
+use crate::journal::{
+    Durability, Journal, JournalSettings, Leaves, Position, Record, ShortHead, ShortRecord,
+};
 use crate::portable::{Out, Portable};
 
 /// How a history is kept.
@@ -117,6 +120,8 @@ pub(super) struct Kept {
     /// Ticks that the journal knows of, and those of the last trajectory that it has.
     told: u64,
     witnessed: u64,
+    /// What the records of inputs with few bytes begin with behind so many ticks.
+    head: (u64, ShortHead),
     /// The last checkpoint that was begun, and the increments since one of everything.
     checkpoint: u64,
     increments: u64,
@@ -201,6 +206,7 @@ impl Kept {
             ticks,
             told: ticks,
             witnessed: ticks,
+            head: (ticks, Record::short_head(ticks)),
             checkpoint: ticks,
             increments: 0,
             base: None,
@@ -239,16 +245,18 @@ impl World {
         }
     }
 
-    /// An input takes effect now whose record has few bytes, which this writes for so many ticks.
+    /// An input takes effect now whose record has few bytes, which this writes behind its head.
     #[inline]
-    pub(super) fn note_short(&mut self, put: impl FnOnce(&mut ShortRecord<'_>, u64)) {
+    pub(super) fn note_short(&mut self, put: impl FnOnce(&mut ShortRecord<'_>)) {
         if self.has_lost_actors() {
             return;
         }
         if let History::Kept(kept) = &mut self.history {
             kept.told = self.tick;
-            let ticks = self.tick;
-            kept.journal.put_short(|record| put(record, ticks));
+            if kept.head.0 != self.tick {
+                kept.head = (self.tick, Record::short_head(self.tick));
+            }
+            kept.journal.put_short(&kept.head.1, put);
         }
     }
 
@@ -265,6 +273,22 @@ impl World {
         if marker.marks_ticks() {
             // What entered before the tick is to be there if the tick ends the process.
             kept.journal.write();
+        }
+    }
+
+    /// Does something by which much may leave the world: all of it is handed over to the journal together, also when a panic ends it.
+    pub(super) fn gathering(&mut self, act: impl FnOnce(&mut World)) {
+        let History::Kept(kept) = &mut self.history else {
+            return act(self);
+        };
+        kept.journal.gather();
+        // The panic goes on.
+        let done = catch_unwind(AssertUnwindSafe(|| act(self)));
+        if let History::Kept(kept) = &mut self.history {
+            kept.journal.end_gathering();
+        }
+        if let Err(panic) = done {
+            resume_unwind(panic);
         }
     }
 

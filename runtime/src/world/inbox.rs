@@ -6,10 +6,18 @@ use std::time::Duration;
 
 use crate::sync::{AtomicBool, AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 
+/// What the lock holds.
+#[derive(Debug)]
+struct Waiting<T> {
+    inputs: VecDeque<T>,
+    /// Whether the world sleeps until one is there: nobody else is woken, for that is a call of the system each time.
+    is_awaited: bool,
+}
+
 /// Inputs on their way, shared with other threads.
 #[derive(Debug)]
 pub(super) struct Inbox<T> {
-    inputs: Mutex<VecDeque<T>>,
+    waiting: Mutex<Waiting<T>>,
     arrived: Condvar,
     /// Whether there are inputs: looked at between ticks without the lock.
     has_news: AtomicBool,
@@ -22,7 +30,10 @@ pub(super) struct Inbox<T> {
 impl<T> Default for Inbox<T> {
     fn default() -> Inbox<T> {
         Inbox {
-            inputs: Mutex::new(VecDeque::new()),
+            waiting: Mutex::new(Waiting {
+                inputs: VecDeque::new(),
+                is_awaited: false,
+            }),
             arrived: Condvar::new(),
             has_news: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
@@ -32,9 +43,9 @@ impl<T> Default for Inbox<T> {
 }
 
 impl<T> Inbox<T> {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<T>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
         // Whoever panicked with the lock held has at most not added its input.
-        self.inputs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there is anything.
@@ -44,10 +55,11 @@ impl<T> Inbox<T> {
 
     /// All that is there.
     pub(super) fn take(&self) -> VecDeque<T> {
-        let mut inputs = self.lock();
+        let mut waiting = self.lock();
         self.has_news.store(false, Ordering::Release);
+        let inputs = std::mem::take(&mut waiting.inputs);
         self.taken.fetch_add(inputs.len() as u64, Ordering::Relaxed);
-        std::mem::take(&mut *inputs)
+        inputs
     }
 
     /// How many were taken so far.
@@ -57,8 +69,8 @@ impl<T> Inbox<T> {
 
     /// Looks at those that are there, each with its number among all that came.
     pub(super) fn look<R>(&self, mut look: impl FnMut(u64, &T) -> Option<R>) -> Vec<R> {
-        let inputs = self.lock();
-        let numbered = (self.taken()..).zip(inputs.iter());
+        let waiting = self.lock();
+        let numbered = (self.taken()..).zip(waiting.inputs.iter());
         numbered
             .filter_map(|(number, input)| look(number, input))
             .collect()
@@ -66,43 +78,48 @@ impl<T> Inbox<T> {
 
     /// Adds an input. Who waits for an answer to one that comes too late learns by its loss that there will be none.
     pub(super) fn push(&self, input: T) {
-        let mut inputs = self.lock();
+        let mut waiting = self.lock();
         if self.is_closed.load(Ordering::Relaxed) {
             return;
         }
-        inputs.push_back(input);
+        waiting.inputs.push_back(input);
         self.has_news.store(true, Ordering::Release);
-        drop(inputs);
-        self.arrived.notify_all();
+        let is_awaited = std::mem::take(&mut waiting.is_awaited);
+        drop(waiting);
+        if is_awaited {
+            self.arrived.notify_one();
+        }
     }
 
     /// Takes nothing from now on; what is there is lost.
     pub(super) fn close(&self) {
-        let mut inputs = self.lock();
+        let mut waiting = self.lock();
         self.is_closed.store(true, Ordering::Relaxed);
-        let lost = std::mem::take(&mut *inputs);
-        drop(inputs);
+        let lost = std::mem::take(&mut waiting.inputs);
+        drop(waiting);
         // Dropping them may wake threads, which need not find the lock held.
         drop(lost);
     }
 
-    /// Waits until an input is there.
+    /// Waits until an input is there. Only the thread that runs the world does.
     pub(super) fn wait(&self) {
-        let mut inputs = self.lock();
-        while inputs.is_empty() {
-            inputs = self
-                .arrived
-                .wait(inputs)
-                .unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.lock();
+        while waiting.inputs.is_empty() {
+            waiting.is_awaited = true;
+            let waited = self.arrived.wait(waiting);
+            waiting = waited.unwrap_or_else(PoisonError::into_inner);
         }
+        waiting.is_awaited = false;
     }
 
-    /// Waits until an input is there, or that much time has passed.
+    /// Waits until an input is there, or that much time has passed. Only the thread that runs the world does.
     pub(super) fn wait_at_most(&self, most: Duration) {
-        let inputs = self.lock();
-        if inputs.is_empty() {
-            let waited = self.arrived.wait_timeout(inputs, most);
-            drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let mut waiting = self.lock();
+        if waiting.inputs.is_empty() {
+            waiting.is_awaited = true;
+            let waited = self.arrived.wait_timeout(waiting, most);
+            waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
+            waiting.is_awaited = false;
         }
     }
 }

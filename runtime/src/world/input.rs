@@ -2,6 +2,7 @@
 //! the same ticks is the same run.
 
 use pw_isa::ErrorKind;
+use pw_isa::wire::zigzag;
 use pw_jit::Limits;
 use pw_jit::fiber::upgrade::DeclaredMap;
 
@@ -10,7 +11,7 @@ use super::{Pace, ProgramId, World};
 use crate::actor::ActorId;
 use crate::host::{Datum, HostError, HostResult};
 use crate::inspect::Intervention;
-use crate::journal::{Leaves, RECORD_BYTES_MAX, Record, ShortRecord};
+use crate::journal::{Leaves, RECORD_BYTES_MAX, ShortRecord};
 use crate::message::AdvancedMessagePattern;
 use crate::portable::{Out, Portable, portable};
 use crate::quota::Quota;
@@ -185,19 +186,29 @@ impl Input {
         priority.put(out);
     }
 
-    /// Writes the record of the input that a message with an integer is: the most frequent ones.
+    /// Writes the input that a message with an integer is, the most frequent one, behind the head of its record.
     #[inline(always)]
     pub(super) fn put_short_send(
         out: &mut ShortRecord<'_>,
-        ticks: u64,
         (to, content, priority): (ActorId, i64, u8),
     ) {
-        Record::begin_short_input(out, ticks);
+        let (to, content, priority) = (to.0, zigzag(content), u64::from(priority));
+        // What has one byte, and an actor that has two, are put together at once.
+        let (first, bytes) = match to {
+            0..0x80 => (to, 1),
+            0x80..0x4000 => (to & 0x7f | 0x80 | (to >> 7) << 8, 2),
+            _ => (0, 0),
+        };
+        if bytes > 0 && (content | priority) < 0x80 {
+            let rest = u64::from(Datum::INT) | content << 8 | priority << 16;
+            let word = u64::from(SEND) | first << 8 | rest << (8 + 8 * bytes);
+            return out.word(word, 4 + bytes);
+        }
         out.u8(SEND);
-        out.varint(to.0);
+        out.varint(to);
         out.u8(Datum::INT);
-        out.signed(content);
-        out.varint(priority.into());
+        out.varint(content);
+        out.varint(priority);
     }
 
     /// About how many bytes what it says has, where that may be many.
@@ -320,7 +331,7 @@ impl World {
                 let session = self.open_session();
                 if let Some(reply) = reply {
                     let session = Datum::Int(session as i64);
-                    self.leave(Leaves::AtOnce, move || drop(reply.send(Ok(session))));
+                    self.leave(Leaves::Answer, move || drop(reply.send(Ok(session))));
                 }
             }
             Input::Once {
@@ -384,7 +395,7 @@ mod tests {
 
     use super::*;
     use crate::disk::{Disk, MemoryDisk};
-    use crate::journal::{Journal, Records, survey};
+    use crate::journal::{Journal, Record, Records, survey};
     use crate::portable::{bytes_of, written};
 
     #[test]
@@ -406,7 +417,7 @@ mod tests {
     fn a_short_record_of_a_message_is_the_record_of_it() {
         let disk = Arc::new(MemoryDisk::default());
         let mut journal = Journal::begin(Arc::clone(&disk) as Arc<dyn Disk>, 0).expect("memory");
-        let (ends, mut expected) = ([0, 1, 127, 128, 16_384, u64::MAX], Vec::new());
+        let (ends, mut expected) = ([0, 1, 127, 128, 16_383, 16_384, u64::MAX], Vec::new());
         // Many batches, also such that are used again, with what stood there before.
         let rounds = (0..300).flat_map(|_| (0..).zip(ends));
         for (round, (number, ticks)) in rounds.enumerate() {
@@ -417,10 +428,11 @@ mod tests {
                 journal.flush();
             }
             for to in ends {
-                for content in [0, -1, 63, 64, -65, i64::MIN, i64::MAX] {
-                    let (to, priority) = (ActorId(to), number * 50);
+                for content in [0, -1, 63, 64, -65, 8_191, -8_192, 8_192, i64::MIN, i64::MAX] {
+                    let (to, priority) = (ActorId(to), number * 40);
                     let message = (to, content, priority);
-                    journal.put_short(|record| Input::put_short_send(record, ticks, message));
+                    let head = Record::short_head(ticks);
+                    journal.put_short(&head, |record| Input::put_short_send(record, message));
                     // The bytes behind a short record are those of the next.
                     journal.add(&[priority; 3]);
                     let content = Datum::Int(content);

@@ -25,7 +25,7 @@ impl World {
         match content {
             Datum::Int(number) => {
                 let message = (to, *number, priority);
-                self.note_short(|out, ticks| Input::put_short_send(out, ticks, message));
+                self.note_short(|out| Input::put_short_send(out, message));
             }
             _ => self.note_as(|out| Input::put_send(out, to, content, priority)),
         }

@@ -259,20 +259,25 @@ impl World {
         if !self.outside.has_news() || self.history.is_replay() {
             return;
         }
-        for arrival in self.outside.inbox.take() {
-            match arrival {
-                Arrival::Input(input, reply) => {
-                    // What cannot be done does nothing; who observes the world is told of it.
-                    let _ = self.take_up(input, reply);
-                }
-                Arrival::HostAnswer {
-                    actor,
-                    wait,
-                    course,
-                    result,
-                } => self.hear_answer((actor, wait), course, result),
-                Arrival::Stop => self.outside.has_stopped = true,
+        let arrivals = self.outside.inbox.take();
+        self.gathering(|world| {
+            arrivals.into_iter().for_each(|arrival| world.hear(arrival));
+        });
+    }
+
+    fn hear(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Input(input, reply) => {
+                // What cannot be done does nothing; who observes the world is told of it.
+                let _ = self.take_up(input, reply);
             }
+            Arrival::HostAnswer {
+                actor,
+                wait,
+                course,
+                result,
+            } => self.hear_answer((actor, wait), course, result),
+            Arrival::Stop => self.outside.has_stopped = true,
         }
     }
 
@@ -356,7 +361,7 @@ impl World {
             Some(reply) => {
                 let answer = self.answer_datum(answer);
                 // Who asked may not wait any more.
-                self.leave(Leaves::AtOnce, move || drop(reply.send(answer)));
+                self.leave(Leaves::Answer, move || drop(reply.send(answer)));
             }
             None => {
                 question.answer = Some(answer);

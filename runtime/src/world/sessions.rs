@@ -217,7 +217,7 @@ impl World {
         if let Some(reply) = reply {
             let answer = self.answer_datum(answer);
             // Who asked may not wait any more.
-            self.leave(Leaves::AtOnce, move || drop(reply.send(answer)));
+            self.leave(Leaves::Answer, move || drop(reply.send(answer)));
         }
     }
 }

@@ -68,7 +68,11 @@ impl World {
         } else {
             self.run_here();
         }
-        self.boundary();
+        if self.keeps_history() {
+            self.gathering(World::boundary);
+        } else {
+            self.boundary();
+        }
         if self.upgrades.has_pending() {
             self.go_on_upgrading();
         }
