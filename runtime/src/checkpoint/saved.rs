@@ -127,7 +127,7 @@ pub(crate) struct SavedPages<'a> {
 #[derive(Debug)]
 pub(crate) struct PagesOnDisk<'a> {
     disk: &'a dyn Disk,
-    places: Arc<Vec<BlockPlace>>,
+    places: Vec<BlockPlace>,
     /// Threads that read those of one actor.
     threads: usize,
     /// Memory for blocks: what is touched for the first time costs more than to read it.
@@ -159,7 +159,7 @@ pub(crate) enum Portion<'a> {
 #[derive(Debug)]
 pub(crate) struct PortionOfBlock<'a> {
     block: SavedBlock,
-    page_blocks: PagesOnDisk<'a>,
+    page_blocks: Arc<PagesOnDisk<'a>>,
     /// The objects of those that are not whole, in their order.
     pages: Vec<Pages>,
 }
@@ -198,9 +198,13 @@ impl SavedActors {
     pub(crate) fn into_portions(mut self, disk: &dyn Disk, threads: usize) -> Vec<Portion<'_>> {
         self.forget_what_was_said_before();
         let mut pages = self.pages;
-        let page_blocks = Arc::new(self.page_blocks);
-        let are_large = page_blocks.len() >= BLOCKS_OF_LARGE.saturating_mul(pages.len());
-        let threads = if are_large { threads } else { 1 };
+        let are_large = self.page_blocks.len() >= BLOCKS_OF_LARGE.saturating_mul(pages.len());
+        let page_blocks = Arc::new(PagesOnDisk {
+            disk,
+            places: self.page_blocks,
+            threads: if are_large { threads } else { 1 },
+            spare: Mutex::default(),
+        });
         let blocks = self.blocks.into_iter().filter_map(|block| {
             let rests = block.places.iter();
             let rests = rests.filter(|place| place.said == Said::Rest);
@@ -208,12 +212,7 @@ impl SavedActors {
             let pages = pages.collect();
             let portion = Portion::Block(PortionOfBlock {
                 block,
-                page_blocks: PagesOnDisk {
-                    disk,
-                    places: Arc::clone(&page_blocks),
-                    threads,
-                    spare: Mutex::default(),
-                },
+                page_blocks: Arc::clone(&page_blocks),
                 pages,
             });
             (portion.len() > 0).then_some(portion)
