@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use pw_isa::{ErrorKind, Kind};
+use smallvec::{SmallVec, smallvec};
 
 use crate::code_space::CodeSpace;
 use crate::fiber::arena::{Arena, Piece, Source};
@@ -30,6 +31,17 @@ const NODE_BYTES: u64 = 16;
 const REMEMBER_PAIRS_AFTER_BYTES: u64 = 1024;
 /// Capabilities whose parameters are larger than this are never the same.
 const PARAMETER_NODES_MAX: u64 = 10_000;
+
+/// What [`Heap::equal`] has still to compare. Most structures are small.
+type Pending = SmallVec<[(Value, Value); 8]>;
+
+/// Whether values of this kind have others as their parts.
+fn is_compound(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Pair | Kind::Vector | Kind::Map | Kind::Error | Kind::Capability
+    )
+}
 
 /// What hashing a map key gave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -264,55 +276,59 @@ impl<'a> Heap<'a> {
     /// bytes of text that are compared before they are, and ends the walk with `None` when it answers
     /// false. Two cyclic structures are equal when no difference can be found.
     pub fn equal(&self, a: Value, b: Value, charge: &mut dyn FnMut(u64) -> bool) -> Option<bool> {
-        let mut pending = vec![(a, b)];
+        let mut pending = Pending::new();
         let mut compared = 0u64;
-        let mut seen = HashSet::new();
-        while let Some((a, b)) = pending.pop() {
+        let mut seen = None;
+        let mut next = Some((a, b));
+        while let Some((a, b)) = next.take().or_else(|| pending.pop()) {
             compared += 1;
             if compared.is_multiple_of(64) && !charge(64) {
                 return None;
             }
-            if a.kind() != b.kind() {
+            if a == b {
+                continue;
+            }
+            let kind = a.kind();
+            if !b.is(kind) {
                 return Some(false);
             }
-            let bytes = self.same_work(a, b);
-            if bytes >= NODE_BYTES && !charge(bytes / NODE_BYTES) {
-                return None;
+            let is_pair = kind == Kind::Pair;
+            if !is_pair {
+                let bytes = self.same_work(a, b);
+                if bytes >= NODE_BYTES && !charge(bytes / NODE_BYTES) {
+                    return None;
+                }
+                // The parts of capabilities are compared by this walk, so that nested ones need no stack.
+                if kind != Kind::Capability && self.same(a, b) {
+                    continue;
+                }
             }
-            // The parts of capabilities are compared by this walk, so that nested ones need no stack.
-            if a == b || a.kind() != Kind::Capability && self.same(a, b) {
-                continue;
+            if compared > REMEMBER_AFTER && is_compound(kind) {
+                let seen: &mut HashSet<_> = seen.get_or_insert_default();
+                if !seen.insert((a.bits, a.tag, b.bits, b.tag)) {
+                    continue;
+                }
             }
-            let compound = matches!(
-                a.kind(),
-                Kind::Pair | Kind::Vector | Kind::Map | Kind::Error | Kind::Capability
-            );
-            if compared > REMEMBER_AFTER && compound && !seen.insert((a.bits, a.tag, b.bits, b.tag))
-            {
-                continue;
-            }
-            if !self.equal_parts(a, b, &mut pending, charge)? {
+            if is_pair {
+                let (a, b) = (self.pair(a)?, self.pair(b)?);
+                pending.push((a.1, b.1));
+                next = Some((a.0, b.0));
+            } else if !self.equal_parts(a, b, &mut pending, charge)? {
                 return Some(false);
             }
         }
         charge(compared % 64).then_some(true)
     }
 
-    /// Compares what can be compared at once and leaves the rest for later.
+    /// Compares what can be compared at once of two values that are no pairs, and leaves the rest for later.
     fn equal_parts(
         &self,
         a: Value,
         b: Value,
-        pending: &mut Vec<(Value, Value)>,
+        pending: &mut Pending,
         charge: &mut dyn FnMut(u64) -> bool,
     ) -> Option<bool> {
         let equal = match a.kind() {
-            Kind::Pair => {
-                let (a, b) = (self.pair(a)?, self.pair(b)?);
-                pending.push((a.1, b.1));
-                pending.push((a.0, b.0));
-                true
-            }
             Kind::Bytes => {
                 let (a, b) = (self.bytes(a)?, self.bytes(b)?);
                 if !charge(self.equal_length(a, b) / NODE_BYTES) {
@@ -349,7 +365,7 @@ impl<'a> Heap<'a> {
         &self,
         a: Value,
         b: Value,
-        pending: &mut Vec<(Value, Value)>,
+        pending: &mut Pending,
         charge: &mut dyn FnMut(u64) -> bool,
     ) -> Option<bool> {
         let (left, left_offset) = self.place(a);
@@ -433,9 +449,10 @@ impl<'a> Heap<'a> {
             Combine(Value),
         }
         let keys = self.code.keys;
-        let mut hashes = Vec::new();
+        // Most keys are small.
+        let mut hashes = SmallVec::<[u64; 8]>::new();
         let mut bytes = 0;
-        let mut steps = vec![Step::Visit(key)];
+        let mut steps: SmallVec<[Step; 16]> = smallvec![Step::Visit(key)];
         while let Some(step) = steps.pop() {
             match step {
                 Step::Visit(value) if value.kind() == Kind::Pair => {

@@ -144,6 +144,11 @@ impl KindSet {
         KindSet(bits)
     }
 
+    /// The set without these kinds.
+    pub const fn without(self, kinds: &[Kind]) -> KindSet {
+        KindSet(self.0 & !KindSet::of(kinds).0)
+    }
+
     /// Whether `kind` is in the set.
     pub const fn contains(self, kind: Kind) -> bool {
         self.0 & (1 << kind as u32) != 0

@@ -68,7 +68,8 @@ impl FunctionFeedback {
                 .chain(functions.into_iter().map(u64::from));
             let kinds = [site.kinds, site.result].into_iter().chain(site.operands);
             let kinds = kinds.map(|set| u64::from(set.0));
-            let seen = u64::from(site.elements) | site.raised << 8;
+            let objects = u64::from(site.elements) | u64::from(site.has_constants) << 7;
+            let seen = objects | site.raised << 8;
             let counts = [pc as u64, site.count, site.taken, seen];
             let all = counts.into_iter().chain(target).chain(kinds);
             all.for_each(|value| word(out, value));

@@ -9,7 +9,7 @@ use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, SigRef, U
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Variable};
 use pw_isa::Kind;
-use pw_isa::op::{Actor, Capability, Control, Data, Function as Call, Op};
+use pw_isa::op::{Actor, Capability, Compare, Control, Data, Function as Call, Op};
 
 use super::Request;
 use super::exits::Exit;
@@ -24,6 +24,7 @@ use super::state::ExitReason;
 use super::tails::Tails;
 use super::types::{Plan, Type};
 use super::ways::body_signature;
+use crate::interp::{EQUAL_BY_WORDS, SAME_BY_WORDS};
 use crate::tier::Optimizations;
 use crate::value::Value;
 
@@ -282,6 +283,12 @@ impl<'a> Lowering<'a, '_> {
                 Op::Data(Data::VectorRef { dst, vector, index }) => {
                     self.element_of_any(dst, vector, index);
                 }
+                Op::Data(Data::Car { dst, pair }) => self.part_of_any_pair(dst, pair, 0),
+                Op::Data(Data::Cdr { dst, pair }) => self.part_of_any_pair(dst, pair, 1),
+                Op::Data(Data::VectorPush { vector, value }) => self.push(vector, value),
+                Op::Data(Data::VectorPop { dst, vector }) => self.pop(dst, vector),
+                Op::Compare(Compare::Eq { dst, a, b }) => self.same(dst, (a, b), SAME_BY_WORDS),
+                Op::Compare(Compare::Equal { dst, a, b }) => self.same(dst, (a, b), EQUAL_BY_WORDS),
                 _ => self.do_aside(),
             },
             Plan::Virtual => self.virtual_object(&op),

@@ -23,21 +23,11 @@ const VALUE: i32 = 16;
 
 impl Lowering<'_, '_> {
     pub(super) fn map_get(&mut self, dst: Def, map: Use, key: Use) {
-        let (elsewhere, done) = (self.b.create_block(), self.b.create_block());
-        self.b.set_cold_block(elsewhere);
-        let tag = self.b.append_block_param(done, I64);
-        let bits = self.b.append_block_param(done, I64);
+        let (elsewhere, done) = self.begin_aside();
         let (_, entry, _) = self.hinted_entry(map, key, elsewhere);
         let found = [0, 8].map(|half| self.b.ins().load(I64, MEMORY, entry, VALUE + half));
         self.b.ins().jump(done, &found.map(Into::into));
-        self.switch_to_sealed(elsewhere);
-        self.do_aside();
-        let (by_handler, its_bits) = self.value(dst.0);
-        self.b
-            .ins()
-            .jump(done, &[by_handler.into(), its_bits.into()]);
-        self.switch_to_sealed(done);
-        self.set_any(dst.0, tag, bits);
+        self.end_aside(dst, (elsewhere, done));
     }
 
     pub(super) fn map_set(&mut self, map: Use, key: Use, value: Use) {

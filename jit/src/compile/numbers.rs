@@ -3,9 +3,9 @@
 use cranelift_codegen::ir::condcodes::{CondCode, FloatCC, IntCC};
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder};
-use pw_isa::Kind;
 use pw_isa::op::{Arith, Compare, Float};
 use pw_isa::operand::{Def, Use};
+use pw_isa::{Kind, KindSet};
 
 use super::facts::{Fact, Term};
 use super::lower::{Lowering, NONE};
@@ -273,7 +273,7 @@ impl Lowering<'_, '_> {
                 let truth = self.truth(a.0);
                 (dst, self.b.ins().icmp_imm_s(IntCC::Equal, truth, 0))
             }
-            Compare::Is { dst, a, kinds } => (dst, self.is(a, kinds.0.0)),
+            Compare::Is { dst, a, kinds } => (dst, self.is(a, kinds.0)),
             Compare::Eq { dst, a, b } => {
                 let (left, right) = (self.reference(a.0), self.reference(b.0));
                 let tags = self.b.ins().icmp(IntCC::Equal, left.0, right.0);
@@ -341,6 +341,44 @@ impl Lowering<'_, '_> {
         self.set_bits(dst.0, Type::Bool, result);
     }
 
+    /// `eq?` or `equal?` of any two values: the same words, or values of different kinds, or of one of the kinds of which words tell.
+    /// The routine looks at what others say.
+    pub(super) fn same(&mut self, dst: Def, (a, b): (Use, Use), words_tell: KindSet) {
+        let (one_kind, different, elsewhere, done) = (
+            self.b.create_block(),
+            self.b.create_block(),
+            self.b.create_block(),
+            self.b.create_block(),
+        );
+        let seen = self.scope.evidence.site(self.pc).kinds;
+        if seen.0 & !words_tell.0 == 0 {
+            self.b.set_cold_block(elsewhere);
+        }
+        let result = self.b.append_block_param(done, I64);
+        let (left, right) = (self.value(a.0), self.value(b.0));
+        let [no, yes] = [0, 1].map(|truth| self.b.ins().iconst(I64, truth));
+        let kinds = self.b.ins().bxor(left.0, right.0);
+        let kinds = self.b.ins().band_imm_s(kinds, 0xff);
+        let no = [no.into()];
+        self.b.ins().brif(kinds, done, &no, one_kind, &NONE);
+        self.switch_to_sealed(one_kind);
+        let tags = self.b.ins().icmp(IntCC::Equal, left.0, right.0);
+        let bits = self.b.ins().icmp(IntCC::Equal, left.1, right.1);
+        let same = self.b.ins().band(tags, bits);
+        self.b
+            .ins()
+            .brif(same, done, &[yes.into()], different, &NONE);
+        self.switch_to_sealed(different);
+        let told = self.is_of(left.0, words_tell);
+        self.b.ins().brif(told, done, &no, elsewhere, &NONE);
+        self.switch_to_sealed(elsewhere);
+        self.do_aside();
+        let by_routine = self.bits(dst.0);
+        self.b.ins().jump(done, &[by_routine.into()]);
+        self.switch_to_sealed(done);
+        self.set_bits(dst.0, Type::Bool, result);
+    }
+
     fn order(&mut self, plan: Plan, dst: Def, (a, b): (Use, Use), order: IntCC) {
         let holds = match plan {
             Plan::Mixed => return self.mixed_order(dst, a, b, order),
@@ -358,10 +396,15 @@ impl Lowering<'_, '_> {
     }
 
     /// Whether the kind of a value is one of a set.
-    fn is(&mut self, a: Use, kinds: u32) -> ir::Value {
+    fn is(&mut self, a: Use, kinds: KindSet) -> ir::Value {
         let (tag, _) = self.reference(a.0);
+        self.is_of(tag, kinds)
+    }
+
+    /// The same of a value with this tag.
+    fn is_of(&mut self, tag: ir::Value, kinds: KindSet) -> ir::Value {
         let kind = self.b.ins().band_imm_s(tag, 0xf);
-        let set = self.b.ins().iconst(I64, i64::from(kinds));
+        let set = self.b.ins().iconst(I64, i64::from(kinds.0));
         let shifted = self.b.ins().ushr(set, kind);
         let bit = self.b.ins().band_imm_s(shifted, 1);
         self.b.ins().icmp_imm_s(IntCC::NotEqual, bit, 0)

@@ -18,6 +18,8 @@ use crate::fiber::arena::object::{ObjectKind, header};
 use crate::fiber::arena::{BUFFER_HEAD, CARD_WORDS, Elements, OutsideLayout};
 use crate::value::{CONSTANT, Value};
 
+/// The tag of a pair in the arena.
+const PAIR: i64 = Kind::Pair as i64;
 /// Indexes below this that are known are a part of an address.
 const CONSTANT_INDEX_END: i64 = 1 << 20;
 
@@ -132,6 +134,39 @@ impl Lowering<'_, '_> {
         let object = self.object(pair.0, Kind::Pair);
         let (tag, bits) = self.load_field(object, Made::Pair, part);
         self.set_any(dst.0, tag, bits);
+    }
+
+    /// A part of a pair that may also be a constant of this program. What is neither is left to the routine.
+    pub(super) fn part_of_any_pair(&mut self, dst: Def, pair: Use, part: usize) {
+        let (in_arena, elsewhere, found) = (
+            self.b.create_block(),
+            self.b.create_block(),
+            self.b.create_block(),
+        );
+        let (otherwise, done) = self.begin_aside();
+        let object = self.b.append_block_param(found, I64);
+        let (is, place) = self.value(pair.0);
+        let own = self.b.ins().icmp_imm_s(IntCC::Equal, is, PAIR);
+        self.b.ins().brif(own, in_arena, &NONE, elsewhere, &NONE);
+        self.switch_to_sealed(in_arena);
+        let at = self.object_at(place);
+        self.b.ins().jump(found, &[at.into()]);
+        self.switch_to_sealed(elsewhere);
+        let tag_of_constant = PAIR | CONSTANT as i64;
+        let constant = self.b.ins().icmp_imm_s(IntCC::Equal, is, tag_of_constant);
+        self.go_on_if(constant, otherwise);
+        let program = self.load_state(offset_of!(NativeState<'_>, program_bits));
+        let offset = self.b.ins().bxor(place, program);
+        let high = self.b.ins().ushr_imm_u(offset, 32);
+        let of_program = self.b.ins().icmp_imm_s(IntCC::Equal, high, 0);
+        self.go_on_if(of_program, otherwise);
+        let constants = self.load_state(offset_of!(NativeState<'_>, constants));
+        let at = self.b.ins().iadd(constants, offset);
+        self.b.ins().jump(found, &[at.into()]);
+        self.switch_to_sealed(found);
+        let (tag, bits) = self.load_field(object, Made::Pair, part);
+        self.b.ins().jump(done, &[tag.into(), bits.into()]);
+        self.end_aside(dst, (otherwise, done));
     }
 
     /// Finds out where the elements of a vector stand and how many there are; exits unless they are of this
@@ -251,6 +286,15 @@ impl Lowering<'_, '_> {
         self.b.ins().iadd(first, offset)
     }
 
+    /// The same of one that is about to be written.
+    pub(super) fn outside_to_write(&mut self, buffer: ir::Value) -> ir::Value {
+        let entry = self.outside(buffer);
+        let one = self.b.ins().iconst(I8, 1);
+        let is_touched = OutsideLayout::get().is_touched as i32;
+        self.b.ins().store(MEMORY, one, entry, is_touched);
+        entry
+    }
+
     fn vector_ref(&mut self, dst: Def, vector: Use, index: Use, plan: Plan) {
         let Plan::Elements(elements) = plan else {
             unreachable!("a vector's elements are guessed");
@@ -341,12 +385,9 @@ impl Lowering<'_, '_> {
         let first = self.b.ins().iadd_imm_s(first, 16);
         self.b.ins().jump(done, &[of_arena.into(), first.into()]);
         self.switch_to_sealed(outside);
-        let entry = self.outside(buffer);
-        let layout = OutsideLayout::get();
-        let one = self.b.ins().iconst(I8, 1);
-        let is_touched = layout.is_touched as i32;
-        self.b.ins().store(MEMORY, one, entry, is_touched);
-        let of_buffer = self.b.ins().load(I64, MEMORY, entry, layout.cards as i32);
+        let entry = self.outside_to_write(buffer);
+        let at = OutsideLayout::get().cards as i32;
+        let of_buffer = self.b.ins().load(I64, MEMORY, entry, at);
         self.b.ins().jump(done, &[of_buffer.into(), bytes.into()]);
         self.switch_to_sealed(done);
         (cards, place)

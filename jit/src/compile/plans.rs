@@ -414,7 +414,12 @@ fn data_plan(op: &Op, site: &Site, types: &[Type]) -> Plan {
         | Data::Float { .. }
         | Data::Const { .. }
         | Data::Cons { .. } => Plan::Plain,
-        Data::Car { pair, .. } | Data::Cdr { pair, .. } => object(pair.0, Kind::Pair),
+        Data::Car { pair, .. } | Data::Cdr { pair, .. } => match object(pair.0, Kind::Pair) {
+            Plan::Object(_) if site.has_constants && types[usize::from(pair.0)] == Type::Any => {
+                Plan::Aside
+            }
+            plan => plan,
+        },
         Data::Vector { values, .. } => match Row::of(*values, site, types) {
             Some(_) => Plan::Row,
             None => Plan::Aside,

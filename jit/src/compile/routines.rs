@@ -8,6 +8,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{self, InstBuilder};
 use pw_isa::op::{Access, Actor, Arith, Compare, Data, Float, Message, Op, Text, Work};
+use pw_isa::operand::Def;
 
 use super::lower::{Lowering, MEMORY, SLOT};
 use super::plans::reads;
@@ -164,6 +165,28 @@ impl Lowering<'_, '_> {
                 .unwrap_or_else(|| (self.load_slot(register, 0), self.load_slot(register, 8)));
             self.set_known(register, after[usize::from(register)], tag, bits);
         }
+    }
+
+    /// A block that stands aside, for where a routine has to do the current instruction, and one behind it, which is told tag and
+    /// bits of its value.
+    pub(super) fn begin_aside(&mut self) -> (ir::Block, ir::Block) {
+        let (otherwise, done) = (self.b.create_block(), self.b.create_block());
+        self.b.set_cold_block(otherwise);
+        self.b.append_block_param(done, I64);
+        self.b.append_block_param(done, I64);
+        (otherwise, done)
+    }
+
+    /// Ends both: goes on behind the instruction, where its value may be any.
+    pub(super) fn end_aside(&mut self, dst: Def, (otherwise, done): (ir::Block, ir::Block)) {
+        self.switch_to_sealed(otherwise);
+        self.do_aside();
+        let (tag, bits) = self.value(dst.0);
+        self.b.ins().jump(done, &[tag.into(), bits.into()]);
+        self.switch_to_sealed(done);
+        let value = self.b.block_params(done);
+        let (tag, bits) = (value[0], value[1]);
+        self.set_any(dst.0, tag, bits);
     }
 
     /// Calls the handler of an instruction, which leaves its result in the frame.

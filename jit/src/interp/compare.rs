@@ -1,11 +1,11 @@
 //! Comparisons, alone and fused with a branch. An Int and a Float are rarely compared and take a library
 //! function, for they are compared exactly.
 
-use super::form::{Instruction, is_word};
+use super::form::Instruction;
 use super::hot::Hot;
 use crate::numbers::{Number, compare};
 use crate::value::{CONSTANT, Value, canonical_bits};
-use pw_isa::Kind;
+use pw_isa::{Kind, KindSet};
 
 /// Texts of fewer bytes than this take no gas to be compared by `eq?`.
 pub(crate) const SAME_FREE_BYTES: u64 = 64;
@@ -13,17 +13,24 @@ pub(crate) const SAME_FREE_BYTES: u64 = 64;
 const INT: u64 = Kind::Int as u64;
 const FLOAT: u64 = Kind::Float as u64;
 
-/// The kinds of plain words, by bits.
-const WORDS: u64 = {
-    let mut words = 0;
-    let mut number = 0;
-    while number < Kind::ALL.len() {
-        let kind = Kind::ALL[number];
-        words |= (is_word(kind) as u64) << kind as u64;
-        number += 1;
-    }
-    words
-};
+/// The kinds of values of which two are `eq?` exactly when tag and bits are.
+pub(crate) const SAME_BY_WORDS: KindSet = KindSet::ANY.without(&[
+    Kind::Float,
+    Kind::String,
+    Kind::Symbol,
+    Kind::Error,
+    Kind::Capability,
+]);
+
+/// The kinds of values of which two are `equal?` exactly when tag and bits are.
+pub(crate) const EQUAL_BY_WORDS: KindSet =
+    SAME_BY_WORDS.without(&[Kind::Bytes, Kind::Pair, Kind::Vector, Kind::Map]);
+
+/// Whether a value is of one of these kinds.
+#[inline(always)]
+fn is_of(value: Value, kinds: KindSet) -> bool {
+    kinds.0 >> (value.tag & 0xf) & 1 != 0
+}
 
 /// An order of two numbers of one kind.
 pub(super) trait Order {
@@ -90,7 +97,7 @@ impl Hot<'_> {
             return Some(true);
         }
         let other = (a.tag ^ b.tag) & 0xff != 0;
-        (other || WORDS >> (a.tag & 0xf) & 1 != 0).then_some(false)
+        (other || is_of(a, SAME_BY_WORDS)).then_some(false)
     }
 
     /// `eq?`; `None` for errors and capabilities, which are rare.
@@ -110,8 +117,18 @@ impl Hot<'_> {
         if a == b {
             return Some(true);
         }
-        if (a.tag ^ b.tag) & 0xff != 0 || a.tag == INT {
+        if (a.tag ^ b.tag) & 0xff != 0 || is_of(a, EQUAL_BY_WORDS) {
             return Some(false);
+        }
+        self.equal_objects(a, b)
+    }
+
+    #[inline(never)]
+    fn equal_objects(&mut self, a: Value, b: Value) -> Option<bool> {
+        if matches!(a.kind(), Kind::String | Kind::Symbol)
+            && let Some([a, b]) = self.tiny_texts(a, b)
+        {
+            return Some(a == b);
         }
         self.ask_aside(a, b, |aside, a, b| aside.equal(a, b))
     }

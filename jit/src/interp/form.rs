@@ -5,7 +5,7 @@
 //! at its own pc. So any external pc is an entry, and nothing outside this folder can tell the
 //! difference.
 
-use pw_isa::{Function, Kind};
+use pw_isa::Function;
 
 pub(crate) use super::code::Code;
 
@@ -189,12 +189,4 @@ impl InternalProgram {
     pub(crate) fn boundary(&self) -> &InternalFunction {
         &self.functions[self.plain.len()]
     }
-}
-
-/// Whether a value of this kind is a plain word: two of them are `eq?` exactly when tag and bits are.
-pub(crate) const fn is_word(kind: Kind) -> bool {
-    !matches!(
-        kind,
-        Kind::Float | Kind::String | Kind::Symbol | Kind::Error | Kind::Capability
-    )
 }

@@ -276,8 +276,7 @@ impl<'a> Hot<'a> {
             return false;
         }
         let window = self.register(i.a);
-        // One slot more is kept free than `push` wants.
-        let room = (window.wrapping_add(1), self.at().header_end);
+        let room = (window.wrapping_add(1), self.at().stack_end);
         let number = give(self.stay_with_gas(), window, i, room);
         match self.given_callee(number) {
             Some(callee) => self.push(callee, false, i.a, parts),

@@ -48,7 +48,7 @@ mod steps;
 mod text;
 
 pub(crate) use aside::NOTHING;
-pub(crate) use compare::SAME_FREE_BYTES;
+pub(crate) use compare::{EQUAL_BY_WORDS, SAME_BY_WORDS, SAME_FREE_BYTES};
 pub(crate) use form::InternalProgram;
 pub(crate) use hot::Stay;
 pub(crate) use map::TEXT_HINT_FACTOR;

@@ -333,12 +333,11 @@ fn callee(aside: &Aside<'_>, program: u32, closure: Value) -> Option<u32> {
     (of.0 == program).then_some(of.1)
 }
 
-/// Whether a function takes so many arguments, and has room for its frame and one slot more, for the closure.
+/// Whether a function takes so many arguments, and has room for its frame, to which they all belong.
 fn can_enter(function: &Function, arguments: usize, (to, end): Room) -> bool {
     let params = usize::from(function.params);
     let fits = arguments == params || arguments > params && function.rest;
-    let slots = usize::from(function.registers) + 1;
-    fits && to.wrapping_add(slots) <= end
+    fits && to.wrapping_add(function.registers.into()) <= end
 }
 
 /// Writes what a function finds in its frame to where that begins: arguments, the rest of them where it takes that, and
@@ -359,7 +358,8 @@ unsafe fn give(
     if function.captures > 0 {
         arguments.push(closure);
     }
-    // SAFETY: these are fewer than the slots that the function has there, and no longer where they were read from.
+    // SAFETY: the verifier has seen that the frame, which has room there, has registers for all of them; they are no longer
+    // where they were read from.
     unsafe { to.copy_from_nonoverlapping(arguments.as_ptr(), arguments.len()) };
     Value::int(number.into())
 }

@@ -7,10 +7,12 @@ use pw_isa::{Kind, KindSet};
 use crate::code_space::CodeSpace;
 use crate::fiber::Fiber;
 use crate::fiber::arena::Elements;
-use crate::value::Value;
+use crate::value::{CONSTANT, Value};
 
 /// Operands that are observed one by one.
 const OPERANDS: usize = 3;
+/// What the tag of a pair says that is a constant of a program.
+const CONSTANT_PAIR: u64 = Kind::Pair as u64 | CONSTANT;
 /// Functions that a call site entered and that are known one by one.
 const TARGETS_MAX: usize = 4;
 
@@ -29,6 +31,8 @@ pub struct Site {
     pub result: KindSet,
     /// The elements of the vectors it read from or wrote to: bit 0 generic, bit 1 Int, bit 2 Float.
     pub elements: u8,
+    /// Whether a pair that it read was a constant of a program, which stands elsewhere than others.
+    pub has_constants: bool,
     /// The functions that its call entered.
     pub target: Target,
     /// How often it failed, out of `count`, where a handler received the error.
@@ -56,6 +60,7 @@ impl Site {
         operands: [KindSet(0); OPERANDS],
         result: KindSet(0),
         elements: 0,
+        has_constants: false,
         target: Target::None,
         raised: 0,
         is_stale: false,
@@ -131,6 +136,7 @@ pub(super) fn read(site: &mut Site, fiber: &Fiber, code: &CodeSpace, op: &Op, to
                 add(kinds, value);
             }
             operand += 1;
+            site.has_constants |= value.tag == CONSTANT_PAIR;
             if value.tag == Kind::Vector as u64 {
                 site.elements |= match fiber.arena().vector_elements(value.bits) {
                     Elements::Any => 1,

@@ -77,7 +77,7 @@ impl Hot<'_> {
 
     /// Two texts of at most 8 bytes each, in their order.
     #[inline(always)]
-    fn tiny_texts(&self, a: Value, b: Value) -> Option<[(u64, u32); 2]> {
+    pub(super) fn tiny_texts(&self, a: Value, b: Value) -> Option<[(u64, u32); 2]> {
         let heap = self.heap();
         let ((left, a), (right, b)) = (heap.place(a), heap.place(b));
         Some([left.tiny_text(a)?, right.tiny_text(b)?])

@@ -24,8 +24,8 @@ func made(x)
     vector v v count=3
     return v
 
-func longer(v x)
-    vector-push v x
+func filled(v x)
+    vector-fill v x
     return x
 
 func told(what x)
@@ -88,7 +88,7 @@ fn a_vector_is_looked_at_once_by_all_functions_that_it_is_passed_to() {
     };
     assert_eq!(looks(&[]), 2);
     assert_eq!(looks(&[call("twice", &["one"], "t")]), 2);
-    assert_eq!(looks(&[call("longer", &["v", "one"], "t")]), 4);
+    assert_eq!(looks(&[call("filled", &["v", "one"], "t")]), 4);
 }
 
 #[test]
@@ -102,8 +102,8 @@ fn a_vector_that_was_just_made_is_not_looked_at() {
         )
     };
     assert_eq!(looks(&[call("third", &["t"], "x")]), (0, 0));
-    let longer = call("longer", &["t", "one"], "sum");
-    assert_eq!(looks(&[longer, call("third", &["t"], "x")]), (2, 1));
+    let filled = call("filled", &["t", "one"], "sum");
+    assert_eq!(looks(&[filled, call("third", &["t"], "x")]), (2, 1));
 }
 
 #[test]

@@ -154,6 +154,62 @@ fn a_closure_that_is_passed_to_what_is_inlined_is_not_made() {
     }
 }
 
+/// Calls that a loop with this body makes, and how many of them stand aside.
+fn calls(element: &str, body: &str) -> (usize, usize) {
+    let form = Form::of(&calling(100, element, &each(body)), WORK);
+    let calls = (form.count("call"), form.count_cold("call"));
+    assert_eq!(form.in_loops("call"), calls.0, "{body}");
+    calls
+}
+
+#[test]
+fn vectors_grow_and_shrink_by_a_call_only_where_there_is_no_room() {
+    let both = "    vector-push v i\n    vector-pop t v\n    add sum sum t";
+    // Of Ints, and of values of any kind.
+    assert_eq!(calls("1", both), (2, 2));
+    assert_eq!(calls("\"text\"", both), (2, 2));
+    // Whatever else is done to one is done by a routine each time.
+    assert_eq!(calls("1", "    vector-fill v i"), (1, 0));
+}
+
+#[test]
+fn constants_are_taken_apart_without_calls() {
+    let body = |first: &str| {
+        let body = format!("    int i 0\n    int one 1\n    int sum 0\n    const x (1 2 3)\n{first}L:
+    loop\n    is t x nil\n    branch-if t LEnd\n    car t x\n    add sum sum t\n    cdr x x\n    jump L
+LEnd:\n    return sum\n");
+        let form = Form::of(&calling(100, "1", &body), WORK);
+        (form.in_loops("call"), form.count_cold("call"))
+    };
+    // Two calls for what is neither a constant nor in the arena; none where all are there.
+    assert_eq!(body(""), (2, 2));
+    assert_eq!(
+        body("    cons x one one\n    nil t\n    cons x one t\n"),
+        (0, 0)
+    );
+}
+
+#[test]
+fn words_tell_whether_most_values_are_equal() {
+    let of_two = |first: &str, same: &str| {
+        let body = format!("    vector-ref x v i\n    {first}\n    {same} t x t");
+        calls("\"text\"", &body)
+    };
+    // Two texts.
+    assert_eq!(of_two("vector-ref t v i", "eq"), (1, 0));
+    assert_eq!(of_two("vector-ref t v i", "equal"), (1, 0));
+    // An Int and a text, which may be compared with another text at any time.
+    assert_eq!(of_two("move t i", "equal"), (1, 0));
+    // Of Ints the routine is not asked.
+    let ints = "    vector-ref x v i\n    equal t x one";
+    assert_eq!(calls("1", ints), (1, 1));
+    assert_eq!(
+        calls("1", &ints.replace("equal", "eq")),
+        (0, 0),
+        "one is known to be an Int"
+    );
+}
+
 #[test]
 fn short_vectors_are_made_in_place() {
     let made = |element: &str, body: &str| Form::of(&calling(100, element, &each(body)), WORK);

@@ -50,6 +50,8 @@ pub(crate) struct OutsideLayout {
     pub(crate) size: usize,
     /// Where the address of its words stands in it.
     pub(crate) words: usize,
+    /// Where it says how many they are.
+    pub(crate) length: usize,
     /// Where the address of its cards stands in it.
     pub(crate) cards: usize,
     /// Where it says that one of them may be marked.
@@ -67,11 +69,12 @@ impl OutsideLayout {
             let Some(outside) = slot else {
                 unreachable!("a large buffer is outside");
             };
-            let [words, cards, is_touched] = outside.places();
+            let [words, length, cards, is_touched] = outside.places();
             let start = &raw const *slot as usize;
             OutsideLayout {
                 size: size_of::<Option<Outside>>(),
                 words: words - start,
+                length: length - start,
                 cards: cards - start,
                 is_touched: is_touched - start,
             }
@@ -80,8 +83,9 @@ impl OutsideLayout {
 }
 
 impl Outside {
-    /// Where in memory the addresses of its words and cards stand, and whether one of these may be marked.
-    fn places(&self) -> [usize; 3] {
+    /// Where in memory the address of its words and their number stand, the address of its cards, and whether one of these may be
+    /// marked.
+    fn places(&self) -> [usize; 4] {
         let cards = (&raw const self.cards).cast::<usize>();
         const { assert!(size_of::<Box<[u8]>>() == 2 * size_of::<usize>()) };
         let mut places = (0..2).map(|place| cards.wrapping_add(place));
@@ -91,11 +95,8 @@ impl Outside {
             unreachable!("a boxed slice keeps its address");
         };
         let is_touched = &raw const self.is_touched;
-        [
-            self.storage.place_of_start(),
-            cards as usize,
-            is_touched as usize,
-        ]
+        let [start, length] = self.storage.places();
+        [start, length, cards as usize, is_touched as usize]
     }
 
     /// Where its words and their cards are, to be written, which are shared with nobody (7 of the module's head).

@@ -17,8 +17,9 @@ enum Holder {
 /// Words that do not move as long as they are the same, and may be shared if they are of a text.
 #[derive(Debug)]
 pub(in super::super) struct Storage {
-    /// Where those of the holder begin: what the fast tiers read.
+    /// Where those of the holder begin, and how many they are: what the fast tiers read.
     start: *mut u64,
+    length: usize,
     holder: Holder,
 }
 
@@ -33,6 +34,7 @@ impl Storage {
     pub(in super::super) fn of(mut words: Vec<u64>) -> Storage {
         Storage {
             start: words.as_mut_ptr(),
+            length: words.len(),
             holder: Holder::Own(words),
         }
     }
@@ -41,6 +43,7 @@ impl Storage {
     pub(in super::super) fn of_text(mut words: Vec<u64>) -> Storage {
         Storage {
             start: words.as_mut_ptr(),
+            length: words.len(),
             holder: Holder::Text(Arc::new(words)),
         }
     }
@@ -49,6 +52,7 @@ impl Storage {
     pub(in super::super) fn shared(words: Arc<Vec<u64>>) -> Storage {
         Storage {
             start: words.as_ptr().cast_mut(),
+            length: words.len(),
             holder: Holder::Text(words),
         }
     }
@@ -92,6 +96,7 @@ impl Storage {
         }
         words.resize(length, 0);
         self.start = words.as_mut_ptr();
+        self.length = length;
     }
 
     /// Afterwards nobody else has the words.
@@ -119,9 +124,12 @@ impl Storage {
         self.start
     }
 
-    /// Where in memory the address of the words stands.
-    pub(super) fn place_of_start(&self) -> usize {
-        &raw const self.start as usize
+    /// Where in memory the address of the words and their number stand.
+    pub(super) fn places(&self) -> [usize; 2] {
+        [
+            &raw const self.start as usize,
+            &raw const self.length as usize,
+        ]
     }
 }
 
@@ -162,5 +170,6 @@ mod tests {
         one.grow(600, 1_000);
         assert_eq!(one.start(), one.words().as_ptr());
         assert_eq!((one.words().len(), two.words()), (600, &[1][..]));
+        assert_eq!((one.length, two.length), (600, 1));
     }
 }
