@@ -21,7 +21,7 @@ fn message(number: i64) -> Message {
 fn number(message: &Message) -> i64 {
     match message.content {
         Parcel::Plain(value) => value.as_int().expect("an Int"),
-        Parcel::Graph(_) => panic!("plain values only"),
+        Parcel::Small(_) | Parcel::Graph(_) => panic!("plain values only"),
     }
 }
 

@@ -130,6 +130,15 @@ impl LoadedProgram {
         self.values[function as usize][constant as usize]
     }
 
+    /// The name in images of the object among the constants that a value of this program names by its offset.
+    pub(crate) fn constant_number(&self, offset: u32) -> u64 {
+        let found = self.objects.binary_search_by_key(&offset, |(_, at)| *at);
+        let Ok(number) = found else {
+            unreachable!("a constant names an object of its program")
+        };
+        number as u64
+    }
+
     /// What the fast interpreter executes.
     pub(crate) fn internal(&self) -> &InternalProgram {
         self.internal.get_or_init(|| rewrite(self))

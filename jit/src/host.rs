@@ -107,6 +107,9 @@ impl Kept {
     }
 }
 
+/// Unpacks a message, if the gas suffices and there is room.
+pub type Open<'a> = &'a mut dyn FnMut(&Parcel) -> Option<Value>;
+
 /// What a program asks of its surroundings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -322,8 +325,19 @@ pub trait Host {
         false
     }
 
-    /// Takes the next message, if it is there and has no objects of its own; nothing has happened otherwise.
-    fn receive_plain(&mut self) -> Option<Value> {
+    /// The same of a value that was packed, which is given back otherwise.
+    ///
+    /// # Errors
+    /// What was to be sent, when that is to be asked for as an effect.
+    fn send_packed(&mut self, to: u64, content: Parcel, priority: u8) -> Result<(), Parcel> {
+        let _ = (to, priority);
+        Err(content)
+    }
+
+    /// Takes the next message, if it is there: as it is where it has no objects of its own, and what `open` makes of it
+    /// otherwise. Nothing has happened where that is nothing, or the message is to be asked for as an effect.
+    fn receive_now(&mut self, open: Open<'_>) -> Option<Value> {
+        let _ = open;
         None
     }
 

@@ -2,6 +2,7 @@
 
 mod support;
 
+use pw_isa::wire::{Reader, Writer};
 use pw_isa::{Kind, cost};
 use pw_jit::fiber::arena::Arena;
 use pw_jit::fiber::parcel::Parcel;
@@ -47,7 +48,7 @@ fn unpacking_allocates_what_was_announced_and_what_a_collection_finds() {
         let parcel = Parcel::pack(fiber.heap(&code), value);
         let mut receiver = received(&code, &parcel);
         let allocated = receiver.arena().counters().allocated;
-        assert_eq!(allocated, parcel.logical_bytes(&code), "{name}");
+        assert_eq!(allocated, parcel.logical_bytes(), "{name}");
         assert_eq!(
             allocated,
             support::recount(&receiver.to_image(&code)).logical_bytes
@@ -76,7 +77,7 @@ fn what_was_shared_stays_shared() {
     };
     let parcel = Parcel::pack(heap, list);
     let announced = 2 * cost::PAIR_BYTES + cost::short_text_bytes(6);
-    assert_eq!(parcel.logical_bytes(&code), announced);
+    assert_eq!(parcel.logical_bytes(), announced);
     let mut other = Arena::new();
     let copy = parcel.unpack(&code, &mut other);
     let heap = Heap {
@@ -110,6 +111,190 @@ fn a_list_of_parcels_is_the_list_of_their_values() {
     let empty = Parcel::pack_list(heap, &[], all);
     assert_eq!(empty.map(|(list, _)| list), Some(Parcel::Plain(Value::NIL)));
     assert_eq!(Parcel::pack_within(heap, value, 2), None);
+}
+
+/// The canonical form of a parcel.
+fn written(code: &CodeSpace, parcel: &Parcel) -> Vec<u8> {
+    let mut out = Writer::default();
+    parcel.write(code, &mut out);
+    out.bytes
+}
+
+/// What small lists and trees hold: values of every length in the canonical form.
+fn leaves() -> Vec<Value> {
+    let ints = [0, -1, 63, 64, -65, 8191, -8193, 1 << 40, i64::MIN, i64::MAX];
+    let floats = [0.0, -0.5, f64::INFINITY, f64::NAN];
+    let ids = [0, 127, 128, 1 << 60];
+    let ints = ints.into_iter().map(Value::int);
+    let floats = floats.into_iter().map(Value::float);
+    let ids = ids.into_iter().map(Value::actor);
+    let words = [Value::NIL, Value::bool(true), Value::bool(false)];
+    words
+        .into_iter()
+        .chain(ints)
+        .chain(floats)
+        .chain(ids)
+        .collect()
+}
+
+/// The canonical form of a value beside a text that is too long for a few small objects, so that it goes the general way; without what
+/// the text adds.
+fn written_generally(code: &CodeSpace, arena: &Arena, value: Value) -> (Vec<u8>, u64) {
+    let mut arena = arena.clone();
+    let text = arena.new_text(Kind::String, &"long".repeat(50));
+    let heap = Heap {
+        arena: &arena,
+        code,
+    };
+    let with_text = |value: Value| {
+        let (parcel, _) = Parcel::pack_list(heap, &[value, text], u64::MAX).expect("no bound");
+        assert!(matches!(parcel, Parcel::Graph(_)));
+        (written(code, &parcel), parcel.logical_bytes())
+    };
+    let (with, without) = (with_text(value), with_text(Value::NIL));
+    (with.0, with.1 - without.1)
+}
+
+/// A value and its copy are the same in every way, the parcel is what reading it gives, and what it takes is what was announced.
+fn is_copied(code: &CodeSpace, arena: &Arena, value: Value, is_small: bool) {
+    let heap = Heap { arena, code };
+    let parcel = Parcel::pack(heap, value);
+    assert_eq!(matches!(parcel, Parcel::Small(_)), is_small);
+    let (bytes, most) = (written(code, &parcel), parcel.size_bytes());
+    assert_eq!(
+        Parcel::read(code, &mut Reader::new(&bytes)).as_ref(),
+        Ok(&parcel)
+    );
+    assert_eq!(
+        Parcel::pack_within(heap, value, most).as_ref(),
+        Some(&parcel)
+    );
+    assert_eq!(Parcel::pack_within(heap, value, 2), None);
+    let mut copy = Arena::new();
+    copy.new_pair(Value::NIL, Value::NIL);
+    let before = copy.counters().allocated;
+    let copied = parcel.unpack(code, &mut copy);
+    assert_eq!(copy.counters().allocated - before, parcel.logical_bytes());
+    let of_copy = Heap { arena: &copy, code };
+    let texts = [(heap, value), (of_copy, copied)]
+        .map(|(heap, value)| value_text(heap, value, Style::Quoted));
+    assert_eq!(texts[0], texts[1]);
+    assert_eq!(Parcel::pack(of_copy, copied), parcel);
+    // The general way gives the same for both, and counts the same.
+    let (general, logical) = written_generally(code, arena, value);
+    assert_eq!(logical, parcel.logical_bytes());
+    assert_eq!(general, written_generally(code, &copy, copied).0);
+}
+
+#[test]
+fn a_few_small_objects_are_in_every_way_what_other_values_are() {
+    let code = code();
+    let leaves = leaves();
+    for length in 1..40 {
+        let mut arena = Arena::new();
+        let texts = ["", "a", "seven t", "and one of more words"];
+        let mut values: Vec<Value> = leaves
+            .iter()
+            .cycle()
+            .skip(length)
+            .take(length)
+            .copied()
+            .collect();
+        if length % 3 == 0 {
+            let text = texts[length / 3 % texts.len()];
+            values[length / 2] = arena.new_text(Kind::Symbol, text);
+        }
+        let list = values
+            .iter()
+            .rev()
+            .fold(Value::NIL, |list, value| arena.new_pair(*value, list));
+        let objects = length + usize::from(length % 3 == 0);
+        is_copied(&code, &arena, list, objects <= 16);
+        // A list of values is the same as if it were in the arena.
+        let heap = Heap {
+            arena: &arena,
+            code: &code,
+        };
+        let (of_values, closures) = Parcel::pack_list(heap, &values, u64::MAX).expect("no bound");
+        assert_eq!(of_values, Parcel::pack(heap, list));
+        assert!(closures.is_empty());
+    }
+}
+
+/// A closure that can be reached from itself by way of a cell, beside what it captures.
+const CLOSURES: &str = "
+func main()
+    .locals cell pair text self
+    const text \"shar\"
+    const r4 \"ed\"
+    string-append text text r4
+    float r4 2.5
+    cons pair text r4
+    cell cell pair
+    int r6 -7
+    move r5 pair
+    move r4 cell
+    closure self @inner r4 count=3
+    cell-set cell self
+    cons r5 text pair
+    cons r5 self r5
+    return r5
+
+func inner(x) captures=3
+    return x
+";
+
+#[test]
+fn closures_and_what_they_share_are_copied() {
+    let mut code = code();
+    let program = fibers::load(&mut code, CLOSURES);
+    let mut fiber = Fiber::new(&code, program, Limits::default());
+    let Outcome::Done(value) = fibers::run_to_end(&mut fiber, &code) else {
+        panic!("it ends");
+    };
+    let arena = fiber.arena();
+    is_copied(&code, arena, value, true);
+    let heap = fiber.heap(&code);
+    let (closure, rest) = heap.pair(value).expect("a pair");
+    let (text, _) = heap.pair(rest).expect("another one");
+    is_copied(&code, arena, closure, true);
+    is_copied(&code, arena, text, true);
+    let all = [closure, text, code.program(program).function_value(0)];
+    let (parcel, mut closures) = Parcel::pack_list(heap, &all, u64::MAX).expect("no bound");
+    closures.sort_unstable();
+    assert_eq!(closures, [(program, 0), (program, 1)]);
+    assert!(matches!(parcel, Parcel::Small(_)));
+}
+
+#[test]
+fn objects_that_are_shared_are_one_in_the_copy() {
+    let code = code();
+    let mut arena = Arena::new();
+    let one = arena.new_pair(Value::int(1), Value::NIL);
+    let two = arena.new_pair(one, one);
+    let three = arena.new_pair(two, one);
+    let root = arena.new_pair(three, two);
+    is_copied(&code, &arena, root, true);
+    let heap = Heap {
+        arena: &arena,
+        code: &code,
+    };
+    let parcel = Parcel::pack(heap, root);
+    assert_eq!(parcel.logical_bytes(), 4 * cost::PAIR_BYTES);
+    let mut copy = Arena::new();
+    let value = parcel.unpack(&code, &mut copy);
+    let heap = Heap {
+        arena: &copy,
+        code: &code,
+    };
+    let part = |value: Value| heap.pair(value).expect("a pair");
+    let (three, two) = part(value);
+    assert_eq!(part(three), (two, part(two).0));
+    assert_eq!(part(two).0, part(two).1);
+    // With anything larger in them they are no small objects.
+    let vector = arena.new_text(Kind::String, &"long".repeat(50));
+    let root = arena.new_pair(vector, root);
+    is_copied(&code, &arena, root, false);
 }
 
 #[test]

@@ -23,6 +23,12 @@ pub const fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63) as u64
 }
 
+/// The bytes that a varint takes.
+#[inline]
+pub const fn varint_bytes(value: u64) -> usize {
+    (u64::BITS - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
 /// Appends to a byte string.
 #[derive(Default, Debug)]
 pub struct Writer {

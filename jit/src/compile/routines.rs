@@ -80,7 +80,7 @@ impl Routine {
             },
             Op::Message(op) => match op {
                 Message::Send { .. } => routine!(send),
-                Message::Receive { .. } => routine!(receive),
+                Message::Receive { .. } => routine!(receive moves),
                 Message::Sender { .. } => routine!(sender),
                 _ => return None,
             },

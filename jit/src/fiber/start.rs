@@ -163,7 +163,9 @@ impl Start {
             for _ in 0..count {
                 match Parcel::read(code, input)? {
                     Parcel::Plain(value) => plain.push(value),
-                    Parcel::Graph(_) => return Err(input.error("a plain value with objects")),
+                    Parcel::Small(_) | Parcel::Graph(_) => {
+                        return Err(input.error("a plain value with objects"));
+                    }
                 }
             }
             Values::Plain(plain)

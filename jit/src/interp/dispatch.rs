@@ -537,7 +537,7 @@ handlers! {
     SymbolToString: next 1 => |hot, i| hot.retag(i, Kind::Symbol, Kind::String);
     StringToSymbol: next 1 => |hot, i| hot.retag(i, Kind::String, Kind::Symbol);
     Send: next 1 => |hot, i| hot.send(i);
-    Receive: next 1 => |hot, i| hot.set_asked(i, message::receive);
+    Receive: next 1 => |hot, i| hot.receive(i);
     Sender: next 1 => |hot, i| hot.set_asked(i, message::sender);
     SelfId: next 1 => |hot, i| hot.set_asked(i, message::self_id);
     Spawn: next 1 => |hot, i| hot.spawn(i);

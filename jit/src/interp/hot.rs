@@ -320,14 +320,20 @@ impl<'a> Stay<'a> {
 
     /// What an operation that is done aside works with.
     pub(super) fn aside(&mut self) -> Aside<'_> {
+        self.host_and_aside().1
+    }
+
+    /// The same, with whom messages are sent to and come from.
+    pub(super) fn host_and_aside(&mut self) -> (&mut (dyn Host + 'a), Aside<'_>) {
         // SAFETY: 5 of the module's head.
         let fiber = unsafe { &mut *self.fiber };
-        Aside {
+        let aside = Aside {
             arena: &mut fiber.arena,
             code: self.code,
             gas: self.gas,
             allocated_max: self.allocated_max,
-        }
+        };
+        (&mut *self.host, aside)
     }
 
     /// Gives the fiber back; it stands before the instruction at `pc`, or behind those that could still be paid for
@@ -574,6 +580,11 @@ impl<'a> Hot<'a> {
         }
         paid
     }
+}
+
+/// Logical bytes allocated up to which no collection or limit can be due for a fiber.
+pub(super) fn allocated_max(fiber: &Fiber) -> u64 {
+    room(fiber, &fiber.bounds()).1
 }
 
 /// How far the stack (in slots) and the bytes allocated may grow without any chance of a collection or

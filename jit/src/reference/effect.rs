@@ -55,7 +55,7 @@ impl Machine<'_> {
         };
         self.charge(parcel.size_bytes())?;
         // A plain value needs no room, so it is never the one that a limit stops.
-        let bytes = parcel.logical_bytes(self.code);
+        let bytes = parcel.logical_bytes();
         if bytes > 0 {
             self.reserve(bytes)?;
         }

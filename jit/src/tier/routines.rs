@@ -117,8 +117,8 @@ routines! {
     num_eq: OfTwo = reads operate |_aside, _n, a, b| operations::num_eq(a, b);
     num_ne: OfTwo = reads operate |_aside, _n, a, b| operations::num_ne(a, b);
     to_int: OfOne = reads operate |_aside, _n, number| operations::to_int(number);
-    send: OfThree = reads ask |stay, _n, to, value, priority| operations::send(stay, to, value, priority);
-    receive: OfNone = reads ask |stay, _n| operations::receive(stay);
+    send: OfThree = reads handle |hot, _n, to, value, priority| operations::send(hot, to, value, priority);
+    receive: OfNone = makes handle |hot, _n| operations::receive(hot);
     sender: OfNone = reads ask |stay, _n| operations::sender(stay);
     self_id: OfNone = reads ask |stay, _n| operations::self_id(stay);
     library_function: OfOne = reads operate |_aside, place, number| operations::library_function(place as usize, number);

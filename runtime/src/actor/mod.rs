@@ -14,6 +14,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use pw_isa::ErrorKind;
 use pw_jit::fiber::parcel::Parcel;
+use pw_jit::host::Open;
 use pw_jit::{Fiber, Limits, Value};
 
 use crate::WorldSettings;
@@ -395,10 +396,10 @@ impl Body {
         }
     }
 
-    /// Takes the next message if it is a value without objects, and no request.
+    /// Takes the next message if it is no request, and either a value without objects or one that can be opened.
     #[inline(never)]
-    fn receive_plain(&mut self) -> Option<Value> {
-        let (from, value) = self.mailbox.take_plain()?;
+    fn receive_now(&mut self, open: Open<'_>) -> Option<Value> {
+        let (from, value) = self.mailbox.take_now(open)?;
         self.note_received((from, None));
         Some(value)
     }

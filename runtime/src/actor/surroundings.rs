@@ -6,7 +6,7 @@
 use pw_isa::ErrorKind;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::fiber::start::Start;
-use pw_jit::host::{Answer, CapabilityName, Effect, Host, Kept};
+use pw_jit::host::{Answer, CapabilityName, Effect, Host, Kept, Open};
 use pw_jit::{CodeSpace, Fiber, Value};
 
 use super::slice::{Common, Spare};
@@ -403,12 +403,24 @@ impl Host for Surroundings<'_> {
         true
     }
 
-    fn receive_plain(&mut self) -> Option<Value> {
+    fn send_packed(&mut self, to: u64, content: Parcel, priority: u8) -> Result<(), Parcel> {
+        if to == self.id.0 || self.lease().is_some() {
+            return Err(content);
+        }
+        self.deeds.push(Deed::Send {
+            to: ActorId(to),
+            content,
+            priority,
+        });
+        Ok(())
+    }
+
+    fn receive_now(&mut self, open: Open<'_>) -> Option<Value> {
         // An actor finds its mailbox empty once in a turn.
         if self.body.mailbox.is_empty() || self.body.rewinds() {
             return None;
         }
-        self.body.receive_plain()
+        self.body.receive_now(open)
     }
 
     fn spawn_plain(&mut self, values: &[Value]) -> Option<u64> {

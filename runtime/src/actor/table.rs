@@ -47,6 +47,8 @@ pub(crate) struct ActorTable {
     /// By rising number; each has pages.
     pub(super) directories: Vec<Directory>,
     count: usize,
+    /// A page without actors, for whoever needs one next: where actors come and go one by one, pages do, too.
+    spare: Option<Box<Page>>,
     /// Where actors hibernate, if they do.
     pub(super) dormitory: Option<Box<Dormitory>>,
 }
@@ -231,14 +233,10 @@ impl ActorTable {
             self.directories.insert(at, directory);
             at
         });
-        let directory = &mut self.directories[directory];
+        let (directory, spare) = (&mut self.directories[directory], &mut self.spare);
         let page = directory.pages[page].get_or_insert_with(|| {
             directory.count += 1;
-            Box::new(Page {
-                actors: [const { None }; PAGE],
-                count: 0,
-                sleepers: None,
-            })
+            spare.take().unwrap_or_default()
         });
         page.count += 1;
         self.count += 1;
@@ -270,7 +268,8 @@ impl ActorTable {
         page.count -= 1;
         self.count -= 1;
         if page.count == 0 {
-            directory.pages[page_number] = None;
+            let empty = directory.pages[page_number].take();
+            self.spare = empty.filter(|page| page.sleepers.is_none());
             directory.count -= 1;
             // The newest is wanted again soon.
             if directory.count == 0 && at + 1 < self.directories.len() {
@@ -320,6 +319,17 @@ impl ActorTable {
         self.count = other.count;
         if let Some(dormitory) = &mut self.dormitory {
             dormitory.clear(code);
+        }
+    }
+}
+
+impl Default for Page {
+    /// A page without actors.
+    fn default() -> Page {
+        Page {
+            actors: [const { None }; PAGE],
+            count: 0,
+            sleepers: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use pw_jit::Value;
 use pw_jit::fiber::parcel::Parcel;
+use pw_jit::host::Open;
 
 use super::letter::Message;
 use crate::actor::ActorId;
@@ -81,6 +82,17 @@ impl Level {
                 Some((from, value))
             }
         }
+    }
+
+    /// Takes the first message, which is no plain value, if it is no request and can be opened: who sent it, the value, and its bytes.
+    #[inline(never)]
+    pub(super) fn pop_opened(&mut self, open: Open<'_>) -> Option<(ActorId, Value, u64)> {
+        let message = self.whole.front().filter(|of| of.request.is_none())?;
+        let (from, bytes) = (message.from, message.size_bytes());
+        let value = open(&message.content)?;
+        self.row.skip(1);
+        self.whole.pop_front();
+        Some((from, value, bytes))
     }
 
     /// Takes the first message.

@@ -2,6 +2,7 @@
 
 use pw_isa::wire::Decoded;
 use pw_jit::fiber::parcel::Parcel;
+use pw_jit::host::Open;
 use pw_jit::{CodeSpace, Value};
 use serde::{Deserialize, Serialize};
 
@@ -130,10 +131,11 @@ impl Mailbox {
         Some((queue.dequeue_message()?, priority))
     }
 
-    /// Takes the message whose turn it is if it is a value without objects and no request: who sent it, and the value.
+    /// Takes the message whose turn it is if it is no request, and either a value without objects or one that can be opened: who
+    /// sent it, and the value.
     #[inline]
-    pub(crate) fn take_plain(&mut self) -> Option<(ActorId, Value)> {
-        self.queue.as_mut()?.dequeue_plain()
+    pub(crate) fn take_now(&mut self, open: Open<'_>) -> Option<(ActorId, Value)> {
+        self.queue.as_mut()?.dequeue_now(open)
     }
 
     /// Puts a message back that was taken last.

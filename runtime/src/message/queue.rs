@@ -8,6 +8,7 @@
 use pw_isa::wire::Decoded;
 use pw_jit::Value;
 use pw_jit::fiber::parcel::Parcel;
+use pw_jit::host::Open;
 
 use super::letter::{Message, PRIORITIES};
 use super::level::Level;
@@ -98,13 +99,18 @@ impl PriorityMessageQueue {
         self.take(place)
     }
 
-    /// The message whose turn it is, if it is a plain value and no request: who sent it, and the value.
+    /// The message whose turn it is, if it is no request, and either a plain value or one that can be opened: who sent it, and the
+    /// value.
     #[inline]
-    pub(crate) fn dequeue_plain(&mut self) -> Option<(ActorId, Value)> {
+    pub(crate) fn dequeue_now(&mut self, open: Open<'_>) -> Option<(ActorId, Value)> {
         let (place, begins) = self.next_level()?;
-        let (from, value) = self.levels[place].pop_plain()?;
+        let level = &mut self.levels[place];
+        let (from, value, bytes) = match level.pop_plain() {
+            Some((from, value)) => (from, value, Parcel::Plain(value).size_bytes()),
+            None => level.pop_opened(open)?,
+        };
         self.count -= 1;
-        self.bytes -= Parcel::Plain(value).size_bytes();
+        self.bytes -= bytes;
         self.serve(place, begins);
         Some((from, value))
     }

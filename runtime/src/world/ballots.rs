@@ -83,7 +83,7 @@ impl World {
             Parcel::Plain(number) => number
                 .as_int()
                 .and_then(|number| u64::try_from(number).ok()),
-            Parcel::Graph(_) => None,
+            Parcel::Small(_) | Parcel::Graph(_) => None,
         };
         let Some(number) = number else { return false };
         let Some(ballot) = self.ballots.get_mut(number) else {

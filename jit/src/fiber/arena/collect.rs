@@ -129,7 +129,7 @@ impl Arena {
     }
 
     /// The logical bytes of the object at an index, and of the buffer that counts with it.
-    pub(super) fn logical_bytes_at(&self, index: usize) -> u64 {
+    pub(crate) fn logical_bytes_at(&self, index: usize) -> u64 {
         self.logical_bytes_of(self.words[index], index)
     }
 

@@ -3,7 +3,9 @@
 use pw_isa::{ErrorKind, Kind, cost};
 
 use super::Arena;
-use super::object::{ObjectKind, extra, halves, header, join, pair_header};
+use super::object::{
+    ObjectKind, PAIR_WORDS, extra, halves, header, join, pair_header, pair_tags, size_words,
+};
 use crate::value::Value;
 
 /// The index of an object's header.
@@ -45,7 +47,7 @@ impl Arena {
     /// A new pair.
     #[inline(always)]
     pub fn new_pair(&mut self, car: Value, cdr: Value) -> Value {
-        let index = self.allocate(3, cost::PAIR_BYTES);
+        let index = self.allocate(PAIR_WORDS, cost::PAIR_BYTES);
         self.init(index, pair_header(car.tag, cdr.tag));
         self.init(index + 1, car.bits);
         self.init(index + 2, cdr.bits);
@@ -56,16 +58,37 @@ impl Arena {
     #[inline(always)]
     pub(crate) fn pair(&self, offset: u64) -> (Value, Value) {
         let index = index_of(offset);
-        let tags = self.word(index);
+        let (car, cdr) = pair_tags(self.word(index));
         let car = Value {
-            tag: tags >> 16 & 0xffff,
+            tag: car,
             bits: self.word(index + 1),
         };
         let cdr = Value {
-            tag: tags >> 32 & 0xffff,
+            tag: cdr,
             bits: self.word(index + 2),
         };
         (car, cdr)
+    }
+
+    /// So many new objects with these words, side by side: the words, to be completed before anybody sees them, and the offset of
+    /// the first.
+    pub(crate) fn new_objects(
+        &mut self,
+        words: &[u64],
+        count: usize,
+        logical: u64,
+    ) -> (&mut [u64], u64) {
+        let first = self.allocate(words.len(), logical);
+        self.statistics.allocations += count as u64 - 1;
+        let room = &mut self.words[first..first + words.len()];
+        room.copy_from_slice(words);
+        (room, offset_of(first))
+    }
+
+    /// The words of an object.
+    pub(crate) fn words_of(&self, offset: u64) -> &[u64] {
+        let index = index_of(offset);
+        &self.words[index..index + size_words(self.words[index])]
     }
 
     /// Replaces the values of a pair that nobody has seen yet (pairs are immutable for programs).

@@ -155,10 +155,19 @@ pub(crate) fn pair_header(car_tag: u64, cdr_tag: u64) -> u64 {
     ObjectKind::Pair as u64 | car_tag << 16 | cdr_tag << 32
 }
 
+/// The tags of both parts of a pair with this header.
+#[inline(always)]
+pub(crate) fn pair_tags(header: u64) -> (u64, u64) {
+    (header >> 16 & 0xffff, header >> 32 & 0xffff)
+}
+
+/// The words of a pair.
+pub(crate) const PAIR_WORDS: usize = 3;
+
 /// The words of an object, its header included.
 pub(crate) fn size_words(header: u64) -> usize {
     match ObjectKind::of(header) {
-        ObjectKind::Pair => 3,
+        ObjectKind::Pair => PAIR_WORDS,
         ObjectKind::Cell => 2,
         _ => (header >> 32) as usize,
     }

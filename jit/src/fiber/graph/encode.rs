@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
 use std::ops::{Deref, DerefMut};
 
-use pw_isa::Kind;
 use pw_isa::wire::Writer;
+use pw_isa::{Kind, cost};
 
 use super::{CONSTANT_TAG, ProgramTable, SharedText};
 use crate::fiber::arena::object::{Elements, ObjectKind};
@@ -154,6 +154,8 @@ pub(crate) struct Encoder<'a> {
     /// Large texts, if they are kept apart, and the bytes that they would take.
     texts: Option<Vec<SharedText>>,
     apart: u64,
+    /// The logical bytes of the objects that were written.
+    pub(crate) logical_bytes: u64,
     /// Programs and functions of all closures that were written.
     pub(crate) closures: Vec<(u32, u32)>,
 }
@@ -169,6 +171,7 @@ impl<'a> Encoder<'a> {
             in_place: false,
             texts: None,
             apart: 0,
+            logical_bytes: 0,
             closures: Vec::new(),
         }
     }
@@ -218,14 +221,11 @@ impl<'a> Encoder<'a> {
     pub(crate) fn value(&mut self, out: &mut Writer, value: Value) {
         let kind = value.kind();
         if let Some((program, offset)) = value.constant_place() {
-            let objects = &self.heap.code.program(program).objects;
-            let Ok(position) = objects.binary_search_by_key(&offset, |(_, offset)| *offset) else {
-                unreachable!("a constant names an object of its program")
-            };
+            let position = self.heap.code.program(program).constant_number(offset);
             self.closures.extend(self.heap.closure(value));
             out.u8(kind as u8 | CONSTANT_TAG);
             out.varint(self.program(program));
-            out.varint(position as u64);
+            out.varint(position);
             return;
         }
         out.u8(kind as u8);
@@ -311,6 +311,7 @@ impl<'a> Encoder<'a> {
             if written > self.bytes_max {
                 return false;
             }
+            self.logical_bytes += self.logical_bytes_of(what);
             match what {
                 Numbered::Object(offset) => self.object(records, offset),
                 Numbered::TextBuffer(buffer) => self.text_buffer(records, buffer),
@@ -323,6 +324,18 @@ impl<'a> Encoder<'a> {
             next += 1;
         }
         true
+    }
+
+    /// The logical bytes of an object, with the buffer that counts with it.
+    fn logical_bytes_of(&self, what: Numbered) -> u64 {
+        let arena = self.heap.arena;
+        match what {
+            Numbered::Object(offset) => arena.logical_bytes_at(offset as usize / 8),
+            Numbered::TextBuffer(buffer) => {
+                cost::BUFFER_BYTES + u64::from(arena.text_buffer_capacity(buffer))
+            }
+            Numbered::ListFrom(_) => cost::PAIR_BYTES,
+        }
     }
 
     /// Bytes that an object takes in one piece, however many.

@@ -128,7 +128,7 @@ mod tests {
         let heard = parcel.unpack(&code, &mut receiver);
         assert_eq!(
             receiver.counters().allocated - allocated,
-            parcel.logical_bytes(&code),
+            parcel.logical_bytes(),
             "each holder is charged in full"
         );
         let place = |arena: &Arena, text: Value| arena.text_bytes(text.bits).as_ptr();

@@ -10,7 +10,7 @@ use super::{Counterpart, FirstValue, Role, Source, Upgrade};
 use crate::code_space::CodeSpace;
 use crate::fiber::arena::Arena;
 use crate::fiber::image::{Objects, read_body};
-use crate::fiber::parcel::Parcel;
+use crate::fiber::parcel::{Graph, Parcel};
 use crate::fiber::start::{Start, Values};
 use crate::fiber::{Fiber, FrameView, State, UNSET};
 use crate::heap::Heap;
@@ -266,20 +266,27 @@ impl Parcel {
     /// # Errors
     /// Which function in it has no counterpart.
     pub fn upgraded(&self, code: &CodeSpace, upgrade: &Upgrade) -> Result<Parcel, NotMapped> {
-        let mut arena = Arena::new();
         match self {
             Parcel::Plain(value) => Ok(Parcel::Plain(upgrade.plain(code, *value)?)),
-            Parcel::Graph(graph) if graph.mentions(upgrade.from) => {
-                let value = graph.unpack(code, &mut arena, Some(upgrade));
-                let value = value.map_err(|error| NotMapped(error.what))?;
-                let heap = Heap {
-                    arena: &arena,
-                    code,
-                };
-                Ok(Parcel::pack(heap, value))
+            Parcel::Small(small) if small.mentions(upgrade.from) => {
+                small.graph(code).upgraded(code, upgrade)
             }
-            Parcel::Graph(_) => Ok(self.clone()),
+            Parcel::Graph(graph) if graph.mentions(upgrade.from) => graph.upgraded(code, upgrade),
+            Parcel::Small(_) | Parcel::Graph(_) => Ok(self.clone()),
         }
+    }
+}
+
+impl Graph {
+    fn upgraded(&self, code: &CodeSpace, upgrade: &Upgrade) -> Result<Parcel, NotMapped> {
+        let mut arena = Arena::new();
+        let value = self.read(code, &mut arena, Some(upgrade));
+        let value = value.map_err(|error| NotMapped(error.what))?;
+        let heap = Heap {
+            arena: &arena,
+            code,
+        };
+        Ok(Parcel::pack(heap, value))
     }
 }
 

@@ -1,5 +1,9 @@
 //! Parcels: values on their way between a fiber and somebody else, owned and self-contained.
 
+mod small;
+
+pub use small::Small;
+
 use std::sync::Arc;
 
 use pw_isa::wire::{Decoded, Reader, Writer};
@@ -17,7 +21,9 @@ use crate::value::Value;
 pub enum Parcel {
     /// A value without objects of its own.
     Plain(Value),
-    /// A value with objects.
+    /// One that consists of a few small objects.
+    Small(Arc<Small>),
+    /// Any other value with objects.
     Graph(Arc<Graph>),
 }
 
@@ -30,6 +36,8 @@ pub struct Graph {
     bytes: Vec<u8>,
     /// The large texts, in the order of their places in the bytes.
     texts: Vec<SharedText>,
+    /// The logical bytes that unpacking allocates.
+    logical_bytes: u64,
 }
 
 impl Parcel {
@@ -50,6 +58,9 @@ impl Parcel {
         if !value.is_in_arena() {
             return Some(Parcel::Plain(value));
         }
+        if let Some(small) = Small::of(heap, value) {
+            return (small.size_bytes() <= bytes_max).then(|| Parcel::Small(Arc::new(small)));
+        }
         let mut encoder = Encoder::new(heap, ProgramTable::default());
         Self::finish(&mut encoder, bytes_max, |encoder, out| {
             encoder.value(out, value);
@@ -65,6 +76,11 @@ impl Parcel {
     ) -> Option<(Parcel, Vec<(u32, u32)>)> {
         if values.is_empty() {
             return Some((Parcel::Plain(Value::NIL), Vec::new()));
+        }
+        if let Some(small) = Small::of_list(heap, values) {
+            let closures = small.closures(heap);
+            let fits = small.size_bytes() <= bytes_max;
+            return fits.then(|| (Parcel::Small(Arc::new(small)), closures));
         }
         let mut encoder = Encoder::new(heap, ProgramTable::default());
         let parcel = Self::finish(&mut encoder, bytes_max, |encoder, out| {
@@ -91,6 +107,7 @@ impl Parcel {
             programs: std::mem::take(&mut encoder.programs.programs),
             bytes: out.bytes,
             texts: encoder.take_texts(),
+            logical_bytes: encoder.logical_bytes,
         })))
     }
 
@@ -129,6 +146,10 @@ impl Parcel {
         let packed;
         let graph = match self {
             Parcel::Graph(graph) => graph,
+            Parcel::Small(small) => {
+                packed = Arc::new(small.graph(code));
+                &packed
+            }
             Parcel::Plain(value) => {
                 let arena = Arena::new();
                 let heap = Heap {
@@ -143,6 +164,7 @@ impl Parcel {
                     programs: encoder.programs.programs,
                     bytes: bytes.bytes,
                     texts: Vec::new(),
+                    logical_bytes: 0,
                 });
                 &packed
             }
@@ -165,36 +187,40 @@ impl Parcel {
         let programs = read_programs(code, input)?;
         let start = input.offset();
         let bytes = input.blob()?;
-        let graph = Graph {
+        let mut graph = Graph {
             programs: programs.programs,
             bytes: bytes.to_vec(),
             texts: Vec::new(),
+            logical_bytes: 0,
         };
         let mut arena = Arena::new();
-        let value = graph.unpack(code, &mut arena, None).map_err(|mut error| {
+        let value = graph.read(code, &mut arena, None).map_err(|mut error| {
             error.offset += start;
             error
         })?;
         if !value.is_in_arena() {
             return Ok(Parcel::Plain(value));
         }
-        if !arena.has_buffers_outside() {
-            return Ok(Parcel::Graph(Arc::new(graph)));
-        }
+        let heap = Heap {
+            arena: &arena,
+            code,
+        };
         // A large text is kept apart whoever has made the parcel.
-        Ok(Parcel::pack(
-            Heap {
-                arena: &arena,
-                code,
-            },
-            value,
-        ))
+        if arena.has_buffers_outside() {
+            return Ok(Parcel::pack(heap, value));
+        }
+        if let Some(small) = Small::of(heap, value) {
+            return Ok(Parcel::Small(Arc::new(small)));
+        }
+        graph.logical_bytes = arena.counters().allocated;
+        Ok(Parcel::Graph(Arc::new(graph)))
     }
 
     /// Bytes to charge for copying it.
     pub fn size_bytes(&self) -> u64 {
         match self {
             Parcel::Plain(_) => Parcel::PLAIN_BYTES,
+            Parcel::Small(small) => small.size_bytes(),
             Parcel::Graph(graph) => graph.size_bytes(),
         }
     }
@@ -207,7 +233,7 @@ impl Parcel {
                 let counters = code.program(program).constants.counters();
                 counters.live + counters.allocated
             }),
-            Parcel::Graph(_) => (0..code.len())
+            Parcel::Small(_) | Parcel::Graph(_) => (0..code.len())
                 .map(|program| code.program(program).constants.counters().allocated)
                 .sum(),
         };
@@ -215,14 +241,11 @@ impl Parcel {
     }
 
     /// The logical bytes that unpacking allocates.
-    pub fn logical_bytes(&self, code: &CodeSpace) -> u64 {
+    pub fn logical_bytes(&self) -> u64 {
         match self {
             Parcel::Plain(_) => 0,
-            Parcel::Graph(_) => {
-                let mut arena = Arena::new();
-                self.unpack(code, &mut arena);
-                arena.counters().allocated
-            }
+            Parcel::Small(small) => small.logical_bytes(),
+            Parcel::Graph(graph) => graph.logical_bytes,
         }
     }
 
@@ -233,7 +256,8 @@ impl Parcel {
     pub fn unpack(&self, code: &CodeSpace, arena: &mut Arena) -> Value {
         match self {
             Parcel::Plain(value) => *value,
-            Parcel::Graph(graph) => match graph.unpack(code, arena, None) {
+            Parcel::Small(small) => small.unpack(arena),
+            Parcel::Graph(graph) => match graph.unpack(code, arena) {
                 Ok(value) => value,
                 Err(error) => panic!("a parcel of another code space: {error}"),
             },
@@ -270,8 +294,16 @@ impl Graph {
         self.programs.contains(&program)
     }
 
-    /// Copies the value into an arena, with functions of an old program as those of a new one.
-    pub(super) fn unpack(
+    /// Copies the value into an arena.
+    fn unpack(&self, code: &CodeSpace, arena: &mut Arena) -> Decoded<Value> {
+        let before = arena.counters().allocated;
+        let value = self.read(code, arena, None)?;
+        debug_assert_eq!(arena.counters().allocated - before, self.logical_bytes);
+        Ok(value)
+    }
+
+    /// The same, with functions of an old program as those of a new one.
+    pub(super) fn read(
         &self,
         code: &CodeSpace,
         arena: &mut Arena,
