@@ -73,10 +73,10 @@ impl Routine {
                 Text::NumberToString { .. } => routine!(number_to_string moves),
                 Text::StringToNumber { .. } => routine!(string_to_number),
                 Text::StringToBytes { .. } => routine!(string_to_bytes moves),
+                Text::BytesToString { .. } => routine!(bytes_to_string moves),
                 Text::StringLength { .. }
                 | Text::SymbolToString { .. }
-                | Text::StringToSymbol { .. }
-                | Text::BytesToString { .. } => return None,
+                | Text::StringToSymbol { .. } => return None,
             },
             Op::Message(op) => match op {
                 Message::Send { .. } => routine!(send),

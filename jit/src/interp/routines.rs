@@ -136,6 +136,18 @@ pub(crate) fn string_to_bytes(aside: &mut Aside<'_>, string: Value) -> Option<Va
     Some(bytes)
 }
 
+/// Nil where the bytes are no text.
+pub(crate) fn bytes_to_string(aside: &mut Aside<'_>, bytes: Value) -> Option<Value> {
+    let bytes = aside.arena.bytes(object(bytes, Kind::Bytes)?).to_vec();
+    let gas = cost::work_gas(Work::Bytes, bytes.len() as u64);
+    let Ok(text) = String::from_utf8(bytes) else {
+        aside.pay(gas)?;
+        return Some(Value::NIL);
+    };
+    aside.afford(gas, cost::text_bytes(text.len() as u64))?;
+    Some(aside.arena.new_text(Kind::String, &text))
+}
+
 pub(crate) fn eq(hot: &mut Hot<'_>, a: Value, b: Value) -> Option<Value> {
     let same = hot.same(a, b).or_else(|| hot.same_any(a, b))?;
     Some(Value::bool(same))

@@ -79,6 +79,7 @@ routines! {
     number_to_string: OfOne = makes operate |aside, _n, number| operations::number_to_string(aside, number, Value::NIL);
     string_to_number: OfOne = reads operate |aside, _n, string| operations::string_to_number(aside, string, Value::NIL);
     string_to_bytes: OfOne = makes operate |aside, _n, string| operations::string_to_bytes(aside, string);
+    bytes_to_string: OfOne = makes operate |aside, _n, bytes| operations::bytes_to_string(aside, bytes);
     eq: OfTwo = reads handle |hot, _n, a, b| operations::eq(hot, a, b);
     equal: OfTwo = reads handle |hot, _n, a, b| operations::equal(hot, a, b);
     cons: OfTwo = makes operate |aside, _n, car, cdr| operations::cons(aside, car, cdr);
