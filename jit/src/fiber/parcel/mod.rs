@@ -77,8 +77,7 @@ impl Parcel {
         if values.is_empty() {
             return Some((Parcel::Plain(Value::NIL), Vec::new()));
         }
-        if let Some(small) = Small::of_list(heap, values) {
-            let closures = small.closures(heap);
+        if let Some((small, closures)) = Small::of_list(heap, values) {
             let fits = small.size_bytes() <= bytes_max;
             return fits.then(|| (Parcel::Small(Arc::new(small)), closures));
         }

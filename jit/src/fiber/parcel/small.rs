@@ -56,8 +56,10 @@ struct Packer<'a> {
     places: SmallVec<[u64; OBJECTS_MAX]>,
     size_bytes: usize,
     logical_bytes: u64,
-    starts: SmallVec<[u8; 8]>,
-    words: SmallVec<[u64; 12]>,
+    starts: SmallVec<[u8; OBJECTS_MAX]>,
+    words: SmallVec<[u64; WORDS_MAX]>,
+    /// Programs and functions of all closures that were met.
+    closures: Vec<(u32, u32)>,
 }
 
 /// No object lies at the end of the address space.
@@ -78,11 +80,12 @@ impl<'a> Packer<'a> {
             logical_bytes: 0,
             starts: SmallVec::new(),
             words: SmallVec::new(),
+            closures: Vec::new(),
         }
     }
 
     /// All objects; nothing if there are too many, or others than small ones.
-    fn pack(mut self, kind: Kind) -> Option<Small> {
+    fn pack(&mut self, kind: Kind) -> Option<Small> {
         while let Some(place) = self.places.get(self.starts.len()).copied() {
             self.starts.push(self.words.len() as u8);
             self.size_bytes += 1;
@@ -100,8 +103,8 @@ impl<'a> Packer<'a> {
             kind,
             size_bytes: self.size_bytes as u32,
             logical_bytes: self.logical_bytes as u32,
-            starts: self.starts,
-            words: self.words,
+            starts: SmallVec::from_slice(&self.starts),
+            words: SmallVec::from_slice(&self.words),
         })
     }
 
@@ -140,8 +143,10 @@ impl<'a> Packer<'a> {
         match kind {
             ObjectKind::Cell => self.words[start + 1] = self.part(arena.cell(offset))?,
             ObjectKind::Closure => {
-                let ((_, function), count) =
+                let (closure, count) =
                     (arena.closure_function(offset), arena.capture_count(offset));
+                self.closures.push(closure);
+                let (_, function) = closure;
                 let head = [u64::from(function), u64::from(count)].map(varint_bytes);
                 self.size_bytes += 1 + head[0] + head[1];
                 for place in 0..usize::from(count) {
@@ -165,6 +170,9 @@ impl<'a> Packer<'a> {
             return self.number(value.bits);
         }
         self.size_bytes += plain_bytes(self.heap.code, value)?;
+        if value.is(Kind::Closure) {
+            self.closures.extend(self.heap.closure(value));
+        }
         Some(match value.is(Kind::Float) {
             true => canonical_bits(value.bits),
             false => value.bits,
@@ -203,13 +211,16 @@ fn plain_bytes(code: &CodeSpace, value: Value) -> Option<usize> {
 impl Small {
     /// The objects of a value, if they are few and small.
     pub(super) fn of(heap: Heap<'_>, value: Value) -> Option<Small> {
-        let packer = refers(value).then(|| Packer::new(heap, &[], value.bits))?;
+        let mut packer = refers(value).then(|| Packer::new(heap, &[], value.bits))?;
         packer.pack(value.kind())
     }
 
-    /// The same of a list of values, of which there is one at least, as if it were in the arena.
-    pub(super) fn of_list(heap: Heap<'_>, values: &[Value]) -> Option<Small> {
-        Packer::new(heap, values, place_in_list(0)).pack(Kind::Pair)
+    /// The same of a list of values, of which there is one at least, as if it were in the arena; with it, which functions (program,
+    /// function) it holds, some more than once.
+    pub(super) fn of_list(heap: Heap<'_>, values: &[Value]) -> Option<(Small, Vec<(u32, u32)>)> {
+        let mut packer = Packer::new(heap, values, place_in_list(0));
+        let small = packer.pack(Kind::Pair)?;
+        Some((small, packer.closures))
     }
 
     /// Bytes of the canonical form.
@@ -249,14 +260,6 @@ impl Small {
     /// The values in all objects; those that refer to other objects have their numbers.
     fn values(&self) -> impl Iterator<Item = Value> {
         self.objects().flat_map(parts)
-    }
-
-    /// Programs and functions of all closures in it, some more than once.
-    pub(super) fn closures(&self, heap: Heap<'_>) -> Vec<(u32, u32)> {
-        let own = self.objects().filter_map(closure_of);
-        let constants = self.values().filter(|value| !refers(*value));
-        own.chain(constants.filter_map(|value| heap.closure(value)))
-            .collect()
     }
 
     /// Whether something of a program is in it.
