@@ -107,6 +107,9 @@ impl Kept {
     }
 }
 
+/// Packs a message, if the gas suffices.
+pub type Pack<'a> = &'a mut dyn FnMut() -> Option<Parcel>;
+
 /// Unpacks a message, if the gas suffices and there is room.
 pub type Open<'a> = &'a mut dyn FnMut(&Parcel) -> Option<Value>;
 
@@ -325,13 +328,10 @@ pub trait Host {
         false
     }
 
-    /// The same of a value that was packed, which is given back otherwise.
-    ///
-    /// # Errors
-    /// What was to be sent, when that is to be asked for as an effect.
-    fn send_packed(&mut self, to: u64, content: Parcel, priority: u8) -> Result<(), Parcel> {
-        let _ = (to, priority);
-        Err(content)
+    /// The same of what `pack` makes of a value, if it makes something of it. It is asked only when that is sent then.
+    fn send_packed(&mut self, to: u64, priority: u8, pack: Pack<'_>) -> bool {
+        let _ = (to, priority, pack);
+        false
     }
 
     /// Takes the next message, if it is there: as it is where it has no objects of its own, and what `open` makes of it

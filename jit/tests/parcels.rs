@@ -292,8 +292,8 @@ fn objects_that_are_shared_are_one_in_the_copy() {
     assert_eq!(part(three), (two, part(two).0));
     assert_eq!(part(two).0, part(two).1);
     // With anything larger in them they are no small objects.
-    let vector = arena.new_text(Kind::String, &"long".repeat(50));
-    let root = arena.new_pair(vector, root);
+    let long = arena.new_text(Kind::String, &"long".repeat(50));
+    let root = arena.new_pair(long, root);
     is_copied(&code, &arena, root, false);
 }
 

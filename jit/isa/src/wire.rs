@@ -126,8 +126,7 @@ impl Writer {
 
     /// How many bytes a blob of so many bytes takes.
     pub fn blob_bytes(length: u64) -> u64 {
-        let bits = u64::from((length | 1).ilog2() + 1);
-        bits.div_ceil(7) + length
+        varint_bytes(length) as u64 + length
     }
 
     /// A string as blob.

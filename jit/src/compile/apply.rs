@@ -32,7 +32,8 @@ impl Lowering<'_, '_> {
     /// Calls a function that takes all arguments beyond its parameters as a list; a closure, if it is one.
     pub(super) fn call_with_rest(&mut self, callee: u32, base: u16, args: u16, is_closure: bool) {
         let function = self.planner.program.function(callee);
-        self.has_slot(base + function.registers);
+        // Not all that is called is small enough to be compiled.
+        self.has_slot(u32::from(base) + u32::from(function.registers));
         (base + 1..=base + args).for_each(|register| self.write_back(register));
         let slot = base + 1 + function.params;
         let list = self.list(slot, args - function.params);

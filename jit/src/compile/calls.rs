@@ -266,7 +266,7 @@ impl<'a> Lowering<'a, '_> {
     /// Writes the closure to the register of the callee that it stands in, given as one of ours.
     fn give_closure(&mut self, callee: u32, closure: u16, register: u16) {
         if self.planner.program.function(callee).captures > 0 {
-            self.has_slot(register);
+            self.has_slot(register.into());
             let (tag, bits) = self.value(closure);
             let slot = i32::from(register) * SLOT;
             self.store_in_frame(tag, slot);
@@ -275,8 +275,8 @@ impl<'a> Lowering<'a, '_> {
     }
 
     /// Exits unless the slot of a register is within the stack: it may be the first behind this frame.
-    pub(super) fn has_slot(&mut self, register: u16) {
-        let end = i64::from(register + 1) * i64::from(SLOT);
+    pub(super) fn has_slot(&mut self, register: u32) {
+        let end = (i64::from(register) + 1) * i64::from(SLOT);
         let end = self.in_frame(end);
         let stack_end = self.load_state(offset_of!(NativeState<'_>, stack_end));
         let beyond = self
@@ -383,7 +383,7 @@ impl<'a> Lowering<'a, '_> {
         let (give, go_on) = (self.b.create_block(), self.b.create_block());
         self.b.ins().brif(has_captures, give, &NONE, go_on, &NONE);
         self.switch_to_sealed(give);
-        self.has_slot(register);
+        self.has_slot(register.into());
         let slot = i32::from(register) * SLOT;
         self.store_in_frame(tag, slot);
         self.store_in_frame(bits, slot + 8);

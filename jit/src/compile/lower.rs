@@ -287,8 +287,12 @@ impl<'a> Lowering<'a, '_> {
                 Op::Data(Data::Cdr { dst, pair }) => self.part_of_any_pair(dst, pair, 1),
                 Op::Data(Data::VectorPush { vector, value }) => self.push(vector, value),
                 Op::Data(Data::VectorPop { dst, vector }) => self.pop(dst, vector),
-                Op::Compare(Compare::Eq { dst, a, b }) => self.same(dst, (a, b), SAME_BY_WORDS),
-                Op::Compare(Compare::Equal { dst, a, b }) => self.same(dst, (a, b), EQUAL_BY_WORDS),
+                Op::Compare(same @ Compare::Eq { dst, a, b }) => {
+                    self.same(same, dst, (a, b), SAME_BY_WORDS);
+                }
+                Op::Compare(same @ Compare::Equal { dst, a, b }) => {
+                    self.same(same, dst, (a, b), EQUAL_BY_WORDS);
+                }
                 _ => self.do_aside(),
             },
             Plan::Virtual => self.virtual_object(&op),

@@ -343,7 +343,10 @@ impl Lowering<'_, '_> {
 
     /// `eq?` or `equal?` of any two values: the same words, or values of different kinds, or of one of the kinds of which words tell.
     /// The routine looks at what others say.
-    pub(super) fn same(&mut self, dst: Def, (a, b): (Use, Use), words_tell: KindSet) {
+    pub(super) fn same(&mut self, op: Compare, dst: Def, (a, b): (Use, Use), words_tell: KindSet) {
+        if let Some(truth) = self.scope.evidence.known_outcome(&op, &self.now) {
+            return self.truth_is(dst, truth);
+        }
         let (one_kind, different, elsewhere, done) = (
             self.b.create_block(),
             self.b.create_block(),

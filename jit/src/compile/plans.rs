@@ -395,6 +395,8 @@ fn object_plan(kind: Kind, site: &Site, known: Type) -> Plan {
     let seen = site.operands[0];
     match known {
         known if known.is_within(Type::Object(kind)) => Plan::Object(kind),
+        // Constants stand elsewhere.
+        Type::Any if kind == Kind::Pair && site.has_constants => Plan::Aside,
         Type::Any if seen == KindSet::of(&[kind]) => Plan::Object(kind),
         Type::Any if seen.0 == 0 => Plan::Exit,
         _ => Plan::Aside,
@@ -414,12 +416,7 @@ fn data_plan(op: &Op, site: &Site, types: &[Type]) -> Plan {
         | Data::Float { .. }
         | Data::Const { .. }
         | Data::Cons { .. } => Plan::Plain,
-        Data::Car { pair, .. } | Data::Cdr { pair, .. } => match object(pair.0, Kind::Pair) {
-            Plan::Object(_) if site.has_constants && types[usize::from(pair.0)] == Type::Any => {
-                Plan::Aside
-            }
-            plan => plan,
-        },
+        Data::Car { pair, .. } | Data::Cdr { pair, .. } => object(pair.0, Kind::Pair),
         Data::Vector { values, .. } => match Row::of(*values, site, types) {
             Some(_) => Plan::Row,
             None => Plan::Aside,

@@ -6,6 +6,7 @@ use super::form::Instruction;
 use super::hot::{Hot, Stay};
 use crate::code_space::CodeSpace;
 use crate::fiber::arena::{Arena, Piece};
+use crate::fiber::{Fiber, Limits};
 use crate::heap::{Heap, whole_text};
 use crate::value::Value;
 use pw_isa::op::Work;
@@ -109,6 +110,31 @@ impl<'a> Aside<'a> {
         self.pay(cost::work_gas(Work::Nodes, walked))?;
         Some(equal)
     }
+}
+
+/// Logical bytes allocated up to which no collection or limit can be due for a fiber.
+pub(super) fn allocated_max(fiber: &Fiber) -> u64 {
+    room(fiber, &fiber.bounds()).1
+}
+
+/// How far the stack (in slots) and the bytes allocated may grow without any chance of a collection or
+/// a limit; conservative, for the exact places are found by the reference interpreter. A return can
+/// bring a larger frame back than the newest is, so the stack counts with all the slots it has.
+pub(super) fn room(fiber: &Fiber, bounds: &Limits) -> (usize, u64) {
+    let counters = fiber.arena.counters;
+    let slots = fiber.stack.len() as u64;
+    let left = bounds.memory_bytes.saturating_sub(counters.live);
+    let threshold = cost::collection_threshold(counters.live);
+    let Some(limit) = bounds.stack_bytes else {
+        let allocated_max = threshold.min(left.saturating_sub(slots * cost::SLOT_BYTES));
+        let left = left.saturating_sub(allocated_max.max(counters.allocated));
+        let stack_slots = slots.min(left / cost::SLOT_BYTES);
+        return (stack_slots as usize, allocated_max);
+    };
+    (
+        slots.min(limit / cost::SLOT_BYTES) as usize,
+        threshold.min(left),
+    )
 }
 
 /// The bytes of a String or Symbol, and the number of its characters.

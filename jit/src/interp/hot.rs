@@ -17,12 +17,12 @@
 //! 6. The globals of the program are made, all at once, only by the reference interpreter, while the loop
 //!    is not running; instructions name globals that the program has.
 
-use super::aside::Aside;
+use super::aside::{Aside, room};
 use super::form::{Instruction, InternalFunction, InternalProgram};
 use super::profile::Profile;
 use crate::code_space::CodeSpace;
+use crate::fiber::Fiber;
 use crate::fiber::arena::Arena;
-use crate::fiber::{Fiber, Limits};
 use crate::heap::Heap;
 use crate::host::Host;
 use crate::memo::Situation;
@@ -580,29 +580,4 @@ impl<'a> Hot<'a> {
         }
         paid
     }
-}
-
-/// Logical bytes allocated up to which no collection or limit can be due for a fiber.
-pub(super) fn allocated_max(fiber: &Fiber) -> u64 {
-    room(fiber, &fiber.bounds()).1
-}
-
-/// How far the stack (in slots) and the bytes allocated may grow without any chance of a collection or
-/// a limit; conservative, for the exact places are found by the reference interpreter. A return can
-/// bring a larger frame back than the newest is, so the stack counts with all the slots it has.
-fn room(fiber: &Fiber, bounds: &Limits) -> (usize, u64) {
-    let counters = fiber.arena.counters;
-    let slots = fiber.stack.len() as u64;
-    let left = bounds.memory_bytes.saturating_sub(counters.live);
-    let threshold = cost::collection_threshold(counters.live);
-    let Some(limit) = bounds.stack_bytes else {
-        let allocated_max = threshold.min(left.saturating_sub(slots * cost::SLOT_BYTES));
-        let left = left.saturating_sub(allocated_max.max(counters.allocated));
-        let stack_slots = slots.min(left / cost::SLOT_BYTES);
-        return (stack_slots as usize, allocated_max);
-    };
-    (
-        slots.min(limit / cost::SLOT_BYTES) as usize,
-        threshold.min(left),
-    )
 }

@@ -7,9 +7,9 @@
 use pw_isa::op::Work;
 use pw_isa::{Kind, cost};
 
-use super::aside::NOTHING;
+use super::aside::{NOTHING, allocated_max};
 use super::form::Instruction;
-use super::hot::{Hot, Stay, allocated_max};
+use super::hot::{Hot, Stay};
 use crate::code_space::CodeSpace;
 use crate::fiber::parcel::Parcel;
 use crate::fiber::start::takes;
@@ -54,14 +54,16 @@ pub(crate) fn send(hot: &mut Hot<'_>, to: Value, value: Value, priority: Value) 
 /// Sends a value with objects of its own, which are paid for.
 #[inline(never)]
 fn send_packed(stay: &mut Stay<'_>, to: u64, value: Value, priority: u8) -> Value {
-    let (host, aside) = stay.host_and_aside();
+    let (host, mut aside) = stay.host_and_aside();
     // What is longer cannot be paid for.
     let bytes_max = (aside.gas.max(0) as u64 + 1).saturating_mul(BYTES_A_GAS);
-    let Some(parcel) = Parcel::pack_within(aside.heap(), value, bytes_max) else {
-        return NOTHING;
-    };
-    let left = aside.gas - cost::work_gas(Work::Bytes, parcel.size_bytes()) as i64;
-    if left < 0 || host.send_packed(to, parcel, priority).is_err() {
+    let done = host.send_packed(to, priority, &mut || {
+        let parcel = Parcel::pack_within(aside.heap(), value, bytes_max)?;
+        aside.pay(cost::work_gas(Work::Bytes, parcel.size_bytes()))?;
+        Some(parcel)
+    });
+    let left = aside.gas;
+    if !done {
         return NOTHING;
     }
     stay.gas = left;

@@ -136,15 +136,18 @@ pub(crate) fn string_to_bytes(aside: &mut Aside<'_>, string: Value) -> Option<Va
     Some(bytes)
 }
 
-/// Nil where the bytes are no text.
+/// Nil where the bytes are no text. They are looked at when that is paid for.
 pub(crate) fn bytes_to_string(aside: &mut Aside<'_>, bytes: Value) -> Option<Value> {
-    let bytes = aside.arena.bytes(object(bytes, Kind::Bytes)?).to_vec();
-    let gas = cost::work_gas(Work::Bytes, bytes.len() as u64);
-    let Ok(text) = String::from_utf8(bytes) else {
-        aside.pay(gas)?;
+    let bytes = object(bytes, Kind::Bytes)?;
+    let length = aside.arena.bytes(bytes).len() as u64;
+    aside.pay(cost::work_gas(Work::Bytes, length))?;
+    let Ok(text) = std::str::from_utf8(aside.arena.bytes(bytes)) else {
         return Some(Value::NIL);
     };
-    aside.afford(gas, cost::text_bytes(text.len() as u64))?;
+    if !aside.can_allocate(cost::text_bytes(length)) {
+        return None;
+    }
+    let text = text.to_owned();
     Some(aside.arena.new_text(Kind::String, &text))
 }
 

@@ -145,7 +145,7 @@ fn go_on(
     };
     match due {
         None => {}
-        // Most messages are plain values.
+        // Most messages are taken at once.
         Some(Due::Message)
             if common.way == Way::Fast
                 && interp::answer_by_message(fiber, common.code, &mut surroundings) => {}

@@ -6,7 +6,7 @@
 use pw_isa::ErrorKind;
 use pw_jit::fiber::parcel::Parcel;
 use pw_jit::fiber::start::Start;
-use pw_jit::host::{Answer, CapabilityName, Effect, Host, Kept, Open};
+use pw_jit::host::{Answer, CapabilityName, Effect, Host, Kept, Open, Pack};
 use pw_jit::{CodeSpace, Fiber, Value};
 
 use super::slice::{Common, Spare};
@@ -403,16 +403,19 @@ impl Host for Surroundings<'_> {
         true
     }
 
-    fn send_packed(&mut self, to: u64, content: Parcel, priority: u8) -> Result<(), Parcel> {
+    fn send_packed(&mut self, to: u64, priority: u8, pack: Pack<'_>) -> bool {
         if to == self.id.0 || self.lease().is_some() {
-            return Err(content);
+            return false;
         }
+        let Some(content) = pack() else {
+            return false;
+        };
         self.deeds.push(Deed::Send {
             to: ActorId(to),
             content,
             priority,
         });
-        Ok(())
+        true
     }
 
     fn receive_now(&mut self, open: Open<'_>) -> Option<Value> {

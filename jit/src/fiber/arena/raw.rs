@@ -6,7 +6,8 @@
 //! checking each value they restore), and so does this arena's safe code, which makes objects:
 //! 1. An object's words lie within `words`, below the end of its block or segment.
 //! 2. A buffer word names a live buffer: the offset of one in `words`, or the slot of one outside.
-//! 3. The buffer of a vector has room for its length, that of Bytes or a text for its length in bytes.
+//! 3. The buffer of a vector has room for its length, that of Bytes or a text for its length in bytes. How much room one has
+//!    says its header in the arena, the number of its words outside.
 //! 4. The entries of a map have room for as many as are used, deleted ones included.
 //! 5. `end` does not lie behind the end of `words`.
 //! 6. While the arena has cards, it has one for each page of `words`, and a buffer outside has one for

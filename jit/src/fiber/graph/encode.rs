@@ -154,7 +154,7 @@ pub(crate) struct Encoder<'a> {
     /// Large texts, if they are kept apart, and the bytes that they would take.
     texts: Option<Vec<SharedText>>,
     apart: u64,
-    /// The logical bytes of the objects that were written.
+    /// The logical bytes of the objects that were written, where large texts are kept apart: for parcels.
     pub(crate) logical_bytes: u64,
     /// Programs and functions of all closures that were written.
     pub(crate) closures: Vec<(u32, u32)>,
@@ -311,7 +311,9 @@ impl<'a> Encoder<'a> {
             if written > self.bytes_max {
                 return false;
             }
-            self.logical_bytes += self.logical_bytes_of(what);
+            if self.texts.is_some() {
+                self.logical_bytes += self.logical_bytes_of(what);
+            }
             match what {
                 Numbered::Object(offset) => self.object(records, offset),
                 Numbered::TextBuffer(buffer) => self.text_buffer(records, buffer),
