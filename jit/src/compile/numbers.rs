@@ -313,7 +313,7 @@ impl Lowering<'_, '_> {
             self.b.create_block(),
         );
         self.b.set_cold_block(elsewhere);
-        let result = self.b.append_block_param(done, I64);
+        self.b.append_block_param(done, I64);
         let (tag, bits) = self.value(other);
         let no = self.b.ins().iconst(I64, 0);
         let kinds = self.b.ins().bxor_imm_s(tag, text.tag as i64);
@@ -333,12 +333,18 @@ impl Lowering<'_, '_> {
         let same = self.b.ins().icmp_imm_s(IntCC::Equal, distance, 0);
         let same = self.b.ins().uextend(I64, same);
         self.b.ins().jump(done, &[same.into()]);
+        self.end_question(dst, elsewhere, done);
+    }
+
+    /// Lets a routine answer elsewhere, and goes on behind the question with the answer that was passed there.
+    fn end_question(&mut self, dst: Def, elsewhere: ir::Block, done: ir::Block) {
         self.switch_to_sealed(elsewhere);
         self.do_aside();
-        let by_handler = self.bits(dst.0);
-        self.b.ins().jump(done, &[by_handler.into()]);
+        let by_routine = self.bits(dst.0);
+        self.b.ins().jump(done, &[by_routine.into()]);
         self.switch_to_sealed(done);
-        self.set_bits(dst.0, Type::Bool, result);
+        let answer = self.b.block_params(done)[0];
+        self.set_bits(dst.0, Type::Bool, answer);
     }
 
     /// `eq?` or `equal?` of any two values: the same words, or values of different kinds, or of one of the kinds of which words tell.
@@ -357,7 +363,7 @@ impl Lowering<'_, '_> {
         if seen.0 & !words_tell.0 == 0 {
             self.b.set_cold_block(elsewhere);
         }
-        let result = self.b.append_block_param(done, I64);
+        self.b.append_block_param(done, I64);
         let (left, right) = (self.value(a.0), self.value(b.0));
         let [no, yes] = [0, 1].map(|truth| self.b.ins().iconst(I64, truth));
         let kinds = self.b.ins().bxor(left.0, right.0);
@@ -374,12 +380,7 @@ impl Lowering<'_, '_> {
         self.switch_to_sealed(different);
         let told = self.is_of(left.0, words_tell);
         self.b.ins().brif(told, done, &no, elsewhere, &NONE);
-        self.switch_to_sealed(elsewhere);
-        self.do_aside();
-        let by_routine = self.bits(dst.0);
-        self.b.ins().jump(done, &[by_routine.into()]);
-        self.switch_to_sealed(done);
-        self.set_bits(dst.0, Type::Bool, result);
+        self.end_question(dst, elsewhere, done);
     }
 
     fn order(&mut self, plan: Plan, dst: Def, (a, b): (Use, Use), order: IntCC) {

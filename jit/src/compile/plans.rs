@@ -392,13 +392,10 @@ pub(super) fn reads(op: &Op) -> Few<u16> {
 
 /// How an instruction is compiled whose first operand should be an object of the arena.
 fn object_plan(kind: Kind, site: &Site, known: Type) -> Plan {
-    let seen = site.operands[0];
     match known {
         known if known.is_within(Type::Object(kind)) => Plan::Object(kind),
-        // Constants stand elsewhere.
-        Type::Any if kind == Kind::Pair && site.has_constants => Plan::Aside,
-        Type::Any if seen == KindSet::of(&[kind]) => Plan::Object(kind),
-        Type::Any if seen.0 == 0 => Plan::Exit,
+        Type::Any if site.saw_only(kind) => Plan::Object(kind),
+        Type::Any if site.operands[0].0 == 0 => Plan::Exit,
         _ => Plan::Aside,
     }
 }

@@ -166,14 +166,21 @@ impl<'a> Hot<'a> {
         stay
     }
 
+    /// What an operation aside has given, with the gas that it has left.
+    #[inline(always)]
+    pub(super) fn take_over(&mut self, result: Value) -> Option<Value> {
+        if result.tag == NOTHING.tag {
+            return None;
+        }
+        self.gas = self.at().gas;
+        Some(result)
+    }
+
     /// Takes the result of an operation aside over, if it has one.
     #[inline(always)]
     pub(super) fn set_aside(&mut self, register: u16, result: Value) -> bool {
-        if result.tag == NOTHING.tag {
-            return false;
-        }
-        self.gas = self.at().gas;
-        self.set(register, result)
+        self.take_over(result)
+            .is_some_and(|value| self.set(register, value))
     }
 
     /// An operation aside on one value or two.
@@ -207,11 +214,7 @@ impl<'a> Hot<'a> {
     ) -> bool {
         let (object, value) = (self.get(i.a), self.get(i.b));
         let done = of_two(self.stay_with_gas(), object, value, operation);
-        if done.tag == NOTHING.tag {
-            return false;
-        }
-        self.gas = self.at().gas;
-        true
+        self.take_over(done).is_some()
     }
 
     /// A test aside of two values; `None` when it cannot be done, and then nothing has happened.

@@ -1,7 +1,7 @@
 //! Calls within a program, closures, cells and globals.
 
 use super::arith::{Add, apply, apply_number};
-use super::aside::{Aside, NOTHING};
+use super::aside::Aside;
 use super::form::{Instruction, InternalFunction, NO_CLOSURE, SLOT_SHIFT};
 use super::hot::{Hot, Stay};
 use super::routines::{self, Room};
@@ -298,10 +298,7 @@ impl<'a> Hot<'a> {
     /// The function whose arguments have been given, with the gas that is left.
     #[inline(always)]
     fn given_callee(&mut self, number: Value) -> Option<&'a InternalFunction> {
-        if number.tag == NOTHING.tag {
-            return None;
-        }
-        self.gas = self.at().gas;
+        let number = self.take_over(number)?;
         Some(self.callee(number.bits as u32))
     }
 

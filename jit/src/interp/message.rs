@@ -126,16 +126,6 @@ impl<'a> Hot<'a> {
         self.set_aside(i.a, value)
     }
 
-    /// What an operation aside has given, with the gas that it has left.
-    #[inline(always)]
-    fn take_over(&mut self, result: Value) -> Option<Value> {
-        if result.tag == NOTHING.tag {
-            return None;
-        }
-        self.gas = self.at().gas;
-        Some(result)
-    }
-
     /// Sets a register to what the host says.
     #[inline(always)]
     pub(super) fn set_asked(

@@ -52,6 +52,12 @@ impl Site {
         };
     }
 
+    /// Whether its first operand was always an object of this kind; a pair, of the arena.
+    pub(crate) fn saw_only(&self, kind: Kind) -> bool {
+        let is_elsewhere = kind == Kind::Pair && self.has_constants;
+        self.operands[0] == KindSet::of(&[kind]) && !is_elsewhere
+    }
+
     /// Nothing.
     pub(crate) const UNSEEN: Site = Site {
         count: 0,
