@@ -1,19 +1,22 @@
 //! Journals: inputs a second beside redb and bare syncs, what an asynchronous one costs, and how fast a history is done again.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
-use physics_world::runtime::disk::RealDisk;
+use futures_util::future::join_all;
+use physics_world::runtime::disk::{Disk, RealDisk};
 use physics_world::runtime::journal::Durability;
-use physics_world::runtime::world::HistorySettings;
+use physics_world::runtime::world::{Handle, HistorySettings};
 use physics_world::source::load_jue;
 use physics_world::{ActorId, Datum, World};
 
+use crate::slow::Slow;
 use crate::states::builder;
 use crate::{Figure, Options};
 
-/// Threads that have inputs, and how many each has on the way.
+/// Clients that have inputs, and how many each has on the way.
 const WRITERS: u64 = 64;
 const IN_FLIGHT: u64 = 16;
 
@@ -33,9 +36,54 @@ fn adder(world: &mut World) -> ActorId {
     world.spawn(program, &[]).expect("it takes nothing")
 }
 
-/// Inputs a second of a world that syncs them.
-fn world_inputs(options: &Options) -> f64 {
-    let disk = Arc::new(RealDisk::open(options.directory.join("inputs")).expect("a directory"));
+/// What a client does that has so many inputs: some of them are always on the way.
+async fn write(handle: Handle, adder: ActorId, inputs: u64) {
+    let client = handle.open_session().await.expect("a world");
+    let mut on_the_way = VecDeque::new();
+    for number in 1..=inputs {
+        on_the_way.push_back(client.say_numbered(number, adder, Datum::Int(1), false));
+        if on_the_way.len() as u64 == IN_FLIGHT {
+            let first = on_the_way.pop_front().expect("there are some");
+            first.await.expect("it is heard");
+        }
+    }
+    for said in on_the_way {
+        said.await.expect("it is heard");
+    }
+}
+
+/// What clients run on.
+#[derive(Clone, Copy)]
+enum Clients {
+    /// Each on a thread of its own.
+    Threads,
+    /// All on one, as tasks.
+    Tasks,
+}
+
+impl Clients {
+    /// Has all of them do what they do, to the end.
+    fn run(self, clients: Vec<impl Future<Output = ()> + Send + 'static>) {
+        match self {
+            Clients::Tasks => drop(block_on(join_all(clients))),
+            Clients::Threads => {
+                let threads = clients.into_iter();
+                let threads = threads.map(|client| std::thread::spawn(|| block_on(client)));
+                for thread in threads.collect::<Vec<_>>() {
+                    thread.join().expect("it ends");
+                }
+            }
+        }
+    }
+}
+
+/// Inputs a second of a world that syncs them; each sync takes so much longer than this disk does.
+fn world_inputs(options: &Options, clients: Clients, sync: Duration) -> f64 {
+    let directory = options.directory.join("inputs");
+    // An earlier one may be there.
+    let _ = std::fs::remove_dir_all(&directory);
+    let disk = RealDisk::open(directory).expect("a directory");
+    let disk = Arc::new(Slow { disk, sync });
     let settings = HistorySettings {
         durability: Durability::Sync,
         ..HistorySettings::default()
@@ -44,30 +92,9 @@ fn world_inputs(options: &Options) -> f64 {
     let adder = adder(&mut world);
     let handle = world.handle();
     let (each, start) = (options.inputs, Instant::now());
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|_| {
-            let handle = handle.clone();
-            std::thread::spawn(move || {
-                let client = block_on(handle.open_session()).expect("a world");
-                let mut on_the_way = std::collections::VecDeque::new();
-                for number in 1..=each {
-                    let said = client.say_numbered(number, adder, Datum::Int(1), false);
-                    on_the_way.push_back(said);
-                    if on_the_way.len() as u64 == IN_FLIGHT {
-                        let first = on_the_way.pop_front().expect("there are some");
-                        block_on(first).expect("it is heard");
-                    }
-                }
-                for said in on_the_way {
-                    block_on(said).expect("it is heard");
-                }
-            })
-        })
-        .collect();
     let ends = std::thread::spawn(move || {
-        for writer in writers {
-            writer.join().expect("it ends");
-        }
+        let writers = (0..WRITERS).map(|_| write(handle.clone(), adder, each));
+        clients.run(writers.collect());
         let time = start.elapsed();
         handle.stop();
         time
@@ -98,37 +125,48 @@ fn redb_inputs(options: &Options) -> f64 {
     all as f64 / start.elapsed().as_secs_f64()
 }
 
-/// Bare writes of a batch with a sync, a second.
-fn bare_syncs(options: &Options) -> f64 {
-    use std::os::unix::fs::FileExt;
-    let file = std::fs::File::create(options.directory.join("syncs")).expect("a file");
-    let batch = vec![7u8; (WRITERS * IN_FLIGHT * 40) as usize];
+/// Bare writes of a batch with a sync, as inputs a second.
+fn bare_syncs(options: &Options, sync: Duration) -> f64 {
+    let disk = RealDisk::open(options.directory.join("syncs")).expect("a directory");
+    let mut file = Slow { disk, sync }.create("syncs").expect("a file");
+    let of_batch = WRITERS * IN_FLIGHT;
+    let batch = vec![7u8; (of_batch * 40) as usize];
     let (count, start) = (200, Instant::now());
     for number in 0..count {
-        file.write_all_at(&batch, number * batch.len() as u64)
-            .expect("room");
-        file.sync_data().expect("a disk");
+        let offset = number * batch.len() as u64;
+        file.write_at(offset, &batch).expect("room");
+        file.sync().expect("a disk");
     }
-    count as f64 / start.elapsed().as_secs_f64()
+    (count * of_batch) as f64 / start.elapsed().as_secs_f64()
 }
 
+/// How many milliseconds more than on this disk a sync takes: none, and as many as on others.
+const SYNCS_MS: [u64; 3] = [0, 1, 4];
+
 pub(crate) fn inputs(options: &Options) -> Vec<Figure> {
-    let syncs = bare_syncs(options);
-    let world = world_inputs(options);
-    let redb = redb_inputs(options);
-    vec![
-        (
-            "journal: synced inputs, 64 writers of 16 on the way".to_owned(),
-            world,
-            "/s",
-        ),
-        ("journal: redb, 1,024 in a commit".to_owned(), redb, "/s"),
-        (
-            "journal: bare syncs of 1,024 inputs, as inputs".to_owned(),
-            syncs * (WRITERS * IN_FLIGHT) as f64,
-            "/s",
-        ),
-    ]
+    let mut figures = Vec::new();
+    for sync in SYNCS_MS.map(Duration::from_millis) {
+        let named = |what: &str| match sync {
+            Duration::ZERO => format!("journal: {what}"),
+            _ => format!("journal, syncs take {sync:?} more: {what}"),
+        };
+        let mut add = |what, inputs| figures.push((named(what), inputs, "/s"));
+        add(
+            "inputs of 64 threads",
+            world_inputs(options, Clients::Threads, sync),
+        );
+        add(
+            "inputs of 64 tasks",
+            world_inputs(options, Clients::Tasks, sync),
+        );
+        add("bare syncs of 1,024", bare_syncs(options, sync));
+    }
+    figures.push((
+        "journal: redb, 1,024 in a commit".to_owned(),
+        redb_inputs(options),
+        "/s",
+    ));
+    figures
 }
 
 /// The time that a world takes for many inputs.

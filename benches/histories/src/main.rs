@@ -2,6 +2,7 @@
 
 mod hibernation;
 mod journals;
+mod slow;
 mod states;
 
 use std::path::PathBuf;

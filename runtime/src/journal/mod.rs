@@ -9,10 +9,12 @@
 //! | `short` | records of few bytes |
 //! | `reading` | reading segments: where the journal ends, and whether it is damaged |
 //! | `queue` | what is handed over |
+//! | `patience` | how long a sync waits for more |
 //! | `writer` | the thread that writes |
 //! | `releases` | what happens then; the thread that lets outputs leave |
 
 mod batch;
+mod patience;
 mod queue;
 mod reading;
 mod releases;

@@ -44,6 +44,10 @@ pub(super) struct Queue {
     /// Memory of batches that were written.
     spare: Vec<Records>,
     pub(super) items: VecDeque<Item>,
+    /// Answers among them.
+    pub(super) answers: usize,
+    /// Whether somebody waits for what has come and says nothing until it is done.
+    pub(super) is_urgent: bool,
     /// Whether nothing more will come.
     pub(super) is_closed: bool,
     /// Whether the thread waits for something to come.
@@ -77,6 +81,15 @@ impl Queue {
             }
         }
         self.is_busy = true;
+    }
+
+    /// Takes what has come; how many of the items are answers.
+    pub(super) fn take(&mut self) -> (VecDeque<Records>, VecDeque<Item>, usize) {
+        self.bytes = 0;
+        self.is_urgent = false;
+        let records = std::mem::take(&mut self.records);
+        let items = std::mem::take(&mut self.items);
+        (records, items, std::mem::take(&mut self.answers))
     }
 
     /// Keeps the memory of batches that were written; what of it is too much is given back, to be dropped without the lock.

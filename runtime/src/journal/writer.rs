@@ -10,13 +10,14 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pw_isa::wire;
 
 use super::batch::{
     BATCH_BYTES_MAX, BatchHead, Records, segment_first, segment_head, segment_name,
 };
+use super::patience::Patience;
 use super::queue::{Item, Leaves, Queue, Shared};
 use super::releases;
 use super::{Durability, Position, ShortHead, ShortRecord};
@@ -90,8 +91,9 @@ pub(crate) struct Journal {
     next: u64,
     /// Records that the thread does not have yet: handing over costs more than a record.
     kept: Records,
-    /// What is to happen once they are durable.
+    /// What is to happen once they are durable, and answers among that.
     items: Vec<Item>,
+    answers: usize,
     /// Whether more of that is about to come, with which it is handed over.
     gathers: bool,
     batch_bytes: usize,
@@ -144,6 +146,7 @@ impl Journal {
             next: end.next,
             durable: end.next,
             told: (end.next, released),
+            patience: Patience::default(),
             shared: Arc::clone(&shared),
         };
         let outputs = Arc::clone(&shared);
@@ -163,6 +166,7 @@ impl Journal {
             next: end.next,
             kept: Records::default(),
             items: Vec::new(),
+            answers: 0,
             gathers: false,
             batch_bytes: settings.batch_bytes(),
         })
@@ -211,6 +215,7 @@ impl Journal {
         if self.kept.count() == 0 && self.items.is_empty() {
             return;
         }
+        let answers = std::mem::take(&mut self.answers);
         let mut queue = self.shared.lock();
         while queue.error.is_none() && self.is_too_much(&queue) {
             let waited = self.shared.went.wait(queue);
@@ -232,6 +237,7 @@ impl Journal {
         };
         queue.is_busy = true;
         queue.items.extend(self.items.drain(..));
+        queue.answers += answers;
         drop(queue);
         if wakes {
             self.shared.came.notify_one();
@@ -247,6 +253,7 @@ impl Journal {
     /// Has something happen when all records so far are durable; never, if the disk fails.
     pub(crate) fn then(&mut self, when: Leaves, what: impl FnOnce() + Send + 'static) {
         self.items.push(Item::Then(Box::new(what), when));
+        self.answers += usize::from(when == Leaves::Answer);
         if !self.gathers || self.items.len() >= ITEMS_GATHERED {
             self.hand_over();
         }
@@ -298,10 +305,16 @@ impl Journal {
         self.shared.lock().error.clone()
     }
 
+    /// Hands over what there is, to be written without waiting for more.
+    fn hurry(&mut self) {
+        self.hand_over();
+        self.shared.lock().is_urgent = true;
+        self.shared.came.notify_one();
+    }
+
     /// Waits until all records so far are written: the end of the process does not lose them.
     pub(crate) fn write(&mut self) {
-        self.hand_over();
-        self.shared.came.notify_one();
+        self.hurry();
         let mut queue = self.shared.lock();
         while queue.written < self.next && queue.error.is_none() {
             let waited = self.shared.went.wait(queue);
@@ -311,8 +324,7 @@ impl Journal {
 
     /// Waits until everything so far is durable, and has happened.
     pub(crate) fn flush(&mut self) {
-        self.hand_over();
-        self.shared.came.notify_one();
+        self.hurry();
         let mut queue = self.shared.lock();
         while (queue.is_busy || !queue.releases.is_idle()) && queue.error.is_none() {
             let waited = self.shared.went.wait(queue);
@@ -373,13 +385,15 @@ struct Writer {
     durable: u64,
     /// What the last batch said of the two.
     told: (u64, u64),
+    /// Whether syncs wait for more.
+    patience: Patience,
     shared: Arc<Shared>,
 }
 
 impl Writer {
     fn run(&mut self) {
-        while let Some((mut records, items)) = self.wait() {
-            let done = self.write(&mut records, items);
+        while let Some((mut records, items, answers)) = self.wait() {
+            let done = self.write(&mut records, items, answers);
             let mut queue = self.shared.lock();
             let rest = queue.keep_memory(records);
             if let Err(error) = done {
@@ -402,9 +416,10 @@ impl Writer {
         }
     }
 
-    /// What has come; nothing when nothing more will.
-    fn wait(&mut self) -> Option<(VecDeque<Records>, VecDeque<Item>)> {
-        let mut queue = self.shared.lock();
+    /// What has come, and how many answers wait for it; nothing when nothing more will.
+    fn wait(&mut self) -> Option<(VecDeque<Records>, VecDeque<Item>, usize)> {
+        let (mut queue, since) = (self.shared.lock(), Instant::now());
+        let others = self.patience.begin();
         let mut looks = 0;
         while queue.is_empty() {
             if queue.is_closed && queue.releases.is_idle() {
@@ -423,16 +438,30 @@ impl Writer {
             queue.is_asleep = false;
         }
         queue.is_waiting = false;
-        queue.bytes = 0;
-        let records = std::mem::take(&mut queue.records);
-        let items = std::mem::take(&mut queue.items);
+        if let Some(mut others) = others {
+            while !queue.is_urgent
+                && !queue.is_closed
+                && others.goes_on(queue.answers, since.elapsed())
+            {
+                drop(queue);
+                std::thread::sleep(others.look);
+                queue = self.shared.lock();
+            }
+            self.patience.end(&others, queue.answers);
+        }
+        let came = queue.take();
         drop(queue);
         self.shared.went.notify_all();
-        Some((records, items))
+        Some(came)
     }
 
     /// Writes the records, and lets happen what waits for them.
-    fn write(&mut self, records: &mut VecDeque<Records>, items: VecDeque<Item>) -> io::Result<()> {
+    fn write(
+        &mut self,
+        records: &mut VecDeque<Records>,
+        items: VecDeque<Item>,
+        answers: usize,
+    ) -> io::Result<()> {
         for batch in records {
             self.batch(batch)?;
         }
@@ -442,7 +471,10 @@ impl Writer {
             if self.settings.durability == Durability::Sync
                 && let Some(file) = &mut self.file
             {
+                let start = Instant::now();
                 file.sync()?;
+                let (took, waiting) = (start.elapsed(), self.shared.lock().answers);
+                self.patience.note_sync(took, answers, waiting);
             }
             self.durable = self.next;
         }
