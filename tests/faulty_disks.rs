@@ -12,6 +12,7 @@ use std::sync::Arc;
 use faulty_disk::{FaultyDisk, next};
 use physics_world::jit::optimize::PerformanceSettings;
 use physics_world::runtime::checkpoint::RecoveryError;
+use physics_world::runtime::disk::Disk;
 use physics_world::runtime::host::HostFunction;
 use physics_world::runtime::journal::Durability;
 use physics_world::runtime::world::{HistorySettings, Recovery};
@@ -136,6 +137,35 @@ fn a_disk_that_fails_stops_what_leaves_the_world_and_loses_nothing() {
             "seed {start}: {now}, not {sum}"
         );
     }
+}
+
+#[test]
+fn what_cannot_be_read_now_is_not_taken_for_damaged() {
+    let mut refused = 0;
+    for start in seeds() {
+        let mut seed = start.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let disk = FaultyDisk::default();
+        let (mut world, adder) = begin(&disk);
+        let sum = add(&mut world, adder, 0, 3 + next(&mut seed) % 20);
+        drop(world);
+        let names = disk.list().unwrap();
+        disk.fail_an_open_after(next(&mut seed) % 24);
+        match keep(&disk) {
+            Ok((_, recovery)) => assert_eq!(recovery.flaws, [], "seed {start}"),
+            Err(error) => {
+                refused += 1;
+                assert!(error.to_string().contains("open files"), "{error}");
+                assert_eq!(disk.list().unwrap(), names, "seed {start}");
+            }
+        }
+        disk.work_again();
+        let (mut world, recovery) = keep(&disk).unwrap();
+        assert_eq!(recovery.flaws, [], "seed {start}");
+        assert!(recovery.tail.is_none(), "seed {start}");
+        let now = world.ask(adder, &Datum::Int(0)).unwrap();
+        assert_eq!(now, Datum::Int(sum), "seed {start}");
+    }
+    assert!(refused > 0, "a recovery opens files");
 }
 
 #[test]

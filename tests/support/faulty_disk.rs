@@ -45,6 +45,8 @@ struct State {
     works_for: Option<u64>,
     /// Whether nothing can be read.
     reads_fail: bool,
+    /// Files that are opened until one is not, because too many are open; nothing for never.
+    opens_for: Option<u64>,
 }
 
 impl State {
@@ -96,11 +98,17 @@ impl FaultyDisk {
         self.state.lock().unwrap().reads_fail = true;
     }
 
+    /// When so many files have been opened, one is not, because too many are open.
+    pub(crate) fn fail_an_open_after(&self, opens: u64) {
+        self.state.lock().unwrap().opens_for = Some(opens);
+    }
+
     /// Does not fail any more.
     pub(crate) fn work_again(&self) {
         let mut state = self.state.lock().unwrap();
         state.works_for = None;
         state.reads_fail = false;
+        state.opens_for = None;
     }
 
     /// What is there after the power went: another disk.
@@ -142,6 +150,7 @@ impl FaultyDisk {
                 renames: Vec::new(),
                 works_for: None,
                 reads_fail: false,
+                opens_for: None,
             })),
         }
     }
@@ -195,7 +204,13 @@ impl Disk for FaultyDisk {
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        let state = self.state.lock().unwrap();
+        let mut state = self.state.lock().unwrap();
+        if let Some(left) = state.opens_for {
+            state.opens_for = left.checked_sub(1);
+            if left == 0 {
+                return Err(io::Error::from_raw_os_error(24));
+            }
+        }
         let number = state.names.get(name).copied();
         let number =
             number.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, name.to_owned()))?;

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use super::file::{BlockKind, Blocks, Head};
 use super::saved::{BlockPlace, Found};
 use super::{RecoveryError, SavedActors};
-use crate::disk::Disk;
+use crate::disk::{Disk, will_pass};
 use crate::together::{lock, try_map};
 
 /// The name of the checkpoint of a tick.
@@ -81,18 +81,34 @@ pub(crate) struct Loaded {
 /// Checkpoints that may stand on each other.
 pub(crate) const CHAIN_MAX: usize = 4_096;
 
-fn flaw_of(ticks: u64, what: impl ToString) -> CheckpointFlaw {
-    CheckpointFlaw {
+/// Why a checkpoint was not read.
+enum Unread {
+    /// It cannot be used.
+    Flaw(CheckpointFlaw),
+    /// It could not be read now, and may be sound.
+    Now(RecoveryError),
+}
+
+fn flaw_of(ticks: u64, what: impl ToString) -> Unread {
+    Unread::Flaw(CheckpointFlaw {
         name: name_of(ticks),
         what: what.to_string(),
+    })
+}
+
+fn unread(ticks: u64, error: io::Error) -> Unread {
+    if will_pass(&error) {
+        let what = name_of(ticks);
+        return Unread::Now(RecoveryError::Disk { what, error });
     }
+    flaw_of(ticks, error)
 }
 
 /// The head of the checkpoint of a tick.
-fn head_of(disk: &dyn Disk, ticks: u64) -> Result<Head, CheckpointFlaw> {
+fn head_of(disk: &dyn Disk, ticks: u64) -> Result<Head, Unread> {
     let file = disk.open(&name_of(ticks));
     let head = file.and_then(|file| Ok(Blocks::open(file)?.0));
-    match head.map_err(|error| flaw_of(ticks, error))? {
+    match head.map_err(|error| unread(ticks, error))? {
         head if head.ticks != ticks => Err(flaw_of(ticks, format!("it is of tick {}", head.ticks))),
         Head {
             base: Some(base), ..
@@ -102,7 +118,7 @@ fn head_of(disk: &dyn Disk, ticks: u64) -> Result<Head, CheckpointFlaw> {
 }
 
 /// Reads a checkpoint and those that it stands on.
-fn chain(disk: &dyn Disk, threads: usize, ticks: u64) -> Result<Loaded, CheckpointFlaw> {
+fn chain(disk: &dyn Disk, threads: usize, ticks: u64) -> Result<Loaded, Unread> {
     let head = head_of(disk, ticks)?;
     let mut heads = vec![head];
     while let Some(base) = heads[heads.len() - 1].base {
@@ -121,7 +137,7 @@ fn chain(disk: &dyn Disk, threads: usize, ticks: u64) -> Result<Loaded, Checkpoi
     };
     for head in heads.into_iter().rev() {
         let added = loaded.add(disk, threads, head);
-        added.map_err(|error| flaw_of(head.ticks, error))?;
+        added.map_err(|error| unread(head.ticks, error))?;
     }
     Ok(loaded)
 }
@@ -185,7 +201,7 @@ impl Loaded {
     }
 }
 
-/// Reads the newest state of at most so many ticks, on so many threads. `is_of_course` says whether a checkpoint with this first record of the
+/// Reads the newest state of at most so many ticks, on so many threads, unless that cannot be done now. `is_of_course` says whether a checkpoint with this first record of the
 /// journal behind it is one of the course that the world has taken: others are left alone.
 pub(crate) fn load(
     disk: &dyn Disk,
@@ -208,10 +224,11 @@ pub(crate) fn load(
                     ..loaded
                 });
             }
-            Err(flaw) => {
+            Err(Unread::Flaw(flaw)) => {
                 flaws.push(flaw);
                 unusable.push(name_of(ticks));
             }
+            Err(Unread::Now(error)) => return Err(error),
         }
     }
     Err(RecoveryError::NoCheckpoint(flaws))
@@ -221,9 +238,11 @@ pub(crate) fn load(
 pub(crate) fn heads_of(disk: &dyn Disk) -> std::io::Result<Vec<Head>> {
     let mut heads = Vec::new();
     for ticks in names_of(disk)? {
-        // One that cannot be read is none that is kept.
-        if let Ok(file) = disk.open(&name_of(ticks)) {
-            heads.extend(Blocks::open(file).ok().map(|(head, _)| head));
+        match disk.open(&name_of(ticks)).and_then(Blocks::open) {
+            Ok((head, _)) => heads.push(head),
+            Err(error) if will_pass(&error) => return Err(error),
+            // One that cannot be read is none that is kept.
+            Err(_) => {}
         }
     }
     Ok(heads)
@@ -235,7 +254,11 @@ pub(crate) fn infos(disk: &dyn Disk, threads: usize) -> (Vec<CheckpointInfo>, Ve
     for ticks in names_of(disk).unwrap_or_default() {
         match chain(disk, threads, ticks) {
             Ok(mut loaded) => infos.extend(loaded.files.pop()),
-            Err(flaw) => flaws.push(flaw),
+            Err(Unread::Flaw(flaw)) => flaws.push(flaw),
+            Err(Unread::Now(error)) => flaws.push(CheckpointFlaw {
+                name: name_of(ticks),
+                what: format!("it could not be read now: {error}"),
+            }),
         }
     }
     (infos, flaws)

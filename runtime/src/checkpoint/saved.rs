@@ -11,7 +11,7 @@ use pw_jit::fiber::arena::{PageBlocks, Pages};
 
 use super::file::{BlockHash, BlockKind, read_block};
 use super::{RecoveryError, name_of};
-use crate::disk::Disk;
+use crate::disk::{Disk, will_pass};
 use crate::together::{lock, try_map};
 
 /// What a block says of an actor.
@@ -132,6 +132,8 @@ pub(crate) struct PagesOnDisk<'a> {
     threads: usize,
     /// Memory for blocks: what is touched for the first time costs more than to read it.
     spare: Mutex<Vec<Vec<u8>>>,
+    /// Why one could not be read, which is told to who reads an actor as mere text.
+    unread: Mutex<Option<RecoveryError>>,
 }
 
 /// Memory for a block, which is given back.
@@ -204,6 +206,7 @@ impl SavedActors {
             places: self.page_blocks,
             threads: if are_large { threads } else { 1 },
             spare: Mutex::default(),
+            unread: Mutex::default(),
         });
         let blocks = self.blocks.into_iter().filter_map(|block| {
             let rests = block.places.iter();
@@ -271,6 +274,9 @@ impl BlockPlace {
         let what = match again {
             Ok((_, hash)) if hash == self.hash => return Ok(()),
             Ok(_) => "another block than before".to_owned(),
+            Err(error) if will_pass(&error) => {
+                return Err(RecoveryError::Disk { what: name, error });
+            }
             Err(error) => error.to_string(),
         };
         // The one before may be sound.
@@ -296,7 +302,11 @@ impl PageBlocks for PagesOnDisk<'_> {
             let place = self.places.get(number as usize);
             let place = place.ok_or("there is no such block")?;
             let read = place.read(self.disk, &mut content.bytes);
-            read.map_err(|error| error.to_string())?;
+            read.map_err(|error| {
+                let text = error.to_string();
+                lock(&self.unread).get_or_insert(error);
+                text
+            })?;
             look(number, &content.bytes);
             Ok(())
         });
@@ -361,6 +371,7 @@ impl<'a> Portion<'a> {
                             blocks: &page_blocks,
                         }),
                     })
+                    .map_err(|error| lock(&page_blocks.unread).take().unwrap_or(error))
                 })
             }
         }

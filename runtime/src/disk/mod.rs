@@ -51,6 +51,23 @@ pub trait Disk: Debug + Send + Sync {
     fn sync_names(&self) -> io::Result<()>;
 }
 
+/// Numbers of the system for too many open files, of all processes and of this one.
+const TOO_MANY_FILES: [i32; 2] = [23, 24];
+
+/// Whether an error is this machine's at this moment, and says nothing of what a disk holds: too many open files, no memory, no permission.
+pub(crate) fn will_pass(error: &io::Error) -> bool {
+    use io::ErrorKind::{OutOfMemory, PermissionDenied, ResourceBusy, TimedOut, WouldBlock};
+    let kinds = [
+        OutOfMemory,
+        PermissionDenied,
+        ResourceBusy,
+        TimedOut,
+        WouldBlock,
+    ];
+    let number = error.raw_os_error();
+    kinds.contains(&error.kind()) || number.is_some_and(|number| TOO_MANY_FILES.contains(&number))
+}
+
 /// An open file.
 pub trait DiskFile: Debug + Send + Sync {
     /// Writes all of this from a position on.
