@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 
+use pw_isa::wire::Decoded;
+
 use super::outside::{Arrival, Handle, Reply};
 use super::{AskError, Input, World};
 use crate::actor::{ActorId, Answered};
 use crate::host::Datum;
 use crate::journal::Leaves;
 use crate::message::{PRIORITY_DEFAULT, RequestId};
-use crate::portable::portable;
+use crate::portable::{In, Out, Portable, portable};
 
 /// What was last heard in a session.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,18 +32,39 @@ struct Session {
 portable!(struct Session { sequence, request, answer, heard });
 
 /// All sessions of a world.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Sessions {
     opened: u64,
     heard: u64,
     all: BTreeMap<u64, Session>,
-    /// Sessions by when they were heard, the longest ago first.
+    /// Sessions by when they were heard, or earlier: when they are heard again they stay where they are, until somebody looks for the one that was
+    /// silent longest.
     by_silence: BTreeMap<u64, u64>,
     /// Sessions that wait for an answer, by their questions.
     by_request: BTreeMap<RequestId, u64>,
 }
 
-portable!(struct Sessions { opened, heard, all, by_silence, by_request });
+impl Portable for Sessions {
+    fn put(&self, out: &mut Out<'_>) {
+        self.opened.put(out);
+        self.heard.put(out);
+        self.all.put(out);
+        let by_silence = self.all.iter();
+        let by_silence = by_silence.map(|(number, session)| (session.heard, *number));
+        by_silence.collect::<BTreeMap<u64, u64>>().put(out);
+        self.by_request.put(out);
+    }
+
+    fn get(input: &mut In<'_>) -> Decoded<Sessions> {
+        Ok(Sessions {
+            opened: Portable::get(input)?,
+            heard: Portable::get(input)?,
+            all: Portable::get(input)?,
+            by_silence: Portable::get(input)?,
+            by_request: Portable::get(input)?,
+        })
+    }
+}
 
 /// What is to be done about something that was said in a session.
 enum Said {
@@ -84,9 +107,10 @@ impl Sessions {
     fn hear(&mut self, number: u64, sequence: u64) {
         self.heard += 1;
         let heard = self.heard;
-        let session = self.all.entry(number).or_default();
-        self.by_silence.remove(&session.heard);
-        self.by_silence.insert(heard, number);
+        let session = self.all.entry(number).or_insert_with(|| {
+            self.by_silence.insert(heard, number);
+            Session::default()
+        });
         if let Some(request) = session.request.take() {
             self.by_request.remove(&request);
         }
@@ -99,8 +123,14 @@ impl Sessions {
         self.opened += 1;
         self.hear(self.opened, 0);
         while self.all.len() > sessions_max.max(1)
-            && let Some((_, silent)) = self.by_silence.pop_first()
+            && let Some((at, silent)) = self.by_silence.pop_first()
         {
+            let heard = self.all.get(&silent).map_or(at, |session| session.heard);
+            if heard > at {
+                // It has not been silent since.
+                self.by_silence.insert(heard, silent);
+                continue;
+            }
             let request = self.all.remove(&silent).and_then(|session| session.request);
             if let Some(request) = request {
                 self.by_request.remove(&request);
@@ -317,5 +347,57 @@ impl Client {
             asks,
         });
         async { answer.await.unwrap_or(Err(AskError::Gone)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pw_jit::CodeSpace;
+
+    use super::*;
+    use crate::portable::{Shared, bytes_of, read_with};
+
+    /// Sessions and what they should be: which are there, by when they were heard.
+    fn check(sessions: &Sessions, heard: &[(u64, u64)]) {
+        let mut expected = heard.to_vec();
+        expected.sort_by_key(|(_, number)| *number);
+        let all = sessions.all.iter();
+        let all = all.map(|(number, session)| (session.heard, *number));
+        assert_eq!(all.collect::<Vec<_>>(), expected);
+        assert_eq!(sessions.check(u64::MAX), Ok(()));
+    }
+
+    #[test]
+    fn the_one_that_was_silent_longest_expires_whatever_was_heard_since() {
+        let code = CodeSpace::default();
+        let (mut sessions, mut heard) = (Sessions::default(), Vec::new());
+        let (mut seed, mut time) = (7_u64, 0);
+        for round in 0..2_000 {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            time += 1;
+            if heard.is_empty() || seed.is_multiple_of(5) {
+                heard.push((time, sessions.open(20)));
+                heard.sort_unstable();
+                if heard.len() > 20 {
+                    heard.remove(0);
+                }
+            } else {
+                let at = (seed / 5) as usize % heard.len();
+                sessions.hear(heard[at].1, round);
+                heard[at].0 = time;
+                heard.sort_unstable();
+            }
+            check(&sessions, &heard);
+            if round % 100 == 0 {
+                // What is written does not depend on when somebody looked last, and goes on alike.
+                let bytes = bytes_of(&code, &sessions);
+                let read = read_with(&code, &bytes, &mut Shared::new(0), Sessions::get);
+                let read = read.expect("it was written");
+                assert_eq!(bytes_of(&code, &read), bytes);
+                sessions = read;
+            }
+        }
     }
 }
