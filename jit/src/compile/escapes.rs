@@ -24,10 +24,10 @@ impl Evidence<'_> {
 
     /// Whether what a function returns from an inlined call escapes, as far as that matters to it.
     pub(super) fn lets_result_escape(&self, pc: u32, callee: u32) -> bool {
-        let mut makes = self.planner.program.function(callee).code.iter();
+        let mut code = self.planner.program.function(callee).code.iter();
         let op = &self.function.code[pc as usize];
         match op.info().effects.has(Effects::END) {
-            _ if !makes.any(makes_object) => true,
+            _ if !code.any(may_make_object) => true,
             true => self.place.returns_escape,
             false => self.escapes(pc),
         }
@@ -146,6 +146,11 @@ fn makes_object(op: &Op) -> bool {
         op,
         Op::Data(Data::Cons { .. }) | Op::Function(Call::Closure { .. })
     )
+}
+
+/// Whether an instruction makes an object that may be virtual, or calls what may make one.
+fn may_make_object(op: &Op) -> bool {
+    makes_object(op) || matches!(op, Op::Function(call) if is_call(call))
 }
 
 fn is_call(call: &Call) -> bool {

@@ -91,6 +91,39 @@ LEnd:
     assert!(!returned.has_virtual_objects() && returned.in_loops("store") >= ROOM.1 + 3);
 }
 
+#[test]
+fn a_pair_that_comes_through_functions_that_only_pass_it_on_is_not_made() {
+    // `sum` makes none itself: it calls what does, as the last thing or not.
+    let functions = "
+func pair(x y)
+    cons x x y
+    return x
+
+func sum(p x)
+    .locals y z
+    car y p
+    add y y x
+    cdr z p
+    add z z x
+    move r5 y
+    move r6 z
+{call}
+";
+    let calls = [
+        "    tail-call r4 args=2 @pair",
+        "    call r4 args=2 @pair\n    return r4",
+    ];
+    for call in calls {
+        let body = each(
+            "    move r9 i\n    move r10 one\n    call r8 args=2 @pair\n    move r9 r8\n    move r10 i
+    call r8 args=2 @sum\n    car t r8\n    add sum sum t",
+        );
+        let work = body + &functions.replace("{call}", call);
+        let form = Form::of(&calling(100, "1", &work), WORK);
+        assert_eq!(traffic(&form), (2 * ROOM.0, 2 * ROOM.1), "{call}");
+    }
+}
+
 /// A program whose `main` makes a closure in each round and calls it through a function, or does something else with
 /// it.
 fn closing(optimizations: Optimizations, then: &str) -> Form {
