@@ -62,6 +62,27 @@ fn an_error_is_drawn_with_its_line_and_a_caret() {
 }
 
 #[test]
+fn help_says_what_may_be_meant_and_does_not_guess_wildly() {
+    let help = |source: &str| {
+        let errors = errors(source);
+        errors.errors()[0].help().map(str::to_owned)
+    };
+    let star = "values of a `let` do not see its other names: is `let*` meant?";
+    assert_eq!(help("(let ((a 1) (b a)) b)").as_deref(), Some(star));
+    assert_eq!(
+        help("(let ((a 1) (b (+ 1 (let ((c a)) c)))) b)").as_deref(),
+        Some(star)
+    );
+    // It is not there before it is bound, whatever binds it.
+    assert_eq!(help("(let ((b a) (a 1)) b)"), None);
+    assert_eq!(help("(begin (let ((a 1)) a) a)"), None);
+    assert_eq!(
+        help("(strng-length \"\")").as_deref(),
+        Some("is `string-length` meant?")
+    );
+}
+
+#[test]
 fn a_diagnostic_is_data_too() {
     let errors = errors("\n ä (+ ünknown 1)");
     let error = errors.errors().last().unwrap();

@@ -256,6 +256,7 @@ impl Expander<'_> {
         let mut statements = Vec::with_capacity(pairs.len() + 2);
         let mut values = Vec::new();
         let mut functions = Vec::new();
+        let beside = self.beside.len();
         for pair in pairs {
             match self.as_function(pair.value) {
                 Some(source) => functions.push((pair.name, source)),
@@ -266,7 +267,9 @@ impl Expander<'_> {
                     statements.push(Statement::Bind(variable, value));
                 }
             }
+            self.beside.push(pair.name);
         }
+        self.beside.truncate(beside);
         let mark = self.scope.mark();
         if functions.is_empty() {
             for (name, variable) in values {

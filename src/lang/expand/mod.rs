@@ -86,6 +86,8 @@ struct Expander<'a> {
     place: Option<Span>,
     /// Functions around the place, the innermost last.
     around: Vec<FunctionId>,
+    /// Names that the same `let` has bound already, of all that are around the place: values of a `let` do not see them.
+    beside: Vec<NameId>,
     nesting: usize,
     is_too_deep: bool,
     /// Whether names that nobody defines are worth reporting: not when the file is so damaged that
@@ -118,6 +120,7 @@ impl<'a> Expander<'a> {
             in_prelude: false,
             place: None,
             around: Vec::new(),
+            beside: Vec::new(),
             nesting: 0,
             is_too_deep: false,
             reports_unknown,
@@ -346,15 +349,16 @@ impl<'a> Expander<'a> {
         let text = self.text(name);
         let message = format!("unknown name `{text}`");
         let label = "expected a variable, a function or a built-in name";
-        match self.similar(&text) {
-            Some(similar) => {
-                self.problems.report_with_help(
-                    span,
-                    message,
-                    label,
-                    format!("is `{similar}` meant?"),
-                );
+        let help = match self.beside.contains(&name) {
+            true => {
+                Some("values of a `let` do not see its other names: is `let*` meant?".to_owned())
             }
+            false => self
+                .similar(&text)
+                .map(|similar| format!("is `{similar}` meant?")),
+        };
+        match help {
+            Some(help) => self.problems.report_with_help(span, message, label, help),
             None => self.problems.report(span, message, label),
         }
     }
@@ -370,7 +374,9 @@ impl<'a> Expander<'a> {
         let outside = (0..self.tree.names.len() as u32)
             .map(NameId)
             .filter(|name| !matches!(self.resolve_outside(*name), Resolved::Unknown));
-        let near_enough = 1 + text.chars().count() / 4;
+        // Almost any name is one letter away from a short one.
+        let length = text.chars().count();
+        let near_enough = (1 + length / 4).min(length / 3);
         self.scope
             .names()
             .chain(outside)
