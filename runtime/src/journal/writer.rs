@@ -308,8 +308,13 @@ impl Journal {
     /// Hands over what there is, to be written without waiting for more.
     fn hurry(&mut self) {
         self.hand_over();
-        self.shared.lock().is_urgent = true;
+        self.urge();
         self.shared.came.notify_one();
+    }
+
+    /// Somebody waits for what was handed over, and says nothing until it is done: no sync waits for more.
+    pub(crate) fn urge(&self) {
+        self.shared.lock().is_urgent = true;
     }
 
     /// Waits until all records so far are written: the end of the process does not lose them.

@@ -508,6 +508,9 @@ impl World {
             // The other end is here until it has come.
             let _ = confirms.send(());
         });
+        if let History::Kept(kept) = &self.history {
+            kept.journal.urge();
+        }
         confirmed.recv().map_err(|_| {
             // What was to happen is dropped before the reason is known.
             if let History::Kept(kept) = &mut self.history {

@@ -242,10 +242,10 @@ impl Bench {
                 table(&heads, 5, rows)
             ));
             if interrupted {
-                eprintln!("interrupted: these are the runs until then");
+                note!("interrupted: these are the runs until then");
             }
             if let Some(other) = different {
-                eprintln!("{}", difference(first, other));
+                note!("{}", difference(first, other));
             }
         }
         match different {

@@ -117,7 +117,7 @@ impl Compare {
             return ExitCode::SUCCESS;
         };
         if !self.json {
-            eprintln!("{}", difference(first, other));
+            note!("{}", difference(first, other));
         }
         ExitCode::from(input::PROGRAM_FAILED)
     }

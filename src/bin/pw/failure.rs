@@ -5,12 +5,12 @@ use physics_world::json::text_json;
 
 /// Says how a program failed, for people.
 pub(crate) fn complain(failure: &Failure, source: &[u8]) {
-    eprintln!("{failure}");
+    note!("{failure}");
     if let Some(line) = failure
         .source_place()
         .and_then(|place| source_line(source, place))
     {
-        eprintln!("{line}");
+        note!("{line}");
     }
 }
 

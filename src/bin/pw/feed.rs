@@ -28,7 +28,7 @@ impl Feed {
         let session = session.unwrap_or_else(|| world.open_session());
         let client = world.handle().resume_session(session, 0);
         if let Err(error) = world.flush() {
-            eprintln!("the session cannot be kept: {error}");
+            note!("the session cannot be kept: {error}");
         }
         input::say(&format!("session {session}\n"));
         let is_over = Arc::new(AtomicBool::new(false));
@@ -54,7 +54,7 @@ fn read(client: &Client, first: ActorId, replies: &Sender<Reply>) {
         let Ok(line) = line else { return };
         let (number, text) = line.split_once(' ').unwrap_or((&line, ""));
         let Ok(number) = number.parse::<u64>() else {
-            eprintln!("not a number and a text: {line}");
+            note!("not a number and a text: {line}");
             continue;
         };
         let content = Datum::from(text);

@@ -171,21 +171,23 @@ pub(crate) fn recover(
 /// Says what was found when a world was recovered.
 fn tell(recovery: &Recovery) {
     for flaw in &recovery.flaws {
-        eprintln!("not used: {flaw}");
+        note!("not used: {flaw}");
     }
     if let Some(tail) = &recovery.tail {
-        eprintln!(
+        note!(
             "{}: the last {} bytes were not complete, and nobody was told that they were: {}",
-            tail.name, tail.bytes, tail.what
+            tail.name,
+            tail.bytes,
+            tail.what
         );
     }
     if let Some(report) = &recovery.rolled_back {
-        eprint!("{}", rollback::text(report));
+        crate::note::write(&rollback::text(report));
     }
     if let Some(Suspect { tick, crashes }) = recovery.suspect {
-        eprintln!("suspected    tick {tick}: {crashes} processes have ended in it");
+        note!("suspected    tick {tick}: {crashes} processes have ended in it");
     }
-    eprintln!(
+    note!(
         "recovered    tick {}, from a checkpoint of tick {} and {} inputs; {} outputs leave again",
         recovery.ticks,
         recovery.checkpoint.unwrap_or(0),

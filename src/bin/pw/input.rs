@@ -64,7 +64,7 @@ pub(crate) fn refuse(bad: &BadInput, json: bool) -> ExitCode {
             "{{\"error\":{{\"kind\":\"BadInput\",\"message\":{message},\"faults\":[{faults}]}},\"gas\":0}}\n"
         ));
     } else {
-        eprintln!("{}", bad.report.trim_end());
+        note!("{}", bad.report.trim_end());
     }
     ExitCode::from(BAD_INPUT)
 }
@@ -75,7 +75,7 @@ pub(crate) fn say(text: &str) {
     let mut out = stdout().lock();
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         if error.kind() != ErrorKind::BrokenPipe {
-            eprintln!("stdout: {error}");
+            note!("stdout: {error}");
         }
         std::process::exit(i32::from(BAD_INPUT));
     }

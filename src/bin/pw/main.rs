@@ -1,5 +1,13 @@
 //! `pw`: runs and examines Physics World programs. One file a subcommand.
 
+#![warn(
+    clippy::print_stderr,
+    reason = "it panics when nobody reads stderr any more: `note!` does not"
+)]
+
+#[macro_use]
+mod note;
+
 mod asm;
 mod bench;
 mod check;
@@ -71,7 +79,7 @@ fn main() -> ExitCode {
         Ok(Ok(code)) => code,
         Ok(Err(panic)) => std::panic::resume_unwind(panic),
         Err(error) => {
-            eprintln!("pw: no thread with {STACK} bytes of stack: {error}");
+            note!("pw: no thread with {STACK} bytes of stack: {error}");
             ExitCode::FAILURE
         }
     }

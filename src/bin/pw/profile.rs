@@ -88,7 +88,7 @@ impl Profile {
             input::say(&self.text(&profiled, drawn));
         }
         if let Err(bad) = flame.map(|_| ()).and(written) {
-            eprintln!("{}", bad.report);
+            note!("{}", bad.report);
             return ExitCode::from(input::BAD_INPUT);
         }
         match profiled.outcome {
@@ -177,7 +177,7 @@ impl Profiled {
                 input::say(&format!("{value}\n"));
             }
             Outcome::Failed(failure) => failure::complain(failure, source),
-            Outcome::Preempted => eprintln!("interrupted"),
+            Outcome::Preempted => note!("interrupted"),
             Outcome::Waiting => unreachable!("the host answers at once"),
         }
     }

@@ -19,7 +19,7 @@ pub(crate) fn run(name: &str, bytes: &[u8], steps: Option<u64>, json: bool) -> E
     let outcome = vector::run(&vector);
     match (&outcome.result, json) {
         (Ok(_), false) => input::say(&format!("{}\n", outcome.notation)),
-        (Err(kind), false) => eprintln!("{kind}: {}", message(&outcome)),
+        (Err(kind), false) => note!("{kind}: {}", message(&outcome)),
         (Ok(_), true) => input::say(&format!("{}\n", outcome.to_json())),
         (Err(kind), true) => input::say(&format!("{}\n", failure_json(kind, &outcome))),
     }

@@ -140,7 +140,7 @@ impl Way {
         let print = HostFunction::output("print", move |call| {
             let text = format!("{}\n", call.text());
             if to_stderr {
-                eprint!("{text}");
+                crate::note::write(&text);
             } else {
                 input::say(&text);
             }
@@ -162,7 +162,7 @@ impl Way {
         let built = builder.build_with(self.optimizer(name)?);
         let mut world = built.map_err(|error| BadInput::new(format!("{name}: {error}")))?;
         if self.trace {
-            world.observe(|event| eprintln!("{event}"));
+            world.observe(|event| note!("{event}"));
         }
         Ok(world)
     }
@@ -337,10 +337,10 @@ impl Way {
             Outcome::FedUp => {}
         }
         if self.stats && !self.json {
-            eprint!("{}", stats_text(finished));
+            crate::note::write(&stats_text(finished));
         }
         if let (Some(hash), false) = (finished.world.trajectory(), self.json) {
-            eprintln!("trajectory   {hash}");
+            note!("trajectory   {hash}");
         }
     }
 
@@ -355,9 +355,9 @@ impl Way {
             ));
             return;
         }
-        eprintln!("Stopped: {message}");
+        note!("Stopped: {message}");
         if let Some(place) = place {
-            eprintln!("  in {place}");
+            note!("  in {place}");
         }
     }
 

@@ -97,7 +97,7 @@ impl Policy {
         world.start_monitoring(system);
         world.observe(|event| {
             if let WorldEvent::WentBack(report) = event {
-                eprint!("{}", rollback::text(report));
+                crate::note::write(&rollback::text(report));
             }
         });
         Ok(())

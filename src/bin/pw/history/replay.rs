@@ -71,7 +71,7 @@ impl Replay {
     fn run(&self) -> Result<ExitCode, BadInput> {
         let mut replayed = replay(silent(), &self.history)?;
         if self.trace {
-            replayed.observe(|event| eprintln!("{event}"));
+            replayed.observe(|event| note!("{event}"));
         }
         if self.print {
             replayed.hear(|call| input::say(&format!("{}\n", call.text())));
@@ -171,13 +171,13 @@ impl Replay {
                     Ok(())
                 }
                 _ => {
-                    eprintln!("n, b, g TICK, a, s ACTOR, w ACTOR or q; not: {line}");
+                    note!("n, b, g TICK, a, s ACTOR, w ACTOR or q; not: {line}");
                     Ok(())
                 }
             };
             match done {
                 Ok(()) => input::say(&summary(replayed)),
-                Err(error) => eprintln!("{error}"),
+                Err(error) => note!("{error}"),
             }
             if let Some(actor) = watched {
                 show_actor(replayed, actor);

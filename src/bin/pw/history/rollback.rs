@@ -54,9 +54,9 @@ pub(crate) fn roll_back(
     let done = world.keep_history_without(disk, settings, rollback.rollback_to, leave_out);
     let (recovery, report) = done.map_err(|error| bad(directory, error))?;
     for number in missing {
-        eprintln!("not found    there is no input {number} that was not left out before");
+        note!("not found    there is no input {number} that was not left out before");
     }
-    eprint!("{}", text(&report));
+    crate::note::write(&text(&report));
     tell(&recovery);
     Ok(())
 }

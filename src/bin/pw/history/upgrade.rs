@@ -59,7 +59,7 @@ impl Upgrade {
         };
         let program = input::load(new.as_ref())?;
         let declared = self.declared()?;
-        let mut world = builder(|call| eprintln!("{}", call.text()))
+        let mut world = builder(|call| note!("{}", call.text()))
             .build()
             .map_err(|error| bad(&self.directory, error))?;
         recover(&mut world, &self.directory, self.keeping.settings())?;
