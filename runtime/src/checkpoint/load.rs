@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use super::file::{BlockKind, Blocks, Head};
 use super::saved::{BlockPlace, Found};
 use super::{RecoveryError, SavedActors};
-use crate::disk::{Disk, will_pass};
+use crate::disk::{Disk, could_not_look};
 use crate::together::{lock, try_map};
 
 /// The name of the checkpoint of a tick.
@@ -97,7 +97,7 @@ fn flaw_of(ticks: u64, what: impl ToString) -> Unread {
 }
 
 fn unread(ticks: u64, error: io::Error) -> Unread {
-    if will_pass(&error) {
+    if could_not_look(&error) {
         let what = name_of(ticks);
         return Unread::Now(RecoveryError::Disk { what, error });
     }
@@ -201,8 +201,8 @@ impl Loaded {
     }
 }
 
-/// Reads the newest state of at most so many ticks, on so many threads, unless that cannot be done now. `is_of_course` says whether a checkpoint with this first record of the
-/// journal behind it is one of the course that the world has taken: others are left alone.
+/// Reads the newest state of at most so many ticks, on so many threads, unless that cannot be done now. `is_of_course` says whether a
+/// checkpoint with this first record of the journal behind it is one of the course that the world has taken: others are left alone.
 pub(crate) fn load(
     disk: &dyn Disk,
     threads: usize,
@@ -240,7 +240,7 @@ pub(crate) fn heads_of(disk: &dyn Disk) -> std::io::Result<Vec<Head>> {
     for ticks in names_of(disk)? {
         match disk.open(&name_of(ticks)).and_then(Blocks::open) {
             Ok((head, _)) => heads.push(head),
-            Err(error) if will_pass(&error) => return Err(error),
+            Err(error) if could_not_look(&error) => return Err(error),
             // One that cannot be read is none that is kept.
             Err(_) => {}
         }

@@ -55,7 +55,7 @@ pub trait Disk: Debug + Send + Sync {
 const TOO_MANY_FILES: [i32; 2] = [23, 24];
 
 /// Whether an error is this machine's at this moment, and says nothing of what a disk holds: too many open files, no memory, no permission.
-pub(crate) fn will_pass(error: &io::Error) -> bool {
+pub(crate) fn could_not_look(error: &io::Error) -> bool {
     use io::ErrorKind::{OutOfMemory, PermissionDenied, ResourceBusy, TimedOut, WouldBlock};
     let kinds = [
         OutOfMemory,

@@ -7,11 +7,15 @@
 
 use std::time::Duration;
 
-/// How long it is waited at most, in parts of the last sync.
-const WAITED_MAX: (u32, u32) = (3, 4);
-/// How often is looked in the time of a sync, and the shortest time between.
+/// How long it is waited at most, in parts of the last sync, and whatever that took.
+const WAITED_PART: (u32, u32) = (3, 4);
+const WAITED_MAX: Duration = Duration::from_millis(10);
+/// How often is looked in the time of a sync, and the shortest and the longest time between.
 const LOOKS: u32 = 16;
 const LOOK_MIN: Duration = Duration::from_micros(50);
+const LOOK_MAX: Duration = Duration::from_millis(1);
+/// The part of those who were answered that has to come, or it was waited in vain: where as many come as at any other time, fewer do.
+const BACK: (usize, usize) = (7, 8);
 /// Looks at which nobody has come, after which nobody is waited for.
 const QUIET_LOOKS: u32 = 3;
 /// Syncs that begin at once after one that had waited in vain, at most.
@@ -32,7 +36,7 @@ pub(super) struct Patience {
 /// Waiting before a sync.
 #[derive(Debug)]
 pub(super) struct Wait {
-    /// How many waited when it began, and how many would wait if all came back.
+    /// How many waited when the sync before was over, and how many would wait if all came back.
     before: usize,
     all: usize,
     /// How many waited at the last look, and looks since somebody came.
@@ -61,21 +65,22 @@ impl Patience {
             self.skips -= 1;
             return None;
         }
-        let (part, of) = WAITED_MAX;
+        let (part, of) = WAITED_PART;
         Some(Wait {
             before: self.waiting,
             all: self.waiting + answered,
             seen: self.waiting,
             quiet: 0,
-            look: (self.sync / LOOKS).max(LOOK_MIN),
-            most: self.sync * part / of,
+            look: (self.sync / LOOKS).clamp(LOOK_MIN, LOOK_MAX),
+            most: (self.sync * part / of).min(WAITED_MAX),
         })
     }
 
     /// It was waited until so many waited.
     pub(super) fn end(&mut self, wait: &Wait, waiting: usize) {
         let came = waiting.saturating_sub(wait.before);
-        if 2 * came < wait.all - wait.before {
+        let (part, of) = BACK;
+        if of * came < part * (wait.all - wait.before) {
             self.skipped = (2 * self.skipped).clamp(1, SKIPPED_MAX);
             self.skips = self.skipped;
         } else {
@@ -147,10 +152,37 @@ mod tests {
             }
         }
         // Most come back again.
-        assert_eq!(wait(&mut patience, (60, 7), &[50]), Some((5, 57)));
+        assert_eq!(wait(&mut patience, (60, 7), &[53]), Some((5, 60)));
         assert_eq!(wait(&mut patience, (60, 7), &[]), Some((3, 7)));
         assert_eq!(wait(&mut patience, (60, 7), &[]), None);
         assert_eq!(wait(&mut patience, (60, 7), &[60]), Some((1, 67)));
+    }
+
+    #[test]
+    fn who_comes_at_any_time_is_not_waited_for() {
+        let mut patience = Patience::default();
+        let (mut answered, mut waits) = (64, 0);
+        for _ in 0..600 {
+            // 64 come in the time of a sync, four between two looks, whoever was answered.
+            answered = match wait(&mut patience, (answered, 64), &[4; 16]) {
+                Some((_, waiting)) => {
+                    waits += 1;
+                    waiting
+                }
+                None => 64,
+            };
+        }
+        assert!(waits < 12, "{waits}");
+    }
+
+    #[test]
+    fn a_sync_that_hung_makes_nobody_wait_long() {
+        let mut patience = Patience::default();
+        patience.note_sync(Duration::from_secs(20), 60, 0);
+        let mut wait = patience.begin().expect("some were answered");
+        assert_eq!(wait.look, LOOK_MAX);
+        assert!(wait.goes_on(0, Duration::ZERO));
+        assert!(!wait.goes_on(9, WAITED_MAX));
     }
 
     #[test]

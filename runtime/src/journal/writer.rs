@@ -147,6 +147,7 @@ impl Journal {
             durable: end.next,
             told: (end.next, released),
             patience: Patience::default(),
+            synced: Instant::now(),
             shared: Arc::clone(&shared),
         };
         let outputs = Arc::clone(&shared);
@@ -218,6 +219,7 @@ impl Journal {
         let answers = std::mem::take(&mut self.answers);
         let mut queue = self.shared.lock();
         while queue.error.is_none() && self.is_too_much(&queue) {
+            queue.is_urgent = true;
             let waited = self.shared.went.wait(queue);
             queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
@@ -390,8 +392,9 @@ struct Writer {
     durable: u64,
     /// What the last batch said of the two.
     told: (u64, u64),
-    /// Whether syncs wait for more.
+    /// Whether syncs wait for more, and when the last one was over.
     patience: Patience,
+    synced: Instant,
     shared: Arc<Shared>,
 }
 
@@ -423,8 +426,7 @@ impl Writer {
 
     /// What has come, and how many answers wait for it; nothing when nothing more will.
     fn wait(&mut self) -> Option<(VecDeque<Records>, VecDeque<Item>, usize)> {
-        let (mut queue, since) = (self.shared.lock(), Instant::now());
-        let others = self.patience.begin();
+        let mut queue = self.shared.lock();
         let mut looks = 0;
         while queue.is_empty() {
             if queue.is_closed && queue.releases.is_idle() {
@@ -443,16 +445,19 @@ impl Writer {
             queue.is_asleep = false;
         }
         queue.is_waiting = false;
-        if let Some(mut others) = others {
-            while !queue.is_urgent
-                && !queue.is_closed
-                && others.goes_on(queue.answers, since.elapsed())
-            {
+        // Without records there is no sync that could wait for more.
+        if !queue.records.is_empty()
+            && let Some(mut others) = self.patience.begin()
+        {
+            let may_wait = |queue: &Queue| !queue.is_urgent && !queue.is_closed;
+            while may_wait(&queue) && others.goes_on(queue.answers, self.synced.elapsed()) {
                 drop(queue);
                 std::thread::sleep(others.look);
                 queue = self.shared.lock();
             }
-            self.patience.end(&others, queue.answers);
+            if may_wait(&queue) {
+                self.patience.end(&others, queue.answers);
+            }
         }
         let came = queue.take();
         drop(queue);
@@ -478,7 +483,8 @@ impl Writer {
             {
                 let start = Instant::now();
                 file.sync()?;
-                let (took, waiting) = (start.elapsed(), self.shared.lock().answers);
+                self.synced = Instant::now();
+                let (took, waiting) = (self.synced - start, self.shared.lock().answers);
                 self.patience.note_sync(took, answers, waiting);
             }
             self.durable = self.next;

@@ -121,12 +121,13 @@ impl World {
             unusable,
         } = repeated;
         let is_past_crash = self.mark_recovered(settings)?;
+        let given_up = given_up(&*disk, &course)?;
         for name in &unusable {
             // Its name may be given again, and others would stand on the wrong one.
             let aside = format!("damaged-{name}");
             disk.rename(name, &aside).map_err(failed(name))?;
         }
-        for name in useless.into_iter().chain(given_up(&*disk, &course)?) {
+        for name in useless.into_iter().chain(given_up) {
             disk.remove(&name).map_err(failed(&name))?;
         }
         disk.sync_names().map_err(failed("the directory"))?;

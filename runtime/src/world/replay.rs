@@ -63,6 +63,8 @@ pub(super) fn load_oldest(
                     return Ok((loaded, journal, course));
                 }
             }
+            // It may be sound.
+            Err(error @ RecoveryError::Disk { .. }) => return Err(error),
             Err(error) => {
                 first_flaw.get_or_insert(error);
             }

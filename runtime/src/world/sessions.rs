@@ -49,9 +49,7 @@ impl Portable for Sessions {
         self.opened.put(out);
         self.heard.put(out);
         self.all.put(out);
-        let by_silence = self.all.iter();
-        let by_silence = by_silence.map(|(number, session)| (session.heard, *number));
-        by_silence.collect::<BTreeMap<u64, u64>>().put(out);
+        self.by_when_heard().put(out);
         self.by_request.put(out);
     }
 
@@ -79,6 +77,13 @@ enum Said {
 }
 
 impl Sessions {
+    /// Sessions by when they were heard.
+    fn by_when_heard(&self) -> BTreeMap<u64, u64> {
+        let all = self.all.iter();
+        all.map(|(number, session)| (session.heard, *number))
+            .collect()
+    }
+
     fn said(&self, number: u64, sequence: u64) -> Said {
         let Some(session) = self.all.get(&number) else {
             let known = if number <= self.opened {
@@ -165,20 +170,19 @@ impl Sessions {
         true
     }
 
-    /// Whether numbers are as they are given: the flaw, if not.
+    /// Whether numbers are as they are given in sessions that were just read: the flaw, if not.
     pub(super) fn check(&self, number_max: u64) -> Result<(), String> {
         let numbers = self
             .all
             .values()
             .map(|session| session.sequence.max(session.heard));
         let largest = numbers.max().unwrap_or(0).max(self.opened).max(self.heard);
+        let last_heard = self.all.values().map(|session| session.heard).max();
         let last = self.all.keys().next_back().copied().unwrap_or(0);
-        let silent = self.by_silence.len() == self.all.len()
-            && self
-                .by_silence
-                .values()
-                .all(|session| self.all.contains_key(session));
-        if largest >= number_max || last > self.opened || !silent {
+        let silent =
+            self.by_silence.len() == self.all.len() && self.by_silence == self.by_when_heard();
+        let heard = last_heard.is_none_or(|last| last <= self.heard);
+        if largest >= number_max || last > self.opened || !silent || !heard {
             return Err(format!(
                 "{} sessions were opened, the last is {last}",
                 self.opened
@@ -357,14 +361,13 @@ mod tests {
     use super::*;
     use crate::portable::{Shared, bytes_of, read_with};
 
-    /// Sessions and what they should be: which are there, by when they were heard.
+    /// Those are there that should be, each with when it was heard.
     fn check(sessions: &Sessions, heard: &[(u64, u64)]) {
         let mut expected = heard.to_vec();
         expected.sort_by_key(|(_, number)| *number);
         let all = sessions.all.iter();
         let all = all.map(|(number, session)| (session.heard, *number));
         assert_eq!(all.collect::<Vec<_>>(), expected);
-        assert_eq!(sessions.check(u64::MAX), Ok(()));
     }
 
     #[test]
@@ -395,6 +398,7 @@ mod tests {
                 let bytes = bytes_of(&code, &sessions);
                 let read = read_with(&code, &bytes, &mut Shared::new(0), Sessions::get);
                 let read = read.expect("it was written");
+                assert_eq!(read.check(u64::MAX), Ok(()));
                 assert_eq!(bytes_of(&code, &read), bytes);
                 sessions = read;
             }

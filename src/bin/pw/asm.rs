@@ -34,12 +34,12 @@ impl Asm {
             .unwrap_or_else(|| self.file.with_extension("pwb"));
         let bytes = codec::encode(verified.program());
         input::write_file(&output, &bytes)?;
-        println!(
-            "{}: {} bytes, {}",
+        input::say(&format!(
+            "{}: {} bytes, {}\n",
             output.display(),
             bytes.len(),
             verified.signature()
-        );
+        ));
         Ok(())
     }
 }
