@@ -82,6 +82,14 @@ fn begin(disk: &FaultyDisk) -> (World, ActorId) {
     (world, adder)
 }
 
+/// The disk of a world whose adder has added some numbers and which has ended: who that is, and the sum.
+fn left_by_adder(seed: &mut u64) -> (FaultyDisk, ActorId, i64) {
+    let disk = FaultyDisk::default();
+    let (mut world, adder) = begin(&disk);
+    let sum = add(&mut world, adder, 0, 3 + next(seed) % 20);
+    (disk, adder, sum)
+}
+
 #[test]
 fn what_was_acknowledged_survives_every_loss_of_power() {
     for start in seeds() {
@@ -144,10 +152,7 @@ fn what_cannot_be_read_now_is_not_taken_for_damaged() {
     let mut refused = 0;
     for start in seeds() {
         let mut seed = start.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let disk = FaultyDisk::default();
-        let (mut world, adder) = begin(&disk);
-        let sum = add(&mut world, adder, 0, 3 + next(&mut seed) % 20);
-        drop(world);
+        let (disk, adder, sum) = left_by_adder(&mut seed);
         let names = disk.list().unwrap();
         disk.fail_an_open_after(next(&mut seed) % 24);
         match keep(&disk) {
@@ -173,10 +178,7 @@ fn a_flipped_bit_is_told_of_or_changes_nothing() {
     let mut told = 0;
     for start in seeds() {
         let mut seed = start.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let disk = FaultyDisk::default();
-        let (mut world, adder) = begin(&disk);
-        let sum = add(&mut world, adder, 0, 3 + next(&mut seed) % 20);
-        drop(world);
+        let (disk, adder, sum) = left_by_adder(&mut seed);
         let flipped = disk.flip_a_bit(&mut seed);
         let (mut world, recovery) = match keep(&disk) {
             Err(_) => {
