@@ -16,8 +16,7 @@ impl Lowering<'_, '_> {
     /// The beginning, and the ways into loops.
     pub(super) fn entries(&mut self, way: ir::Value) -> Vec<u32> {
         let headers: Vec<usize> = (0..self.scope.part.place.blocks.all.len())
-            .filter(|_| self.planner.optimizations.osr)
-            .filter(|number| self.scope.part.place.blocks.all[*number].is_header)
+            .filter(|number| self.scope.evidence.is_way_in(*number))
             .filter(|number| self.scope.part.types.at_start[*number].is_some())
             .collect();
         self.gas_is_told();
@@ -25,8 +24,9 @@ impl Lowering<'_, '_> {
         for (entry, header) in headers.iter().enumerate() {
             let (into, other) = (self.b.create_block(), self.b.create_block());
             let number = i64::from(FIRST_LOOP) + entry as i64;
-            let is_this = self.b.ins().icmp_imm_s(IntCC::Equal, way, number);
-            self.b.ins().brif(is_this, into, &[], other, &[]);
+            // The beginning first: what it leads to is put in order then, and not as it is come to from inside of loops.
+            let is_other = self.b.ins().icmp_imm_s(IntCC::NotEqual, way, number);
+            self.b.ins().brif(is_other, other, &[], into, &[]);
             self.switch_to_sealed(into);
             self.b.set_cold_block(into);
             self.enter_loop(*header);

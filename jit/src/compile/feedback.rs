@@ -105,14 +105,18 @@ fn rounded(site: &Site) -> Site {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Feedback {
     functions: BTreeMap<u32, FunctionFeedback>,
+    /// The loops of the function at which its code is to be entered, by pc.
+    loops: Vec<u32>,
 }
 
 impl Feedback {
-    /// Copies what `of` knows about a function of a program, and about all that it could hold.
+    /// Copies what `of` knows about a function of a program, which is to be entered at these loops, and about all that it
+    /// could hold.
     pub(crate) fn gather(
         program: &LoadedProgram,
         number: u32,
         function: u32,
+        loops: Vec<u32>,
         of: impl Fn(u32) -> FunctionFeedback,
     ) -> Feedback {
         let mut functions = BTreeMap::new();
@@ -131,7 +135,7 @@ impl Feedback {
             }
             level = next;
         }
-        Feedback { functions }
+        Feedback { functions, loops }
     }
 
     /// A hash of it all.
@@ -141,7 +145,15 @@ impl Feedback {
             out.extend_from_slice(&function.to_le_bytes());
             known.write(&mut out);
         }
-        blake3::derive_key("physics-world feedback 1", &out)
+        self.loops
+            .iter()
+            .for_each(|pc| out.extend_from_slice(&pc.to_le_bytes()));
+        blake3::derive_key("physics-world feedback 2", &out)
+    }
+
+    /// Whether the code of the function is to be entered at a loop. At its beginning it is always.
+    pub(crate) fn is_entered_at(&self, pc: u32) -> bool {
+        pc == 0 || self.loops.contains(&pc)
     }
 
     /// What is known about one of the functions.

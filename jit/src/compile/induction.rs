@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use pw_isa::op::{Access, Arith, Control, Data, Op};
+use smallvec::SmallVec;
 
 use super::effects::Effects;
 use super::facts::{Fact, Term, Test};
@@ -53,28 +54,37 @@ impl Evidence<'_> {
             memo: RefCell::new(vec![Vec::new(); self.place.blocks.all.len()]),
         };
         if !hoist {
-            return self.solve_ranges(&way, entry, &[], |_| true);
+            return self.solve_ranges(&way, entry, &[]);
         }
         let entry = &self.with_lengths(part, entry);
-        let free = self.solve_ranges(&way, entry, &[], |_| true);
+        let free = self.solve_ranges(&way, entry, &[]);
         self.with_worthwhile(&way, entry, free)
     }
 
-    /// What is known at the start of the blocks that are wanted, to the fixed point. Ways lead to each of them
-    /// only from others that are, too.
+    /// What is known at the start of each block, to the fixed point.
     fn solve_ranges(
         &self,
         way: &Compiled<'_>,
         entry: &Ranges,
+        assumed: &[Assumed],
+    ) -> Vec<Rc<Ranges>> {
+        let first = Rc::new(self.at_block(0, entry.clone(), way));
+        self.solve_from((0, first), way, assumed, |_| true)
+    }
+
+    /// The same for the blocks that are wanted, as if they were only come to through this one.
+    fn solve_from(
+        &self,
+        (from, known): Leaving,
+        way: &Compiled<'_>,
         assumed: &[Assumed],
         is_wanted: impl Fn(usize) -> bool,
     ) -> Vec<Rc<Ranges>> {
         let blocks = &self.place.blocks.all;
         let mut at_start: Vec<Option<Rc<Ranges>>> = vec![None; blocks.len()];
         let mut looks = vec![0; blocks.len()];
-        let first = Rc::new(self.at_block(0, entry.clone(), way));
-        at_start[0] = Some(assuming(first, 0, assumed));
-        let mut open = BTreeSet::from([0]);
+        at_start[from] = Some(assuming(known, from, assumed));
+        let mut open = BTreeSet::from([from]);
         while let Some(number) = open.pop_first() {
             let Some(from) = &at_start[number] else {
                 continue;
@@ -83,6 +93,8 @@ impl Evidence<'_> {
             for (to, known) in leaving.iter().filter(|(to, _)| is_wanted(*to)) {
                 let now = match &at_start[*to] {
                     None => assuming(Rc::clone(known), *to, assumed),
+                    // No other way leads there: what was known before follows from less.
+                    Some(_) if self.place.blocks.only_way_to(*to).is_some() => Rc::clone(known),
                     Some(before) => {
                         looks[*to] += 1;
                         let is_free = assumed.iter().all(|(of, _)| of != to);
@@ -261,20 +273,43 @@ impl Evidence<'_> {
                 let more = facts.iter().map(|fact| (header, *fact));
                 assumed.iter().copied().chain(more).collect()
             };
-            // What comes behind the loop does not change what is known in it.
-            let leads = self.place.blocks.leading_to(header);
+            let into = self.on_the_way_into(header, &inside, way, (entry, &ranges));
+            let is_inside = |block: usize| inside.binary_search(&block).is_ok();
             let facts = fewest(tried, left.len(), |facts| {
-                let outcome = self.solve_ranges(way, entry, &with(facts), |block| leads[block]);
+                let into = (header, Rc::clone(&into));
+                let outcome = self.solve_from(into, way, &with(facts), is_inside);
                 let left = self.tests_left(&inside, way, &outcome).len();
                 let stays = self.staying(header, &inside, way, &outcome, facts);
                 (left, stays)
             });
             if !facts.is_empty() {
                 assumed = with(&facts);
-                ranges = self.solve_ranges(way, entry, &assumed, |_| true);
+                ranges = self.solve_ranges(way, entry, &assumed);
             }
         }
         ranges
+    }
+
+    /// What is known where control comes into a loop from outside of it, when so much is known at the entry and at the
+    /// start of each block.
+    fn on_the_way_into(
+        &self,
+        header: usize,
+        inside: &[usize],
+        way: &Compiled<'_>,
+        (entry, ranges): (&Ranges, &[Rc<Ranges>]),
+    ) -> Rc<Ranges> {
+        let beginning = (header == 0).then(|| Rc::new(self.at_block(0, entry.clone(), way)));
+        let outside = (0..ranges.len()).filter(|number| inside.binary_search(number).is_err());
+        let leaving = outside.flat_map(|number| {
+            let leaving = self.leaving(number, &ranges[number], way);
+            let into = leaving.iter().filter(|(to, _)| *to == header);
+            let into = into.map(|(_, known)| Rc::clone(known));
+            into.collect::<SmallVec<[_; 2]>>()
+        });
+        let into = beginning.into_iter().chain(leaving);
+        let joined = into.reduce(|known, more| Rc::new(known.join(&more)));
+        joined.unwrap_or_default()
     }
 
     /// The facts assumed of a loop that hold at the end of each of its rounds without a test.

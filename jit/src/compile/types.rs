@@ -423,9 +423,12 @@ impl<'a> Evidence<'a> {
     }
 
     /// Whether the interpreter can come to a block, where flags and states may be others than on the ways that are compiled.
-    fn is_way_in(&self, number: usize) -> bool {
-        let is_loop = self.place.blocks.all[number].is_header && self.place.is_root();
-        is_loop && self.planner.optimizations.osr
+    pub(super) fn is_way_in(&self, number: usize) -> bool {
+        let block = &self.place.blocks.all[number];
+        let is_loop = block.is_header && self.place.is_root();
+        is_loop
+            && self.planner.optimizations.osr
+            && self.planner.feedback.is_entered_at(block.start)
     }
 
     /// Whether nothing is known at the start of a block: the interpreter comes to this loop with other

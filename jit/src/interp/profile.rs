@@ -158,6 +158,21 @@ impl ProgramProfile {
     }
 }
 
+/// How often the interpreter has entered a function, and how many rounds each of its loops has gone there, by pc.
+#[derive(Debug)]
+pub(crate) struct Passes {
+    pub(crate) entries: u64,
+    pub(crate) loops: BTreeMap<u32, u64>,
+}
+
+impl Passes {
+    /// The most of them.
+    pub(crate) fn most(&self) -> u64 {
+        let rounds = self.loops.values().copied();
+        rounds.max().unwrap_or(0).max(self.entries)
+    }
+}
+
 /// What one worker has learnt.
 #[derive(Debug)]
 pub struct Profile {
@@ -364,15 +379,22 @@ impl Profile {
 
     /// The most entries of a function or rounds of one of its loops.
     pub(crate) fn heat(&self, code: &CodeSpace, program: u32, function: u32) -> u64 {
+        self.passes(code, program, function).most()
+    }
+
+    /// How often the interpreter has entered a function, and gone round its loops.
+    pub(crate) fn passes(&self, code: &CodeSpace, program: u32, function: u32) -> Passes {
+        let profile = self.programs.get(program);
+        let total = |site| profile.map_or(0, |profile| profile.total(site));
+        let entry = entry_site(code, program, function);
         let sites = code.program(program).internal().sites.iter().enumerate();
-        let Some(profile) = self.programs.get(program) else {
-            return 0;
-        };
-        sites
-            .filter(|(_, (of, _))| *of == function)
-            .map(|(site, _)| profile.total(site))
-            .max()
-            .unwrap_or(0)
+        let loops = sites
+            .filter(|(site, (of, _))| *of == function && *site != entry)
+            .map(|(site, (_, pc))| (*pc, total(site)));
+        Passes {
+            entries: total(entry),
+            loops: loops.collect(),
+        }
     }
 
     /// How many instructions to observe where the fast loop has stopped. A counter that has run down

@@ -237,7 +237,12 @@ impl JitCompiler {
         program: u32,
         function: u32,
     ) -> Result<Arc<CompiledFunction>, CompileError> {
-        self.compile(&super::request_by(code, profile, (program, function)))
+        self.compile(&super::request_by(
+            code,
+            profile,
+            self.settings().threshold,
+            (program, function),
+        ))
     }
 
     /// Compiles a function of a program as a worker would now, and tells all about it. The code is not
@@ -252,7 +257,12 @@ impl JitCompiler {
         program: u32,
         function: u32,
     ) -> Result<Explanation, CompileError> {
-        let request = super::request_by(code, profile, (program, function));
+        let request = super::request_by(
+            code,
+            profile,
+            self.settings().threshold,
+            (program, function),
+        );
         let mut compiler = lock(&self.shared.compiler);
         guarded(&mut compiler, |compiler| compiler.explain(&request))
     }

@@ -37,13 +37,16 @@ pub enum JitEvent<'a> {
         /// Why.
         error: &'a CompileError,
     },
-    /// Guesses of a function's code were wrong so often that it is compiled again.
+    /// Guesses of a function's code were wrong so often, or the interpreter has stayed so long where it cannot be entered,
+    /// that it is compiled again.
     Recompiling {
         /// What the program calls it.
         function: &'a str,
         /// Where and why its code was left, and how often: function, pc, reason and count. The function is
         /// it itself, or one that is inlined in it.
         exits: &'a [(u32, u32, ExitReason, u64)],
+        /// The loops, by pc, that it could not be entered at.
+        loops: &'a [u32],
     },
     /// Kept code cannot be used, or code cannot be kept; it is compiled, and goes without.
     NotKept {
@@ -76,12 +79,19 @@ impl fmt::Display for JitEvent<'_> {
                 function.machine_code().len()
             ),
             JitEvent::Failed { function, error } => write!(f, "not compiled {function}: {error}"),
-            JitEvent::Recompiling { function, exits } => {
-                write!(f, "recompiling {function}: left")?;
+            JitEvent::Recompiling {
+                function,
+                exits,
+                loops,
+            } => {
+                write!(f, "recompiling {function}:")?;
                 for (of, pc, reason, count) in *exits {
-                    write!(f, " #{of} at {pc} ({}, {count} times)", reason.name())?;
+                    let reason = reason.name();
+                    write!(f, " left #{of} at {pc} ({reason}, {count} times)")?;
                 }
-                Ok(())
+                loops
+                    .iter()
+                    .try_for_each(|pc| write!(f, " no way into the loop at {pc}"))
             }
             JitEvent::NotKept { error } => write!(f, "{error}"),
             JitEvent::Evicted { function } => write!(

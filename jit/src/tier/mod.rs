@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `mod` | one worker: what it asks for, what it takes into use |
 //! | `program` | its code tables, why native code was left, what is worth being entered |
+//! | `loops` | at which loops native code can be entered |
 //! | `compiler` | what workers share: requests, the thread that answers them, the budget |
 //! | `cache`, `function` | the code there is; a function in executable memory |
 //! | `settings`, `event` | when and how functions are compiled; what happens, for logs and tools |
@@ -23,6 +24,7 @@ mod cache;
 mod compiler;
 mod event;
 mod function;
+mod loops;
 mod native;
 mod perf;
 pub(crate) mod powers;
@@ -51,6 +53,7 @@ pub use compiler::{CompilerStatistics, JitCompiler};
 use compiler::{Finished, Inbox};
 pub use event::{JitEvent, Watch};
 pub use function::CompiledFunction;
+use loops::Rounds;
 use native::Left;
 pub use perf::{PerfFile, PerfForm};
 use powers::Powers;
@@ -107,10 +110,11 @@ fn request<'a>(
     space: &CodeSpace,
     profile: &Profile,
     (program, function): (u32, u32),
+    loops: Vec<u32>,
     generic: impl Fn(u32) -> &'a [u32],
 ) -> Request {
     let loaded = space.shared(program);
-    let feedback = Feedback::gather(&loaded, program, function, |number| {
+    let feedback = Feedback::gather(&loaded, program, function, loops, |number| {
         let sites = profile.function(program, number);
         let is_apart = profile.is_held(space, program, number);
         FunctionFeedback::new(sites, generic(number), is_apart)
@@ -123,10 +127,23 @@ fn request<'a>(
     }
 }
 
-/// A request for a function, with all that a profile knows.
-fn request_by(space: &CodeSpace, profile: &Profile, (program, function): (u32, u32)) -> Request {
-    request(space, profile, (program, function), |number| {
-        let jit = profile.native();
+/// A request for a function, with all that a profile knows, when so many rounds make a function hot.
+fn request_by(
+    space: &CodeSpace,
+    profile: &Profile,
+    threshold: u64,
+    (program, function): (u32, u32),
+) -> Request {
+    let jit = profile.native();
+    let native = jit.and_then(|jit| jit.compiled(program, function));
+    let loops = match native {
+        Some(native) => native.loops().to_vec(),
+        None => {
+            let code = &space.program(program).function(function).code;
+            loops::to_enter(code, &profile.passes(space, program, function), threshold)
+        }
+    };
+    request(space, profile, (program, function), loops, |number| {
         jit.map_or(&[], |jit| jit.generic(program, number))
     })
 }
@@ -380,15 +397,18 @@ impl Jit {
         profile: &mut Profile,
         (program, function): (u32, u32),
     ) {
-        let heat = profile.heat(space, program, function);
+        let passes = profile.passes(space, program, function);
+        let heat = passes.most();
         let settings = *self.compiler.settings();
         let new = || ProgramState::new(space, program);
         let state = self.programs.get_or_insert_with(program, new);
         let of_function = &mut state.functions[function as usize];
         let instructions = space.program(program).function(function).code.len();
+        let wanted = of_function.heat_to_compile(settings.threshold, instructions);
+        let lacking = of_function.lacking(&passes, settings.threshold);
         let is_due = match of_function.native {
-            None => heat >= of_function.heat_to_compile(settings.threshold, instructions),
-            Some(_) => of_function.has_failed(),
+            None => heat >= wanted,
+            Some(_) => of_function.has_failed() || !lacking.is_empty(),
         };
         let wakes = of_function.rests && heat >= of_function.wanted_heat;
         if of_function.gave_up || of_function.is_pending {
@@ -409,10 +429,18 @@ impl Jit {
             self.compiler.tell(&JitEvent::Recompiling {
                 function: native.name(),
                 exits: &exits,
+                loops: &lacking,
             });
         }
         let functions = &state.functions;
-        let request = request(space, profile, (program, function), |number| {
+        let native = functions[function as usize].native.as_ref();
+        let code = &space.program(program).function(function).code;
+        let mut loops = loops::to_enter(code, &passes, settings.threshold);
+        loops.extend(native.iter().flat_map(|native| native.loops()));
+        loops.extend(lacking);
+        loops.sort_unstable();
+        loops.dedup();
+        let request = request(space, profile, (program, function), loops, |number| {
             &functions[number as usize].generic
         });
         let answer = if settings.background {
@@ -461,6 +489,8 @@ impl Jit {
         if !gives_up {
             state.functions[function as usize].installed(self.gas);
         }
+        let rounds = Rounds::of(profile.passes(space, program, function));
+        state.functions[function as usize].rounds = rounds;
         self.set_pace(space, profile, (program, function));
         if let Some(old) = old.filter(|old| !Arc::ptr_eq(old, &native)) {
             self.compiler.discard(&old);

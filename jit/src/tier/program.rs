@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::function::CompiledFunction;
+use super::loops::Rounds;
 use crate::code_space::CodeSpace;
 use crate::compile::state::{BY_CALL, Entries, ExitReason, FIRST_LOOP};
+use crate::interp::profile::Passes;
 
 /// Failed guesses at one instruction before its function is compiled again.
 const FAILURES: u64 = 4;
@@ -64,6 +66,8 @@ pub(super) struct FunctionState {
     pub(super) generic: Vec<u32>,
     /// Exits by pc and reason.
     pub(super) exits: BTreeMap<(u32, ExitReason), u64>,
+    /// What its loops had gone when its code was taken into use.
+    pub(super) rounds: Rounds,
 }
 
 /// The native code of one program.
@@ -146,6 +150,14 @@ impl FunctionState {
     pub(super) fn heat_to_compile(&self, threshold: u64, instructions: usize) -> u64 {
         let size = 1 + instructions as u64 / INSTRUCTIONS_OF_THRESHOLD;
         threshold.saturating_mul(size).max(self.wanted_heat)
+    }
+
+    /// Loops that its code cannot be entered at, though it should be, when so many rounds make it hot.
+    pub(super) fn lacking(&self, passes: &Passes, heat: u64) -> Vec<u32> {
+        let native = self.native.as_ref().filter(|_| !self.rests);
+        native.map_or(Vec::new(), |native| {
+            self.rounds.lacking(passes, native.loops(), heat)
+        })
     }
 
     /// A stay in native code that was entered at this function has used so much gas. Whether it is to rest:
