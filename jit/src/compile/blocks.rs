@@ -140,11 +140,6 @@ impl Blocks {
         }
     }
 
-    /// By block: whether a way leads from it to this one.
-    pub(super) fn leading_to(&self, to: usize) -> Vec<bool> {
-        self.backwards(vec![to], vec![false; self.all.len()])
-    }
-
     /// Goes from some blocks to all that lead to them, but not on from those that are reached already: which
     /// are reached in the end.
     fn backwards(&self, mut open: Vec<usize>, mut reached: Vec<bool>) -> Vec<bool> {
