@@ -20,7 +20,7 @@ const ROUNDS_TO_STAY: u64 = 16;
 /// function anew.
 const HEATS_TO_COMPILE_ANEW: u64 = 4;
 
-/// The rounds that the loops of a function had gone when its code was taken into use, by pc.
+/// The rounds that the loops of a function had gone at a time, by pc.
 #[derive(Debug, Default)]
 pub(super) struct Rounds(BTreeMap<u32, u64>);
 

@@ -417,6 +417,7 @@ impl Jit {
         if !is_due {
             if wakes {
                 of_function.rests = false;
+                of_function.rounds = Rounds::of(passes);
                 self.set_pace(space, profile, (program, function));
             }
             return;

@@ -66,7 +66,7 @@ pub(super) struct FunctionState {
     pub(super) generic: Vec<u32>,
     /// Exits by pc and reason.
     pub(super) exits: BTreeMap<(u32, ExitReason), u64>,
-    /// What its loops had gone when its code was taken into use.
+    /// What its loops had gone when its code was taken into use, or was entered again after a rest.
     pub(super) rounds: Rounds,
 }
 
