@@ -105,13 +105,13 @@ fn rounded(site: &Site) -> Site {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Feedback {
     functions: BTreeMap<u32, FunctionFeedback>,
-    /// The loops of the function at which its code is to be entered, by pc.
+    /// The loops of the function at which its code is to be entered, by pc in ascending order.
     loops: Vec<u32>,
 }
 
 impl Feedback {
-    /// Copies what `of` knows about a function of a program, which is to be entered at these loops, and about all that it
-    /// could hold.
+    /// Copies what `of` knows about a function of a program, which is to be entered at these loops (in ascending order), and
+    /// about all that it could hold.
     pub(crate) fn gather(
         program: &LoadedProgram,
         number: u32,
@@ -140,20 +140,20 @@ impl Feedback {
 
     /// A hash of it all.
     pub(crate) fn digest(&self) -> [u8; 32] {
-        let mut out = Vec::new();
+        let mut out = (self.loops.len() as u64).to_le_bytes().to_vec();
+        self.loops
+            .iter()
+            .for_each(|pc| out.extend_from_slice(&pc.to_le_bytes()));
         for (function, known) in &self.functions {
             out.extend_from_slice(&function.to_le_bytes());
             known.write(&mut out);
         }
-        self.loops
-            .iter()
-            .for_each(|pc| out.extend_from_slice(&pc.to_le_bytes()));
         blake3::derive_key("physics-world feedback 2", &out)
     }
 
     /// Whether the code of the function is to be entered at a loop. At its beginning it is always.
     pub(crate) fn is_entered_at(&self, pc: u32) -> bool {
-        pc == 0 || self.loops.contains(&pc)
+        pc == 0 || self.loops.binary_search(&pc).is_ok()
     }
 
     /// What is known about one of the functions.

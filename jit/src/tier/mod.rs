@@ -46,7 +46,7 @@ pub use crate::compile::state::ExitReason;
 pub use crate::compile::{CompileError, CompiledCode, Explanation};
 use crate::fiber::Fiber;
 use crate::host::Host;
-use crate::interp::profile::{BURST, Pace, Profile};
+use crate::interp::profile::{BURST, Pace, Passes, Profile};
 use crate::memo::Memo;
 use crate::value::Value;
 pub use compiler::{CompilerStatistics, JitCompiler};
@@ -405,7 +405,10 @@ impl Jit {
         let of_function = &mut state.functions[function as usize];
         let instructions = space.program(program).function(function).code.len();
         let wanted = of_function.heat_to_compile(settings.threshold, instructions);
-        let lacking = of_function.lacking(&passes, settings.threshold);
+        let lacking = match settings.optimizations.osr {
+            true => of_function.lacking(&passes, settings.threshold),
+            false => Vec::new(),
+        };
         let is_due = match of_function.native {
             None => heat >= wanted,
             Some(_) => of_function.has_failed() || !lacking.is_empty(),
@@ -425,37 +428,54 @@ impl Jit {
         if of_function.compilations >= COMPILATIONS_MAX {
             return self.give_up(space, profile, (program, function));
         }
+        self.ask(space, profile, (program, function), &passes, &lacking);
+    }
+
+    /// Asks for code of a function, with ways into the loops that were lacking, and waits for it where it does not come from
+    /// the thread.
+    fn ask(
+        &mut self,
+        space: &CodeSpace,
+        profile: &mut Profile,
+        (program, function): (u32, u32),
+        passes: &Passes,
+        lacking: &[u32],
+    ) {
+        let Some(state) = self.programs.get_mut(program) else {
+            return;
+        };
+        let of_function = &state.functions[function as usize];
         if let Some(native) = &of_function.native {
             let exits = of_function.wrong_guesses();
             self.compiler.tell(&JitEvent::Recompiling {
                 function: native.name(),
                 exits: &exits,
-                loops: &lacking,
+                loops: lacking,
             });
         }
-        let functions = &state.functions;
-        let native = functions[function as usize].native.as_ref();
+        let settings = *self.compiler.settings();
         let code = &space.program(program).function(function).code;
-        let mut loops = loops::to_enter(code, &passes, settings.threshold);
-        loops.extend(native.iter().flat_map(|native| native.loops()));
-        loops.extend(lacking);
+        let mut loops = loops::to_enter(code, passes, settings.threshold);
+        loops.extend(of_function.loops.iter().chain(lacking));
         loops.sort_unstable();
         loops.dedup();
-        let request = request(space, profile, (program, function), loops, |number| {
-            &functions[number as usize].generic
+        let functions = &state.functions;
+        let request = request(space, profile, (program, function), loops.clone(), |of| {
+            &functions[of as usize].generic
         });
+        let of_function = &mut state.functions[function as usize];
         let answer = if settings.background {
             match self.compiler.submit(request, &self.inbox) {
                 Ok(is_pending) => {
-                    let of_function = &mut state.functions[function as usize];
-                    of_function.is_pending = is_pending;
-                    of_function.compilations += u32::from(is_pending);
+                    if is_pending {
+                        of_function.asked(loops);
+                    }
                     return self.set_pace(space, profile, (program, function));
                 }
                 Err(error) => Err(error),
             }
         } else {
-            state.functions[function as usize].compilations += 1;
+            of_function.asked(loops);
             self.compiler.compile(&request)
         };
         self.install(space, profile, (program, function), answer);

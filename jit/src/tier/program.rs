@@ -66,6 +66,8 @@ pub(super) struct FunctionState {
     pub(super) generic: Vec<u32>,
     /// Exits by pc and reason.
     pub(super) exits: BTreeMap<(u32, ExitReason), u64>,
+    /// The loops that its code was to be entered at when it was last asked for.
+    pub(super) loops: Vec<u32>,
     /// What its loops had gone when its code was taken into use, or was entered again after a rest.
     pub(super) rounds: Rounds,
 }
@@ -104,6 +106,13 @@ impl FunctionState {
         let before = self.raised.insert(pc, raised);
         let is_generic = self.generic.binary_search(&pc).is_ok();
         before.is_some_and(|before| before < raised) && !is_generic
+    }
+
+    /// Its code was asked for, with ways into these loops.
+    pub(super) fn asked(&mut self, loops: Vec<u32>) {
+        self.is_pending = true;
+        self.compilations += 1;
+        self.loops = loops;
     }
 
     /// Its code was taken into use, when native code had used so much gas.
@@ -152,12 +161,13 @@ impl FunctionState {
         threshold.saturating_mul(size).max(self.wanted_heat)
     }
 
-    /// Loops that its code cannot be entered at, though it should be, when so many rounds make it hot.
+    /// Loops that its code should be entered at, but was not made to be, when so many rounds make it hot.
     pub(super) fn lacking(&self, passes: &Passes, heat: u64) -> Vec<u32> {
-        let native = self.native.as_ref().filter(|_| !self.rests);
-        native.map_or(Vec::new(), |native| {
-            self.rounds.lacking(passes, native.loops(), heat)
-        })
+        let is_entered = self.native.is_some() && !self.rests;
+        match is_entered {
+            true => self.rounds.lacking(passes, &self.loops, heat),
+            false => Vec::new(),
+        }
     }
 
     /// A stay in native code that was entered at this function has used so much gas. Whether it is to rest:
