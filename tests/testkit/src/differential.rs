@@ -92,6 +92,23 @@ fn leaving<const EVERY: u64>(
     run_native(settings, (fiber, code, host, profile), slice)
 }
 
+/// Native code for what is soon hot, which is left in the same way: it can be entered only at some loops, and is compiled
+/// again where the interpreter stays in others.
+fn leaving_what_is_hot<const EVERY: u64>(
+    fiber: &mut Fiber,
+    code: &CodeSpace,
+    host: &mut dyn Host,
+    profile: &mut Profile,
+    slice: u64,
+) -> Outcome {
+    let settings = JitSettings {
+        threshold: 8,
+        forced_exits: Some(EVERY),
+        ..JitSettings::eager()
+    };
+    run_native(settings, (fiber, code, host, profile), slice)
+}
+
 /// Settings under which every pure function is memoised for good.
 const MEMO: MemoSettings = MemoSettings {
     max_cache_size: 1_000,
@@ -193,7 +210,7 @@ const fn jit(name: &'static str, stops: Stops) -> Mode {
 }
 
 /// All modes.
-pub const MODES: [Mode; 16] = [
+pub const MODES: [Mode; 17] = [
     Mode {
         tier: memoising,
         ..interp("memo", Stops::None)
@@ -214,6 +231,10 @@ pub const MODES: [Mode; 16] = [
     Mode {
         tier: LEAVING_61,
         ..jit("jit, every 61st exit", Stops::Slices(1009))
+    },
+    Mode {
+        tier: leaving_what_is_hot::<61>,
+        ..jit("jit where it is hot, every 61st exit", Stops::Slices(1009))
     },
     Mode {
         tier: native_in_background,
