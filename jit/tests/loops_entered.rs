@@ -91,6 +91,8 @@ const LOOP: u32 = 2;
 struct Seen {
     compiled: Vec<(u32, Vec<u32>)>,
     lacking: Vec<Vec<u32>>,
+    /// At the end: whether the first function has code.
+    has_code: bool,
 }
 
 struct Watching(Arc<Mutex<Seen>>);
@@ -133,8 +135,10 @@ fn run(source: &str, slice: u64) -> Seen {
     };
     assert_eq!(outcome, expected);
     assert!(fast.to_image(&code) == slow.to_image(&code));
-    drop(profile);
-    std::mem::take(&mut *seen.lock().expect("no panic"))
+    let native = profile.native().expect("it has one");
+    let has_code = native.compiled(number, 0).is_some();
+    let seen = std::mem::take(&mut *seen.lock().expect("no panic"));
+    Seen { has_code, ..seen }
 }
 
 /// The loops at which the code of the first function could be entered, compilation by compilation.
@@ -164,4 +168,22 @@ fn of_loops_in_loops_the_innermost_is_entered() {
     let entered = of_first(&seen);
     assert_eq!(entered[0], [third.expect("a loop") as u32]);
     assert!(seen.lacking.iter().all(Vec::is_empty), "{:?}", seen.lacking);
+}
+
+#[test]
+fn code_that_lacks_many_ways_in_stays() {
+    let loops = (0..30).map(|number| {
+        format!(
+            "    int k 0\nagain{number}:\n    loop\n    lt test k n\n    branch-unless test end{number}\n    \
+             add k k one\n    jump again{number}\nend{number}:\n    add sum sum k\n"
+        )
+    });
+    let source = format!(
+        ".entry @main\nfunc main()\n    .locals k n one sum test\n    int n 20000\n    int one 1\n    int sum 0\n{}    \
+         return sum\n",
+        loops.collect::<String>()
+    );
+    let seen = run(&source, 10_000);
+    assert!(seen.lacking.len() > 2, "{:?}", seen.lacking);
+    assert!(seen.has_code);
 }

@@ -93,7 +93,7 @@ impl Evidence<'_> {
             for (to, known) in leaving.iter().filter(|(to, _)| is_wanted(*to)) {
                 let now = match &at_start[*to] {
                     None => assuming(Rc::clone(known), *to, assumed),
-                    // No other way leads there: what was known before follows from less.
+                    // No other way leads there: what is known follows from what is at its start, which settles itself.
                     Some(_) if self.place.blocks.only_way_to(*to).is_some() => Rc::clone(known),
                     Some(before) => {
                         looks[*to] += 1;
@@ -275,9 +275,14 @@ impl Evidence<'_> {
             };
             let into = self.on_the_way_into(header, &inside, way, (entry, &ranges));
             let is_inside = |block: usize| inside.binary_search(&block).is_ok();
+            // What comes before its header is inside when there are other ways into the loop.
+            let has_one_way = inside[0] == header;
             let facts = fewest(tried, left.len(), |facts| {
                 let into = (header, Rc::clone(&into));
-                let outcome = self.solve_from(into, way, &with(facts), is_inside);
+                let outcome = match has_one_way {
+                    true => self.solve_from(into, way, &with(facts), is_inside),
+                    false => self.solve_ranges(way, entry, &with(facts)),
+                };
                 let left = self.tests_left(&inside, way, &outcome).len();
                 let stays = self.staying(header, &inside, way, &outcome, facts);
                 (left, stays)

@@ -1,6 +1,6 @@
 //! The compiler: functions to native code through Cranelift.
 //!
-//! One body a function, with several entries: its beginning, and each loop (on-stack replacement). It
+//! One body a function, with several entries: its beginning, and loops that are asked for (on-stack replacement). It
 //! works on the fiber's own frame: arguments stand there when it is entered, and at an exit every live
 //! register is written back, so that the interpreter goes on as if it had been there all the time. The
 //! registers themselves are SSA values in between, without tags where the kind is known. Registers that are never

@@ -165,14 +165,6 @@ pub(crate) struct Passes {
     pub(crate) loops: BTreeMap<u32, u64>,
 }
 
-impl Passes {
-    /// The most of them.
-    pub(crate) fn most(&self) -> u64 {
-        let rounds = self.loops.values().copied();
-        rounds.max().unwrap_or(0).max(self.entries)
-    }
-}
-
 /// What one worker has learnt.
 #[derive(Debug)]
 pub struct Profile {
@@ -322,12 +314,12 @@ impl Profile {
     }
 
     /// Makes the fast loop stop at the entry and loops of a function at another pace. It is pinned only where
-    /// native code can be entered: at these loops.
+    /// native code can be entered: at these loops. At others it goes at the second pace then.
     pub(crate) fn set_pace(
         &mut self,
         code: &CodeSpace,
         (program, function): (u32, u32),
-        pace: Pace,
+        (pace, elsewhere): (Pace, Pace),
         loops: &[u32],
     ) {
         let sites = code.program(program).internal().sites.iter().enumerate();
@@ -335,7 +327,7 @@ impl Profile {
         for (site, (_, pc)) in sites.filter(|(_, (of, _))| *of == function) {
             let is_entered = *pc == 0 || loops.contains(pc);
             let pace = match pace {
-                Pace::Pinned if !is_entered => Pace::Sampled,
+                Pace::Pinned if !is_entered => elsewhere,
                 other => other,
             };
             profile.set_pace(site, pace);
@@ -379,17 +371,28 @@ impl Profile {
 
     /// The most entries of a function or rounds of one of its loops.
     pub(crate) fn heat(&self, code: &CodeSpace, program: u32, function: u32) -> u64 {
-        self.passes(code, program, function).most()
+        let sites = code.program(program).internal().sites.iter().enumerate();
+        let Some(profile) = self.programs.get(program) else {
+            return 0;
+        };
+        sites
+            .filter(|(_, (of, _))| *of == function)
+            .map(|(site, _)| profile.total(site))
+            .max()
+            .unwrap_or(0)
     }
 
-    /// How often the interpreter has entered a function, and gone round its loops.
+    /// How often the interpreter has entered a function, and gone round those of its loops that it counts.
     pub(crate) fn passes(&self, code: &CodeSpace, program: u32, function: u32) -> Passes {
         let profile = self.programs.get(program);
         let total = |site| profile.map_or(0, |profile| profile.total(site));
+        let internal = code.program(program).internal();
+        let steps = &internal.functions[function as usize].code;
         let entry = entry_site(code, program, function);
-        let sites = code.program(program).internal().sites.iter().enumerate();
+        let sites = internal.sites.iter().enumerate();
         let loops = sites
             .filter(|(site, (of, _))| *of == function && *site != entry)
+            .filter(|(_, (_, pc))| steps[*pc as usize].code.is_loop())
             .map(|(site, (_, pc))| (*pc, total(site)));
         Passes {
             entries: total(entry),

@@ -237,7 +237,7 @@ impl JitCompiler {
         program: u32,
         function: u32,
     ) -> Result<Arc<CompiledFunction>, CompileError> {
-        self.compile(&super::request_by(
+        self.compile(&super::request::request_by(
             code,
             profile,
             self.settings().threshold,
@@ -257,7 +257,7 @@ impl JitCompiler {
         program: u32,
         function: u32,
     ) -> Result<Explanation, CompileError> {
-        let request = super::request_by(
+        let request = super::request::request_by(
             code,
             profile,
             self.settings().threshold,

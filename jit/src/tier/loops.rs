@@ -8,14 +8,14 @@
 
 use std::collections::BTreeMap;
 
-use pw_isa::op::Op;
+use pw_isa::op::{Control, Op};
 
 use crate::interp::profile::Passes;
 
 /// A loop in which the interpreter stays has gone this part of the rounds that make a function hot,
 const PART_OF_HEAT: u64 = 4;
 /// and so many for each time that its function was entered.
-const ROUNDS_TO_STAY: u64 = 16;
+const ROUNDS_TO_STAY: u64 = 4;
 /// Rounds in the interpreter, in times of those that make a function hot, before a way into a loop is worth compiling its
 /// function anew.
 const HEATS_TO_COMPILE_ANEW: u64 = 4;
@@ -29,36 +29,55 @@ impl Rounds {
         Rounds(passes.loops)
     }
 
-    /// The loops that code with ways into `loops` could not be entered at, and that the interpreter has stayed in for
-    /// long since then, when so many rounds make a function hot.
-    pub(super) fn lacking(&self, passes: &Passes, loops: &[u32], heat: u64) -> Vec<u32> {
+    /// The loops that code which was asked for with ways into `asked` could not be entered at, and that the interpreter has
+    /// stayed in for long since then, when so many rounds make a function hot. At its beginning code can always be entered.
+    pub(super) fn lacking(&self, passes: &Passes, asked: &[u32], heat: u64) -> Vec<u32> {
         let least = heat.saturating_mul(HEATS_TO_COMPILE_ANEW).max(1);
-        let since = passes.loops.iter().map(|(pc, rounds)| {
+        let stays = passes.loops.iter().filter(|(pc, rounds)| {
             let before = self.0.get(pc).copied().unwrap_or(0);
-            (*pc, rounds.saturating_sub(before))
+            **pc > 0 && rounds.saturating_sub(before) >= least
         });
-        let lacking = since.filter(|(pc, rounds)| !loops.contains(pc) && *rounds >= least);
-        lacking.map(|(pc, _)| pc).collect()
+        let lacking = stays.map(|(pc, _)| *pc);
+        lacking
+            .filter(|pc| asked.binary_search(pc).is_err())
+            .collect()
     }
 }
 
-/// The loops of a function that code for it is to be entered at, by pc in ascending order, when so many rounds make a
-/// function hot: all of them when that is none.
+/// The loops of a function that code for it is to be entered at, when so many rounds make a function hot: all of them when
+/// that is none, and always those that nobody counts.
 pub(super) fn to_enter(code: &[Op], passes: &Passes, heat: u64) -> Vec<u32> {
+    let of_code = (0..)
+        .zip(code)
+        .filter(|(_, op)| matches!(op, Op::Control(Control::Loop {})));
+    let of_code = of_code.map(|(pc, _)| pc);
     if heat == 0 {
-        return passes.loops.keys().copied().collect();
+        return of_code.collect();
     }
+    let mut entered: Vec<u32> = of_code
+        .filter(|pc| !passes.loops.contains_key(pc))
+        .collect();
     let ends = ends(code);
     let least = passes.entries.saturating_mul(ROUNDS_TO_STAY);
     let least = least.max(heat / PART_OF_HEAT);
-    let mut entered: Vec<(u32, u64)> = Vec::new();
+    // Those that the place at hand is inside of, each with fewer rounds than the one around it.
+    let mut around: Vec<(u32, u64)> = Vec::new();
     let loops = passes.loops.iter().map(|(pc, rounds)| (*pc, *rounds));
     for (pc, rounds) in loops.filter(|(_, rounds)| *rounds >= least) {
-        let is_inside = |outer: u32| ends.get(&outer).is_some_and(|end| *end > pc);
-        entered.retain(|(outer, of_outer)| !is_inside(*outer) || rounds < *of_outer);
-        entered.push((pc, rounds));
+        let is_over = |outer: u32| ends.get(&outer).is_none_or(|end| *end < pc);
+        while let Some((outer, of_outer)) = around.pop() {
+            if is_over(outer) {
+                entered.push(outer);
+            } else if rounds < of_outer {
+                around.push((outer, of_outer));
+                break;
+            }
+        }
+        around.push((pc, rounds));
     }
-    entered.into_iter().map(|(pc, _)| pc).collect()
+    entered.extend(around.into_iter().map(|(pc, _)| pc));
+    entered.sort_unstable();
+    entered
 }
 
 /// The last pc that goes back to each pc.
@@ -117,8 +136,8 @@ last:
 
     #[test]
     fn loops_of_a_function_that_is_called_often_are_entered_when_they_go_long_each_time() {
-        assert_eq!(entered(400, [400, 800, 900, 6_399], 500), [0; 0]);
-        assert_eq!(entered(400, [400, 800, 900, 6_400], 500), [11]);
+        assert_eq!(entered(400, [400, 800, 900, 1_599], 500), [0; 0]);
+        assert_eq!(entered(400, [400, 800, 900, 1_600], 500), [11]);
     }
 
     #[test]

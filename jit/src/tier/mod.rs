@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `mod` | one worker: what it asks for, what it takes into use |
 //! | `program` | its code tables, why native code was left, what is worth being entered |
-//! | `loops` | at which loops native code can be entered |
+//! | `loops`, `request` | at which loops native code can be entered; what the compiler is asked |
 //! | `compiler` | what workers share: requests, the thread that answers them, the budget |
 //! | `cache`, `function` | the code there is; a function in executable memory |
 //! | `settings`, `event` | when and how functions are compiled; what happens, for logs and tools |
@@ -29,6 +29,7 @@ mod native;
 mod perf;
 pub(crate) mod powers;
 mod program;
+mod request;
 pub(crate) mod routines;
 mod settings;
 mod statistics;
@@ -39,14 +40,12 @@ use std::time::{Duration, Instant};
 use crate::by_program::ByProgram;
 pub use crate::code::store::StoreError;
 use crate::code_space::CodeSpace;
-use crate::compile::Request;
-use crate::compile::feedback::{Feedback, FunctionFeedback};
 use crate::compile::state::Entries;
 pub use crate::compile::state::ExitReason;
 pub use crate::compile::{CompileError, CompiledCode, Explanation};
 use crate::fiber::Fiber;
 use crate::host::Host;
-use crate::interp::profile::{BURST, Pace, Passes, Profile};
+use crate::interp::profile::{BURST, Pace, Profile};
 use crate::memo::Memo;
 use crate::value::Value;
 pub use compiler::{CompilerStatistics, JitCompiler};
@@ -58,6 +57,7 @@ use native::Left;
 pub use perf::{PerfFile, PerfForm};
 use powers::Powers;
 use program::ProgramState;
+use request::{loops_to_ask, request};
 pub use settings::{CompilationBudget, JitSettings, OptimizationLevel, Optimizations};
 pub use statistics::{ExitSite, JitStatistics};
 
@@ -103,49 +103,6 @@ impl std::fmt::Debug for Jit {
             .field("entries", &self.entries)
             .finish_non_exhaustive()
     }
-}
-
-/// A request for a function, with what is known about it and all that it could hold.
-fn request<'a>(
-    space: &CodeSpace,
-    profile: &Profile,
-    (program, function): (u32, u32),
-    loops: Vec<u32>,
-    generic: impl Fn(u32) -> &'a [u32],
-) -> Request {
-    let loaded = space.shared(program);
-    let feedback = Feedback::gather(&loaded, program, function, loops, |number| {
-        let sites = profile.function(program, number);
-        let is_apart = profile.is_held(space, program, number);
-        FunctionFeedback::new(sites, generic(number), is_apart)
-    });
-    Request {
-        program: loaded,
-        number: program,
-        function,
-        feedback,
-    }
-}
-
-/// A request for a function, with all that a profile knows, when so many rounds make a function hot.
-fn request_by(
-    space: &CodeSpace,
-    profile: &Profile,
-    threshold: u64,
-    (program, function): (u32, u32),
-) -> Request {
-    let jit = profile.native();
-    let native = jit.and_then(|jit| jit.compiled(program, function));
-    let loops = match native {
-        Some(native) => native.loops().to_vec(),
-        None => {
-            let code = &space.program(program).function(function).code;
-            loops::to_enter(code, &profile.passes(space, program, function), threshold)
-        }
-    };
-    request(space, profile, (program, function), loops, |number| {
-        jit.map_or(&[], |jit| jit.generic(program, number))
-    })
 }
 
 impl Jit {
@@ -342,7 +299,11 @@ impl Jit {
             .native
             .as_ref()
             .map_or(&[][..], |native| native.loops());
-        profile.set_pace(space, place, pace, loops);
+        let elsewhere = match of_function.is_pending {
+            true => Pace::Awaited,
+            false => Pace::Sampled,
+        };
+        profile.set_pace(space, place, (pace, elsewhere), loops);
     }
 
     /// Counts an exit from a function's body, and what it says about guesses: the instruction may be one
@@ -397,30 +358,29 @@ impl Jit {
         profile: &mut Profile,
         (program, function): (u32, u32),
     ) {
-        let passes = profile.passes(space, program, function);
-        let heat = passes.most();
         let settings = *self.compiler.settings();
         let new = || ProgramState::new(space, program);
         let state = self.programs.get_or_insert_with(program, new);
         let of_function = &mut state.functions[function as usize];
-        let instructions = space.program(program).function(function).code.len();
-        let wanted = of_function.heat_to_compile(settings.threshold, instructions);
-        let lacking = match settings.optimizations.osr {
-            true => of_function.lacking(&passes, settings.threshold),
-            false => Vec::new(),
-        };
-        let is_due = match of_function.native {
-            None => heat >= wanted,
-            Some(_) => of_function.has_failed() || !lacking.is_empty(),
-        };
-        let wakes = of_function.rests && heat >= of_function.wanted_heat;
         if of_function.gave_up || of_function.is_pending {
             return;
         }
+        let heat = profile.heat(space, program, function);
+        let instructions = space.program(program).function(function).code.len();
+        let lacking = match settings.optimizations.osr {
+            true => of_function.lacking(settings.threshold, instructions, || {
+                profile.passes(space, program, function)
+            }),
+            false => Vec::new(),
+        };
+        let is_due = match of_function.native {
+            None => heat >= of_function.heat_to_compile(settings.threshold, instructions),
+            Some(_) => of_function.has_failed() || !lacking.is_empty(),
+        };
         if !is_due {
-            if wakes {
+            if of_function.rests && heat >= of_function.wanted_heat {
                 of_function.rests = false;
-                of_function.rounds = Rounds::of(passes);
+                of_function.rounds = Rounds::of(profile.passes(space, program, function));
                 self.set_pace(space, profile, (program, function));
             }
             return;
@@ -428,7 +388,7 @@ impl Jit {
         if of_function.compilations >= COMPILATIONS_MAX {
             return self.give_up(space, profile, (program, function));
         }
-        self.ask(space, profile, (program, function), &passes, &lacking);
+        self.ask(space, profile, (program, function), &lacking);
     }
 
     /// Asks for code of a function, with ways into the loops that were lacking, and waits for it where it does not come from
@@ -438,7 +398,6 @@ impl Jit {
         space: &CodeSpace,
         profile: &mut Profile,
         (program, function): (u32, u32),
-        passes: &Passes,
         lacking: &[u32],
     ) {
         let Some(state) = self.programs.get_mut(program) else {
@@ -454,11 +413,15 @@ impl Jit {
             });
         }
         let settings = *self.compiler.settings();
-        let code = &space.program(program).function(function).code;
-        let mut loops = loops::to_enter(code, passes, settings.threshold);
-        loops.extend(of_function.loops.iter().chain(lacking));
-        loops.sort_unstable();
-        loops.dedup();
+        let asked = &of_function.asked_loops;
+        let loops = loops_to_ask(
+            space,
+            profile,
+            settings.threshold,
+            (program, function),
+            asked,
+            lacking,
+        );
         let functions = &state.functions;
         let request = request(space, profile, (program, function), loops.clone(), |of| {
             &functions[of as usize].generic
@@ -466,13 +429,16 @@ impl Jit {
         let of_function = &mut state.functions[function as usize];
         let answer = if settings.background {
             match self.compiler.submit(request, &self.inbox) {
-                Ok(is_pending) => {
-                    if is_pending {
-                        of_function.asked(loops);
-                    }
+                // Too many wait: it is asked for again.
+                Ok(false) => return,
+                Ok(true) => {
+                    of_function.asked(loops);
                     return self.set_pace(space, profile, (program, function));
                 }
-                Err(error) => Err(error),
+                Err(error) => {
+                    of_function.asked(loops);
+                    Err(error)
+                }
             }
         } else {
             of_function.asked(loops);
@@ -527,7 +493,7 @@ impl Jit {
         }
     }
 
-    /// Leaves a function to the interpreter for good.
+    /// Leaves a function to the interpreter for good, unless it has code that is right and only lacks a way in.
     fn give_up(
         &mut self,
         space: &CodeSpace,
@@ -537,6 +503,9 @@ impl Jit {
         if let Some(state) = self.programs.get_mut(program) {
             let of_function = &mut state.functions[function as usize];
             of_function.is_pending = false;
+            if of_function.native.is_some() && !of_function.has_failed() {
+                return self.set_pace(space, profile, (program, function));
+            }
             of_function.gave_up = true;
         }
         self.unlink(space, profile, (program, function));

@@ -67,7 +67,7 @@ pub(super) struct FunctionState {
     /// Exits by pc and reason.
     pub(super) exits: BTreeMap<(u32, ExitReason), u64>,
     /// The loops that its code was to be entered at when it was last asked for.
-    pub(super) loops: Vec<u32>,
+    pub(super) asked_loops: Vec<u32>,
     /// What its loops had gone when its code was taken into use, or was entered again after a rest.
     pub(super) rounds: Rounds,
 }
@@ -112,7 +112,7 @@ impl FunctionState {
     pub(super) fn asked(&mut self, loops: Vec<u32>) {
         self.is_pending = true;
         self.compilations += 1;
-        self.loops = loops;
+        self.asked_loops = loops;
     }
 
     /// Its code was taken into use, when native code had used so much gas.
@@ -157,17 +157,21 @@ impl FunctionState {
     /// How hot it must be to be compiled, when small functions must be as hot as that: what compiling costs
     /// grows with the function.
     pub(super) fn heat_to_compile(&self, threshold: u64, instructions: usize) -> u64 {
-        let size = 1 + instructions as u64 / INSTRUCTIONS_OF_THRESHOLD;
-        threshold.saturating_mul(size).max(self.wanted_heat)
+        heat_of_size(threshold, instructions).max(self.wanted_heat)
     }
 
-    /// Loops that its code should be entered at, but was not made to be, when so many rounds make it hot.
-    pub(super) fn lacking(&self, passes: &Passes, heat: u64) -> Vec<u32> {
-        let is_entered = self.native.is_some() && !self.rests;
-        match is_entered {
-            true => self.rounds.lacking(passes, &self.loops, heat),
-            false => Vec::new(),
+    /// Loops that its code should be entered at, but was not made to be, when small functions must be as hot as that.
+    pub(super) fn lacking(
+        &self,
+        threshold: u64,
+        instructions: usize,
+        passes: impl FnOnce() -> Passes,
+    ) -> Vec<u32> {
+        if self.native.is_none() || self.rests {
+            return Vec::new();
         }
+        let heat = heat_of_size(threshold, instructions);
+        self.rounds.lacking(&passes(), &self.asked_loops, heat)
     }
 
     /// A stay in native code that was entered at this function has used so much gas. Whether it is to rest:
@@ -189,6 +193,12 @@ impl FunctionState {
         let wait = HEAT_OF_REST << self.rests_so_far;
         self.wanted_heat = heat.saturating_add(wait);
     }
+}
+
+/// How hot a function must be to be compiled, when small ones must be as hot as that.
+fn heat_of_size(threshold: u64, instructions: usize) -> u64 {
+    let size = 1 + instructions as u64 / INSTRUCTIONS_OF_THRESHOLD;
+    threshold.saturating_mul(size)
 }
 
 impl Entries for ProgramState {
