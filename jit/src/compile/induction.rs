@@ -273,15 +273,17 @@ impl Evidence<'_> {
                 let more = facts.iter().map(|fact| (header, *fact));
                 assumed.iter().copied().chain(more).collect()
             };
-            let into = self.on_the_way_into(header, &inside, way, (entry, &ranges));
             let is_inside = |block: usize| inside.binary_search(&block).is_ok();
             // What comes before its header is inside when there are other ways into the loop.
-            let has_one_way = inside[0] == header;
+            let into = (inside[0] == header)
+                .then(|| self.on_the_way_into(header, &inside, way, (entry, &ranges)));
             let facts = fewest(tried, left.len(), |facts| {
-                let into = (header, Rc::clone(&into));
-                let outcome = match has_one_way {
-                    true => self.solve_from(into, way, &with(facts), is_inside),
-                    false => self.solve_ranges(way, entry, &with(facts)),
+                let outcome = match &into {
+                    Some(into) => {
+                        let into = (header, Rc::clone(into));
+                        self.solve_from(into, way, &with(facts), is_inside)
+                    }
+                    None => self.solve_ranges(way, entry, &with(facts)),
                 };
                 let left = self.tests_left(&inside, way, &outcome).len();
                 let stays = self.staying(header, &inside, way, &outcome, facts);

@@ -141,6 +141,14 @@ last:
     }
 
     #[test]
+    fn a_loop_that_nobody_counts_is_entered() {
+        let program = pw_isa::text::parse(SOURCE).expect("assembly text");
+        let mut passes = passes(1, [20, 900, 100, 0]);
+        passes.loops.remove(&6);
+        assert_eq!(to_enter(&program.functions[0].code, &passes, 500), [3, 6]);
+    }
+
+    #[test]
     fn a_loop_in_which_the_interpreter_stays_is_missed() {
         let before = Rounds::of(passes(500, [0, 900, 100, 0]));
         let now = passes(500, [0, 2_900, 2_099, 2_000]);

@@ -431,20 +431,17 @@ impl Jit {
             match self.compiler.submit(request, &self.inbox) {
                 // Too many wait: it is asked for again.
                 Ok(false) => return,
-                Ok(true) => {
-                    of_function.asked(loops);
-                    return self.set_pace(space, profile, (program, function));
-                }
-                Err(error) => {
-                    of_function.asked(loops);
-                    Err(error)
-                }
+                Ok(true) => None,
+                Err(error) => Some(Err(error)),
             }
         } else {
-            of_function.asked(loops);
-            self.compiler.compile(&request)
+            Some(self.compiler.compile(&request))
         };
-        self.install(space, profile, (program, function), answer);
+        of_function.asked(loops);
+        match answer {
+            None => self.set_pace(space, profile, (program, function)),
+            Some(answer) => self.install(space, profile, (program, function), answer),
+        }
     }
 
     /// Takes the answer to a request into use.

@@ -77,8 +77,9 @@ pub fn native_in_background(
     run_native(settings, (fiber, code, host, profile), slice)
 }
 
-/// The same, with native code that leaves at every so many-th exit that it would have passed by.
-fn leaving<const EVERY: u64>(
+/// The same, with native code that leaves at every so many-th exit that it would have passed by. Above a threshold of 0 it can
+/// be entered only at some loops, and is compiled again where the interpreter stays in others.
+fn leaving<const EVERY: u64, const THRESHOLD: u64>(
     fiber: &mut Fiber,
     code: &CodeSpace,
     host: &mut dyn Host,
@@ -86,23 +87,7 @@ fn leaving<const EVERY: u64>(
     slice: u64,
 ) -> Outcome {
     let settings = JitSettings {
-        forced_exits: Some(EVERY),
-        ..JitSettings::eager()
-    };
-    run_native(settings, (fiber, code, host, profile), slice)
-}
-
-/// Native code for what is soon hot, which is left in the same way: it can be entered only at some loops, and is compiled
-/// again where the interpreter stays in others.
-fn leaving_what_is_hot<const EVERY: u64>(
-    fiber: &mut Fiber,
-    code: &CodeSpace,
-    host: &mut dyn Host,
-    profile: &mut Profile,
-    slice: u64,
-) -> Outcome {
-    let settings = JitSettings {
-        threshold: 8,
+        threshold: THRESHOLD,
         forced_exits: Some(EVERY),
         ..JitSettings::eager()
     };
@@ -197,9 +182,9 @@ fn run_native(
 }
 
 /// Leaves at every third exit.
-pub const LEAVING_3: Tier = leaving::<3>;
+pub const LEAVING_3: Tier = leaving::<3, 0>;
 /// Leaves at every 61st exit.
-pub const LEAVING_61: Tier = leaving::<61>;
+pub const LEAVING_61: Tier = leaving::<61, 0>;
 
 const fn jit(name: &'static str, stops: Stops) -> Mode {
     Mode {
@@ -233,7 +218,7 @@ pub const MODES: [Mode; 17] = [
         ..jit("jit, every 61st exit", Stops::Slices(1009))
     },
     Mode {
-        tier: leaving_what_is_hot::<61>,
+        tier: leaving::<61, 8>,
         ..jit("jit where it is hot, every 61st exit", Stops::Slices(1009))
     },
     Mode {
@@ -253,11 +238,11 @@ pub const MODES: [Mode; 17] = [
 
 /// Native code that is left all the time, where nothing calls for it.
 pub const STORM: [Mode; 5] = [
-    storm("jit, every exit", leaving::<1>, Stops::None),
-    storm("jit, every 2nd exit", leaving::<2>, Stops::Slices(1009)),
-    storm("jit, every 7th exit", leaving::<7>, Stops::Images(61)),
-    storm("jit, every 29th exit", leaving::<29>, Stops::Limits(53)),
-    storm("jit, every 257th exit", leaving::<257>, Stops::None),
+    storm("jit, every exit", leaving::<1, 0>, Stops::None),
+    storm("jit, every 2nd exit", leaving::<2, 0>, Stops::Slices(1009)),
+    storm("jit, every 7th exit", leaving::<7, 0>, Stops::Images(61)),
+    storm("jit, every 29th exit", leaving::<29, 0>, Stops::Limits(53)),
+    storm("jit, every 257th exit", leaving::<257, 0>, Stops::None),
 ];
 
 const fn storm(name: &'static str, tier: Tier, stops: Stops) -> Mode {
